@@ -1,0 +1,117 @@
+"""Every error that streamcam raises on purpose.
+
+    StreamcamError                exit 70
+    ├── UsageError                exit 2   a command line that cannot be meant
+    ├── ConfigError               exit 78  a configuration that cannot be used
+    ├── SourceError               exit 1   an input that cannot be explained
+    │   ├── NotMediaError         exit 1   no picture can be read from it
+    │   ├── CorruptMediaError     exit 1   it began well and became unreadable
+    │   └── SourceUnavailable     exit 69  it is not there, or not now      (retryable)
+    ├── SinkError                 exit 1   a result that cannot be written  (retryable)
+    │   └── DiskFullError         exit 1   no room left                     (retryable)
+    ├── WeightsError              exit 1   weights that cannot be used
+    │   ├── WeightsMismatch       exit 1   weights of another network
+    │   └── WeightsUnavailable    exit 69  weights that are not here        (retryable)
+    └── DeviceError               exit 70  the GPU failed                   (retryable)
+
+The message says what is wrong and where; `hint` says what to do about it. Shown to a person they
+are two lines at most. `retryable` tells whether the same work may succeed later.
+"""
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """What the process tells its caller, after sysexits.h."""
+
+    OK = 0
+    SOME_FAILED = 1
+    USAGE = 2
+    UNAVAILABLE = 69
+    INTERNAL = 70
+    CONFIG = 78
+
+
+class StreamcamError(Exception):
+    """Base of all errors that streamcam raises on purpose.
+
+    Args:
+        message: What is wrong and where, without a trailing full stop.
+        hint: What to do about it, as one sentence.
+    """
+
+    exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(StreamcamError):
+    """A command line that cannot be meant."""
+
+    exit_code = ExitCode.USAGE
+
+
+class ConfigError(StreamcamError):
+    """A configuration that cannot be used."""
+
+    exit_code = ExitCode.CONFIG
+
+
+class SourceError(StreamcamError):
+    """An input that cannot be explained."""
+
+    exit_code = ExitCode.SOME_FAILED
+
+
+class NotMediaError(SourceError):
+    """No picture can be read from the input: not media, empty, or without a video stream."""
+
+
+class CorruptMediaError(SourceError):
+    """The input began well and became unreadable."""
+
+
+class SourceUnavailable(SourceError):
+    """The input is not there, may not be read, or does not answer."""
+
+    exit_code = ExitCode.UNAVAILABLE
+    retryable = True
+
+
+class SinkError(StreamcamError):
+    """A result that cannot be written."""
+
+    exit_code = ExitCode.SOME_FAILED
+    retryable = True
+
+
+class DiskFullError(SinkError):
+    """There is no room left where the results go."""
+
+
+class WeightsError(StreamcamError):
+    """Weights that cannot be used."""
+
+    exit_code = ExitCode.SOME_FAILED
+
+
+class WeightsMismatch(WeightsError):
+    """Weights that belong to another network."""
+
+
+class WeightsUnavailable(WeightsError):
+    """Weights that are neither here nor can be fetched."""
+
+    exit_code = ExitCode.UNAVAILABLE
+    retryable = True
+
+
+class DeviceError(StreamcamError):
+    """The GPU failed in a way that this process cannot mend."""
+
+    retryable = True

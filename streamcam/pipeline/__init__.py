@@ -1,0 +1,1 @@
+"""Lanes, workers, sampler, batcher, and the wiring of one run."""

@@ -1,0 +1,213 @@
+"""The words of the house: immutable records that the rooms hand to each other.
+
+Coordinates are continuous pixels of the displayed frame (rotation and pixel aspect applied):
+x to the right, y downwards, (0, 0) the outer corner of the first pixel, (width, height) that of the
+last. Pictures are RGB, uint8, [height, width, 3].
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Picture: TypeAlias = npt.NDArray[np.uint8]
+"""RGB, uint8, [height, width, 3]."""
+
+HeatMap: TypeAlias = npt.NDArray[np.float32]
+"""float32, [rows, columns], values 0..1. Spans the frame from edge to edge, whatever its grid."""
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""x1, y1, x2, y2 in pixels of the displayed frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What is known of a source once it is open.
+
+    Attributes:
+        id: The source's name in records: a path, a redacted URL, or a camera's name.
+        width: Of the displayed frame, in pixels.
+        height: Of the displayed frame, in pixels.
+        time_base: Seconds per unit of a frame's `pts`.
+        frame_rate: Mean rate in frames a second, None where unknown or not a video.
+        duration: In seconds, None where unknown or endless.
+        frame_count: Estimated number of frames, None where unknown or endless.
+        live: Whether frames come in real time and cannot wait.
+        still: Whether the source is a single picture.
+        path: The media file, where there is one (its audio can be copied from there).
+    """
+
+    id: str
+    width: int
+    height: int
+    time_base: Fraction
+    frame_rate: Fraction | None = None
+    duration: float | None = None
+    frame_count: int | None = None
+    live: bool = False
+    still: bool = False
+    path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One decoded picture and its place in its source.
+
+    Attributes:
+        source: Id of the source.
+        index: Number of the frame in its source, from 0, in order of presentation.
+        pts: Presentation time in units of `time_base`, as the source gave it.
+        time_base: Seconds per unit of `pts`.
+        time: Seconds from the source's first frame.
+        picture: RGB, uint8, [height, width, 3], as displayed. Never written to.
+        sampled: Whether the engine explains it; others only pass (full-rate video).
+        time_utc: Wall-clock time of capture, for live sources.
+        discontinuity: Whether the frame before it is unrelated (start, seek, reconnect).
+        arrival: Monotonic seconds when it left the decoder; the age of a map counts from here.
+    """
+
+    source: str
+    index: int
+    pts: int
+    time_base: Fraction
+    time: float
+    picture: Picture
+    sampled: bool = True
+    time_utc: datetime | None = None
+    discontinuity: bool = False
+    arrival: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Focus:
+    """How much of the map lies on a detection. It measures localisation, not attribution.
+
+    Attributes:
+        energy: Share of the map's sum inside the box, 0..1.
+        lift: Energy over the box's share of the frame's area; 1 is no better than chance.
+        peak_inside: Whether the map's maximum lies in the box.
+    """
+
+    energy: float
+    lift: float
+    peak_inside: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One object that the detector found.
+
+    Attributes:
+        label: The class's name in the model's own words.
+        class_id: The class's number in the model's own count.
+        confidence: 0..1.
+        box: x1, y1, x2, y2 in pixels of the displayed frame.
+        focus: How much of the frame's map lies in the box.
+    """
+
+    label: str
+    class_id: int
+    confidence: float
+    box: Box
+    focus: Focus
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """The map of one frame and what is known of it.
+
+    Attributes:
+        method: The name of the method that made the map, e.g. "eigencam".
+        map: Values 0..1, [rows, columns], spanning the frame edge to edge. Never written to.
+        explained_variance: Share of the first principal component, 0..1.
+        flicker: Mean absolute change since the map before, 0..1; None for the first of a shot.
+        peak: x, y of the map's maximum, in pixels of the displayed frame.
+    """
+
+    method: str
+    map: HeatMap
+    explained_variance: float
+    flicker: float | None
+    peak: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameResult:
+    """An explained frame: the picture, what was found in it, and the map.
+
+    Attributes:
+        frame: The frame that went in.
+        detections: What was found, most confident first.
+        explanation: The frame's map.
+    """
+
+    frame: Frame
+    detections: tuple[Detection, ...]
+    explanation: Explanation
+
+
+Item: TypeAlias = FrameResult | Frame
+"""What arrives at a source's tail: an explained frame, or one that only passed."""
+
+
+class Outcome(StrEnum):
+    """How the work on a source ended."""
+
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of a source's frames.
+
+    Attributes:
+        decoded: Frames that the decoder gave.
+        explained: Frames that went through the engine and were written.
+        corrupt: Packets or frames that the decoder refused or marked as damaged.
+        dropped: Frames given up on purpose, by cause.
+        detections: Detections written, by label.
+    """
+
+    decoded: int = 0
+    explained: int = 0
+    corrupt: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    detections: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """How the work on one source ended.
+
+    Attributes:
+        source: Id of the source.
+        outcome: How it ended.
+        counts: What became of its frames.
+        outputs: The files that were written, by kind ("video", "picture", "records", "manifest").
+        seconds: Wall-clock time that the work took.
+        media_seconds: How much of the source's own time was covered.
+        error: What is wrong, if anything.
+        hint: What to do about it.
+        exit_code: What this outcome contributes to the process's exit code.
+        retryable: Whether the same work may succeed later.
+    """
+
+    source: str
+    outcome: Outcome
+    counts: Counts = field(default_factory=Counts)
+    outputs: Mapping[str, Path] = field(default_factory=dict)
+    seconds: float = 0.0
+    media_seconds: float = 0.0
+    error: str | None = None
+    hint: str | None = None
+    exit_code: int = 0
+    retryable: bool = False

@@ -1,0 +1,1 @@
+"""Results and pictures in, annotated pictures out."""

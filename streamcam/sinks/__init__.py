@@ -1,0 +1,1 @@
+"""Where results leave: annotated videos and pictures, JSON lines, manifests."""

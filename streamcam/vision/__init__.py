@@ -1,0 +1,1 @@
+"""The only room that knows torch: models, weights, the detector, EigenCAM, the engine."""
