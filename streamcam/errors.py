@@ -1,18 +1,18 @@
 """Every error that streamcam raises on purpose.
 
-    StreamcamError                exit 70
-    ├── UsageError                exit 2   a command line that cannot be meant
-    ├── ConfigError               exit 78  a configuration that cannot be used
-    ├── SourceError               exit 1   an input that cannot be explained
-    │   ├── NotMediaError         exit 1   no picture can be read from it
-    │   ├── CorruptMediaError     exit 1   it began well and became unreadable
-    │   └── SourceUnavailable     exit 69  it is not there, or not now      (retryable)
-    ├── SinkError                 exit 1   a result that cannot be written  (retryable)
-    │   └── DiskFullError         exit 1   no room left                     (retryable)
-    ├── WeightsError              exit 1   weights that cannot be used
-    │   ├── WeightsMismatch       exit 1   weights of another network
-    │   └── WeightsUnavailable    exit 69  weights that are not here        (retryable)
-    └── DeviceError               exit 70  the GPU failed                   (retryable)
+    StreamcamError                  exit 70
+    ├── UsageError                  exit 2   a command line that cannot be meant
+    ├── ConfigError                 exit 78  a configuration that cannot be used
+    ├── SourceError                 exit 1   an input that cannot be explained
+    │   ├── NotMediaError           exit 1   no picture can be read from it
+    │   ├── CorruptMediaError       exit 1   it began well and became unreadable
+    │   └── SourceUnavailableError  exit 69  it is not there, or not now      (retryable)
+    ├── SinkError                   exit 1   a result that cannot be written  (retryable)
+    │   └── DiskFullError           exit 1   no room left                     (retryable)
+    ├── WeightsError                exit 1   weights that cannot be used
+    │   ├── WeightsMismatchError    exit 1   weights of another network
+    │   └── WeightsUnavailableError exit 69  weights that are not here        (retryable)
+    └── DeviceError                 exit 70  the GPU failed                   (retryable)
 
 The message says what is wrong and where; `hint` says what to do about it. Shown to a person they
 are two lines at most. `retryable` tells whether the same work may succeed later.
@@ -76,7 +76,7 @@ class CorruptMediaError(SourceError):
     """The input began well and became unreadable."""
 
 
-class SourceUnavailable(SourceError):
+class SourceUnavailableError(SourceError):
     """The input is not there, may not be read, or does not answer."""
 
     exit_code = ExitCode.UNAVAILABLE
@@ -100,11 +100,11 @@ class WeightsError(StreamcamError):
     exit_code = ExitCode.SOME_FAILED
 
 
-class WeightsMismatch(WeightsError):
+class WeightsMismatchError(WeightsError):
     """Weights that belong to another network."""
 
 
-class WeightsUnavailable(WeightsError):
+class WeightsUnavailableError(WeightsError):
     """Weights that are neither here nor can be fetched."""
 
     exit_code = ExitCode.UNAVAILABLE

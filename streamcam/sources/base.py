@@ -62,7 +62,7 @@ class Source(Protocol):
 
         Raises:
             CorruptMediaError: The medium became unreadable; what was yielded before stays good.
-            SourceUnavailable: The medium went away.
+            SourceUnavailableError: The medium went away.
         """
         ...
 
