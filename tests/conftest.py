@@ -1,0 +1,37 @@
+"""What every test may ask for, and what every test must leave behind: nothing."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+GRACE = 2.0
+"""Seconds that a test's threads get to end by themselves."""
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_threads() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + GRACE
+    for thread in set(threading.enumerate()) - before:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    # Pools of libraries (tqdm's monitor, the executor behind asyncio) come as daemons and stay.
+    leaked = [t for t in threading.enumerate() if t not in before and not t.daemon]
+    daemons = [
+        t for t in threading.enumerate() if t not in before and t.name.startswith("streamcam")
+    ]
+    assert not leaked + daemons, f"threads left running: {leaked + daemons}"
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real test media (videos/, odd/, photos/); tests using it carry `data`."""
+    default = Path(__file__).parents[1] / "../shared/data"
+    folder = Path(os.environ.get("STREAMCAM_TEST_DATA", default)).resolve()
+    if not folder.is_dir():
+        pytest.skip(f"no real test media at {folder}; set STREAMCAM_TEST_DATA")
+    return folder
