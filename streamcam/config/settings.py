@@ -1,0 +1,159 @@
+"""Every setting with its default, its bounds and its description.
+
+`config.toml` at the top of the project is made from this file, see `streamcam.config.toml`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+def _split_commas(value: object) -> object:
+    """Accept "person, dog" where a list is meant: environment variables have no lists."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+NameList = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
+
+
+class Section(BaseModel):
+    """A table of the configuration file: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSettings(Section):
+    """The detector and the device that runs it."""
+
+    name: str = Field(
+        "nano",
+        min_length=1,
+        description="Detector: the built-in `nano`, or any name from `streamcam models list`.",
+    )
+    weights: str | None = Field(
+        None,
+        description="File with weights of your own (.pt, .pth, .safetensors), or `random`. "
+        "Unset: the model's published weights.",
+        examples=["/srv/weights/my-detector.pth"],
+    )
+    labels: Path | None = Field(
+        None,
+        description="File with the class names for `weights`: one a line, or JSON.",
+        examples=["/srv/weights/my-labels.txt"],
+    )
+    confidence: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Least confidence of a detection. Unset: the model's own preset.",
+        examples=[0.5],
+    )
+    classes: NameList = Field(
+        (), description='Only these classes, by name, e.g. ["person", "dog"]. Empty: all.'
+    )
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="Where the model runs: `auto`, `cpu`, `cuda` or `cuda:N`.",
+    )
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
+        "auto",
+        description="Arithmetic of the forward pass: `auto`, `fp32`, `fp16` or `bf16`. `auto` "
+        "takes half precision where the hardware has units for it.",
+    )
+    batch: int = Field(4, ge=1, le=256, description="Most frames in one forward pass.")
+    max_wait: float = Field(
+        0.05,
+        ge=0,
+        le=5,
+        description="Seconds that a frame waits for others to share its forward pass.",
+    )
+
+
+class CamSettings(Section):
+    """The map: what the detector looks at."""
+
+    method: Literal["eigencam"] = Field(
+        "eigencam",
+        description="How the map is made. `eigencam`: the strongest common pattern of the "
+        "activations, the same for every class.",
+    )
+    grid: Literal["fine", "pool"] = Field(
+        "fine",
+        description="Cells of the map: `fine` (a cell for every 16 pixels of the model's input) or "
+        "`pool` (the coarsest pyramid level, as grad-cam's own examples do).",
+    )
+
+
+class SamplingSettings(Section):
+    """Which frames are explained."""
+
+    max_fps: float = Field(
+        5.0,
+        gt=0,
+        le=1000,
+        description="Explained frames per second of the source's own time, by timestamps.",
+    )
+    every: int | None = Field(
+        None,
+        ge=1,
+        description="Explain every n-th frame instead; `max_fps` is ignored then.",
+        examples=[10],
+    )
+    start: float = Field(0.0, ge=0, description="Skip this many seconds of every video.")
+    end: float | None = Field(
+        None, gt=0, description="Stop at this second of every video.", examples=[60.0]
+    )
+
+    @model_validator(mode="after")
+    def _ends_after_start(self) -> Self:
+        if self.end is not None and self.end <= self.start:
+            raise ValueError(f"end ({self.end:g} s) must lie after start ({self.start:g} s)")
+        return self
+
+
+class RenderSettings(Section):
+    """How the annotated pictures look."""
+
+    colormap: Literal["inferno", "magma", "viridis", "turbo", "jet"] = Field(
+        "inferno", description="Colours of the heat: `inferno`, `magma`, `viridis`, `turbo`, `jet`."
+    )
+    opacity: float = Field(
+        0.6, ge=0, le=1, description="How much of the picture the hottest heat covers, 0..1."
+    )
+    boxes: bool = Field(True, description="Draw the detections.")
+    legend: bool = Field(True, description="Draw the colour bar, the method and the time.")
+
+
+class OutputSettings(Section):
+    """What is written, and where."""
+
+    folder: Path = Field(Path("streamcam-output"), description="Folder for the results.")
+    overwrite: bool = Field(
+        False, description="Explain again what has results already; otherwise it is skipped."
+    )
+    video: Literal["sampled", "full", "off"] = Field(
+        "sampled",
+        description="`sampled`: a video of exactly the explained frames. `full`: every frame, the "
+        "last map held and its age shown. `off`: records only.",
+    )
+    encoder: Literal["auto", "x264", "nvenc"] = Field(
+        "auto", description="H.264 encoder; `auto` takes the GPU's where it works."
+    )
+    audio: bool = Field(True, description="Carry the source's sound into the video.")
+    workers: int = Field(
+        2, ge=1, le=64, description="Files worked on at once; their frames share batches."
+    )
+
+
+class Settings(Section):
+    """All settings, a section per concern."""
+
+    model: ModelSettings = ModelSettings()
+    cam: CamSettings = CamSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    render: RenderSettings = RenderSettings()
+    output: OutputSettings = OutputSettings()

@@ -1,0 +1,146 @@
+"""Gathers frames of many sources into batches, fairly and without waiting for slow ones."""
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+
+from streamcam.clock import Clock
+from streamcam.pipeline.lane import Lane, Overflow
+from streamcam.records import Frame, Item
+
+
+@dataclass(eq=False, slots=True)
+class Track:
+    """One source's way through the engine.
+
+    Attributes:
+        source: Id of the source.
+        inbox: Frames on their way to the engine.
+        outbox: Items on their way to the tail.
+    """
+
+    source: str
+    inbox: Lane[Frame]
+    outbox: Lane[Item]
+
+
+@dataclass(slots=True)
+class Batch:
+    """Items in the order in which they were taken, each with its track.
+
+    Frames that only pass (`sampled=False`) travel along, so that order is kept, but do not count
+    towards the batch's size.
+    """
+
+    entries: list[tuple[Track, Frame]] = field(default_factory=list)
+    finished: list[Track] = field(default_factory=list)
+
+    @property
+    def sampled(self) -> list[Frame]:
+        """The frames that the engine has to explain."""
+        return [frame for _, frame in self.entries if frame.sampled]
+
+
+class Batcher:
+    """Takes turns over all tracks, one sampled frame from each.
+
+    A track whose outbox is full is passed over: its tail is slow, so its own head has to wait,
+    while the engine goes on with the others.
+
+    Args:
+        size: Most sampled frames in a batch.
+        max_wait: Seconds that a frame waits for others to share its batch.
+        clock: Where the time comes from.
+    """
+
+    def __init__(self, size: int, max_wait: float, clock: Clock | None = None) -> None:
+        self._size = size
+        self._max_wait = max_wait
+        self._clock = clock or Clock()
+        self._tracks: deque[Track] = deque()
+        self._wake = threading.Condition()
+        self._changed = False
+        self._closed = False
+
+    def add(self, source: str, *, capacity: int, overflow: Overflow) -> Track:
+        """Open a track for a source.
+
+        Args:
+            source: Id of the source.
+            capacity: Frames that may wait on either side of the engine.
+            overflow: What the inbox does when it is full.
+        """
+        track = Track(
+            source,
+            inbox=Lane(capacity, overflow, self._notify),
+            outbox=Lane(capacity, on_change=self._notify),
+        )
+        with self._wake:
+            self._tracks.append(track)
+        return track
+
+    def close(self) -> None:
+        """Make `next` return None soon."""
+        with self._wake:
+            self._closed = True
+        self._notify()
+
+    def next(self) -> Batch | None:
+        """Wait for work and return it; None when the batcher was closed.
+
+        A batch is returned when it is full, when its first frame has waited `max_wait`, or at once
+        when a track has ended.
+        """
+        batch = Batch()
+        deadline: float | None = None
+        while not self._closed:
+            self._changed = False
+            self._gather(batch)
+            if batch.finished or len(batch.sampled) >= self._size:
+                return batch
+            if batch.entries and deadline is None:
+                deadline = self._clock.monotonic() + self._max_wait
+            if deadline is not None and self._clock.monotonic() >= deadline:
+                return batch
+            self._wait(deadline)
+        return None
+
+    def _gather(self, batch: Batch) -> None:
+        """Take turns over the tracks until the batch is full or nobody has anything to give."""
+        turns = self._next_turns()
+        missing = self._size - len(batch.sampled)
+        while turns and missing > 0:
+            track = turns.popleft()
+            frame = self._take(track, batch)
+            if frame is not None:
+                missing -= frame.sampled
+                turns.append(track)
+
+    def _next_turns(self) -> deque[Track]:
+        """Return the tracks, each time another one first, so that a full batch starves nobody."""
+        with self._wake:
+            self._tracks.rotate(-1)
+            return self._tracks.copy()
+
+    def _take(self, track: Track, batch: Batch) -> Frame | None:
+        underway = sum(1 for owner, _ in batch.entries if owner is track)
+        if track.outbox.room <= underway:
+            return None
+        frame = track.inbox.take()
+        if frame is not None:
+            batch.entries.append((track, frame))
+        elif track.inbox.drained:
+            with self._wake:
+                self._tracks.remove(track)
+            batch.finished.append(track)
+        return frame
+
+    def _notify(self) -> None:
+        with self._wake:
+            self._changed = True
+            self._wake.notify_all()
+
+    def _wait(self, deadline: float | None) -> None:
+        timeout = None if deadline is None else deadline - self._clock.monotonic()
+        with self._wake:
+            self._wake.wait_for(lambda: self._changed or self._closed, timeout)

@@ -1,0 +1,211 @@
+"""The street: one engine, and the ways of many sources through it."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from streamcam.clock import Clock
+from streamcam.errors import DeviceError, StreamcamError
+from streamcam.pipeline.batcher import Batch, Batcher, Track
+from streamcam.pipeline.delivery import Delivery
+from streamcam.pipeline.lane import Overflow
+from streamcam.records import Frame, FrameResult, Item
+from streamcam.sources.base import Selector, Source
+
+_log = logging.getLogger(__name__)
+
+
+class Explains(Protocol):
+    """What the street asks of an engine; called from one thread only."""
+
+    def explain(self, frames: Sequence[Frame]) -> list[FrameResult]:
+        """Explain frames of any sources and sizes in one pass; results in the same order."""
+        ...
+
+    def forget(self, source: str) -> None:
+        """Drop what is kept for a source that has ended."""
+        ...
+
+
+class Passage:
+    """The way of one source: a head thread decodes, the engine explains, the caller delivers.
+
+    Made by `Street.open`; run once.
+    """
+
+    def __init__(
+        self, source: Source, selector: Selector, delivery: Delivery, track: Track, *, every: bool
+    ) -> None:
+        self._source = source
+        self._selector = selector
+        self._delivery = delivery
+        self._track = track
+        self._every = every
+        self._fault: Exception | None = None
+        self.stopped = False
+
+    def run(self, on_item: Callable[[Item], None] = lambda _: None) -> None:
+        """Carry the source through to its end, in the calling thread and a head of its own.
+
+        Args:
+            on_item: Called after each item was delivered.
+
+        Raises:
+            StreamcamError: The first fault on the way. What was delivered before it stays with the
+                delivery, to be finished or aborted by the caller.
+        """
+        head = threading.Thread(
+            target=self._decode, name=f"streamcam head {self._track.source}", daemon=True
+        )
+        head.start()
+        try:
+            for item in self._track.outbox:
+                self._delivery.write(item)
+                on_item(item)
+        finally:
+            self.cancel()
+            head.join()
+        if self._fault is not None:
+            raise self._fault
+
+    def _decode(self) -> None:
+        try:
+            for frame in self._source.frames(self._selector, every=self._every):
+                if not self._track.inbox.put(frame):
+                    break
+        except Exception as error:  # noqa: BLE001 - re-raised in the thread that called `run`
+            self.fail(error)
+        finally:
+            self._track.inbox.close()
+
+    def fail(self, error: Exception) -> None:
+        """Note the first fault; `run` raises it at the end."""
+        self._fault = self._fault or error
+
+    def stop(self) -> None:
+        """End early: frames already on their way are delivered. From any thread."""
+        self.stopped = True
+        self._source.interrupt()
+
+    def cancel(self) -> None:
+        """Give up what is on its way. From any thread."""
+        self._source.interrupt()
+        self._track.inbox.cancel()
+        self._track.outbox.cancel()
+
+
+class Street:
+    """Owns the engine's thread; use as a context manager.
+
+    Args:
+        engine: Explains batches of frames.
+        batch: Most frames in one forward pass.
+        max_wait: Seconds that a frame waits for others to share its batch.
+        clock: Where the time comes from.
+    """
+
+    def __init__(
+        self, engine: Explains, *, batch: int, max_wait: float, clock: Clock | None = None
+    ) -> None:
+        self._engine = engine
+        # Two batches on either side: one being worked on, one ready to follow without a pause.
+        self._capacity = 2 * batch
+        self._batcher = Batcher(batch, max_wait, clock)
+        self._passages: dict[Track, Passage] = {}
+        self._lock = threading.Lock()
+        self._broken: DeviceError | None = None
+        self._thread = threading.Thread(target=self._work, name="streamcam engine", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._batcher.close()
+        self._thread.join()
+        self._cancel_all()
+
+    def open(
+        self,
+        source: Source,
+        selector: Selector,
+        delivery: Delivery,
+        *,
+        overflow: Overflow = Overflow.BLOCK,
+        every: bool = False,
+    ) -> Passage:
+        """Give a source its way through the engine.
+
+        Args:
+            source: An open source.
+            selector: Which of its frames are explained.
+            delivery: Where its results go.
+            overflow: What happens to frames that come faster than the engine takes them.
+            every: Carry the frames that are not explained too.
+
+        Raises:
+            DeviceError: The engine has failed for good.
+        """
+        with self._lock:
+            if self._broken is not None:
+                raise self._broken
+            track = self._batcher.add(source.info.id, capacity=self._capacity, overflow=overflow)
+            passage = Passage(source, selector, delivery, track, every=every)
+            self._passages[track] = passage
+        return passage
+
+    def _work(self) -> None:
+        while (batch := self._batcher.next()) is not None:
+            try:
+                self._carry(batch)
+            except DeviceError as error:
+                self._break(error)
+                return
+            except Exception as error:  # noqa: BLE001 - handed to the sources of this batch
+                self._fail_batch(batch, error)
+            self._end(batch.finished)
+
+    def _carry(self, batch: Batch) -> None:
+        """Explain a batch and send every item on, in order, to its own tail."""
+        sampled = batch.sampled
+        results = iter(self._engine.explain(sampled) if sampled else ())
+        for track, frame in batch.entries:
+            track.outbox.put(next(results) if frame.sampled else frame)
+
+    def _end(self, tracks: Sequence[Track]) -> None:
+        for track in tracks:
+            self._engine.forget(track.source)
+            track.outbox.close()
+            with self._lock:
+                self._passages.pop(track, None)
+
+    def _fail_batch(self, batch: Batch, error: Exception) -> None:
+        if not isinstance(error, StreamcamError):
+            _log.exception("the engine failed on a batch")
+        for track in {track for track, _ in batch.entries}:
+            passage = self._passages.get(track)
+            if passage is not None:
+                passage.fail(error)
+                passage.stop()
+                track.inbox.cancel()
+
+    def _break(self, error: DeviceError) -> None:
+        with self._lock:
+            self._broken = error
+            passages = list(self._passages.values())
+        for passage in passages:
+            passage.fail(error)
+        self._cancel_all()
+
+    def _cancel_all(self) -> None:
+        for track, passage in list(self._passages.items()):
+            passage.stop()
+            track.inbox.cancel()
+            track.outbox.close()

@@ -1,0 +1,112 @@
+import threading
+from fractions import Fraction
+
+import numpy as np
+
+from streamcam.pipeline.batcher import Batch, Batcher, Track
+from streamcam.pipeline.lane import Overflow
+from streamcam.records import Frame
+
+PICTURE = np.zeros((2, 2, 3), np.uint8)
+LONG = 30.0
+
+
+def frame(source: str, index: int, *, sampled: bool = True) -> Frame:
+    return Frame(source, index, index, Fraction(1, 10), index / 10, PICTURE, sampled=sampled)
+
+
+def track(batcher: Batcher, source: str, count: int, capacity: int = 100) -> Track:
+    added = batcher.add(source, capacity=capacity, overflow=Overflow.BLOCK)
+    for index in range(count):
+        added.inbox.put(frame(source, index))
+    return added
+
+
+def contents(batch: Batch | None) -> list[tuple[str, int]]:
+    assert batch is not None
+    return [(owner.source, taken.index) for owner, taken in batch.entries]
+
+
+def test_a_batch_is_shared_fairly_between_sources() -> None:
+    batcher = Batcher(size=6, max_wait=LONG)
+    for source, count in (("a", 50), ("b", 1), ("c", 2)):
+        track(batcher, source, count)
+    taken = contents(batcher.next())
+    assert sorted(taken) == [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("c", 0), ("c", 1)]
+
+
+def test_a_fast_source_cannot_starve_a_slow_one_when_batches_are_small() -> None:
+    batcher = Batcher(size=1, max_wait=LONG)
+    track(batcher, "fast", 50)
+    track(batcher, "slow", 3)
+    first = [contents(batcher.next())[0][0] for _ in range(6)]
+    assert first.count("slow") == 3
+
+
+def test_a_partial_batch_goes_when_it_has_waited() -> None:
+    batcher = Batcher(size=8, max_wait=0.01)
+    track(batcher, "a", 3)
+    assert contents(batcher.next()) == [("a", 0), ("a", 1), ("a", 2)]
+
+
+def test_frames_that_only_pass_keep_their_place_and_do_not_fill_the_batch() -> None:
+    batcher = Batcher(size=2, max_wait=LONG)
+    added = batcher.add("a", capacity=100, overflow=Overflow.BLOCK)
+    for index in range(8):
+        added.inbox.put(frame("a", index, sampled=index % 3 == 0))
+    batch = batcher.next()
+    assert [index for _, index in contents(batch)] == [0, 1, 2, 3]
+    assert batch is not None
+    assert [taken.index for taken in batch.sampled] == [0, 3]
+
+
+def test_the_end_of_a_source_is_announced_once_everything_was_taken() -> None:
+    batcher = Batcher(size=4, max_wait=LONG)
+    added = track(batcher, "a", 2)
+    added.inbox.close()
+    batch = batcher.next()
+    assert batch is not None
+    assert contents(batch) == [("a", 0), ("a", 1)]
+    assert batch.finished == [added]
+
+
+def test_a_slow_tail_pauses_only_its_own_source() -> None:
+    batcher = Batcher(size=4, max_wait=0.01)
+    slow = track(batcher, "slow", 2, capacity=2)
+    track(batcher, "quick", 50)
+    for index in range(2):
+        slow.outbox.put(frame("slow", index))
+    assert {source for source, _ in contents(batcher.next())} == {"quick"}
+    slow.outbox.take()
+    assert contents(batcher.next()).count(("slow", 0)) == 1
+
+
+def test_never_takes_more_than_the_tail_has_room_for() -> None:
+    batcher = Batcher(size=8, max_wait=0.01)
+    added = batcher.add("a", capacity=3, overflow=Overflow.DROP_OLDEST)
+    for index in range(8):
+        added.inbox.put(frame("a", index))
+    added.outbox.put(frame("a", 0))
+    assert contents(batcher.next()) == [("a", 5), ("a", 6)]
+    assert added.inbox.dropped == 5
+
+
+def test_waits_for_work_and_wakes_for_it() -> None:
+    batcher = Batcher(size=1, max_wait=LONG)
+    added = batcher.add("a", capacity=2, overflow=Overflow.BLOCK)
+    batches: list[Batch | None] = []
+    engine = threading.Thread(target=lambda: batches.append(batcher.next()))
+    engine.start()
+    added.inbox.put(frame("a", 7))
+    engine.join(5)
+    assert contents(batches[0]) == [("a", 7)]
+
+
+def test_close_frees_the_engine() -> None:
+    batcher = Batcher(size=1, max_wait=LONG)
+    batches: list[Batch | None] = []
+    engine = threading.Thread(target=lambda: batches.append(batcher.next()))
+    engine.start()
+    batcher.close()
+    engine.join(5)
+    assert batches == [None]
