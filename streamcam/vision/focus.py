@@ -1,0 +1,77 @@
+"""How much of a map lies on each detection: localisation measured, not attribution.
+
+The map is constant over each of its cells, and a cell that a box covers in part counts in part, so
+the scores change smoothly with the box.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from streamcam.records import Box, Focus, HeatMap
+
+
+def map_peak(heat: HeatMap, width: int, height: int) -> tuple[float, float]:
+    """Centre of the map's brightest cell: x, y in pixels of a frame of `width` x `height`."""
+    rows, columns = heat.shape
+    row, column = divmod(int(heat.argmax()), columns)
+    return (column + 0.5) * width / columns, (row + 0.5) * height / rows
+
+
+def measure_focus(heat: HeatMap, boxes: Sequence[Box], *, width: int, height: int) -> list[Focus]:
+    """Score every box against one map.
+
+    Args:
+        heat: The map, [rows, columns], values >= 0, spanning the frame.
+        boxes: x1, y1, x2, y2 in pixels of the frame, inside it.
+        width: Of the frame, in pixels.
+        height: Of the frame, in pixels.
+
+    Returns:
+        One score per box. A map without any heat gives 0, 0 and False; so does an empty box.
+    """
+    total = float(heat.sum(dtype=np.float64))
+    if not boxes:
+        return []
+    if total <= 0:
+        return [Focus(0.0, 0.0, False)] * len(boxes)
+    corners = np.asarray(boxes, dtype=np.float64)
+    energy = np.clip(_sums_inside(heat, corners / [width, height, width, height]) / total, 0, 1)
+    area = np.prod(corners[:, 2:] - corners[:, :2], axis=1) / (width * height)
+    lift = np.divide(energy, area, out=np.zeros_like(energy), where=area > 0)
+    x, y = map_peak(heat, width, height)
+    inside = (
+        (corners[:, 0] <= x) & (x <= corners[:, 2]) & (corners[:, 1] <= y) & (y <= corners[:, 3])
+    )
+    return [
+        Focus(float(e), float(n), bool(p)) for e, n, p in zip(energy, lift, inside, strict=True)
+    ]
+
+
+def _sums_inside(heat: HeatMap, boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The map's sums inside boxes in units of the frame's sides, by the integral image.
+
+    The integral of a map that is constant over cells is bilinear between the cells' corners.
+    """
+    rows, columns = heat.shape
+    integral = np.zeros((rows + 1, columns + 1))
+    integral[1:, 1:] = heat.cumsum(axis=0, dtype=np.float64).cumsum(axis=1)
+    x1, y1, x2, y2 = (boxes * [columns, rows, columns, rows]).T
+    return (
+        _bilinear(integral, y2, x2)
+        - _bilinear(integral, y1, x2)
+        - _bilinear(integral, y2, x1)
+        + _bilinear(integral, y1, x1)
+    )
+
+
+def _bilinear(
+    image: npt.NDArray[np.float64], y: npt.NDArray[np.float64], x: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    row = np.clip(np.floor(y).astype(np.intp), 0, image.shape[0] - 2)
+    column = np.clip(np.floor(x).astype(np.intp), 0, image.shape[1] - 2)
+    down, right = y - row, x - column
+    upper = image[row, column] * (1 - right) + image[row, column + 1] * right
+    lower = image[row + 1, column] * (1 - right) + image[row + 1, column + 1] * right
+    return upper * (1 - down) + lower * down

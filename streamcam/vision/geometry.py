@@ -1,0 +1,118 @@
+"""Where the cells of an activation grid lie in the displayed frame.
+
+A detector resizes each picture, puts it in the upper left corner of a padded canvas that the whole
+batch shares, and its backbone looks at the canvas in strides. A map is right only if it is cut and
+resampled back along the same way: padding off, resize undone.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+Size = tuple[int, int]
+"""Height, width."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """How one picture lies on the network's canvas. All sizes are (height, width) in pixels.
+
+    Attributes:
+        original: The picture as it came.
+        resized: The picture on the canvas, its upper left corner in the canvas's own.
+        canvas: The network's input, shared by a batch.
+    """
+
+    original: Size
+    resized: Size
+    canvas: Size
+
+
+@dataclass(frozen=True, slots=True)
+class Lattice:
+    """Where the cells of an activation grid lie on the canvas.
+
+    The centre of cell i is at `stride * (i + centre)` canvas pixels.
+
+    Attributes:
+        size: Rows and columns of the grid over the whole canvas.
+        stride: Canvas pixels from one cell to the next, vertically and horizontally.
+        centre: Where in its stride a cell's centre lies, 0..1.
+    """
+
+    size: Size
+    stride: tuple[float, float]
+    centre: float
+
+    @classmethod
+    def over(cls, canvas: Size, size: Size, centre: float) -> "Lattice":
+        """The lattice of a grid of `size` cells that a network made of a `canvas`.
+
+        Networks stride in powers of two and round the last cell up, so the quotient of the sizes
+        is rounded to the next power (300 pixels give 38 cells of 8 pixels, not of 7.89).
+        """
+        rows, columns = size
+        return cls(
+            size, (_power_of_two(canvas[0] / rows), _power_of_two(canvas[1] / columns)), centre
+        )
+
+    def cells_inside(self, resized: Size) -> Size:
+        """How many rows and columns have their centres on the picture, at least one each."""
+        rows, columns = (
+            min(cells, max(1, math.ceil(pixels / stride - self.centre)))
+            for pixels, stride, cells in zip(resized, self.stride, self.size, strict=True)
+        )
+        return rows, columns
+
+
+def _power_of_two(quotient: float) -> float:
+    return float(2 ** round(math.log2(quotient)))
+
+
+def to_frame(maps: Tensor, lattice: Lattice, placement: Placement) -> Tensor:
+    """Resample maps on a lattice so that they span the displayed frame from edge to edge.
+
+    Args:
+        maps: [count, rows, columns], the lattice's first rows and columns (the picture's part).
+        lattice: Where the cells lie.
+        placement: Where the picture lies.
+
+    Returns:
+        [count, rows', columns'] with as many cells as strides fit on the picture. Between cells
+        the value is bilinear; beyond the outermost centres it is held.
+    """
+    axes = [
+        _cell_coordinates(pixels, stride, lattice.centre, cells)
+        for pixels, stride, cells in zip(
+            placement.resized, lattice.stride, maps.shape[-2:], strict=True
+        )
+    ]
+    return _sample(maps, axes[0].to(maps.device), axes[1].to(maps.device))
+
+
+def _cell_coordinates(pixels: int, stride: float, centre: float, cells: int) -> Tensor:
+    """Lattice coordinates of the centres of an even division of the picture's side."""
+    count = max(1, round(pixels / stride))
+    middles = (torch.arange(count, dtype=torch.float32) + 0.5) * (pixels / count)
+    return (middles / stride - centre).clamp(0, cells - 1)
+
+
+def _sample(maps: Tensor, ys: Tensor, xs: Tensor) -> Tensor:
+    """Bilinear samples of [count, rows, columns] at every pair of row and column coordinates."""
+    rows, columns = maps.shape[-2:]
+    grid_y = ys * (2 / max(rows - 1, 1)) - 1
+    grid_x = xs * (2 / max(columns - 1, 1)) - 1
+    grid = torch.stack(torch.meshgrid(grid_x, grid_y, indexing="xy"), dim=-1)
+    sampled = functional.grid_sample(
+        maps[None], grid[None].to(maps.dtype), padding_mode="border", align_corners=True
+    )
+    return sampled[0]
+
+
+def placements(originals: Sequence[Size], resized: Sequence[Size], canvas: Size) -> list[Placement]:
+    """The placements of a batch of pictures on one canvas."""
+    return [Placement(o, r, canvas) for o, r in zip(originals, resized, strict=True)]
