@@ -1,0 +1,125 @@
+"""A pen that draws flat, anti-aliased shapes, measured in metres, and remembers their extent.
+
+Local coordinates: x forwards (the way that the figure faces), y upwards, (0, 0) on the ground.
+"""
+
+from collections.abc import Sequence
+from math import atan2, cos, pi, sin
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Colour: TypeAlias = tuple[int, int, int]
+Point: TypeAlias = tuple[float, float]
+Points: TypeAlias = Sequence[Point] | npt.NDArray[np.float64]
+
+SHIFT = 4  # bits below the pixel: OpenCV draws on a grid of a sixteenth of a pixel
+
+_ANGLES = np.linspace(0, 2 * pi, 24, endpoint=False)
+_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
+_HALF_ANGLES = np.linspace(pi / 2, 3 * pi / 2, 9)
+_BACK = np.stack([np.cos(_HALF_ANGLES), np.sin(_HALF_ANGLES)], axis=1)
+
+
+class Pen:
+    """Draws one figure on a canvas.
+
+    Args:
+        canvas: Array to draw on, uint8, [height, width, 3], or [height, width] with `ink`.
+        origin: Pixel coordinates of the figure's (0, 0).
+        scale: Pixels a metre.
+        facing: 1 to the right, -1 to the left.
+        light: Factors that colour the light, per channel.
+        ink: Draw everything with this one value (a silhouette) instead of the shapes' colours.
+    """
+
+    def __init__(
+        self,
+        canvas: npt.NDArray[np.uint8],
+        origin: Point,
+        scale: float,
+        *,
+        facing: int = 1,
+        light: Sequence[float] = (1.0, 1.0, 1.0),
+        ink: int | None = None,
+    ) -> None:
+        self._canvas = canvas
+        # A pixel's centre is at .5 here, and at .0 for OpenCV.
+        self._origin = (np.array(origin) - 0.5) * (1 << SHIFT)
+        self._scale = np.array([facing * scale, -scale]) * (1 << SHIFT)
+        self._pixels = scale
+        self._light = light
+        self._ink = ink
+        # Blended edges would turn one ink into another.
+        self._edge = cv2.LINE_AA if ink is None else cv2.LINE_8
+        self._low = np.full(2, np.inf)
+        self._high = np.full(2, -np.inf)
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """The extent of all that was drawn: x1, y1, x2, y2 in pixels of the canvas."""
+        low = self._low / (1 << SHIFT) + 0.5
+        high = self._high / (1 << SHIFT) + 0.5
+        return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+    def polygon(self, points: Points, colour: Colour) -> None:
+        """Fill a polygon of any shape."""
+        cv2.fillPoly(self._canvas, [self._place(points)], self._colour(colour), self._edge, SHIFT)
+
+    def limb(self, a: Point, b: Point, width_a: float, width_b: float, colour: Colour) -> None:
+        """Fill a rounded bar from a to b that may taper."""
+        angle = atan2(b[1] - a[1], b[0] - a[0])
+        turn = np.array([[cos(angle), sin(angle)], [-sin(angle), cos(angle)]])
+        back = _BACK @ turn
+        outline = np.concatenate([back * (width_a / 2) + a, back * (-width_b / 2) + b])
+        self._convex(outline, colour)
+
+    def oval(self, centre: Point, radii: Point, colour: Colour, tilt: float = 0.0) -> None:
+        """Fill an ellipse, turned by `tilt` radians."""
+        turn = np.array([[cos(tilt), sin(tilt)], [-sin(tilt), cos(tilt)]])
+        self._convex((_CIRCLE * radii) @ turn + centre, colour)
+
+    def disc(self, centre: Point, radius: float, colour: Colour) -> None:
+        """Fill a circle."""
+        self._convex(_CIRCLE * radius + centre, colour)
+
+    def ring(self, centre: Point, radius: float, width: float, colour: Colour) -> None:
+        """Draw a circle's outline."""
+        self.line([*(_CIRCLE * radius + centre), _CIRCLE[0] * radius + centre], width, colour)
+
+    def line(self, points: Points, width: float, colour: Colour) -> None:
+        """Draw a line through points."""
+        thickness = max(1, round(width * self._pixels))
+        placed = self._place(points, margin=width * self._pixels * (1 << SHIFT) / 2)
+        cv2.polylines(
+            self._canvas, [placed], False, self._colour(colour), thickness, self._edge, SHIFT
+        )
+
+    def _convex(self, points: Points, colour: Colour) -> None:
+        cv2.fillConvexPoly(
+            self._canvas, self._place(points), self._colour(colour), self._edge, SHIFT
+        )
+
+    def _place(self, points: Points, margin: float = 0.0) -> npt.NDArray[np.int32]:
+        placed = np.asarray(points) * self._scale + self._origin
+        self._low = np.minimum(self._low, placed.min(axis=0) - margin)
+        self._high = np.maximum(self._high, placed.max(axis=0) + margin)
+        pixels: npt.NDArray[np.int32] = placed.astype(np.int32)
+        return pixels
+
+    def _colour(self, colour: Colour) -> Sequence[float]:
+        if self._ink is not None:
+            return (self._ink,)
+        return [c * f for c, f in zip(colour, self._light, strict=True)]
+
+
+def darker(colour: Colour, factor: float = 0.8) -> Colour:
+    """Return a colour in the shade."""
+    return tuple(int(c * factor) for c in colour)  # type: ignore[return-value]
+
+
+def lighter(colour: Colour, share: float = 0.3) -> Colour:
+    """Return a colour mixed with white."""
+    return tuple(int(c + (255 - c) * share) for c in colour)  # type: ignore[return-value]
