@@ -54,14 +54,14 @@ class Pen:
         self._ink = ink
         # Blended edges would turn one ink into another.
         self._edge = cv2.LINE_AA if ink is None else cv2.LINE_8
-        self._low = np.full(2, np.inf)
-        self._high = np.full(2, -np.inf)
+        self._touched: list[npt.NDArray[np.int32]] = []
 
     @property
     def box(self) -> tuple[float, float, float, float]:
         """The extent of all that was drawn: x1, y1, x2, y2 in pixels of the canvas."""
-        low = self._low / (1 << SHIFT) + 0.5
-        high = self._high / (1 << SHIFT) + 0.5
+        touched = np.concatenate(self._touched)
+        low = touched.min(axis=0) / (1 << SHIFT) + 0.5
+        high = touched.max(axis=0) / (1 << SHIFT) + 0.5
         return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
     def polygon(self, points: Points, colour: Colour) -> None:
@@ -92,7 +92,9 @@ class Pen:
     def line(self, points: Points, width: float, colour: Colour) -> None:
         """Draw a line through points."""
         thickness = max(1, round(width * self._pixels))
-        placed = self._place(points, margin=width * self._pixels * (1 << SHIFT) / 2)
+        placed = self._place(points)
+        margin = int(width * self._pixels * (1 << SHIFT) / 2)
+        self._touched += [placed - margin, placed + margin]
         cv2.polylines(
             self._canvas, [placed], False, self._colour(colour), thickness, self._edge, SHIFT
         )
@@ -102,12 +104,11 @@ class Pen:
             self._canvas, self._place(points), self._colour(colour), self._edge, SHIFT
         )
 
-    def _place(self, points: Points, margin: float = 0.0) -> npt.NDArray[np.int32]:
-        placed = np.asarray(points) * self._scale + self._origin
-        self._low = np.minimum(self._low, placed.min(axis=0) - margin)
-        self._high = np.maximum(self._high, placed.max(axis=0) + margin)
-        pixels: npt.NDArray[np.int32] = placed.astype(np.int32)
-        return pixels
+    def _place(self, points: Points) -> npt.NDArray[np.int32]:
+        scaled = np.asarray(points) * self._scale + self._origin
+        placed: npt.NDArray[np.int32] = scaled.astype(np.int32)
+        self._touched.append(placed)
+        return placed
 
     def _colour(self, colour: Colour) -> Sequence[float]:
         if self._ink is not None:

@@ -39,6 +39,7 @@ LEAST_VISIBLE = 0.3
 
 _SILHOUETTE = 3  # the scale, one to this, at which is measured what hides what
 _PROP_INK = 255
+_REACH = 5.0  # metres: nothing is longer, from its middle to an end
 _SHADE = 200  # of 255: what a shadow leaves of the light
 
 Draw = Callable[[Pen, float, float], None]
@@ -113,7 +114,7 @@ class Street:
         """Return the street at a time in seconds: RGB, uint8, [height, width, 3]."""
         canvas = self._background.copy()
         self._cast_shadows(canvas, time)
-        for actor in self._actors:
+        for actor in self._in_sight(time):
             for _, draw in actor.parts:
                 draw(self._pen(canvas, actor, time), abs(actor.speed) * time, time)
         return canvas
@@ -126,7 +127,7 @@ class Street:
         """
         inks = np.zeros((self.height // _SILHOUETTE + 1, self.width // _SILHOUETTE + 1), np.uint8)
         drawn: list[tuple[str, Box, int]] = []
-        for actor in self._actors:
+        for actor in self._in_sight(time):
             for label, draw in actor.parts:
                 ink = len(drawn) + 1 if label else _PROP_INK
                 pen = self._pen(inks, actor, time, ink)
@@ -149,6 +150,12 @@ class Street:
                     label, CLASS_IDS[label], (float(x1), float(y1), float(x2), float(y2))
                 )
 
+    def _in_sight(self, time: float) -> Iterator[_Actor]:
+        for actor in self._actors:
+            away = abs(actor.column(time, self.width) - self.width / 2)
+            if away < self.width / 2 + _REACH * actor.scale:
+                yield actor
+
     def _pen(
         self, canvas: npt.NDArray[np.uint8], actor: _Actor, time: float, ink: int | None = None
     ) -> Pen:
@@ -166,7 +173,7 @@ class Street:
     def _cast_shadows(self, canvas: Picture, time: float) -> None:
         top = int(self._view.row(self._view.wall))
         shade = np.full((self.height - top, self.width), 255, np.uint8)
-        for actor in self._actors:
+        for actor in self._in_sight(time):
             centre = (actor.column(time, self.width), self._view.row(actor.scale) - top)
             reach = actor.shadow * actor.scale
             Pen(shade, centre, 1.0, ink=_SHADE).oval(
