@@ -176,9 +176,7 @@ class Street:
         for actor in self._in_sight(time):
             centre = (actor.column(time, self.width), self._view.row(actor.scale) - top)
             reach = actor.shadow * actor.scale
-            Pen(shade, centre, 1.0, ink=_SHADE).oval(
-                (0.0, 0.0), (reach, 0.16 * reach + 2), (0,) * 3
-            )
+            Pen(shade, centre, 1.0).oval((0.0, 0.0), (reach, 0.16 * reach + 2), (_SHADE,) * 3)
         ground = canvas[top:]
         cv2.multiply(ground, cv2.merge([shade] * 3), dst=ground, scale=1 / 255)
 

@@ -325,8 +325,8 @@ def _joints(
     pen: Pen, view: View, far: float, near: float, colour: Colour, random: np.random.Generator
 ) -> None:
     middle = view.width * random.uniform(0.3, 0.7)
-    reach = view.width / far / 2 + 4
-    for x in np.arange(-reach, reach, 1.2):
+    tiles = int(view.width / far / 1.2 / 2) + 4
+    for x in (np.arange(-tiles, tiles) + 0.5) * 1.2:
         pen.line(
             [(middle + x * far, -view.row(far)), (middle + x * near, -view.row(near))], 1.0, colour
         )
