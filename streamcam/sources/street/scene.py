@@ -71,7 +71,7 @@ class _Actor:
         speed: Metres a second, positive to the right.
         facing: 1 to the right, -1 to the left.
         loop: Pixels after which it comes round again.
-        shadow: Half the width of its shadow, in metres.
+        shadow: Half the width of its shadow, in metres; 0 for none.
         parts: Labels ("" for street furniture) and how they are drawn, from back to front.
         altitude: Metres above the ground.
     """
@@ -174,6 +174,8 @@ class Street:
         top = int(self._view.row(self._view.wall))
         shade = np.full((self.height - top, self.width), 255, np.uint8)
         for actor in self._in_sight(time):
+            if not actor.shadow:
+                continue
             centre = (actor.column(time, self.width), self._view.row(actor.scale) - top)
             reach = actor.shadow * actor.scale
             Pen(shade, centre, 1.0).oval((0.0, 0.0), (reach, 0.16 * reach + 2), (_SHADE,) * 3)
