@@ -122,10 +122,10 @@ class RenderSettings(Section):
         "inferno", description="Colours of the heat: `inferno`, `magma`, `viridis`, `turbo`, `jet`."
     )
     opacity: float = Field(
-        0.6, ge=0, le=1, description="How much of the picture the hottest heat covers, 0..1."
+        0.7, ge=0, le=1, description="How much of the picture the hottest heat covers, 0..1."
     )
-    boxes: bool = Field(True, description="Draw the detections.")
-    legend: bool = Field(True, description="Draw the colour bar, the method and the time.")
+    legend: bool = Field(True, description="Tell in a corner what the heat is and how it reads.")
+    timestamp: bool = Field(True, description="Tell in a corner the frame's time.")
 
 
 class OutputSettings(Section):
@@ -140,8 +140,9 @@ class OutputSettings(Section):
         description="`sampled`: a video of exactly the explained frames. `full`: every frame, the "
         "last map held and its age shown. `off`: records only.",
     )
-    encoder: Literal["auto", "x264", "nvenc"] = Field(
-        "auto", description="H.264 encoder; `auto` takes the GPU's where it works."
+    encoder: Literal["auto", "libx264", "h264_nvenc"] = Field(
+        "auto",
+        description="H.264 encoder: `libx264`, `h264_nvenc`, or `auto`: the GPU's where it works.",
     )
     audio: bool = Field(True, description="Carry the source's sound into the video.")
     workers: int = Field(

@@ -26,8 +26,13 @@ class Delivery:
         self._needs_picture = any(sink.needs_picture for sink in sinks)
         self.explained = 0
         self.detections: Counter[str] = Counter()
-        self.first_time: float | None = None
-        self.last_time = 0.0
+        self._first_time: float | None = None
+        self._last_time = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How much of the source's own time was covered."""
+        return self._last_time - (self._first_time or 0.0)
 
     def write(self, item: Item) -> None:
         """Write one item everywhere.
@@ -42,9 +47,9 @@ class Delivery:
 
     def _count(self, item: Item) -> None:
         frame = item.frame if isinstance(item, FrameResult) else item
-        if self.first_time is None:
-            self.first_time = frame.time
-        self.last_time = frame.time
+        if self._first_time is None:
+            self._first_time = frame.time
+        self._last_time = frame.time
         if isinstance(item, FrameResult):
             self.explained += 1
             self.detections.update(detection.label for detection in item.detections)

@@ -1,0 +1,5 @@
+"""`python -m streamcam`."""
+
+from streamcam.cli.app import main
+
+main()

@@ -1,0 +1,87 @@
+"""The `streamcam` command: its subcommands, and how errors reach a person."""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from streamcam import __version__
+from streamcam.cli import config, demo, doctor, models, run, schema
+from streamcam.cli.terminal import errors, show_error
+from streamcam.errors import ExitCode, StreamcamError
+
+app = typer.Typer(
+    name="streamcam",
+    help="See what an object detector looks at, in pictures and videos.",
+    epilog="Exit codes: 0 done or asked to stop, 1 some inputs failed, 2 usage, "
+    "69 source or weights unavailable, 70 GPU or internal fault, 78 bad configuration.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.command("demo")(demo.demo)
+app.add_typer(models.app, name="models")
+app.add_typer(config.app, name="config")
+app.command("schema")(schema.schema)
+app.command("doctor")(doctor.doctor)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"streamcam {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and debug messages.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
+    del version
+    _configure_logging(logging.DEBUG if debug else logging.WARNING)
+
+
+def _configure_logging(level: int) -> None:
+    from rich.logging import RichHandler
+
+    handler = RichHandler(level, errors(), show_time=False, show_path=False)
+    logger = logging.getLogger("streamcam")
+    logger.handlers = [handler]
+    logger.setLevel(level)
+    logger.propagate = False
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; exit with the code that the outcome asks for."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(words)
+    except StreamcamError as error:
+        if "--debug" in words:
+            raise
+        show_error(error.message, error.hint)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output has gone; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.OK)
+    except Exception as error:
+        if "--debug" in words:
+            raise
+        show_error(
+            f"internal fault: {type(error).__name__}: {error}",
+            "Please report this, with what `streamcam --debug ...` and `streamcam doctor` print.",
+        )
+        sys.exit(ExitCode.INTERNAL)

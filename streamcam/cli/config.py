@@ -1,0 +1,36 @@
+"""`streamcam config`: see, check and describe the settings."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from streamcam.cli.options import Config
+from streamcam.cli.terminal import output
+from streamcam.config import Settings, load_settings
+from streamcam.config.toml import to_toml
+
+app = typer.Typer(no_args_is_help=True, help="See, check and describe the settings.")
+
+
+@app.command()
+def show(config: Config = None) -> None:
+    """Print the settings in force, as a commented configuration file."""
+    typer.echo(to_toml(load_settings(config, os.environ)), nl=False)
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="The configuration file to check.")],
+) -> None:
+    """Check a configuration file: names every key that is unknown or out of bounds."""
+    load_settings(file)
+    output().print(f"{file} is good")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    typer.echo(orjson.dumps(Settings.model_json_schema(), option=orjson.OPT_INDENT_2))

@@ -1,0 +1,62 @@
+"""`streamcam demo`: the whole tool on a drawn street, offline, in one command."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamcam.cli import options
+from streamcam.cli.report import found
+from streamcam.cli.run import explain
+from streamcam.cli.terminal import duration, output, show_error
+from streamcam.config import load_settings
+from streamcam.records import JobReport
+from streamcam.sources import expand
+
+_KINDS = {
+    "video": "annotated video",
+    "picture": "still picture",
+    "records": "JSON records",
+    "manifest": "manifest",
+}
+
+
+def demo(
+    folder: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path(
+        "streamcam-demo"
+    ),
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0.2, max=3600, help="Length of the scene.")
+    ] = 10.0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed, another street.")] = 1,
+    model: options.Model = None,
+    weights: options.Weights = None,
+    device: options.Device = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Explain a drawn street with the built-in detector: needs no camera and no network."""
+    settings = load_settings(
+        flags={
+            "model": {"name": model, "weights": weights, "device": device},
+            "output": {"folder": folder, "overwrite": True},
+        }
+    )
+    scene = f"demo://street?seconds={seconds:g}&seed={seed}"
+    (report,) = explain(settings, expand([scene]), quiet=quiet)
+    if report.error is not None:
+        show_error(report.error, report.hint)
+    elif not quiet:
+        _print_results(report)
+    raise typer.Exit(report.exit_code)
+
+
+def _print_results(report: JobReport) -> None:
+    console = output()
+    console.print(
+        f"Explained {report.counts.explained} frames of {report.source} "
+        f"in {duration(report.seconds)}: {found(report)}.",
+        soft_wrap=True,
+    )
+    for kind, name in _KINDS.items():
+        if kind in report.outputs:
+            console.print(f"  {name:<16} {report.outputs[kind]}", soft_wrap=True)

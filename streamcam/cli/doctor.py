@@ -1,0 +1,102 @@
+"""`streamcam doctor`: what a bug report needs."""
+
+import os
+import platform
+import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import orjson
+from rich.table import Table
+
+from streamcam import __version__
+from streamcam.cli import options
+from streamcam.cli.terminal import output, size
+from streamcam.config import Settings, load_settings
+from streamcam.errors import StreamcamError
+
+_PACKAGES = (
+    "torch",
+    "torchvision",
+    "grad-cam",
+    "opencv-python-headless",
+    "numpy",
+    "av",
+    "watchdog",
+    "typer",
+    "pydantic",
+)
+
+Facts = dict[str, str]
+
+
+def doctor(config: options.Config = None, json: options.Json = False) -> None:
+    """Print versions, devices, codecs, caches and free space: what a bug report needs."""
+    settings, state = _settings(config)
+    facts = {
+        "streamcam": _system() | {"configuration": state},
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "device": _device(),
+        "video": _video(),
+        "disk": _disk(settings.output.folder),
+    }
+    if json:
+        sys.stdout.buffer.write(orjson.dumps(facts, option=orjson.OPT_INDENT_2) + b"\n")
+    else:
+        _print(facts)
+
+
+def _settings(config: Path | None) -> tuple[Settings, str]:
+    """Return the settings in force; a broken configuration is a finding, not an obstacle."""
+    try:
+        return load_settings(config, os.environ), str(config or "built-in defaults")
+    except StreamcamError as error:
+        return Settings(), f"cannot be used: {error.message}"
+
+
+def _system() -> Facts:
+    return {
+        "version": __version__,
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "system": platform.platform(),
+        "processors": str(os.cpu_count()),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _device() -> Facts:
+    from streamcam.vision.diagnosis import facts
+
+    return facts()
+
+
+def _video() -> Facts:
+    from streamcam.sinks.diagnosis import facts
+
+    return facts()
+
+
+def _disk(folder: Path) -> Facts:
+    place = folder.absolute()
+    existing = next(path for path in (place, *place.parents) if path.exists())
+    free = size(shutil.disk_usage(existing).free)
+    writable = "writable" if os.access(existing, os.W_OK) else "NOT writable"
+    return {"output folder": f"{place} ({writable})", "free": free}
+
+
+def _print(facts: dict[str, Facts]) -> None:
+    for heading, rows in facts.items():
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+        table.add_column(min_width=24)
+        table.add_column(overflow="fold")
+        for name, value in rows.items():
+            table.add_row(name, value)
+        output().print(heading, style="bold")
+        output().print(table)

@@ -1,0 +1,67 @@
+"""Options that several commands share, in the field's words."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamcam.config.loading import ENV_CONFIG
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Configuration file (TOML).", envvar=ENV_CONFIG),
+]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the results.")]
+Model = Annotated[
+    str | None, typer.Option("--model", "-m", help="Detector, see `streamcam models list`.")
+]
+Weights = Annotated[
+    str | None, typer.Option("--weights", help="File with weights of your own, or `random`.")
+]
+Labels = Annotated[
+    Path | None, typer.Option("--labels", help="File with the class names for --weights.")
+]
+Confidence = Annotated[
+    float | None, typer.Option("--confidence", help="Least confidence of a detection, 0..1.")
+]
+Classes = Annotated[
+    str | None, typer.Option("--classes", help="Only these classes, e.g. `person,dog`.")
+]
+Device = Annotated[str | None, typer.Option("--device", help="`auto`, `cpu`, `cuda` or `cuda:N`.")]
+Precision = Annotated[
+    str | None, typer.Option("--precision", help="`auto`, `fp32`, `fp16` or `bf16`.")
+]
+Half = Annotated[bool, typer.Option("--half", help="Short for --precision fp16.")]
+Batch = Annotated[int | None, typer.Option("--batch", help="Most frames in one forward pass.")]
+MaxFps = Annotated[
+    float | None, typer.Option("--max-fps", help="Explained frames per second of video.")
+]
+Every = Annotated[
+    int | None, typer.Option("--every", help="Explain every n-th frame instead of --max-fps.")
+]
+Start = Annotated[float | None, typer.Option("--start", help="Skip this many seconds.")]
+End = Annotated[float | None, typer.Option("--end", help="Stop at this second.")]
+Method = Annotated[str | None, typer.Option("--method", help="How the map is made: `eigencam`.")]
+Grid = Annotated[str | None, typer.Option("--grid", help="Cells of the map: `fine` or `pool`.")]
+Colormap = Annotated[
+    str | None,
+    typer.Option("--colormap", help="`inferno`, `magma`, `viridis`, `turbo` or `jet`."),
+]
+Opacity = Annotated[float | None, typer.Option("--opacity", help="Of the hottest heat, 0..1.")]
+Video = Annotated[
+    str | None,
+    typer.Option("--video", help="`sampled` (explained frames), `full` (all frames) or `off`."),
+]
+Encoder = Annotated[
+    str | None, typer.Option("--encoder", help="`auto`, `libx264` or `h264_nvenc`.")
+]
+Audio = Annotated[
+    bool | None, typer.Option("--audio/--no-audio", help="Carry the sound into the video.")
+]
+Workers = Annotated[int | None, typer.Option("--workers", help="Files worked on at once.")]
+Overwrite = Annotated[
+    bool | None,
+    typer.Option("--overwrite", help="Explain again what has results already."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+Json = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on stdout.")]

@@ -1,0 +1,165 @@
+"""Shows how the work goes: moving bars on a terminal, plain lines elsewhere."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, Self
+
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from streamcam.cli.report import found
+from streamcam.cli.terminal import duration, errors, printable, size
+from streamcam.pipeline.job import Observer
+from streamcam.records import FrameResult, Item, JobReport, Outcome, SourceInfo
+
+
+class Watcher(Observer, Protocol):
+    """An observer that is told of downloads too."""
+
+    def fetching(self, name: str, done: int, total: int | None) -> None:
+        """Bytes of a file arrived."""
+        ...
+
+
+@contextmanager
+def make_observer(count: int, *, quiet: bool, lines: bool = False) -> Iterator[Watcher]:
+    """Give the observer that suits where stderr goes.
+
+    Args:
+        count: Number of sources.
+        quiet: Show nothing.
+        lines: Plain lines even on a terminal.
+    """
+    if quiet:
+        yield Silence()
+    elif lines or not errors().is_terminal:
+        yield Lines(count)
+    else:
+        with Bars(count) as bars:
+            yield bars
+
+
+class Silence:
+    """Shows nothing."""
+
+    def started(self, info: SourceInfo) -> None:
+        """Show nothing."""
+
+    def advanced(self, source: str, item: Item) -> None:
+        """Show nothing."""
+
+    def ended(self, report: JobReport) -> None:
+        """Show nothing."""
+
+    def fetching(self, name: str, done: int, total: int | None) -> None:
+        """Show nothing."""
+
+
+class Lines:
+    """One line when a source begins and one when it ends; for pipes and logs."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._ended = 0
+        self._fetching: set[str] = set()
+        self._lock = threading.Lock()
+
+    def started(self, info: SourceInfo) -> None:
+        """Print what is being explained."""
+        length = f", {duration(info.duration)}" if info.duration else ""
+        self._print(f"{printable(info.id)}: {info.width}x{info.height}{length}")
+
+    def advanced(self, source: str, item: Item) -> None:
+        """Print nothing: a line per frame would be a flood."""
+
+    def ended(self, report: JobReport) -> None:
+        """Print how it ended."""
+        with self._lock:
+            self._ended += 1
+            place = f"[{self._ended}/{self._count}]"
+        self._print(f"{place} {printable(report.source)}: {_ending(report)}")
+
+    def fetching(self, name: str, done: int, total: int | None) -> None:
+        """Print that a file is fetched, once."""
+        if name not in self._fetching:
+            self._fetching.add(name)
+            self._print(f"fetching {name}" + (f", {size(total)}" if total else ""))
+        if total is not None and done >= total:
+            self._print(f"fetched {name}")
+
+    def _print(self, line: str) -> None:
+        errors().print(line, soft_wrap=True, markup=False)
+
+
+def _ending(report: JobReport) -> str:
+    if report.outcome is Outcome.FAILED:
+        return f"failed: {printable(report.error or '')}"
+    if not report.counts.explained:
+        return report.outcome.value
+    rate = report.counts.explained / max(report.seconds, 1e-9)
+    frames = f"{report.counts.explained} frames in {duration(report.seconds)}, {rate:.1f} a second"
+    return f"{report.outcome.value}, {frames}, {found(report)}"
+
+
+class Bars:
+    """A bar for each source at work and one for all; finished sources scroll by as lines."""
+
+    def __init__(self, count: int) -> None:
+        self._lines = Lines(count)
+        self._tasks: dict[str, TaskID] = {}
+        self._explained: dict[str, int] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=errors(),
+            transient=True,
+        )
+        self._overall = self._progress.add_task("all", total=count, rate="", visible=count > 1)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def started(self, info: SourceInfo) -> None:
+        """Add a bar."""
+        self._explained[info.id] = 0
+        self._tasks[info.id] = self._progress.add_task(
+            printable(info.id), total=info.duration, rate=""
+        )
+
+    def advanced(self, source: str, item: Item) -> None:
+        """Move the source's bar."""
+        if not isinstance(item, FrameResult):
+            return
+        self._explained[source] += 1
+        task = self._progress.tasks[self._progress.task_ids.index(self._tasks[source])]
+        rate = self._explained[source] / max(task.elapsed or 0.0, 1e-3)
+        self._progress.update(task.id, completed=item.frame.time, rate=f"{rate:.1f} frames/s")
+
+    def ended(self, report: JobReport) -> None:
+        """Turn the bar into a line."""
+        if report.source in self._tasks:
+            self._progress.remove_task(self._tasks.pop(report.source))
+        self._progress.advance(self._overall)
+        self._lines.ended(report)
+
+    def fetching(self, name: str, done: int, total: int | None) -> None:
+        """Move the download's bar."""
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(f"fetching {name}", total=total, rate="")
+        self._progress.update(self._tasks[name], completed=done, total=total, rate=size(done))
+        if total is not None and done >= total:
+            self._progress.remove_task(self._tasks.pop(name))

@@ -1,0 +1,139 @@
+"""`streamcam run`: explain files and folders, once."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated
+
+import orjson
+import typer
+
+from streamcam.cli import options
+from streamcam.cli.progress import make_observer
+from streamcam.cli.report import as_json, print_table
+from streamcam.cli.terminal import errors, show_error
+from streamcam.config import Settings, load_settings
+from streamcam.errors import UsageError
+from streamcam.pipeline.job import exit_code
+from streamcam.pipeline.run import Run
+from streamcam.records import JobReport
+from streamcam.sources import Entry, expand
+
+# What a shell reports of a process that SIGINT ended.
+_FORCED = 130
+
+
+def run(
+    sources: Annotated[
+        list[str],
+        typer.Argument(help="Videos, pictures, folders, or demo://street.", metavar="SOURCE..."),
+    ],
+    output: options.Output = None,
+    config: options.Config = None,
+    model: options.Model = None,
+    weights: options.Weights = None,
+    labels: options.Labels = None,
+    confidence: options.Confidence = None,
+    classes: options.Classes = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    half: options.Half = False,
+    batch: options.Batch = None,
+    max_fps: options.MaxFps = None,
+    every: options.Every = None,
+    start: options.Start = None,
+    end: options.End = None,
+    method: options.Method = None,
+    grid: options.Grid = None,
+    colormap: options.Colormap = None,
+    opacity: options.Opacity = None,
+    video: options.Video = None,
+    encoder: options.Encoder = None,
+    audio: options.Audio = None,
+    workers: options.Workers = None,
+    overwrite: options.Overwrite = None,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+) -> None:
+    """Explain videos and pictures: annotated heatmap videos, JSON records, manifests.
+
+    For `dir/clip.mp4` and `--output out` the results are `out/dir/clip.heatmap.mp4`,
+    `out/dir/clip.detections.jsonl` and `out/dir/clip.manifest.json`. What has results already is
+    skipped.
+    """
+    if half and precision not in (None, "fp16"):
+        raise UsageError(f"--half and --precision {precision} contradict each other")
+    settings = load_settings(
+        config,
+        os.environ,
+        {
+            "model": {
+                "name": model,
+                "weights": weights,
+                "labels": labels,
+                "confidence": confidence,
+                "classes": classes,
+                "device": device,
+                "precision": "fp16" if half else precision,
+                "batch": batch,
+            },
+            "cam": {"method": method, "grid": grid},
+            "sampling": {"max_fps": max_fps, "every": every, "start": start, "end": end},
+            "render": {"colormap": colormap, "opacity": opacity},
+            "output": {
+                "folder": output,
+                "overwrite": overwrite,
+                "video": video,
+                "encoder": encoder,
+                "audio": audio,
+                "workers": workers,
+            },
+        },
+    )
+    reports = explain(settings, expand(sources), quiet=quiet, json=json)
+    if json:
+        sys.stdout.buffer.write(orjson.dumps([as_json(report) for report in reports]) + b"\n")
+    elif not quiet:
+        print_table(reports)
+    raise typer.Exit(exit_code(reports))
+
+
+def explain(
+    settings: Settings, entries: Sequence[Entry], *, quiet: bool, json: bool = False
+) -> list[JobReport]:
+    """Explain the entries while a person watches, who may stop it with Ctrl-C."""
+    try:
+        with make_observer(len(entries), quiet=quiet, lines=json) as observer:
+            work = Run(settings, observer, fetching=observer.fetching)
+            with _stopped_by_signals(work):
+                return work.explain(entries)
+    except KeyboardInterrupt:
+        show_error("forced to stop; unfinished results were removed")
+        # A thread that hangs in native code must not hold up the person who asked twice.
+        os._exit(_FORCED)
+
+
+@contextmanager
+def _stopped_by_signals(work: Run) -> Iterator[None]:
+    """Stop the work on the first SIGINT or SIGTERM; the second SIGINT forces."""
+    asked = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        errors().print("stopping: what is done is kept (Ctrl-C again to force)")
+        work.stop()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, on_signal) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

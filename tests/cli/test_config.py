@@ -1,0 +1,50 @@
+import json
+import tomllib
+from pathlib import Path
+
+from tests.cli.conftest import Streamcam
+
+SHIPPED = Path(__file__).parents[2] / "config.toml"
+
+
+def test_show_prints_the_shipped_file(streamcam: Streamcam) -> None:
+    shown = streamcam("config", "show")
+    assert shown.returncode == 0
+    assert shown.stdout == SHIPPED.read_text(encoding="utf-8")
+
+
+def test_show_tells_what_is_in_force(streamcam: Streamcam, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[sampling]\nmax_fps = 2\n")
+    shown = streamcam("config", "show", "--config", file, STREAMCAM_OUTPUT_VIDEO="full")
+    settings = tomllib.loads(shown.stdout)
+    assert settings["sampling"]["max_fps"] == 2
+    assert settings["output"]["video"] == "full"
+
+
+def test_check_passes_the_shipped_file(streamcam: Streamcam) -> None:
+    checked = streamcam("config", "check", SHIPPED)
+    assert checked.returncode == 0
+    assert "is good" in checked.stdout
+
+
+def test_check_lists_every_fault_and_exits_78(streamcam: Streamcam, tmp_path: Path) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_text("[model]\nbatch = 0\nnmae = 'x'\n[typo]\n")
+    checked = streamcam("config", "check", file)
+    assert checked.returncode == 78
+    for fault in ("model.batch: must be", "model.nmae: unknown", "typo: unknown"):
+        assert fault in checked.stderr
+    assert "Traceback" not in checked.stderr
+
+
+def test_a_bad_variable_is_named(streamcam: Streamcam) -> None:
+    shown = streamcam("config", "show", STREAMCAM_SAMPLING_MAX_FPS="fast")
+    assert shown.returncode == 78
+    assert "sampling.max_fps" in shown.stderr
+
+
+def test_schema_describes_every_section(streamcam: Streamcam) -> None:
+    schema = json.loads(streamcam("config", "schema").stdout)
+    shipped = tomllib.loads(SHIPPED.read_text(encoding="utf-8"))
+    assert set(schema["properties"]) == set(shipped)
