@@ -1,0 +1,108 @@
+"""Text as masks, in fonts that are there."""
+
+import importlib.util
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from streamcam.render.blend import Mask
+
+_FONT_FOLDERS = (
+    Path("/usr/share/fonts"),
+    Path("/usr/local/share/fonts"),
+    Path.home() / ".local/share/fonts",
+    Path("/Library/Fonts"),
+    Path("/System/Library/Fonts"),
+)
+_WIDE_FONTS = ("*CJK*", "*wqy*", "*DroidSansFallback*", "*unifont*", "*PingFang*", "NotoSans*")
+"""Fonts for the scripts that DejaVu lacks, where the system has them."""
+
+_BUILT_IN = ""
+"""Stands for the font inside Pillow."""
+
+_PROBE_SIZE = 20
+_NO_CHARACTER = "\U0010ffff"
+"""No font has it, so drawing it shows the font's sign for what it lacks."""
+
+
+@lru_cache(maxsize=1024)
+def text_mask(text: str, size: int) -> Mask:
+    """Draw a line of text.
+
+    Args:
+        text: What to draw; see `drawable`.
+        size: Of the font, in pixels.
+
+    Returns:
+        Opacity, uint8, [height, width]. All texts of one font and size have the same height and
+        baseline. Shared: never written to.
+    """
+    source = _source_for(text)
+    font = _font(_usual()[0] if source is None else source, size)
+    ascent, descent = font.getmetrics()
+    width = max(1, round(font.getlength(text)))
+    image = Image.new("L", (width, ascent + descent))
+    ImageDraw.Draw(image).text((0, ascent), text, fill=255, font=font, anchor="ls")
+    mask = np.asarray(image)
+    mask.flags.writeable = False
+    return mask
+
+
+def drawable(text: str) -> bool:
+    """Whether some font here has all of a text's characters."""
+    return _source_for(text) is not None
+
+
+@lru_cache(maxsize=1024)
+def _source_for(text: str) -> str | None:
+    # Looking through the system's folders takes a while, so it is left for texts that need it.
+    return next((source for source in chain(_usual(), _wide()) if _covers(source, text)), None)
+
+
+@cache
+def _usual() -> tuple[str, ...]:
+    """Return DejaVu Sans, which comes with matplotlib, and the font inside Pillow."""
+    package = importlib.util.find_spec("matplotlib")
+    folders = package.submodule_search_locations or () if package else ()
+    files = (Path(folder, "mpl-data/fonts/ttf/DejaVuSans.ttf") for folder in folders)
+    return (*(str(file) for file in files if file.is_file()), _BUILT_IN)
+
+
+def _wide() -> Iterator[str]:
+    yield from _system_fonts()
+
+
+@cache
+def _system_fonts() -> tuple[str, ...]:
+    files = (
+        file
+        for pattern in _WIDE_FONTS
+        for folder in _FONT_FOLDERS
+        for ending in (".ttf", ".ttc", ".otf")
+        for file in sorted(folder.rglob(pattern + ending))
+    )
+    return tuple(str(file) for file in files)
+
+
+@lru_cache(maxsize=32)
+def _font(source: str, size: int) -> ImageFont.FreeTypeFont:
+    if source == _BUILT_IN:
+        font = ImageFont.load_default(size)
+        assert isinstance(font, ImageFont.FreeTypeFont), "Pillow is built with FreeType"
+        return font
+    return ImageFont.truetype(source, size)
+
+
+def _covers(source: str, text: str) -> bool:
+    try:
+        font = _font(source, _PROBE_SIZE)
+    except OSError:
+        return False
+    missing = bytes(font.getmask(_NO_CHARACTER))
+    return all(
+        character.isspace() or bytes(font.getmask(character)) != missing for character in text
+    )

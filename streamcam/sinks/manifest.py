@@ -1,0 +1,163 @@
+"""What was done to one source, with what, and how it ended."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from streamcam import __version__
+from streamcam.records import JobReport, Outcome, SourceInfo
+from streamcam.sinks.atomic import write_file
+from streamcam.sinks.jsonl import utc
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What a run's maps and boxes were made with.
+
+    Attributes:
+        model: The detector's name.
+        classes: The labels that it knows, in the order of its class ids.
+        method: The name of the method that makes the maps.
+        device: Where it ran, e.g. "cpu" or "cuda:0 (NVIDIA L4)".
+        weights_sha256: Digest of the weights in hexadecimal, None where unknown.
+        settings: What the user set, as plain JSON values.
+    """
+
+    model: str
+    classes: tuple[str, ...]
+    method: str
+    device: str
+    weights_sha256: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a reader of a manifest needs to know about the results beside it.
+
+    Attributes:
+        outcome: How the work ended.
+        outputs: The files that were written, by kind.
+        content: The whole manifest as plain values.
+    """
+
+    outcome: Outcome
+    outputs: Mapping[str, Path]
+    content: Mapping[str, Any]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the work was done to the end and all its files are still there."""
+        return self.outcome is Outcome.DONE and all(p.is_file() for p in self.outputs.values())
+
+
+def write_manifest(
+    path: Path,
+    info: SourceInfo,
+    report: JobReport,
+    engine: EngineFacts,
+    *,
+    started: datetime,
+    ended: datetime,
+) -> Path:
+    """Write a manifest in the form of the schema "manifest", complete or not at all.
+
+    Args:
+        path: Where it goes; the outputs are named relative to its folder.
+        info: The source.
+        report: How the work ended.
+        engine: What it was done with.
+        started: When it began, with a time zone.
+        ended: When it ended, with a time zone.
+
+    Returns:
+        The manifest's path.
+
+    Raises:
+        SinkError: It cannot be written.
+    """
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "streamcam_version": __version__,
+        "source": _source(info),
+        "engine": _engine(engine),
+        "settings": dict(engine.settings),
+        "started": utc(started),
+        "ended": utc(ended),
+        **_result(path.parent, report),
+    }
+    option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    return write_file(path, orjson.dumps(content, option=option)).absolute()
+
+
+def read_manifest(path: Path) -> Manifest | None:
+    """Read a manifest; None where there is none, or none of ours."""
+    try:
+        content = orjson.loads(path.read_bytes())
+        if content["schema_version"] != SCHEMA_VERSION:
+            return None
+        outputs = {kind: path.parent / name for kind, name in content["outputs"].items()}
+        return Manifest(Outcome(content["outcome"]), outputs, content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _source(info: SourceInfo) -> dict[str, Any]:
+    return {
+        "id": info.id,
+        "width": info.width,
+        "height": info.height,
+        "time_base": _ratio(info.time_base),
+        "frame_rate": None if info.frame_rate is None else _ratio(info.frame_rate),
+        "live": info.live,
+        "still": info.still,
+    }
+
+
+def _engine(engine: EngineFacts) -> dict[str, Any]:
+    return {
+        "model": engine.model,
+        "weights_sha256": engine.weights_sha256,
+        "classes": list(engine.classes),
+        "method": engine.method,
+        "device": engine.device,
+    }
+
+
+def _result(folder: Path, report: JobReport) -> dict[str, Any]:
+    counts = report.counts
+    error = None if report.error is None else {"message": report.error, "hint": report.hint}
+    return {
+        "seconds": round(report.seconds, 3),
+        "media_seconds": round(report.media_seconds, 6),
+        "counts": {
+            "decoded": counts.decoded,
+            "explained": counts.explained,
+            "corrupt": counts.corrupt,
+            "dropped": dict(counts.dropped),
+            "detections": dict(counts.detections),
+        },
+        "outcome": report.outcome.value,
+        "error": error,
+        "outputs": {
+            kind: _name(folder, output)
+            for kind, output in report.outputs.items()
+            if kind != "manifest"
+        },
+    }
+
+
+def _name(folder: Path, output: Path) -> str:
+    return os.path.relpath(output, folder)
+
+
+def _ratio(value: Fraction) -> str:
+    return f"{value.numerator}/{value.denominator}"

@@ -1,0 +1,106 @@
+"""An MP4 file being written: H.264 frames in, and the sound that belongs to them."""
+
+import logging
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.packet import Packet
+
+from streamcam.sinks.encoder import EncoderName, VideoSettings, add_video_stream, encoders
+from streamcam.sinks.sound import Sound
+
+logger = logging.getLogger(__name__)
+
+
+class Mp4Writer:
+    """Encodes and muxes. Every method may raise `av.FFmpegError`.
+
+    Args:
+        path: The file to write, whatever its ending.
+        size: Width and height of the coded pictures, both even.
+        time_base: Of the frames' timestamps; kept exactly, as is a beginning after zero.
+        rate: Mean frames a second where known.
+        settings: How frames are encoded.
+        sound: Muxed along with the frames, where there is some; closed with the file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        size: tuple[int, int],
+        time_base: Fraction,
+        rate: Fraction | None,
+        settings: VideoSettings,
+        sound: Sound | None,
+    ) -> None:
+        self._path = path
+        self._size = size
+        self._time_base = time_base
+        self._rate = rate
+        self._threads = settings.threads
+        self._sound = sound
+        self._open_first_that_works(encoders(settings))
+
+    def write(self, frame: av.VideoFrame) -> None:
+        """Encode a frame that has its `pts`, `time_base` and `duration`."""
+        self._mux(self._stream.encode(frame))
+
+    def close(self, end: Fraction) -> None:
+        """Complete the file; sound from `end` on, in seconds, is left out."""
+        self._mux(self._stream.encode(None))
+        if self._sound is not None:
+            self._sound.advance(end)
+            self._sound.close()
+        self._container.close()
+
+    def discard(self) -> None:
+        """Let go of the file, which is left incomplete."""
+        if self._sound is not None:
+            self._sound.close()
+        # Without its file the container cannot be completed, and does not try for long.
+        self._path.unlink(missing_ok=True)
+        with suppress(av.FFmpegError):
+            self._container.close()
+
+    def _mux(self, packets: "list[Packet[Any]]") -> None:
+        for packet in packets:
+            if self._sound is not None and packet.pts is not None:
+                self._sound.advance(packet.pts * packet.time_base)
+            self._container.mux(packet)
+
+    def _open_first_that_works(self, names: tuple[EncoderName, ...]) -> None:
+        """Give up NVENC (too small, too many sessions) or the sound rather than the video."""
+        sounds = (self._sound, None) if self._sound is not None else (None,)
+        attempts = [(name, sound) for sound in sounds for name in names]
+        for name, sound in attempts:
+            try:
+                self._open(name, sound)
+            except (av.FFmpegError, ValueError) as error:
+                if (name, sound) == attempts[-1]:
+                    raise
+                logger.warning(
+                    "%s: %s%s: %s", self._path, name, " with sound" if sound else "", error
+                )
+            else:
+                self._sound = sound
+                return
+
+    def _open(self, encoder: EncoderName, sound: Sound | None) -> None:
+        timescale = str(self._time_base.denominator)
+        self._container = av.open(
+            str(self._path),
+            "w",
+            format="mp4",
+            # The edit list, which places the first frame, counts in the movie's time scale: with
+            # the usual milliseconds a beginning after zero would be rounded to them.
+            container_options={"movflags": "+faststart", "movie_timescale": timescale},
+        )
+        self._stream = add_video_stream(
+            self._container, encoder, self._size, self._time_base, self._rate, self._threads
+        )
+        if sound is not None:
+            sound.attach(self._container)
+        self._container.start_encoding()

@@ -1,0 +1,64 @@
+"""What results are called."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+VIDEO = ".heatmap.mp4"
+PICTURE = ".heatmap.jpg"
+RECORDS = ".detections.jsonl"
+MANIFEST = ".manifest.json"
+PART = ".part"
+"""Ends the name of a file that is still being written."""
+
+MAX_NAME = 255
+"""Bytes in a file name on ext4, XFS, Btrfs and APFS."""
+
+_LONGEST = max(len(ending) for ending in (VIDEO, PICTURE, RECORDS, MANIFEST)) + len(PART)
+_DIGEST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where the results of one source go."""
+
+    video: Path
+    picture: Path
+    records: Path
+    manifest: Path
+
+
+def outputs(folder: Path, stem: str) -> Outputs:
+    """Name a source's results.
+
+    Args:
+        folder: Where they go.
+        stem: The source's name without its ending, e.g. "clip".
+
+    Returns:
+        `clip.heatmap.mp4`, `clip.heatmap.jpg`, `clip.detections.jsonl` and `clip.manifest.json`.
+        A stem too long for a file name is cut, and told apart by a digest of the whole.
+    """
+    short = _fit(stem)
+    return Outputs(
+        video=folder / (short + VIDEO),
+        picture=folder / (short + PICTURE),
+        records=folder / (short + RECORDS),
+        manifest=folder / (short + MANIFEST),
+    )
+
+
+def is_output(path: Path) -> bool:
+    """Tell whether a path is named like a result of ours, finished or not."""
+    return path.name.removesuffix(PART).endswith((VIDEO, PICTURE, RECORDS, MANIFEST))
+
+
+def _fit(stem: str) -> str:
+    encoded = os.fsencode(stem)
+    room = MAX_NAME - _LONGEST
+    if len(encoded) <= room:
+        return stem
+    digest = hashlib.sha256(encoded).hexdigest()[:_DIGEST]
+    kept = encoded[: room - _DIGEST - 1].decode("utf-8", "ignore")
+    return f"{kept}~{digest}"

@@ -1,0 +1,197 @@
+"""The sound of a media file, carried along into an MP4."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.stream import Discard
+
+logger = logging.getLogger(__name__)
+
+COPIED = frozenset({"aac", "mp3", "ac3", "alac", "opus", "flac"})
+"""Codecs that MP4 carries and common players know in it; others become AAC."""
+
+_AAC_RATES = frozenset(
+    {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000}
+)
+_USUAL_RATE = 48000
+_BIT_RATE = 64_000
+"""Bits a second for each channel: AAC's usual 128 kbit/s for stereo."""
+
+_RUN_UP = 1
+"""Seconds before the start to begin reading at: decoders need a few packets to find their feet."""
+
+
+class Sound:
+    """The first soundtrack of a media file, from a moment on.
+
+    Damage costs the sound, never the video: it is logged once, and what can be read is kept.
+
+    Args:
+        path: The media file.
+        start: Seconds on the file's own clock at which the video begins.
+        shift: Seconds to add to every time.
+    """
+
+    def __init__(self, path: Path, start: Fraction, shift: Fraction) -> None:
+        self._path = path
+        self._start = start
+        self._shift = shift
+        self._warned = False
+        self._container: InputContainer = av.open(str(path.absolute()))
+        try:
+            self._input = self._select()
+        except BaseException:
+            self._container.close()
+            raise
+
+    @classmethod
+    def of(cls, path: Path, start: Fraction, shift: Fraction) -> "Sound | None":
+        """Open a file's sound; None where it has none that can be read."""
+        try:
+            return cls(path, start, shift)
+        except LookupError:
+            return None
+        except (av.FFmpegError, ValueError) as error:
+            logger.warning("%s: its sound is left out: %s", path, error)
+            return None
+
+    def attach(self, container: OutputContainer) -> None:
+        """Add a stream for the sound to a container that is not yet being written."""
+        copied = self._input.codec_context.name in COPIED
+        if copied:
+            self._output = container.add_stream_from_template(self._input)
+        else:
+            self._output = _add_aac(container, self._input)
+        self._target = container
+        self._packets = self._copied() if copied else self._transcoded()
+        self._next: Packet[Any] | None = None
+        self._ended = False
+
+    def advance(self, until: Fraction) -> None:
+        """Mux what begins before `until`, in seconds on the clock of the written file.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        while not self._ended:
+            packet = self._next or self._read()
+            if packet is None:
+                return
+            if _begin(packet) >= until:
+                self._next = packet
+                return
+            self._next = None
+            self._mux(packet)
+
+    def close(self) -> None:
+        """Release the media file."""
+        self._ended = True
+        self._container.close()
+
+    def _select(self) -> AudioStream:
+        stream = self._container.streams.best("audio")
+        if not isinstance(stream, AudioStream):
+            raise LookupError("no sound")  # noqa: TRY004
+        context = stream.codec_context
+        if not context.sample_rate or not context.channels:
+            raise ValueError("the sound's form is not known")
+        for other in self._container.streams:
+            if other.index != stream.index:
+                other.discard = Discard.all
+        return stream
+
+    def _read(self) -> "Packet[Any] | None":
+        try:
+            return next(self._packets)
+        except StopIteration:
+            self._ended = True
+        except (av.FFmpegError, ValueError) as error:
+            self._damaged(error)
+            self._ended = True
+        return None
+
+    def _mux(self, packet: "Packet[Any]") -> None:
+        packet.stream = self._output
+        try:
+            self._target.mux(packet)
+        except OSError:
+            raise
+        except (av.FFmpegError, ValueError) as error:
+            self._damaged(error)
+
+    def _copied(self) -> "Iterator[Packet[Any]]":
+        self._seek()
+        for packet in self._container.demux(self._input):
+            if packet.pts is None or packet.is_corrupt:
+                continue
+            # One packet more than is heard: decoders need it to begin cleanly.
+            if _begin(packet) + (packet.duration or 0) * packet.time_base >= self._start:
+                yield self._shifted(packet)
+
+    def _transcoded(self) -> "Iterator[Packet[Any]]":
+        self._seek()
+        context = self._output.codec_context
+        # "async" fills holes with silence, so that what comes after them stays in time.
+        resampler = av.AudioResampler("fltp", context.layout, context.rate, options={"async": "1"})
+        for frame in self._decoded():
+            for part in resampler.resample(frame):
+                yield from map(self._shifted, self._output.encode(part))
+        for part in resampler.resample(None):
+            yield from map(self._shifted, self._output.encode(part))
+        yield from map(self._shifted, self._output.encode(None))
+
+    def _decoded(self) -> Iterator[av.AudioFrame]:
+        for packet in self._container.demux(self._input):
+            try:
+                frames = packet.decode()
+            except (av.FFmpegError, ValueError) as error:
+                self._damaged(error)
+                continue
+            for frame in frames:
+                if _begin(frame) + Fraction(frame.samples, frame.sample_rate) > self._start:
+                    yield frame
+
+    def _shifted(self, packet: "Packet[Any]") -> "Packet[Any]":
+        ticks = round(self._shift / packet.time_base)
+        if packet.pts is not None:
+            packet.pts += ticks
+        if packet.dts is not None:
+            packet.dts += ticks
+        return packet
+
+    def _seek(self) -> None:
+        """Skip what lies well before the start, where the file allows it."""
+        target = self._start - _RUN_UP
+        if target > 0 and self._input.time_base is not None:
+            with suppress(av.FFmpegError):
+                self._container.seek(int(target / self._input.time_base), stream=self._input)
+
+    def _damaged(self, error: Exception) -> None:
+        if not self._warned:
+            logger.warning("%s: some of its sound is damaged and left out: %s", self._path, error)
+        self._warned = True
+
+
+def _begin(timed: "Packet[Any] | av.AudioFrame") -> Fraction:
+    """Return when a packet or frame begins, in seconds; at once where it does not say."""
+    if timed.pts is None or timed.time_base is None:
+        return Fraction(0)
+    return timed.pts * timed.time_base
+
+
+def _add_aac(container: OutputContainer, source: AudioStream) -> AudioStream:
+    context = source.codec_context
+    rate = context.sample_rate if context.sample_rate in _AAC_RATES else _USUAL_RATE
+    channels = min(context.channels, 2)
+    stream = container.add_stream("aac", rate=rate)
+    stream.codec_context.layout = "mono" if channels == 1 else "stereo"
+    stream.codec_context.bit_rate = _BIT_RATE * channels
+    return stream

@@ -1,0 +1,142 @@
+"""Annotated video: H.264 in MP4, with the source's own timestamps and sound."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import ClassVar
+
+import av
+
+from streamcam.errors import SinkError
+from streamcam.records import Frame, Item, Picture, SourceInfo
+from streamcam.sinks.atomic import PartFile, writing
+from streamcam.sinks.encoder import PictureConverter, VideoSettings, even
+from streamcam.sinks.mp4 import Mp4Writer
+from streamcam.sinks.sound import Sound
+
+MAX_TIMESCALE = 10_000_000
+"""Units a second that the MP4 may count in. It holds steps below 2**31 units, 214 s here; finer
+ones (nanoseconds exist) would leave 2 s, so such timestamps are rounded to microseconds."""
+
+_FALLBACK_TIME_BASE = Fraction(1, 1_000_000)
+_USUAL_RATE = Fraction(25)
+"""Its inverse is how long the only frame of a source without a rate is shown, in seconds."""
+
+
+class VideoSink:
+    """Writes the annotated pictures that it is given as an MP4 that browsers play.
+
+    A frame keeps its place on the source's own clock, also where that does not begin at zero: a
+    player's position is the records' `pts`. Two clocks are moved to begin at zero, sound and all:
+    one that begins below it, which MP4 cannot tell, and that of a live source, which means nothing.
+
+    Args:
+        path: Where it goes.
+        info: The source; its sound is taken from `info.path`.
+        settings: How it is encoded.
+    """
+
+    kind: ClassVar[str] = "video"
+    needs_picture: ClassVar[bool] = True
+
+    def __init__(self, path: Path, info: SourceInfo, settings: VideoSettings | None = None) -> None:
+        self._file = PartFile(path)
+        self._info = info
+        self._settings = settings or VideoSettings()
+        fine = info.time_base.denominator > MAX_TIMESCALE
+        self._time_base = _FALLBACK_TIME_BASE if fine else info.time_base
+        self._size = even(info.width), even(info.height)
+        self._convert = PictureConverter(self._size, self._settings.threads)
+        self._writer: Mp4Writer | None = None
+        self._shift = 0
+        self._step = round(1 / (info.frame_rate or _USUAL_RATE) / self._time_base)
+        self._held: av.VideoFrame | None = None
+        self._held_pts = 0
+        self._left: float | None = None
+
+    def write(self, item: Item, picture: Picture | None) -> None:
+        """Add a picture; it is encoded when the next one tells how long it is shown.
+
+        Raises:
+            SinkError: It cannot be encoded or written.
+        """
+        if picture is None:
+            raise ValueError("VideoSink needs the annotated picture")
+        frame = item if isinstance(item, Frame) else item.frame
+        with self._writing():
+            ticks = self._ticks(frame)
+            if self._writer is None:
+                self._writer = self._start(ticks)
+            coded = self._convert(picture)
+            coded.time_base = self._time_base
+            coded.pts = self._held_pts = self._encode_held(ticks + self._shift)
+            self._held = coded
+            self._left = None if self._info.duration is None else self._info.duration - frame.time
+
+    def finish(self) -> Path:
+        """Complete, sync and publish the video, and return its path.
+
+        Raises:
+            SinkError: It has no frames, or cannot be written.
+        """
+        if self._writer is None or self._held is None:
+            raise SinkError(f"no frame was explained, so {self._file.path} was not written")
+        with self._writing():
+            end = self._encode_held(self._held_pts + self._last_duration())
+            self._writer.close(end * self._time_base)
+            self._writer = None
+        return self._file.publish()
+
+    def abort(self) -> None:
+        """Leave no trace."""
+        if self._writer is not None:
+            self._writer.discard()
+            self._writer = None
+        self._file.discard()
+
+    def _start(self, first: int) -> Mp4Writer:
+        if first < 0 or self._info.live:
+            self._shift = -first
+        return Mp4Writer(
+            self._file.prepare(),
+            self._size,
+            self._time_base,
+            self._info.frame_rate,
+            self._settings,
+            self._sound(first),
+        )
+
+    def _sound(self, first: int) -> Sound | None:
+        if self._info.path is None:
+            return None
+        return Sound.of(self._info.path, first * self._time_base, self._shift * self._time_base)
+
+    def _ticks(self, frame: Frame) -> int:
+        return round(frame.pts * frame.time_base / self._time_base)
+
+    def _encode_held(self, until: int) -> int:
+        """Encode the picture held back, shown until `until`; return when the next one can begin."""
+        held = self._held
+        if held is None or self._writer is None:
+            return until
+        held.duration = self._step = max(1, until - self._held_pts)
+        self._writer.write(held)
+        return self._held_pts + self._step
+
+    def _last_duration(self) -> int:
+        """As long as the one before it, but not beyond the source's end."""
+        if self._left is None:
+            return self._step
+        left = round(Fraction(self._left) / self._time_base)
+        return min(self._step, left) if left > 0 else self._step
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with writing(self._file.path):
+            try:
+                yield
+            except OSError:
+                raise
+            except (av.FFmpegError, ValueError) as error:
+                raise SinkError(f"cannot write {self._file.path}: {error}") from error
