@@ -1,0 +1,145 @@
+"""Errors of PyAV and the operating system, turned into ours: the one border for all media.
+
+PyAV keeps FFmpeg's own log lines off the terminal unless somebody asks for them; nobody here does.
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import av.error
+
+from streamcam.errors import (
+    CorruptMediaError,
+    DiskFullError,
+    NotMediaError,
+    SinkError,
+    SourceError,
+    SourceUnavailableError,
+)
+
+_Kinds: TypeAlias = tuple[type[Exception], ...]
+
+# Classes of PyAV that also are the built-in ones of the same name are listed by the built-in.
+_ABSENT: _Kinds = (FileNotFoundError, NotADirectoryError)
+_FORBIDDEN: _Kinds = (
+    PermissionError,
+    av.error.HTTPUnauthorizedError,
+    av.error.HTTPForbiddenError,
+)
+_SILENT: _Kinds = (
+    TimeoutError,
+    ConnectionError,
+    BlockingIOError,
+    InterruptedError,
+    av.error.HTTPError,
+    av.error.HTTPClientError,
+)
+_UNREADABLE: _Kinds = (
+    av.error.InvalidDataError,
+    av.error.EOFError,
+    av.error.LookupError,
+    av.error.PatchWelcomeError,
+    av.error.NotImplementedError,
+    av.error.ArgumentError,
+    av.error.BufferTooSmallError,
+    av.error.OverflowError,
+    av.error.MemoryError,
+    av.error.InputChangedError,
+    av.error.OutputChangedError,
+    av.error.ExperimentalError,
+    av.error.ExternalError,
+    av.error.UnknownError,
+    av.error.UndefinedError,
+    av.error.BugError,
+    av.error.ExitError,
+    av.error.PyAVCallbackError,
+)
+_SYSTEM: _Kinds = (OSError,)
+
+FOREIGN: _Kinds = (*_UNREADABLE, *_FORBIDDEN, *_SILENT, *_SYSTEM)
+"""Every error that reading or writing media may raise."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def opening(name: str) -> Iterator[None]:
+    """Turn errors of opening a medium into ours.
+
+    Args:
+        name: The medium, as a person knows it.
+
+    Raises:
+        NotMediaError: No picture can be read from it.
+        SourceUnavailableError: It is not there, or not now.
+    """
+    try:
+        yield
+    except FOREIGN as error:
+        raise _source_error(error, name, opened=False) from error
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turn errors of reading an opened medium into ours.
+
+    Args:
+        name: The medium, as a person knows it.
+
+    Raises:
+        CorruptMediaError: It became unreadable.
+        SourceUnavailableError: It went away.
+    """
+    try:
+        yield
+    except FOREIGN as error:
+        raise _source_error(error, name, opened=True) from error
+
+
+@contextmanager
+def writing(name: str) -> Iterator[None]:
+    """Turn errors of writing into ours.
+
+    Args:
+        name: The file, as a person knows it.
+
+    Raises:
+        DiskFullError: No room is left.
+        SinkError: Anything else went wrong.
+    """
+    try:
+        yield
+    except FOREIGN as error:
+        raise _sink_error(error, name) from error
+
+
+def _source_error(error: Exception, name: str, *, opened: bool) -> SourceError:
+    if isinstance(error, _ABSENT):
+        return SourceUnavailableError(f"{name}: no such file", hint="Check the path.")
+    if isinstance(error, _FORBIDDEN):
+        return SourceUnavailableError(f"{name}: may not be read", hint="Check its permissions.")
+    if isinstance(error, _SILENT):
+        return SourceUnavailableError(f"{name}: does not answer: {_reason(error)}")
+    if not isinstance(error, _UNREADABLE):
+        return SourceUnavailableError(f"{name}: cannot be read: {_reason(error)}")
+    if opened:
+        return CorruptMediaError(f"{name}: became unreadable: {_reason(error)}")
+    return NotMediaError(
+        f"{name}: not a video or picture that can be read: {_reason(error)}",
+        hint="It may be incomplete, damaged, or another kind of file under this name.",
+    )
+
+
+def _sink_error(error: Exception, name: str) -> SinkError:
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return DiskFullError(f"{name}: no room left to write", hint="Make room and run it again.")
+    if isinstance(error, _FORBIDDEN):
+        return SinkError(f"{name}: may not be written", hint="Check the folder's permissions.")
+    return SinkError(f"{name}: cannot be written: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(text).split()).lower()
