@@ -66,7 +66,7 @@ def test_the_list_of_errors_is_not_empty() -> None:
     ],
 )
 def test_kinds(manager: Manager, error: Exception, kind: type[StreamcamError]) -> None:
-    assert type(raised(manager: Manager, error)) is kind
+    assert type(raised(manager, error)) is kind
 
 
 def test_messages_are_one_line_and_name_the_file() -> None:
@@ -83,7 +83,9 @@ def test_our_own_errors_and_bugs_pass_through() -> None:
         raise KeyError("bug")
 
 
-def test_nothing_of_ffmpeg_reaches_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_nothing_of_ffmpeg_reaches_the_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"\x00\x00\x00\x18ftypmp42" + bytes(200))
     with pytest.raises(NotMediaError), opening("broken.mp4"):
