@@ -1,16 +1,23 @@
 """Where text for people goes: results to stdout, everything else to stderr."""
 
 import functools
+import os
 import re
 
 from rich.console import Console
 from rich.text import Text
 
+# Files and pagers have no width of their own; rich would fold tables at 80 columns.
+_PIPED_WIDTH = 120
+
 
 @functools.cache
 def output() -> Console:
     """Return the console on stdout, for results."""
-    return Console(highlight=False)
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _PIPED_WIDTH
+    return console
 
 
 @functools.cache

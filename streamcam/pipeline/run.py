@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from streamcam.clock import Clock
 from streamcam.config import Settings
@@ -165,10 +165,9 @@ def _build_engine(settings: Settings, fetching: FetchProgress | None) -> "Engine
     from streamcam.vision.build import build_engine
 
     model = settings.model
-    weights = model.weights
     return build_engine(
         model=model.name,
-        weights=Path(weights) if weights not in (None, "random") else weights,
+        weights=_weights(model.weights),
         labels=model.labels,
         device=model.device,
         precision=model.precision,
@@ -178,3 +177,9 @@ def _build_engine(settings: Settings, fetching: FetchProgress | None) -> "Engine
         batch=model.batch,
         progress=fetching,
     )
+
+
+def _weights(value: str | None) -> Path | Literal["random"] | None:
+    if value is None or value == "random":
+        return value
+    return Path(value)

@@ -1,20 +1,17 @@
 """The street: one engine, and the ways of many sources through it."""
 
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
 from streamcam.clock import Clock
-from streamcam.errors import DeviceError, StreamcamError
+from streamcam.errors import DeviceError
 from streamcam.pipeline.batcher import Batch, Batcher, Track
 from streamcam.pipeline.delivery import Delivery
 from streamcam.pipeline.lane import Overflow
 from streamcam.records import Frame, FrameResult, Item
 from streamcam.sources.base import Selector, Source
-
-_log = logging.getLogger(__name__)
 
 
 class Explains(Protocol):
@@ -187,8 +184,6 @@ class Street:
                 self._passages.pop(track, None)
 
     def _fail_batch(self, batch: Batch, error: Exception) -> None:
-        if not isinstance(error, StreamcamError):
-            _log.exception("the engine failed on a batch")
         for track in {track for track, _ in batch.entries}:
             passage = self._passages.get(track)
             if passage is not None:
