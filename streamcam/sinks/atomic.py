@@ -1,15 +1,11 @@
 """Files that appear under their name complete, or not at all."""
 
-import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from streamcam.errors import DiskFullError, SinkError
+from streamcam.avio import writing
 from streamcam.sinks.names import PART
-
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class PartFile:
@@ -30,7 +26,7 @@ class PartFile:
         Raises:
             SinkError: The folder cannot be made.
         """
-        with writing(self.path):
+        with writing(str(self.path)):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         return self.part
 
@@ -40,7 +36,7 @@ class PartFile:
         Raises:
             SinkError: The file cannot be synced or renamed.
         """
-        with writing(self.path):
+        with writing(str(self.path)):
             _sync(self.part)
             self.part.replace(self.path)
             _sync(self.path.parent)
@@ -53,7 +49,7 @@ class PartFile:
 
 
 def write_file(path: Path, content: bytes) -> Path:
-    """Write a whole file; it appears complete or not at all.
+    """Write a whole file, which appears complete or not at all, and return its path.
 
     Raises:
         SinkError: It cannot be written.
@@ -61,38 +57,12 @@ def write_file(path: Path, content: bytes) -> Path:
     file = PartFile(path)
     try:
         part = file.prepare()
-        with writing(path):
+        with writing(str(path)):
             part.write_bytes(content)
         return file.publish()
     except BaseException:
         file.discard()
         raise
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn the system's errors about a file into ours.
-
-    Raises:
-        DiskFullError: No room is left, or a quota is used up.
-        SinkError: Anything else that the system refused.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise sink_error(path, error) from error
-
-
-def sink_error(path: Path, error: OSError) -> SinkError:
-    """Name a failure to write a file."""
-    if error.errno in _FULL:
-        return DiskFullError(
-            f"no room left to write {path}", hint="Free some space, or write to another disk."
-        )
-    return SinkError(
-        f"cannot write {path}: {error.strerror or error}",
-        hint="Check that the folder exists, may be written to, and is on a healthy disk.",
-    )
 
 
 def _sync(path: Path) -> None:

@@ -7,9 +7,10 @@ from typing import Any, BinaryIO, ClassVar
 
 import orjson
 
+from streamcam.avio import writing
 from streamcam.errors import SinkError
 from streamcam.records import Detection, Explanation, Focus, Frame, FrameResult, Item, Picture
-from streamcam.sinks.atomic import PartFile, writing
+from streamcam.sinks.atomic import PartFile
 
 
 class JsonlSink:
@@ -37,7 +38,7 @@ class JsonlSink:
         if isinstance(item, Frame):
             return
         line = orjson.dumps(record(item), option=orjson.OPT_APPEND_NEWLINE)
-        with writing(self._file.path):
+        with writing(str(self._file.path)):
             stream = self._stream or self._open()
             stream.write(line)
             stream.flush()
@@ -49,8 +50,8 @@ class JsonlSink:
             SinkError: There are none, or they cannot be published.
         """
         if self._stream is None:
-            raise SinkError(f"no frame was explained, so {self._file.path} was not written")
-        with writing(self._file.path):
+            raise SinkError(f"{self._file.path}: no frame was explained, so there are no records")
+        with writing(str(self._file.path)):
             self._stream.close()
         return self._file.publish()
 

@@ -95,7 +95,7 @@ def write_manifest(
         **_result(path.parent, report),
     }
     option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-    return write_file(path, orjson.dumps(content, option=option)).absolute()
+    return write_file(path, orjson.dumps(content, option=option))
 
 
 def read_manifest(path: Path) -> Manifest | None:

@@ -34,18 +34,20 @@ def outputs(folder: Path, stem: str) -> Outputs:
 
     Args:
         folder: Where they go.
-        stem: The source's name without its ending, e.g. "clip".
+        stem: The source's name without its ending, e.g. "clip"; with the folders above it, e.g.
+            "dir/clip", where their tree is mirrored.
 
     Returns:
         `clip.heatmap.mp4`, `clip.heatmap.jpg`, `clip.detections.jsonl` and `clip.manifest.json`.
         A stem too long for a file name is cut, and told apart by a digest of the whole.
     """
-    short = _fit(stem)
+    *above, name = stem.split("/")
+    place, short = folder.joinpath(*above), _fit(name)
     return Outputs(
-        video=folder / (short + VIDEO),
-        picture=folder / (short + PICTURE),
-        records=folder / (short + RECORDS),
-        manifest=folder / (short + MANIFEST),
+        video=place / (short + VIDEO),
+        picture=place / (short + PICTURE),
+        records=place / (short + RECORDS),
+        manifest=place / (short + MANIFEST),
     )
 
 
@@ -54,11 +56,11 @@ def is_output(path: Path) -> bool:
     return path.name.removesuffix(PART).endswith((VIDEO, PICTURE, RECORDS, MANIFEST))
 
 
-def _fit(stem: str) -> str:
-    encoded = os.fsencode(stem)
+def _fit(name: str) -> str:
+    encoded = os.fsencode(name)
     room = MAX_NAME - _LONGEST
     if len(encoded) <= room:
-        return stem
+        return name
     digest = hashlib.sha256(encoded).hexdigest()[:_DIGEST]
     kept = encoded[: room - _DIGEST - 1].decode("utf-8", "ignore")
     return f"{kept}~{digest}"

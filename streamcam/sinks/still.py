@@ -1,4 +1,4 @@
-"""A single annotated picture."""
+"""One annotated picture."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -19,7 +19,9 @@ JPEG = [
 
 
 class StillSink:
-    """Writes the annotated picture of a single-picture source as a JPEG.
+    """Writes one annotated picture as a JPEG: of all it is given, the one that shows most.
+
+    That is the one whose detections' confidences add up to most, and of equals the first.
 
     Args:
         path: Where it goes.
@@ -30,21 +32,18 @@ class StillSink:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._content: bytes | None = None
+        self._best: Picture | None = None
+        self._score = 0.0
 
     def write(self, item: Item, picture: Picture | None) -> None:
-        """Take the annotated picture; frames that only passed are ignored.
-
-        Raises:
-            SinkError: There was a picture before, or this one cannot be coded.
-        """
+        """Consider an annotated picture; frames that only passed are ignored."""
         if isinstance(item, Frame):
             return
         if picture is None:
             raise ValueError("StillSink needs the annotated picture")
-        if self._content is not None:
-            raise SinkError(f"cannot write a second picture to {self._path}")
-        self._content = _jpeg(self._path, picture)
+        score = sum(detection.confidence for detection in item.detections)
+        if self._best is None or score > self._score:
+            self._best, self._score = picture, score
 
     def finish(self) -> Path:
         """Write and publish the picture, and return its path.
@@ -52,20 +51,18 @@ class StillSink:
         Raises:
             SinkError: There is no picture, or it cannot be written.
         """
-        if self._content is None:
-            raise SinkError(f"no picture was explained, so {self._path} was not written")
-        return write_file(self._path, self._content).absolute()
+        if self._best is None:
+            raise SinkError(f"{self._path}: no frame was explained, so there is no picture")
+        return write_file(self._path, _jpeg(self._path, self._best))
 
     def abort(self) -> None:
         """Leave no trace."""
-        self._content = None
+        self._best = None
 
 
 def _jpeg(path: Path, picture: Picture) -> bytes:
     try:
-        coded, content = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), JPEG)
+        _, content = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), JPEG)
     except cv2.error as error:
-        raise SinkError(f"cannot code {path} as JPEG: {error}") from error
-    if not coded:
-        raise SinkError(f"cannot code {path} as JPEG")
+        raise SinkError(f"{path}: cannot be coded as JPEG: {error}") from error
     return content.tobytes()

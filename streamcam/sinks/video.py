@@ -1,16 +1,15 @@
 """Annotated video: H.264 in MP4, with the source's own timestamps and sound."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar
 
 import av
 
+from streamcam.avio import writing
 from streamcam.errors import SinkError
 from streamcam.records import Frame, Item, Picture, SourceInfo
-from streamcam.sinks.atomic import PartFile, writing
+from streamcam.sinks.atomic import PartFile
 from streamcam.sinks.encoder import PictureConverter, VideoSettings, even
 from streamcam.sinks.mp4 import Mp4Writer
 from streamcam.sinks.sound import Sound
@@ -64,7 +63,7 @@ class VideoSink:
         if picture is None:
             raise ValueError("VideoSink needs the annotated picture")
         frame = item if isinstance(item, Frame) else item.frame
-        with self._writing():
+        with writing(str(self._file.path)):
             ticks = self._ticks(frame)
             if self._writer is None:
                 self._writer = self._start(ticks)
@@ -81,8 +80,8 @@ class VideoSink:
             SinkError: It has no frames, or cannot be written.
         """
         if self._writer is None or self._held is None:
-            raise SinkError(f"no frame was explained, so {self._file.path} was not written")
-        with self._writing():
+            raise SinkError(f"{self._file.path}: no frame was written, so there is no video")
+        with writing(str(self._file.path)):
             end = self._encode_held(self._held_pts + self._last_duration())
             self._writer.close(end * self._time_base)
             self._writer = None
@@ -130,13 +129,3 @@ class VideoSink:
             return self._step
         left = round(Fraction(self._left) / self._time_base)
         return min(self._step, left) if left > 0 else self._step
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        with writing(self._file.path):
-            try:
-                yield
-            except OSError:
-                raise
-            except (av.FFmpegError, ValueError) as error:
-                raise SinkError(f"cannot write {self._file.path}: {error}") from error
