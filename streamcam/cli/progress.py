@@ -1,6 +1,7 @@
 """Shows how the work goes: moving bars on a terminal, plain lines elsewhere."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, Self
@@ -8,11 +9,14 @@ from typing import Protocol, Self
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from streamcam.cli.report import found
 from streamcam.cli.terminal import duration, errors, printable, size
@@ -108,23 +112,31 @@ def _ending(report: JobReport) -> str:
     return f"{report.outcome.value}, {frames}, {found(report)}"
 
 
+class _Speed(ProgressColumn):
+    """Media seconds per second, as ffmpeg tells its speed."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f}x" if task.speed else "")
+
+
 class Bars:
     """A bar for each source at work and one for all; finished sources scroll by as lines."""
 
     def __init__(self, count: int) -> None:
         self._lines = Lines(count)
         self._tasks: dict[str, TaskID] = {}
-        self._explained: dict[str, int] = {}
+        self._explained: Counter[str] = Counter()
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[state]}"),
+            _Speed(),
             TimeRemainingColumn(),
             console=errors(),
             transient=True,
         )
-        self._overall = self._progress.add_task("all", total=count, rate="", visible=count > 1)
+        self._overall = self._progress.add_task("all", total=count, state="", visible=count > 1)
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -135,19 +147,16 @@ class Bars:
 
     def started(self, info: SourceInfo) -> None:
         """Add a bar."""
-        self._explained[info.id] = 0
         self._tasks[info.id] = self._progress.add_task(
-            printable(info.id), total=info.duration, rate=""
+            printable(info.id), total=info.duration, state="loading the model"
         )
 
     def advanced(self, source: str, item: Item) -> None:
         """Move the source's bar."""
-        if not isinstance(item, FrameResult):
-            return
-        self._explained[source] += 1
-        task = self._progress.tasks[self._progress.task_ids.index(self._tasks[source])]
-        rate = self._explained[source] / max(task.elapsed or 0.0, 1e-3)
-        self._progress.update(task.id, completed=item.frame.time, rate=f"{rate:.1f} frames/s")
+        if isinstance(item, FrameResult):
+            self._explained[source] += 1
+            state = f"{self._explained[source]} frames"
+            self._progress.update(self._tasks[source], completed=item.frame.time, state=state)
 
     def ended(self, report: JobReport) -> None:
         """Turn the bar into a line."""
@@ -159,7 +168,7 @@ class Bars:
     def fetching(self, name: str, done: int, total: int | None) -> None:
         """Move the download's bar."""
         if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(f"fetching {name}", total=total, rate="")
-        self._progress.update(self._tasks[name], completed=done, total=total, rate=size(done))
+            self._tasks[name] = self._progress.add_task(f"fetching {name}", state="")
+        self._progress.update(self._tasks[name], completed=done, total=total, state=size(done))
         if total is not None and done >= total:
             self._progress.remove_task(self._tasks.pop(name))

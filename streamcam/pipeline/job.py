@@ -39,6 +39,8 @@ class Job:
 
     Args:
         entry: What to explain and how its results are called.
+        street: Gives the street when it is needed: for a file that cannot be opened, no model is
+            loaded.
         results: Where they go.
         sampler: Selects the frames.
         full: Whether the frames between the explained ones are written too.
@@ -50,6 +52,7 @@ class Job:
         self,
         entry: Entry,
         *,
+        street: Callable[[], Street],
         results: Results,
         sampler: Sampler,
         full: bool,
@@ -57,6 +60,7 @@ class Job:
         clock: Clock,
     ) -> None:
         self._entry = entry
+        self._street = street
         self._results = results
         self._sampler = sampler
         self._full = full
@@ -79,12 +83,11 @@ class Job:
         if self._passage is not None:
             self._passage.cancel()
 
-    def run(self, street: Callable[[], Street]) -> JobReport:
+    def run(self) -> JobReport:
         """Explain the file and report how that went.
 
-        Args:
-            street: Gives the street when it is needed: for a file that cannot be opened, no model
-                is loaded.
+        Raises:
+            StreamcamError: The engine cannot be built; no fault of this file.
         """
         begun = self._clock.monotonic()
         if self._stopped:
@@ -92,24 +95,24 @@ class Job:
         elif self._results.complete:
             report = JobReport(self._entry.id, Outcome.SKIPPED)
         else:
-            report = self._explain(street)
+            report = self._explain()
         report = replace(report, seconds=self._clock.monotonic() - begun)
         self._observer.ended(report)
         return report
 
-    def _explain(self, street: Callable[[], Street]) -> JobReport:
+    def _explain(self) -> JobReport:
         try:
             source = open_source(self._entry.spec)
         except Exception as error:  # noqa: BLE001 - one bad file must not end the others
             return failed(JobReport(self._entry.id, Outcome.FAILED), _ours(error))
         try:
-            return self._explain_source(source, street())
+            self._observer.started(source.info)
+            return self._explain_source(source, self._street())
         finally:
             source.close()
 
     def _explain_source(self, source: Source, street: Street) -> JobReport:
         started = self._clock.utc()
-        self._observer.started(source.info)
         delivery = self._results.delivery(source.info)
         report = self._carry(street, source, delivery)
         if not report.outputs:
