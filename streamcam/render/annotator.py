@@ -1,13 +1,12 @@
 """Explained frames become annotated pictures."""
 
-from dataclasses import replace
-
-import numpy as np
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from streamcam.records import Frame, FrameResult, Item, Picture
-from streamcam.render.blend import Layer, Mask, paste
-from streamcam.render.boxes import Area, draw_boxes, draw_labels
-from streamcam.render.footer import legend, stamp
+from streamcam.render.blend import Mask, Placed
+from streamcam.render.boxes import draw_boxes, draw_labels
+from streamcam.render.footer import footer
 from streamcam.render.heat import Heat, enlarge
 from streamcam.render.style import Scale, Style
 
@@ -17,6 +16,19 @@ _FADING = 1.0
 """Seconds in which it fades."""
 _BOXES_HELD = 0.5
 """Seconds for which boxes are held: someone walking has then moved by about his own width."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    """An explained frame, and its map in the frame's size."""
+
+    result: FrameResult
+    levels: Mask
+
+    @classmethod
+    def of(cls, result: FrameResult) -> "_Held":
+        height, width = result.frame.picture.shape[:2]
+        return cls(result, enlarge(result.explanation.map, width, height))
 
 
 class Annotator:
@@ -32,8 +44,7 @@ class Annotator:
     def __init__(self, style: Style | None = None) -> None:
         self._style = style or Style()
         self._heat = Heat(self._style.colormap, self._style.opacity)
-        self._held: FrameResult | None = None
-        self._levels: Mask = np.zeros((0, 0), np.uint8)
+        self._held: _Held | None = None
 
     def annotate(self, item: Item) -> Picture:
         """Return the annotated picture of the next frame.
@@ -45,62 +56,29 @@ class Annotator:
             A new picture of the frame's size; the frame's own is left as it was.
         """
         if isinstance(item, FrameResult):
-            self._hold(item)
-            return self._draw(item.frame, item, strength=1.0, age=None)
+            self._held = _Held.of(item)
+            return self._draw(item.frame, self._held, age=None)
         if item.discontinuity:
             self._held = None
         if self._held is None:
             return self._draw_bare(item)
-        age = max(0.0, item.time - self._held.frame.time)
-        strength = 1 - (1 - _FADED) * min(1.0, age / _FADING)
-        return self._draw(item, self._held, strength, age)
+        return self._draw(item, self._held, max(0.0, item.time - self._held.result.frame.time))
 
-    def _hold(self, result: FrameResult) -> None:
-        height, width = result.frame.picture.shape[:2]
-        self._held = result
-        self._levels = enlarge(result.explanation.map, width, height)
-
-    def _draw(
-        self, frame: Frame, result: FrameResult, strength: float, age: float | None
-    ) -> Picture:
-        canvas = self._heat.over(frame.picture, self._levels, strength)
-        scale = Scale.of(frame.picture.shape[1], frame.picture.shape[0])
-        footer = self._footer(frame, result.explanation.method, age, scale)
-        if age is None:
-            draw_boxes(canvas, result.detections, scale)
-        elif age <= _BOXES_HELD:
-            draw_boxes(canvas, result.detections, replace(scale, line=1))
+    def _draw(self, frame: Frame, held: _Held, age: float | None) -> Picture:
+        """Draw a map and what belongs to it on a frame; `age` is None for the frame's own."""
+        canvas = self._heat.over(frame.picture, held.levels, _strength(age))
+        scale = _scale(frame)
+        method = held.result.explanation.method
+        notes = footer(frame, method, age, self._style, scale)
         if age is None or age <= _BOXES_HELD:
-            draw_labels(canvas, result.detections, scale, [area for _, area in footer])
-        for layer, area in footer:
-            paste(canvas, layer, area.x, area.y)
-        return canvas
+            line = scale.line if age is None else 1
+            draw_boxes(canvas, held.result.detections, line)
+            draw_labels(canvas, held.result.detections, scale, notes)
+        return _with(canvas, notes)
 
     def _draw_bare(self, frame: Frame) -> Picture:
-        canvas = frame.picture.copy()
-        scale = Scale.of(canvas.shape[1], canvas.shape[0])
-        for layer, area in self._footer(frame, None, None, scale):
-            paste(canvas, layer, area.x, area.y)
-        return canvas
-
-    def _footer(
-        self, frame: Frame, method: str | None, age: float | None, scale: Scale
-    ) -> list[tuple[Layer, Area]]:
-        """Return what stands at the bottom: the legend to the left, the time to the right."""
-        height, width = frame.picture.shape[:2]
-        placed: list[tuple[Layer, Area]] = []
-        room = width - 2 * scale.gap
-        if self._style.timestamp:
-            layer = stamp(frame, age, scale)
-            room -= layer.width + scale.gap
-            x, y = width - scale.gap - layer.width, height - scale.gap - layer.height
-            placed.append((layer, Area(x, y, layer.width, layer.height)))
-        if self._style.legend and method is not None:
-            note = legend(method, self._style.colormap, scale, room)
-            if note is not None:
-                y = height - scale.gap - note.height
-                placed.append((note, Area(scale.gap, y, note.width, note.height)))
-        return placed
+        """Draw on a frame that came before the first map."""
+        return _with(frame.picture.copy(), footer(frame, None, None, self._style, _scale(frame)))
 
 
 def annotate(result: FrameResult, style: Style | None = None) -> Picture:
@@ -114,3 +92,19 @@ def annotate(result: FrameResult, style: Style | None = None) -> Picture:
         A new picture of the frame's size, RGB, uint8; the frame's own is left as it was.
     """
     return Annotator(style).annotate(result)
+
+
+def _strength(age: float | None) -> float:
+    """Return the share of its opacity that a map of this age keeps."""
+    return 1 - (1 - _FADED) * min(1.0, (age or 0.0) / _FADING)
+
+
+def _scale(frame: Frame) -> Scale:
+    height, width = frame.picture.shape[:2]
+    return Scale.of(width, height)
+
+
+def _with(canvas: Picture, notes: Sequence[Placed]) -> Picture:
+    for note in notes:
+        note.draw(canvas)
+    return canvas

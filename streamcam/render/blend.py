@@ -40,13 +40,36 @@ class Layer:
         return cv2.add(kept, self.ink, dst=kept)  # type: ignore[return-value]
 
 
-def paste(canvas: Picture, layer: Layer, x: int, y: int) -> None:
-    """Put a layer on a canvas with its corner at (x, y); what lies outside is cut off."""
-    height, width = canvas.shape[:2]
-    left, top = max(x, 0), max(y, 0)
-    right, bottom = min(x + layer.width, width), min(y + layer.height, height)
-    if right <= left or bottom <= top:
-        return
-    inside = np.s_[top - y : bottom - y, left - x : right - x]
-    part = Layer(layer.ink[inside], layer.keep[inside])
-    canvas[top:bottom, left:right] = part.over(canvas[top:bottom, left:right])
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """A layer with its upper left corner at (x, y) of a canvas, in pixels."""
+
+    layer: Layer
+    x: int
+    y: int
+
+    @property
+    def right(self) -> int:
+        """The first column to the right of it."""
+        return self.x + self.layer.width
+
+    @property
+    def bottom(self) -> int:
+        """The first row below it."""
+        return self.y + self.layer.height
+
+    def meets(self, other: "Placed") -> bool:
+        """Whether the two share a pixel."""
+        across = self.x < other.right and other.x < self.right
+        return across and self.y < other.bottom and other.y < self.bottom
+
+    def draw(self, canvas: Picture) -> None:
+        """Draw it on a canvas; what lies outside is cut off."""
+        height, width = canvas.shape[:2]
+        left, top = max(self.x, 0), max(self.y, 0)
+        right, bottom = min(self.right, width), min(self.bottom, height)
+        if right <= left or bottom <= top:
+            return
+        inside = np.s_[top - self.y : bottom - self.y, left - self.x : right - self.x]
+        part = Layer(self.layer.ink[inside], self.layer.keep[inside])
+        canvas[top:bottom, left:right] = part.over(canvas[top:bottom, left:right])

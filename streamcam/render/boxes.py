@@ -1,12 +1,10 @@
 """Boxes and their labels."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-
-import cv2
+from functools import lru_cache
 
 from streamcam.records import Box, Detection, Picture
-from streamcam.render.blend import Layer, paste
+from streamcam.render.blend import Layer, Placed
 from streamcam.render.palette import BLACK, WHITE, Colour, colour_of, contrast
 from streamcam.render.plates import plate
 from streamcam.render.style import Scale
@@ -16,34 +14,15 @@ _ROOM = 1.3
 """A label may be this much wider than its box before it is shortened."""
 
 
-@dataclass(frozen=True, slots=True)
-class Area:
-    """A rectangle of whole pixels: x, y of its corner, width and height."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-    def meets(self, other: "Area") -> bool:
-        """Whether the two share a pixel."""
-        return (
-            self.x < other.x + other.width
-            and other.x < self.x + self.width
-            and self.y < other.y + other.height
-            and other.y < self.y + self.height
-        )
-
-
-def draw_boxes(canvas: Picture, detections: Sequence[Detection], scale: Scale) -> None:
-    """Draw the edges of all boxes on a canvas, the most confident on top."""
+def draw_boxes(canvas: Picture, detections: Sequence[Detection], line: int) -> None:
+    """Draw the edges of all boxes on a canvas, `line` pixels thick, the most confident on top."""
     for detection in reversed(detections):
-        _draw_box(canvas, detection.box, colour_of(detection.class_id), scale.line)
+        _draw_box(canvas, detection.box, colour_of(detection.class_id), line)
 
 
 def draw_labels(
-    canvas: Picture, detections: Sequence[Detection], scale: Scale, taken: Sequence[Area] = ()
-) -> list[Area]:
+    canvas: Picture, detections: Sequence[Detection], scale: Scale, taken: Sequence[Placed] = ()
+) -> list[Placed]:
     """Draw each box's label where it hides no other, and return where they are.
 
     A label that finds no free place in any of its forms is left out, the least confident first.
@@ -54,55 +33,76 @@ def draw_labels(
         scale: Sizes that suit the canvas.
         taken: Places to keep free.
     """
-    placed: list[Area] = []
+    labels: list[Placed] = []
     for detection in detections:
-        for form, area in _places(canvas, detection, scale):
-            if not any(area.meets(other) for other in (*taken, *placed)):
-                paste(canvas, form, area.x, area.y)
-                placed.append(area)
+        for label in _places(canvas, detection, scale):
+            if not any(label.meets(other) for other in (*taken, *labels)):
+                label.draw(canvas)
+                labels.append(label)
                 break
-    return placed
+    return labels
 
 
 def _draw_box(canvas: Picture, box: Box, colour: Colour, line: int) -> None:
-    # The edge lies inside the box, so that it stays within the frame.
-    inset = line / 2
-    x1, y1 = round(box[0] + inset - 0.5), round(box[1] + inset - 0.5)
-    x2, y2 = round(box[2] - inset - 0.5), round(box[3] - inset - 0.5)
-    halo = BLACK if contrast(colour, BLACK) > contrast(colour, WHITE) else WHITE
-    cv2.rectangle(canvas, (x1, y1), (x2, y2), halo, line + 2 * max(1, line // 2))
-    cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, line)
+    """Draw a box's edge with a halo on both its sides, so that it shows on any background."""
+    halo = max(1, line // 3)
+    contrary = max((BLACK, WHITE), key=lambda other: contrast(colour, other))
+    _draw_edge(canvas, box, contrary, outset=halo, thickness=line + 2 * halo)
+    _draw_edge(canvas, box, colour, outset=0, thickness=line)
 
 
-def _places(canvas: Picture, detection: Detection, scale: Scale) -> Iterator[tuple[Layer, Area]]:
-    """Yield where a label can go, the best form and place first."""
+def _draw_edge(canvas: Picture, box: Box, colour: Colour, *, outset: int, thickness: int) -> None:
+    """Fill the strip that begins `outset` outside a box's edge and goes inwards."""
+    height, width = canvas.shape[:2]
+    left, right = _between(box[0] - outset, width), _between(box[2] + outset, width)
+    top, bottom = _between(box[1] - outset, height), _between(box[3] + outset, height)
+    canvas[top : min(top + thickness, bottom), left:right] = colour
+    canvas[max(bottom - thickness, top) : bottom, left:right] = colour
+    canvas[top:bottom, left : min(left + thickness, right)] = colour
+    canvas[top:bottom, max(right - thickness, left) : right] = colour
+
+
+def _between(edge: float, end: int) -> int:
+    """Return the nearest whole pixel within 0..end."""
+    return max(0, min(end, round(edge)))
+
+
+def _places(canvas: Picture, detection: Detection, scale: Scale) -> Iterator[Placed]:
+    """Yield a label in each form and place that suits, the best first."""
+    height, width = canvas.shape[:2]
     colour = colour_of(detection.class_id)
-    width = detection.box[2] - detection.box[0]
-    texts = _texts(detection)
-    for text in texts:
-        form = plate(text, scale.text, scale.gap, colour)
-        if form.width <= width * _ROOM or text == texts[-1]:
-            for x, y in _corners(detection.box, form):
-                yield form, _inside(canvas, x, y, form)
+    room = (detection.box[2] - detection.box[0]) * _ROOM
+    full, *shorter = _texts(detection)
+    for text in (full, *shorter):
+        label = _label(text, scale.text, scale.gap, colour)
+        fits = label.width <= width and label.height <= height
+        if fits and (label.width <= room or text != full):
+            for x, y in _corners(detection.box, label):
+                yield _inside(canvas, label, x, y)
 
 
-def _corners(box: Box, form: Layer) -> Iterator[tuple[int, int]]:
+# Labels repeat from frame to frame. At 4K one takes 0.2 MB.
+@lru_cache(maxsize=128)
+def _label(text: str, size: int, gap: int, colour: Colour) -> Layer:
+    return plate(text, size, gap, colour)
+
+
+def _corners(box: Box, label: Layer) -> Iterator[tuple[int, int]]:
     """Yield the corners of a label's places: on the box, in it, under it; left and right."""
-    left, right = round(box[0]), round(box[2]) - form.width
+    left, right = round(box[0]), round(box[2]) - label.width
     top, bottom = round(box[1]), round(box[3])
-    for y in (top - form.height, top, bottom, bottom - form.height):
+    for y in (top - label.height, top, bottom, bottom - label.height):
         yield left, y
         yield right, y
 
 
-def _inside(canvas: Picture, x: int, y: int, form: Layer) -> Area:
-    """Move a place into the frame."""
+def _inside(canvas: Picture, label: Layer, x: int, y: int) -> Placed:
+    """Place a label at (x, y), or as near to it as the frame allows."""
     height, width = canvas.shape[:2]
-    return Area(
-        max(0, min(x, width - form.width)),
-        max(0, min(y, height - form.height)),
-        form.width,
-        form.height,
+    return Placed(
+        label,
+        max(0, min(x, width - label.width)),
+        max(0, min(y, height - label.height)),
     )
 
 
@@ -111,4 +111,4 @@ def _texts(detection: Detection) -> tuple[str, ...]:
     name = detection.label if drawable(detection.label) else f"#{detection.class_id}"
     short = f"{name} {detection.confidence * 100:.0f} %"
     lift = detection.focus.lift
-    return (f"{short}  lift {lift:.1f}" if lift < 10 else f"{short}  lift {lift:.0f}", short, name)
+    return (f"{short}  lift {lift:.{1 if lift < 10 else 0}f}", short, name)

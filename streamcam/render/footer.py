@@ -7,44 +7,73 @@ import cv2
 import numpy as np
 
 from streamcam.records import Frame
-from streamcam.render.blend import Layer
+from streamcam.render.blend import Layer, Placed
 from streamcam.render.heat import palette
 from streamcam.render.palette import BLACK
 from streamcam.render.plates import plate
-from streamcam.render.style import Colormap, Scale
+from streamcam.render.style import Colormap, Scale, Style
 
 _OPACITY = 0.6
+_MOST = 0.6
+"""Share of a tiny frame's width beyond which a note would hide more than it tells."""
 _METHODS = {
     "eigencam": (
         "EigenCAM",
         (
             "strongest common pattern of the activations, not the cause of each box",
-            "strongest common pattern, not each box's cause",
+            "strongest common pattern, not the cause of each box",
+            "common pattern, not box causes",
             "",
         ),
     ),
 }
 
 
-@lru_cache(maxsize=64)
-def legend(method: str, colormap: Colormap, scale: Scale, room: int) -> Layer | None:
+def footer(
+    frame: Frame, method: str | None, map_age: float | None, style: Style, scale: Scale
+) -> list[Placed]:
+    """Return what stands at the bottom of a frame: the legend to the left, the time to the right.
+
+    Args:
+        frame: The frame.
+        method: What made the map on it; None where there is no map.
+        map_age: How many seconds older than the frame its map is; None where it is the frame's own.
+        style: What is wanted.
+        scale: Sizes that suit the frame.
+    """
+    height, width = frame.picture.shape[:2]
+    room = width - 2 * scale.gap
+    placed: list[Placed] = []
+    bottom, right = height - scale.gap, width - scale.gap
+    time = _note(_time(frame), scale)
+    if style.timestamp and time.width <= width * _MOST:
+        placed.append(Placed(time, right - time.width, bottom - time.height))
+        room -= time.width + scale.gap
+    if style.legend and method is not None:
+        legend = _legend(method, style.colormap, scale, room)
+        if legend is not None:
+            placed.append(Placed(legend, scale.gap, bottom - legend.height))
+    # Above the time, so that neither it nor the legend moves when it comes and goes.
+    age = None if map_age is None else _note(f"map {map_age * 1000:.0f} ms old", scale)
+    if style.legend and age is not None and age.width <= width * _MOST:
+        placed.append(Placed(age, right - age.width, bottom - 2 * age.height))
+    return placed
+
+
+@lru_cache(maxsize=32)
+def _legend(method: str, colormap: Colormap, scale: Scale, room: int) -> Layer | None:
     """Return the legend in its fullest form at most `room` pixels wide; None where none is."""
     name, meanings = _METHODS.get(method, (method, ("",)))
     for meaning in meanings:
-        parts = [
-            _note("low", scale),
-            _bar(colormap, scale),
-            _note(f"high   {name}{': ' if meaning else ''}{meaning}", scale),
-        ]
+        text = f"high   {name}: {meaning}" if meaning else f"high   {name}"
+        parts = [_note("low", scale), _bar(colormap, scale), _note(text, scale)]
         if sum(part.width for part in parts) <= room:
             return _row(parts)
     return None
 
 
-def stamp(frame: Frame, map_age: float | None, scale: Scale) -> Layer:
-    """Return the frame's time, and how old the map on it is where it is not the frame's own."""
-    time = media_time(frame.time) if frame.time_utc is None else utc_time(frame.time_utc)
-    return _note(time if map_age is None else f"{time}   map {map_age * 1000:.0f} ms old", scale)
+def _time(frame: Frame) -> str:
+    return media_time(frame.time) if frame.time_utc is None else utc_time(frame.time_utc)
 
 
 def media_time(seconds: float) -> str:

@@ -1,7 +1,5 @@
 """Texts on plates."""
 
-from functools import lru_cache
-
 import cv2
 import numpy as np
 
@@ -10,7 +8,6 @@ from streamcam.render.palette import Colour, text_colour
 from streamcam.render.text import text_mask
 
 
-@lru_cache(maxsize=1024)
 def plate(text: str, size: int, gap: int, background: Colour, opacity: float = 1.0) -> Layer:
     """Return a line of text on a plate.
 

@@ -14,8 +14,9 @@ class Style:
     Attributes:
         colormap: The colours of the heat, from cold to hot.
         opacity: How much of the picture the hottest places cover, 0..1.
-        legend: Whether the corner tells what the heat is and how its colours read.
-        timestamp: Whether the corner tells the frame's time.
+        legend: Whether a corner tells what the heat is, how its colours read, and the age of a map
+            that is not the frame's own.
+        timestamp: Whether a corner tells the frame's time.
 
     Raises:
         ValueError: The colormap is unknown or the opacity out of its range.
@@ -53,10 +54,10 @@ class Scale:
         # The short side, so that a portrait's texts fit its width.
         short = min(width, height)
         text = max(_LEAST_TEXT, round(short * _TEXT))
-        return cls(text=text, line=max(1, round(short * _LINE)), gap=max(2, text // 4))
+        return cls(text=text, line=max(2, round(short * _LINE)), gap=max(2, text // 4))
 
 
 _TEXT = 1 / 38
 _LEAST_TEXT = 11
 """Pixels; below it DejaVu's digits run into each other."""
-_LINE = 1 / 360
+_LINE = 1 / 300

@@ -29,7 +29,6 @@ _NO_CHARACTER = "\U0010ffff"
 """No font has it, so drawing it shows the font's sign for what it lacks."""
 
 
-@lru_cache(maxsize=1024)
 def text_mask(text: str, size: int) -> Mask:
     """Draw a line of text.
 
@@ -39,7 +38,7 @@ def text_mask(text: str, size: int) -> Mask:
 
     Returns:
         Opacity, uint8, [height, width]. All texts of one font and size have the same height and
-        baseline. Shared: never written to.
+        baseline.
     """
     source = _source_for(text)
     font = _font(_usual()[0] if source is None else source, size)
@@ -47,9 +46,7 @@ def text_mask(text: str, size: int) -> Mask:
     width = max(1, round(font.getlength(text)))
     image = Image.new("L", (width, ascent + descent))
     ImageDraw.Draw(image).text((0, ascent), text, fill=255, font=font, anchor="ls")
-    mask = np.asarray(image)
-    mask.flags.writeable = False
-    return mask
+    return np.asarray(image)
 
 
 def drawable(text: str) -> bool:

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from streamcam.render import COLORMAPS, Annotator, Style, annotate
+from streamcam.render.heat import enlarge, palette
+from tests.render.scene import GREY, cold, explained, frame, plain, spot
+
+BARE = Style(legend=False, timestamp=False)
+
+
+def test_cold_places_stay_as_they_were_and_hot_ones_take_the_colour() -> None:
+    shown = annotate(explained(plain(), spot(row=4, column=8)), BARE)
+    assert (shown[200:, 300:] == GREY).all()
+    hottest = 0.7 * palette("inferno")[-1] + 0.3 * GREY
+    np.testing.assert_allclose(shown[100, 180], hottest, atol=12)
+
+
+def test_the_frame_is_not_written_to() -> None:
+    picture = plain()
+    before = picture.copy()
+    picture.flags.writeable = False
+    annotate(explained(picture, spot()))
+    assert (picture == before).all()
+
+
+@pytest.mark.parametrize("colormap", COLORMAPS)
+def test_heat_stands_out_in_every_colormap_on_any_ground(colormap: str) -> None:
+    style = Style(colormap=colormap, legend=False, timestamp=False)  # type: ignore[arg-type]
+    for level in (0, 128, 255):
+        shown = annotate(explained(plain(level=level), spot()), style).astype(int)
+        assert np.abs(shown[80:120, 160:200] - level).max() > 60
+        assert (shown[300, 500] == level).all()
+
+
+def test_opacity_zero_shows_the_picture_alone() -> None:
+    style = Style(opacity=0.0, legend=False, timestamp=False)
+    assert (annotate(explained(plain(), spot()), style) == GREY).all()
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (1920, 1080), (1080, 1920), (333, 77)])
+def test_the_map_spans_the_frame_from_edge_to_edge(width: int, height: int) -> None:
+    rows, columns = 18, 32
+    for row, column in [(0, 0), (8, 14), (16, 30)]:
+        levels = enlarge(spot(rows, columns, row=row, column=column), width, height).astype(float)
+        y, x = np.mgrid[0:height, 0:width] + 0.5
+        weight = levels.sum()
+        # Half a cell of tolerance: at the rim the spline has one side only.
+        assert abs((levels * x).sum() / weight / width * columns - (column + 1)) < 0.5
+        assert abs((levels * y).sum() / weight / height * rows - (row + 1)) < 0.5
+
+
+def test_an_enlarged_map_keeps_its_range() -> None:
+    levels = enlarge(spot(), 1280, 720)
+    assert levels.min() == 0
+    assert levels.max() == 255
+    assert (enlarge(np.ones((5, 7), np.float32), 64, 48) == 255).all()
+
+
+def test_a_held_map_fades_with_its_age() -> None:
+    annotator = Annotator(BARE)
+    heats = [float(annotator.annotate(explained(plain(), spot(), time=1.0))[100, 180, 0])]
+    for time in (1.2, 1.5, 2.0, 9.0):
+        passing = frame(plain(), time=time, sampled=False)
+        heats.append(float(annotator.annotate(passing)[100, 180, 0]))
+    assert heats[0] > heats[1] > heats[2] > heats[3] == heats[4] > GREY
+
+
+def test_a_frame_before_the_first_map_or_after_a_cut_is_left_as_it_is() -> None:
+    annotator = Annotator(BARE)
+    passing = frame(plain(), sampled=False)
+    first = annotator.annotate(passing)
+    assert (first == GREY).all()
+    assert first is not passing.picture
+    annotator.annotate(explained(plain(), spot(), time=1.0))
+    cut = frame(plain(), time=1.1, sampled=False, discontinuity=True)
+    assert (annotator.annotate(cut) == GREY).all()
+
+
+def test_every_explained_frame_has_its_own_map() -> None:
+    annotator = Annotator(BARE)
+    annotator.annotate(explained(plain(), spot()))
+    assert (annotator.annotate(explained(plain(), cold())) == GREY).all()
+
+
+@pytest.mark.parametrize("bad", [{"opacity": 1.1}, {"opacity": -0.1}, {"colormap": "rainbow"}])
+def test_a_style_refuses_what_it_cannot_be(bad: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"rainbow|opacity"):
+        Style(**bad)  # type: ignore[arg-type]
