@@ -1,0 +1,69 @@
+"""From interlaced video to whole pictures."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from av.filter import Graph
+from av.video.frame import VideoFrame
+
+# One picture for each frame; frames that are not flagged as interlaced pass as they are.
+_FILTER = ("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
+
+
+def deinterlaced(frames: Iterable[tuple[int, VideoFrame]]) -> Iterator[tuple[int, VideoFrame]]:
+    """Yield the same frames, with the same numbers, as whole pictures.
+
+    Nothing is filtered before the first interlaced frame; from there on everything is, since the
+    filter looks at the frames before and after.
+    """
+    weaver: _Weaver | None = None
+    for number, frame in frames:
+        if weaver is not None and not weaver.fits(frame):
+            yield from weaver.finish()
+            weaver = None
+        if weaver is None and frame.interlaced_frame:
+            weaver = _Weaver(frame)
+        if weaver is None:
+            yield number, frame
+        else:
+            yield from weaver.push(number, frame)
+    if weaver is not None:
+        yield from weaver.finish()
+
+
+class _Weaver:
+    """A filter graph for frames of one size and format."""
+
+    def __init__(self, like: VideoFrame) -> None:
+        self._shape = (like.width, like.height, like.format.name)
+        self._numbers: deque[int] = deque()
+        self._graph = Graph()
+        source = self._graph.add_buffer(
+            width=like.width, height=like.height, format=like.format, time_base=like.time_base
+        )
+        source.link_to(filtered := self._graph.add(*_FILTER))
+        filtered.link_to(self._graph.add("buffersink"))
+        self._graph.configure()
+
+    def fits(self, frame: VideoFrame) -> bool:
+        """Whether this graph can take the frame."""
+        return self._shape == (frame.width, frame.height, frame.format.name)
+
+    def push(self, number: int, frame: VideoFrame) -> Iterator[tuple[int, VideoFrame]]:
+        """Take a frame; yield those that are ready, one step behind."""
+        self._numbers.append(number)
+        self._graph.vpush(frame)
+        yield from self._ready()
+
+    def finish(self) -> Iterator[tuple[int, VideoFrame]]:
+        """Yield the rest."""
+        self._graph.vpush(None)
+        yield from self._ready()
+
+    def _ready(self) -> Iterator[tuple[int, VideoFrame]]:
+        while self._numbers:
+            try:
+                frame = self._graph.vpull()
+            except (BlockingIOError, EOFError):
+                return
+            yield self._numbers.popleft(), frame

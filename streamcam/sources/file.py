@@ -1,0 +1,238 @@
+"""Videos in files, whatever FFmpeg reads."""
+
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack
+from math import inf
+from pathlib import Path
+from threading import Event
+
+import av
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from streamcam.avio import opening
+from streamcam.clock import Clock
+from streamcam.errors import CorruptMediaError, NotMediaError
+from streamcam.records import Frame, SourceInfo
+from streamcam.sources.base import Selector
+from streamcam.sources.decoder import Decoder
+from streamcam.sources.deinterlace import deinterlaced
+from streamcam.sources.display import Display
+from streamcam.sources.pipe import Pipe
+from streamcam.sources.timeline import Timeline
+
+PATIENCE = 10.0
+"""Seconds that a pipe gets to deliver the first picture's data."""
+
+# A play list must not make us read from the network, and text is no picture, though FFmpeg would
+# draw it.
+_PROTOCOLS = "file,pipe,crypto,data"
+_NO_MEDIA = ("tty",)
+_HINT = "It may be incomplete, damaged, or another kind of file under this name."
+
+
+class FileSource:
+    """A video file, or a pipe with a video in it.
+
+    A frame's `index` counts the frames that the decoder gives, damaged ones and those before
+    `selector.start` too, so it does not depend on what is sampled. `time` counts from the first
+    frame. Parts that nobody wants are read but, where that is safe, not decoded.
+
+    Args:
+        path: The file.
+
+    Raises:
+        NotMediaError: No picture can be read from it.
+        SourceUnavailableError: It is not there or may not be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._name = str(path)
+        self._interrupted = Event()
+        self._clock = Clock()
+        self._due = -inf
+        with ExitStack() as opened:
+            self._open(path, opened)
+            self._prepare()
+            self._opened = opened.pop_all()
+        self._info = self._described(path if self._pipe is None else None)
+
+    @property
+    def info(self) -> SourceInfo:
+        """What is known of the file."""
+        return self._info
+
+    @property
+    def decoded(self) -> int:
+        """How many frames the decoder has given so far."""
+        return self._decoder.decoded
+
+    @property
+    def corrupt(self) -> int:
+        """How many packets and frames were refused or marked as damaged so far."""
+        return self._decoder.corrupt
+
+    def frames(self, selector: Selector, *, every: bool = False) -> Iterator[Frame]:
+        """Yield the wanted frames; with `every` the others since `selector.start` too.
+
+        To be called once. Ends when the selector wants nothing any more.
+
+        Raises:
+            CorruptMediaError: Nothing could be decoded for too long; earlier frames stay good.
+            SourceUnavailableError: The file went away.
+        """
+        fresh = True
+        for index, pts, frame in self._timed():
+            self._due = -inf if every else self._ticks(selector.next_due)
+            if self._interrupted.is_set() or selector.next_due == inf:
+                return
+            time = float((pts - self._origin) * self._time_base)
+            if time < selector.start:
+                continue
+            sampled = selector.wants(index, time)
+            if sampled or every:
+                yield self._frame(index, pts, frame, sampled=sampled, discontinuity=fresh)
+                fresh = False
+
+    def interrupt(self) -> None:
+        """Make `frames` end before its next frame, from any thread."""
+        self._interrupted.set()
+        if self._pipe is not None:
+            self._pipe.interrupt()
+
+    def close(self) -> None:
+        """Release the file; safe to call twice."""
+        self._opened.close()
+
+    def _open(self, path: Path, opened: ExitStack) -> None:
+        options = {"protocol_whitelist": _PROTOCOLS}
+        with opening(self._name):
+            self._pipe = _pipe(path, self._name)
+            if self._pipe is None:
+                # With the prefix, a colon in the name is no protocol.
+                container = av.open(f"file:{path}", "r", container_options=options)
+            else:
+                opened.callback(self._pipe.close)
+                container = av.open(self._pipe, "r", container_options=options)
+                self._pipe.patience = None
+        opened.callback(container.close)
+        self._container = container
+
+    def _prepare(self) -> None:
+        """Decode the first frame: it tells size, orientation and where time begins."""
+        stream = self._video_stream()
+        assert stream.time_base is not None
+        self._time_base = stream.time_base
+        self._rate = stream.average_rate or stream.guessed_rate
+        self._stream = stream
+        self._decoder = Decoder(self._container, stream, self._name, self._interrupted)
+        self._timeline = Timeline(self._time_base, self._rate)
+        self._frames = deinterlaced(self._decoder.frames(lambda: self._due))
+        try:
+            self._first = next(self._frames, None)
+        except CorruptMediaError as error:
+            raise NotMediaError(f"{self._name}: no picture can be decoded", hint=_HINT) from error
+        if self._first is None:
+            raise NotMediaError(f"{self._name}: has no picture in it", hint=_HINT)
+        frame = self._first[1]
+        self._display = Display(frame, stream.sample_aspect_ratio)
+        self._origin = self._timeline.placed(_pts(frame))
+        if frame.interlaced_frame:
+            self._decoder.may_skip = False
+
+    def _video_stream(self) -> VideoStream:
+        """Return the stream that a player would show."""
+        streams = [
+            stream
+            for stream in self._container.streams.video
+            if not stream.disposition & Disposition.attached_pic
+        ]
+        if not streams or self._container.format.name in _NO_MEDIA:
+            raise NotMediaError(f"{self._name}: has no video in it", hint="Only pictures count.")
+        known = [stream for stream in streams if stream.codec_context is not None]
+        if not known:
+            raise NotMediaError(
+                f"{self._name}: its video format cannot be decoded here",
+                hint="Convert it to H.264 first.",
+            )
+        return max(known, key=_rank)
+
+    def _described(self, path: Path | None) -> SourceInfo:
+        duration = self._duration()
+        count = self._stream.frames or None
+        if duration and self._rate:
+            expected = max(1, round(duration * self._rate))
+            count = min(count, expected) if count else expected
+        return SourceInfo(
+            id=self._name,
+            width=self._display.width,
+            height=self._display.height,
+            time_base=self._time_base,
+            frame_rate=self._rate,
+            duration=duration,
+            frame_count=count,
+            path=path,
+        )
+
+    def _duration(self) -> float | None:
+        if self._stream.duration:
+            return float(self._stream.duration * self._time_base)
+        if self._container.duration:
+            return float(self._container.duration / av.time_base)
+        return None
+
+    def _timed(self) -> Iterator[tuple[int, int, VideoFrame]]:
+        """Yield index, repaired presentation time in ticks, and frame."""
+        assert self._first is not None
+        index, frame = self._first
+        yield index, self._origin, frame
+        for index, frame in self._frames:
+            pts = self._timeline.placed(_pts(frame))
+            if frame.interlaced_frame or self._timeline.shifted:
+                self._decoder.may_skip = False
+            yield index, pts, frame
+
+    def _ticks(self, seconds: float) -> float:
+        return self._origin + seconds / float(self._time_base)
+
+    def _frame(
+        self, index: int, pts: int, frame: VideoFrame, *, sampled: bool, discontinuity: bool
+    ) -> Frame:
+        arrival = self._clock.monotonic()
+        return Frame(
+            source=self._name,
+            index=index,
+            pts=pts,
+            time_base=self._time_base,
+            time=float((pts - self._origin) * self._time_base),
+            picture=self._display.picture(frame),
+            sampled=sampled,
+            discontinuity=discontinuity,
+            arrival=arrival,
+        )
+
+
+def _pipe(path: Path, name: str) -> Pipe | None:
+    """Return a pipe to read from, None for an ordinary file."""
+    kind = path.stat()
+    if stat.S_ISDIR(kind.st_mode):
+        raise NotMediaError(f"{name}: is a folder", hint="Name a file in it.")
+    if stat.S_ISFIFO(kind.st_mode):
+        return Pipe(path, PATIENCE)
+    if not stat.S_ISREG(kind.st_mode):
+        raise NotMediaError(f"{name}: is neither a file nor a pipe")
+    if not kind.st_size:
+        raise NotMediaError(f"{name}: is empty", hint="Was it copied completely?")
+    return None
+
+
+def _rank(stream: VideoStream) -> tuple[bool, int, int]:
+    context = stream.codec_context
+    default = bool(stream.disposition & Disposition.default)
+    return default, context.width * context.height, -stream.index
+
+
+def _pts(frame: VideoFrame) -> int | None:
+    return frame.pts if frame.pts is not None else frame.dts
