@@ -1,0 +1,1 @@
+"""Training and evaluation of ``nano``, the detector that ships with streamcam."""

@@ -1,0 +1,295 @@
+"""Train `nano` from nothing on labelled photos.
+
+    python -m training.train --data DIR --output DIR --hours 2
+
+The schedule follows the used share of `--hours` or of `--epochs`, whichever is further on. A run
+that was stopped goes on from `last.pt` in the output folder when it is started again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from streamcam.vision.nano import build_nano, save_nano
+from streamcam.vision.nano_net import PIXEL_MEAN, PIXEL_STD
+from training.augment import Recipe
+from training.data import category_names, load_photos, read_annotations, repeat_factors
+from training.ema import MovingAverage
+from training.evaluate import evaluate, table
+from training.samples import Batch, Drawer, Pool, Samples, batches
+from training.scenes import street_crops
+
+WARM_UP_STEPS = 300
+LAST_RATE = 0.01
+"""The learning rate's end, as a share of its peak."""
+WEIGHT_DECAY = 0.05
+GRADIENT_NORM = 5.0
+STREET_PICTURES = 400
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of the training, up to the share `until` of it."""
+
+    until: float
+    size: int
+    recipe: Recipe
+
+
+PHASES = (
+    # Small samples first: half the time a sample, and scale augmentation hides the loss.
+    Phase(0.55, 224, Recipe(mosaic=0.6, smallest=0.6, largest=1.8, colour=1.0)),
+    Phase(0.85, 288, Recipe(mosaic=0.6, smallest=0.6, largest=1.8, colour=1.0)),
+    # The end on pictures as they will be met, not in mosaics (YOLOX, Ge et al. 2021,
+    # arXiv:2107.08430).
+    Phase(1.00, 320, Recipe(mosaic=0.0, smallest=0.7, largest=1.6, colour=0.5)),
+)
+
+
+@dataclass
+class Counters:
+    """How far a run is; kept in its checkpoints."""
+
+    step: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+
+
+class Run:
+    """One training run, from its first step or from a checkpoint."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.device = torch.device(options.device)
+        torch.manual_seed(options.seed)
+        self.categories = category_names(read_annotations(options.data, "train"))
+        pools = load_pools(options)
+        self.photo_count = len(pools[0].photos)
+        self.drawer = Drawer(pools)
+        self.model = build_nano(self.categories).to(self.device)
+        self.model = self.model.to(memory_format=torch.channels_last)
+        self.average = MovingAverage(self.model)
+        self.optimizer = make_optimizer(self.model, options.learning_rate)
+        self.counters = Counters()
+        self.stop = False
+        mean, std = (torch.tensor(v, device=self.device) for v in (PIXEL_MEAN, PIXEL_STD))
+        self._scale, self._shift = 1 / (255 * std), mean / std
+
+    def progress(self) -> float:
+        """Used share of the budget, 0..1."""
+        shares = [0.0]
+        if self.options.hours:
+            shares.append(self.counters.seconds / (self.options.hours * 3600))
+        if self.options.epochs:
+            shares.append(self.counters.samples / (self.options.epochs * self.photo_count))
+        return min(1.0, max(shares))
+
+    def train(self) -> None:
+        """Step until the budget is used or `stop` is set; saves at the end in any case."""
+        saved = evaluated = self.counters.seconds
+        while self.progress() < 1.0 and not self.stop:
+            phase = next(p for p in PHASES if self.progress() < p.until)
+            self._log(phase=phase.size, progress=round(self.progress(), 4))
+            for losses in self._steps(phase):
+                if self.counters.step % 50 == 0:
+                    self._log(**losses)
+                if self.counters.seconds - saved > self.options.save_minutes * 60:
+                    saved = self.counters.seconds
+                    self.save()
+                if self.counters.seconds - evaluated > self.options.eval_minutes * 60:
+                    evaluated = self.counters.seconds
+                    self.evaluate()
+        self.save()
+
+    def _steps(self, phase: Phase) -> Iterator[dict[str, float]]:
+        """Losses of each step until the phase is over."""
+        samples = Samples(self.drawer, phase.size, phase.recipe, self.options.seed)
+        feed = batches(
+            samples, self.counters.samples, self.options.batch_size, self.options.workers
+        )
+        self.model.train()
+        started = time.monotonic()
+        for batch in feed:
+            losses = self._step(batch)
+            now = time.monotonic()
+            self.counters.seconds += now - started
+            yield losses
+            started = time.monotonic()
+            if self.progress() >= phase.until or self.stop:
+                return
+
+    def _step(self, batch: Batch) -> dict[str, float]:
+        rate = self.options.learning_rate * rate_factor(self.counters.step, self.progress())
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        pixels, targets = self._to_device(batch)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            losses = self.model.losses(pixels, targets)
+        self.optimizer.zero_grad()
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)
+        self.optimizer.step()
+        self.average.update(self.model, self.counters.step)
+        self.counters.step += 1
+        self.counters.samples += len(targets)
+        return {**{k: v.item() for k, v in losses.items()}, "norm": norm.item(), "rate": rate}
+
+    def _to_device(self, batch: Batch) -> tuple[Tensor, list[dict[str, Tensor]]]:
+        """Normalised channels-last pixels `[B, 3, H, W]`, and targets."""
+        pixels = batch[0].to(self.device, non_blocking=True).float()
+        pixels = (pixels * self._scale - self._shift).permute(0, 3, 1, 2)
+        targets = [{k: v.to(self.device) for k, v in target.items()} for target in batch[1]]
+        return pixels, targets
+
+    def evaluate(self) -> None:
+        """Precision of the averaged weights on the validation photos, into the log."""
+        self.average.model.score_thresh = 0.005
+        report = evaluate(self.average.model, self.options.data, "val", self.device)
+        self._log(ap50=report.mean.ap50, ap=report.mean.ap)
+        print(table(report), flush=True)
+
+    def save(self) -> None:
+        """Checkpoint `last.pt` and weights `nano.safetensors`, each replaced in one step."""
+        path = self.options.output / "last.pt"
+        part = path.with_suffix(".part")
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "counters": vars(self.counters),
+            "categories": self.categories,
+        }
+        torch.save(state, part)
+        part.replace(path)
+        save_nano(self.average.model, self.options.output / "nano.safetensors", self.summary())
+
+    def resume(self) -> None:
+        """Go on from `last.pt` if there is one."""
+        path = self.options.output / "last.pt"
+        if not path.exists():
+            return
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state["categories"] != self.categories:
+            raise ValueError(f"{path}: made for other categories than those of the data")
+        self.model.load_state_dict(state["model"])
+        self.average.model.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.counters = Counters(**state["counters"])
+
+    def summary(self) -> dict[str, str]:
+        """For the weights file: how it was trained."""
+        return {
+            "photos": str(self.photo_count),
+            "samples": str(self.counters.samples),
+            "hours": f"{self.counters.seconds / 3600:.2f}",
+            "progress": f"{self.progress():.3f}",
+            "seed": str(self.options.seed),
+            "torch": str(torch.__version__),
+        }
+
+    def _log(self, **values: float) -> None:
+        rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in values.items()}
+        seconds = round(self.counters.seconds)
+        row = {"step": self.counters.step, "samples": self.counters.samples, "seconds": seconds}
+        print(json.dumps({**row, **rounded}), flush=True)
+
+
+def rate_factor(step: int, progress: float) -> float:
+    """Linear warm-up, then half a cosine (Loshchilov and Hutter 2017, arXiv:1608.03983)."""
+    cosine = LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * progress)) / 2
+    return min(1.0, (step + 1) / WARM_UP_STEPS) * cosine
+
+
+def make_optimizer(model: nn.Module, rate: float) -> torch.optim.AdamW:
+    """AdamW that decays convolutions only, never norms and biases (arXiv:1711.05101)."""
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": WEIGHT_DECAY},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=rate)
+
+
+def load_pools(options: argparse.Namespace) -> list[Pool]:
+    """The photos, and what is mixed in with them."""
+    photos = load_photos(options.data, "train", limit=options.limit)
+    pools = [Pool(photos, repeat_factors(photos), 1.0)]
+    if options.street:
+        crops = street_crops(STREET_PICTURES)
+        pools.append(Pool(crops, np.ones(len(crops)), options.street))
+    for folder, share in options.extra:
+        more = load_photos(Path(folder), "train", longest=512)
+        pools.append(Pool(more, np.ones(len(more)), float(share)))
+    return pools
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Options of the command line."""
+    parser = argparse.ArgumentParser(prog="training.train", description=__doc__)
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="folder with photos, train.json and val.json")
+    add("--output", type=Path, required=True, help="folder for checkpoints and weights")
+    add("--hours", type=float, help="budget in hours of training")
+    add("--epochs", type=float, help="budget in passes over the photos")
+    add("--batch-size", type=int, default=32)
+    add("--learning-rate", type=float, default=2e-3)
+    add("--seed", type=int, default=1)
+    add("--workers", type=int, default=0, help="processes that augment; 0 is the main one")
+    add("--threads", type=int, help="threads for the CPU's work")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add(
+        "--extra",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("DIR", "SHARE"),
+        help="mix in another folder's train.json, at this many samples for one of --data",
+    )
+    add(
+        "--street",
+        type=float,
+        default=0.0,
+        help="mix in the demo street: samples for one of --data",
+    )
+    add("--limit", type=int, help="use only the first so many photos")
+    add("--save-minutes", type=float, default=5.0)
+    add("--eval-minutes", type=float, default=30.0)
+    options = parser.parse_args(arguments)
+    if not options.hours and not options.epochs:
+        parser.error("give a budget: --hours, --epochs or both")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    options = parse(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    options.output.mkdir(parents=True, exist_ok=True)
+    run = Run(options)
+    run.resume()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        run.stop = True
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, stop)
+    run.train()
+    if not run.stop:
+        run.evaluate()
+
+
+if __name__ == "__main__":
+    main()
