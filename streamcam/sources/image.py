@@ -1,0 +1,192 @@
+"""Pictures in files, and the animations that FFmpeg cannot play."""
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from math import inf
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from streamcam.avio import opening
+from streamcam.clock import Clock
+from streamcam.errors import CorruptMediaError, NotMediaError
+from streamcam.records import Frame, Picture, SourceInfo
+from streamcam.sources.base import Selector
+from streamcam.sources.display import over_neutral
+
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+# FFmpeg plays these itself; MPO and TIFF hold other views and pages of one picture.
+_PLAYED_BY_FFMPEG = ("PNG", "GIF")
+_ANIMATED = ("WEBP",)
+
+_TIME_BASE = Fraction(1, 1000)
+_DAMAGE = (
+    SyntaxError,
+    ValueError,
+    TypeError,
+    EOFError,
+    IndexError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+_LEVELS_16_BIT = 257  # 65535 / 255
+
+
+def is_picture(path: Path) -> bool:
+    """Tell whether a file holds a picture, or an animation, that `ImageSource` reads."""
+    try:
+        if not path.is_file():
+            return False
+        with _image(path) as image:
+            return not (image.format in _PLAYED_BY_FFMPEG and _pages(image) > 1)
+    except (OSError, *_DAMAGE):
+        return False
+
+
+class ImageSource:
+    """A picture as it is meant to be seen, or an animated WebP.
+
+    EXIF orientation is applied, transparency laid over neutral grey, any depth brought to 8 bits.
+
+    Args:
+        path: The file.
+
+    Raises:
+        NotMediaError: It is no picture, or a damaged one.
+        SourceUnavailableError: It is not there or may not be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._name = str(path)
+        self._interrupted = Event()
+        self._clock = Clock()
+        self._decoded = 0
+        try:
+            with opening(self._name), _damage_named(self._name):
+                self._image = _image(path)
+                self._count = _count(self._image)
+                self._first = _displayed(self._image)
+        except CorruptMediaError as error:
+            raise NotMediaError(error.message, hint=error.hint) from error
+        height, width = self._first.shape[:2]
+        self._info = SourceInfo(
+            id=self._name,
+            width=width,
+            height=height,
+            time_base=_TIME_BASE,
+            frame_count=self._count,
+            still=self._count == 1,
+            path=path,
+        )
+
+    @property
+    def info(self) -> SourceInfo:
+        """What is known of the picture."""
+        return self._info
+
+    @property
+    def decoded(self) -> int:
+        """How many frames have been decoded so far."""
+        return self._decoded
+
+    @property
+    def corrupt(self) -> int:
+        """Always 0: a damaged picture is not opened, a damaged animation ends."""
+        return 0
+
+    def frames(self, selector: Selector, *, every: bool = False) -> Iterator[Frame]:
+        """Yield the picture, or the wanted frames of the animation; see `Source.frames`.
+
+        Raises:
+            CorruptMediaError: A frame of the animation is damaged.
+        """
+        pts = 0
+        for index in range(self._count):
+            if self._interrupted.is_set() or selector.next_due == inf:
+                return
+            picture = self._picture(index)
+            time = float(pts * _TIME_BASE)
+            if time >= selector.start:
+                sampled = selector.wants(index, time)
+                if sampled or every:
+                    yield Frame(
+                        source=self._name,
+                        index=index,
+                        pts=pts,
+                        time_base=_TIME_BASE,
+                        time=time,
+                        picture=picture,
+                        sampled=sampled,
+                        discontinuity=index == 0,
+                        arrival=self._clock.monotonic(),
+                    )
+            pts += max(1, int(self._image.info.get("duration", 0)))
+
+    def interrupt(self) -> None:
+        """Make `frames` end before its next frame, from any thread."""
+        self._interrupted.set()
+
+    def close(self) -> None:
+        """Release the file; safe to call twice."""
+        self._image.close()
+
+    def _picture(self, index: int) -> Picture:
+        self._decoded += 1
+        if self._count == 1:
+            return self._first
+        with _damage_named(self._name):
+            self._image.seek(index)
+            return _displayed(self._image)
+
+
+def _image(path: Path) -> Image.Image:
+    with warnings.catch_warnings():
+        # Beyond a limit Pillow refuses; below it large pictures are welcome.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(path, formats=_FORMATS)
+
+
+def _pages(image: Image.Image) -> int:
+    return int(getattr(image, "n_frames", 1))
+
+
+def _count(image: Image.Image) -> int:
+    return _pages(image) if image.format in _ANIMATED else 1
+
+
+@contextmanager
+def _damage_named(name: str) -> Iterator[None]:
+    """Tell a damaged picture from a file that cannot be read."""
+    try:
+        yield
+    except (OSError, *_DAMAGE) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = " ".join(str(error).split())
+        raise CorruptMediaError(
+            f"{name}: the picture is damaged: {reason}", hint="Was it copied completely?"
+        ) from error
+
+
+def _displayed(image: Image.Image) -> Picture:
+    shown = ImageOps.exif_transpose(image)
+    if shown.mode.startswith("I"):
+        return _from_levels(np.asarray(shown).astype(np.float32) / _LEVELS_16_BIT)
+    if shown.mode == "F":
+        levels = np.asarray(shown)
+        return _from_levels(levels * 255 if levels.max(initial=0) <= 1 else levels)
+    if shown.has_transparency_data:
+        return over_neutral(np.asarray(shown.convert("RGBA")))
+    return np.asarray(shown.convert("RGB"))
+
+
+def _from_levels(levels: np.ndarray) -> Picture:
+    grey = np.clip(np.nan_to_num(levels) + 0.5, 0, 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
