@@ -4,7 +4,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from math import inf
 from pathlib import Path
@@ -15,13 +15,13 @@ from PIL import Image, ImageOps
 
 from streamcam.avio import opening
 from streamcam.clock import Clock
-from streamcam.errors import CorruptMediaError, NotMediaError
+from streamcam.errors import CorruptMediaError, NotMediaError, SourceError
 from streamcam.records import Frame, Picture, SourceInfo
 from streamcam.sources.base import Selector
 from streamcam.sources.display import over_neutral
 
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
-# FFmpeg plays these itself; MPO and TIFF hold other views and pages of one picture.
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+# FFmpeg plays these itself; several pages of a TIFF are no animation.
 _PLAYED_BY_FFMPEG = ("PNG", "GIF")
 _ANIMATED = ("WEBP",)
 
@@ -68,13 +68,12 @@ class ImageSource:
         self._interrupted = Event()
         self._clock = Clock()
         self._decoded = 0
-        try:
-            with opening(self._name), _damage_named(self._name):
-                self._image = _image(path)
+        with ExitStack() as opened:
+            with opening(self._name), _damage_named(self._name, NotMediaError):
+                self._image = opened.enter_context(_image(path))
                 self._count = _count(self._image)
                 self._first = _displayed(self._image)
-        except CorruptMediaError as error:
-            raise NotMediaError(error.message, hint=error.hint) from error
+            self._opened = opened.pop_all()
         height, width = self._first.shape[:2]
         self._info = SourceInfo(
             id=self._name,
@@ -135,13 +134,13 @@ class ImageSource:
 
     def close(self) -> None:
         """Release the file; safe to call twice."""
-        self._image.close()
+        self._opened.close()
 
     def _picture(self, index: int) -> Picture:
         self._decoded += 1
         if self._count == 1:
             return self._first
-        with _damage_named(self._name):
+        with _damage_named(self._name, CorruptMediaError):
             self._image.seek(index)
             return _displayed(self._image)
 
@@ -162,7 +161,7 @@ def _count(image: Image.Image) -> int:
 
 
 @contextmanager
-def _damage_named(name: str) -> Iterator[None]:
+def _damage_named(name: str, kind: type[SourceError]) -> Iterator[None]:
     """Tell a damaged picture from a file that cannot be read."""
     try:
         yield
@@ -170,7 +169,7 @@ def _damage_named(name: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         reason = " ".join(str(error).split())
-        raise CorruptMediaError(
+        raise kind(
             f"{name}: the picture is damaged: {reason}", hint="Was it copied completely?"
         ) from error
 
@@ -183,8 +182,8 @@ def _displayed(image: Image.Image) -> Picture:
         levels = np.asarray(shown)
         return _from_levels(levels * 255 if levels.max(initial=0) <= 1 else levels)
     if shown.has_transparency_data:
-        return over_neutral(np.asarray(shown.convert("RGBA")))
-    return np.asarray(shown.convert("RGB"))
+        return over_neutral(np.array(shown.convert("RGBA")))
+    return np.array(shown.convert("RGB"))
 
 
 def _from_levels(levels: np.ndarray) -> Picture:

@@ -75,7 +75,8 @@ def expand(specs: Sequence[str]) -> list[Entry]:
     the folders of a relative path; those of an absolute one only its name. Where names would
     clash the file's ending is kept, then its folder, then all of its path.
 
-    What is named twice is listed once. Nothing is opened: what is missing, or a folder without media, is an entry that fails to open.
+    What is named twice is listed once. Nothing is opened: what is missing, or a folder without
+    media, is an entry that fails to open.
     """
     inputs: dict[str, tuple[str, tuple[str, ...]]] = {}
     for spec in specs:
@@ -111,8 +112,8 @@ def _inputs(spec: str) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield str(file), _names(file, file.relative_to(path), path)
     if not found:
         outside = path.is_absolute() or ".." in path.parts or not path.name
-        name = Path(path.name or "source")
-        yield str(path), _names(path, name if outside else path, path.parent)
+        shown = Path(path.name or "source") if outside else path
+        yield str(path), _names(path, shown, path.parent)
 
 
 def _names(file: Path, shown: Path, above: Path) -> tuple[str, ...]:
