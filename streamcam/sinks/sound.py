@@ -65,7 +65,7 @@ class Sound:
 
     def attach(self, container: OutputContainer) -> None:
         """Add a stream for the sound to a container that is not yet being written."""
-        copied = self._input.codec_context.name in COPIED
+        copied = self._input.codec_context.codec.canonical_name in COPIED
         if copied:
             self._output = container.add_stream_from_template(self._input)
         else:
@@ -153,7 +153,8 @@ class Sound:
             try:
                 frames = packet.decode()
             except (av.FFmpegError, ValueError) as error:
-                self._damaged(error)
+                if _begin(packet) >= self._start:  # before it, the file was entered midway
+                    self._damaged(error)
                 continue
             for frame in frames:
                 if _begin(frame) + Fraction(frame.samples, frame.sample_rate) > self._start:

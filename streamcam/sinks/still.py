@@ -31,7 +31,7 @@ class StillSink:
     needs_picture: ClassVar[bool] = True
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = path.absolute()
         self._best: Picture | None = None
         self._score = 0.0
 
