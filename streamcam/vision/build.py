@@ -1,18 +1,30 @@
 """From a user's settings to an engine that is ready to explain."""
 
-from collections.abc import Callable, Sequence
+import difflib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
 import torchvision
 
+from streamcam.errors import UsageError
+from streamcam.vision.cam import EigenCam, Grid
 from streamcam.vision.detector import Detector
+from streamcam.vision.devices import (
+    DTYPES,
+    Precision,
+    choose_device,
+    choose_precision,
+    describe_device,
+    device_errors,
+)
+from streamcam.vision.download import Progress
 from streamcam.vision.engine import METHOD, Engine, EngineDescription
+from streamcam.vision.loading import load_detector
 from streamcam.vision.zoo import DEFAULT_MODEL, find_model
 
-Progress = Callable[[str, int, int | None], None]
-"""Called while a file is fetched with its name, the bytes so far, and all bytes if known."""
+DEFAULT_BATCH = 8
 
 
 def build_engine(
@@ -21,36 +33,78 @@ def build_engine(
     weights: Path | Literal["random"] | None = None,
     labels: Path | None = None,
     device: str = "auto",
-    precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto",
+    precision: Precision = "auto",
     confidence: float | None = None,
     classes: Sequence[str] | None = None,
-    grid: Literal["fine", "pool"] = "fine",
-    batch: int = 8,
+    grid: Grid = "fine",
+    batch: int = DEFAULT_BATCH,
     progress: Progress | None = None,
 ) -> Engine:
-    """Build a detector with its weights on a device, and the engine around it."""
+    """Build a detector with its weights on a device, and the engine around it.
+
+    Args:
+        model: The detector's name.
+        weights: None for the published (or built-in) ones, a checkpoint, or "random" for the same
+            random ones every time.
+        labels: Names of the classes of `weights`: one a line, or JSON.
+        device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
+        precision: "auto" takes half precision where the device has units for it.
+        confidence: Score from which a detection counts, 0..1; None for the model's preset.
+        classes: Labels of the detections that are wanted; None for all.
+        grid: "fine" for maps of about 16 network pixels a cell, "pool" for the published recipe's.
+        batch: The most frames in one forward.
+        progress: Is told how far a download is.
+
+    Raises:
+        UsageError: There is no such model, device, precision or class.
+        WeightsError: The weights cannot be used.
+        WeightsUnavailableError: The weights are neither here nor can they be fetched.
+        DeviceError: The GPU is missing or failed.
+    """
     spec = find_model(model)
-    torch.manual_seed(0)
-    network = spec.build() if model == "nano" else spec.build(weights=None, weights_backbone=None)
-    chosen = spec.confidence if confidence is None else confidence
-    detector = Detector(
-        network,
-        activations=spec.activations,
-        device=torch.device("cpu"),
-        precision=torch.float32,
-        confidence=chosen,
-    )
+    place = choose_device(device)
+    type_name = choose_precision(precision, place)
+    loaded = load_detector(spec, weights, labels, progress)
+    keep = None if classes is None else _class_ids(classes, loaded.classes, model)
+    threshold = spec.confidence if confidence is None else confidence
+    with device_errors():
+        detector = Detector(
+            loaded.network,
+            watched=spec.activations.module,
+            device=place,
+            dtype=DTYPES[type_name],
+            confidence=threshold,
+        )
     description = EngineDescription(
         model=model,
-        weights="random",
-        weights_sha256=None,
-        classes=spec.categories,
+        weights=loaded.weights,
+        weights_sha256=loaded.sha256,
+        classes=loaded.classes,
         method=METHOD,
-        device="cpu",
-        precision="fp32",
-        confidence=chosen,
+        device=describe_device(place),
+        precision=type_name,
+        confidence=threshold,
         grid=grid,
         batch=batch,
         versions={"torch": torch.__version__, "torchvision": torchvision.__version__},
     )
-    return Engine(detector, description, grid=grid, batch=batch)
+    return Engine(detector, EigenCam(spec.activations, grid), description, keep=keep)
+
+
+def _class_ids(wanted: Sequence[str], classes: Mapping[int, str], model: str) -> frozenset[int]:
+    """The ids of the labels that are wanted.
+
+    Raises:
+        UsageError: The model knows no such label.
+    """
+    ids: set[int] = set()
+    for label in wanted:
+        matches = {i for i, name in classes.items() if name.casefold() == label.casefold()}
+        if not matches:
+            near = difflib.get_close_matches(label, classes.values(), n=3, cutoff=0.5)
+            raise UsageError(
+                f"{model} has no class {label!r}",
+                hint=f"Did you mean {' or '.join(near)}?" if near else "models list names them.",
+            )
+        ids |= matches
+    return frozenset(ids)

@@ -12,12 +12,15 @@ products of the matrix with a vector (Golub and Van Loan, Matrix Computations, 4
 A full SVD of the same matrix, as in pytorch_grad_cam, takes longer than the detector.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
+
+from streamcam.vision.geometry import Size, sample
 
 # How many directions are kept. The second is there to be recognised when two components of nearly
 # equal strength change places from one frame to the next.
@@ -35,82 +38,125 @@ class Components:
 
     Attributes:
         directions: [batch, COMPONENTS, channels], unit length; zero where there is no variation.
-        projections: [batch, COMPONENTS, positions]: centred activations along each direction.
-        variances: [batch, COMPONENTS]: sums of squares of the projections.
-        total: [batch]: sum of squares of the centred activations.
-        energy: [batch]: sum of squares of the activations as they are.
+        projections: [batch, COMPONENTS, positions]: the centred activations along each direction,
+            in units of `scale`.
+        shares: [batch, COMPONENTS]: each one's share of the variance, 0..1.
+        scale: [batch]: root mean square length of a position's activations, not centred.
     """
 
     directions: Tensor
     projections: Tensor
-    variances: Tensor
-    total: Tensor
-    energy: Tensor
+    shares: Tensor
+    scale: Tensor
 
 
-def join_levels(levels: Sequence[Tensor], size: tuple[int, int], *, exact: bool) -> Tensor:
-    """Bring pyramid levels to one grid and join their channels.
+def join_levels(levels: Sequence[Tensor], size: Size, *, centre: float) -> Tensor:
+    """Bring pyramid levels to one grid and join the magnitudes of their channels.
+
+    A cell of the grid takes from every level what lies at the cell's own pixels: finer levels are
+    averaged around it, coarser ones are bilinear there.
 
     Args:
-        levels: Each [batch, channels, rows, columns], of any floating type.
+        levels: Each [batch, channels, rows, columns], of any floating type. They are overwritten:
+            a fresh copy of the finest level costs as much as all the rest.
         size: Rows and columns of the grid.
-        exact: Shrink as pytorch_grad_cam does, by bilinear samples of single cells, instead of
-            averaging all cells (samples of a finer level flicker when something moves).
+        centre: Where in its stride a cell's centre lies, in every level.
 
     Returns:
         float32, [batch, rows, columns, channels of all levels].
     """
+
+    def aligned(level: Tensor) -> Tensor:
+        ratio = _stride_ratio(level.shape[-2:], size)
+        if ratio == 1:
+            return level
+        return (
+            _average(level, int(ratio), centre)
+            if ratio > 1
+            else _enlarge(level, size, ratio, centre)
+        )
+
+    return _joined(levels, size, aligned)
+
+
+def join_levels_as_published(levels: Sequence[Tensor], size: Size) -> Tensor:
+    """What pytorch_grad_cam's `fasterrcnn_reshape_transform` does, for a grid of any size.
+
+    Finer levels give single bilinear samples, and all levels are taken to span the same area
+    whatever their padding.
+
+    Args:
+        levels: Each [batch, channels, rows, columns], of any floating type. Overwritten.
+        size: Rows and columns of the grid.
+
+    Returns:
+        float32, [batch, rows, columns, channels of all levels].
+    """
+    return _joined(levels, size, lambda level: functional.interpolate(level, size, mode="bilinear"))
+
+
+def _joined(levels: Sequence[Tensor], size: Size, resize: Callable[[Tensor], Tensor]) -> Tensor:
     batch = levels[0].shape[0]
     channels = [level.shape[1] for level in levels]
     joined = levels[0].new_empty((batch, *size, sum(channels)), dtype=torch.float32)
     for level, part in zip(levels, torch.split(joined, channels, dim=-1), strict=True):
-        part.copy_(_resize(level.abs(), size, exact=exact).permute(0, 2, 3, 1))
+        part.copy_(resize(level.abs_()).permute(0, 2, 3, 1))
     return joined
 
 
-def _resize(level: Tensor, size: tuple[int, int], *, exact: bool) -> Tensor:
-    if level.shape[-2:] == size:
-        return level
-    if not exact and level.shape[-2] >= size[0]:
-        return functional.adaptive_avg_pool2d(level, size)
-    return functional.interpolate(level, size, mode="bilinear", align_corners=False)
+def _stride_ratio(level: Sequence[int], size: Size) -> float:
+    """Cells of a level beside one cell of the grid: a power of two, as networks stride."""
+    return float(2 ** round(math.log2(max(level) / max(size))))
 
 
-def principal_components(activations: Tensor, start: Tensor | None = None) -> Components:
+def _average(level: Tensor, ratio: int, centre: float) -> Tensor:
+    """Means of the cells around cell `ratio * i` of a finer level, or of the `ratio` from there."""
+    if centre >= 0.25:
+        return functional.avg_pool2d(level, ratio, ceil_mode=True)
+    return functional.avg_pool2d(
+        level, ratio + 1, stride=ratio, padding=ratio // 2, count_include_pad=False
+    )
+
+
+def _enlarge(level: Tensor, size: Size, ratio: float, centre: float) -> Tensor:
+    rows, columns = (
+        (torch.arange(cells, device=level.device) + centre) * ratio - centre for cells in size
+    )
+    return sample(level.float(), rows, columns)
+
+
+def principal_components(activations: Tensor, start: Tensor) -> Components:
     """The first principal components of activations, by the Lanczos process.
 
     Args:
         activations: float32, [batch, positions, channels].
-        start: [batch, channels], a guess that holds a part of every direction sought, such as the
-            sum of the directions found in the frame before; without it the sum of all channels.
+        start: [batch, channels], where the search starts: any vector that holds a part of every
+            direction sought. The nearer it is to them, the sooner they are found.
 
     Returns:
         Components in order of falling variance, their signs arbitrary. Activations without any
         variation give zeros.
     """
-    basis, tridiagonal = _lanczos(activations, start)
+    scale = torch.linalg.vector_norm(activations, dim=(1, 2)) / math.sqrt(activations.shape[1])
+    unit = scale.clamp_min(_TINY)[:, None]
+    basis, tridiagonal = _lanczos(activations, unit, start)
     vectors = torch.linalg.eigh(tridiagonal).eigenvectors
-    strongest = vectors.flip(-1)[..., :COMPONENTS].mT
-    directions = _unit(strongest @ basis)
+    directions = _unit(vectors.flip(-1)[..., :COMPONENTS].mT @ basis)
     if directions.shape[1] < COMPONENTS:
         directions = functional.pad(directions, (0, 0, 0, COMPONENTS - directions.shape[1]))
     projections = torch.stack(
-        [_centred_products(activations, direction) for direction in directions.unbind(1)], dim=1
+        [_centred_products(activations, d / unit) for d in directions.unbind(1)], dim=1
     )
-    energy = torch.linalg.vector_norm(activations, dim=(1, 2)).square()
-    mean = activations.mean(dim=1)
-    return Components(
-        directions=directions,
-        projections=projections,
-        variances=projections.square().sum(-1),
-        total=(energy - mean.square().sum(-1) * activations.shape[1]).clamp_min(0),
-        energy=energy,
-    )
+    mean = activations.mean(dim=1) / unit
+    total = (1 - mean.square().sum(-1, keepdim=True)).clamp_min(_TINY)
+    shares = projections.square().mean(-1) / total
+    return Components(directions, projections, shares.clamp(0, 1), scale)
 
 
-def _lanczos(activations: Tensor, start: Tensor | None) -> tuple[Tensor, Tensor]:
+def _lanczos(activations: Tensor, unit: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
     """An orthonormal basis [batch, steps, channels] and the covariance in it, tridiagonal.
 
+    Activations count in `unit`s, so that neither tiny nor huge ones leave single precision.
     Every new vector is orthogonalised against all before it, twice: in single precision the
     three-term recurrence alone loses the basis within a dozen steps.
     """
@@ -118,10 +164,11 @@ def _lanczos(activations: Tensor, start: Tensor | None) -> tuple[Tensor, Tensor]
     steps = min(_MAX_STEPS, channels, max(1, positions - 1))
     basis = activations.new_zeros((batch, steps, channels))
     tridiagonal = activations.new_zeros((batch, steps, steps))
-    vector = _unit(activations.new_ones((batch, channels)) if start is None else start)
+    vector = _unit(start)
     for step in range(steps):
         basis[:, step] = vector
-        product = _transposed_products(activations, _centred_products(activations, vector))
+        products = _centred_products(activations, vector / unit)
+        product = _transposed_products(activations, products) / unit
         tridiagonal[:, step, step] = (vector * product).sum(-1)
         known = basis[:, : step + 1]
         for _ in range(2):
@@ -164,4 +211,5 @@ def _project_out(basis: Tensor, vector: Tensor) -> Tensor:
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    return vectors / vectors.norm(dim=-1, keepdim=True).clamp_min(_TINY)
+    lengths: Tensor = vectors.norm(dim=-1, keepdim=True)
+    return vectors / lengths.clamp_min(_TINY)

@@ -1,20 +1,39 @@
 """Frames in, explained frames out."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import pairwise
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
+from streamcam.errors import DeviceError
 from streamcam.records import Box, Detection, Explanation, Frame, FrameResult, HeatMap
+from streamcam.vision.cam import Candidates, EigenCam
+from streamcam.vision.checkpoints import unnamed
 from streamcam.vision.detector import Detector, Forward
-from streamcam.vision.eigencam import join_levels, principal_components
+from streamcam.vision.devices import device_errors
 from streamcam.vision.focus import map_peak, measure_focus
-from streamcam.vision.geometry import Lattice, to_frame
+from streamcam.vision.geometry import Placement
+from streamcam.vision.stability import Stabiliser, natural_sign
 
 METHOD = "eigencam"
+
+_log = logging.getLogger(__name__)
+
+Floats = npt.NDArray[np.float32]
+
+# Large enough for every detector's coarsest level to have a few cells.
+_GREY_SIDE = 320
+
+# Where a network shows more than this for an empty picture (SSD300 with random weights: 0.66, along
+# the border), the level says nothing about scenes any more.
+_MOST_QUIET = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +42,9 @@ class EngineDescription:
 
     Attributes:
         model: The detector's name.
-        weights: Where its weights came from: a file's path or name, or "random".
+        weights: Where its weights are from: a file's name or path, or "random".
         weights_sha256: Of the weights' file; None for random weights.
-        classes: Names by id.
+        classes: Names by class id, as the model counts.
         method: How the maps are made.
         device: Where it runs, with the GPU's name.
         precision: "fp32", "fp16" or "bf16".
@@ -48,32 +67,42 @@ class EngineDescription:
     versions: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is known of one frame, on the host."""
+
+    boxes: Floats
+    scores: Floats
+    class_ids: npt.NDArray[np.int64]
+    directions: Floats
+    maps: Floats
+    shares: Floats
+
+
 class Engine:
-    """Explains frames of many sources. Used from one thread.
+    """Explains frames of many sources. For one thread.
 
     Args:
         detector: What looks.
-        description: What it is, for the record.
-        classes: Labels by class id.
-        keep: Class ids to keep, None for all.
-        grid: "fine" for maps of about 16 pixels a cell, "pool" for the published recipe's.
-        batch: The most pictures in one forward.
+        cam: What makes the maps of what it saw.
+        description: What both are, for the record.
+        keep: The class ids that are wanted, None for all.
     """
 
     def __init__(
         self,
         detector: Detector,
+        cam: EigenCam,
         description: EngineDescription,
         *,
-        keep: frozenset[int] | None = None,
-        grid: Literal["fine", "pool"] = "fine",
-        batch: int = 8,
+        keep: Collection[int] | None = None,
     ) -> None:
         self._detector = detector
+        self._cam = cam
         self._description = description
         self._keep = keep
-        self._grid = grid
-        self._batch = batch
+        self._limit = description.batch
+        self._stabiliser = Stabiliser(quiet=_quiet_level(detector, cam))
 
     @property
     def description(self) -> EngineDescription:
@@ -81,66 +110,140 @@ class Engine:
         return self._description
 
     def explain(self, frames: Sequence[Frame]) -> list[FrameResult]:
-        """Detect and explain frames of any sizes and sources; results in the same order."""
+        """Detect and explain frames; frames of one source come in their order.
+
+        Args:
+            frames: Of any sizes and sources, in one batch as far as the device's memory goes.
+
+        Returns:
+            One result for each frame, in the same order.
+
+        Raises:
+            DeviceError: The GPU failed, or has no room for a single frame.
+        """
         results: list[FrameResult] = []
-        for first in range(0, len(frames), self._batch):
-            results += self._explain_batch(frames[first : first + self._batch])
+        while len(results) < len(frames):
+            some = frames[len(results) : len(results) + self._limit]
+            seen = self._look(some)
+            if seen is None:
+                self._shrink(len(some))
+            else:
+                results += [self._result(f, s) for f, s in zip(some, seen, strict=True)]
         return results
 
     def forget(self, source: str) -> None:
         """Drop what is remembered of a source that has ended."""
+        self._stabiliser.forget(source)
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Let go of the detector. Idempotent."""
         self._detector.close()
 
-    def _explain_batch(self, frames: Sequence[Frame]) -> list[FrameResult]:
-        forward = self._detector([frame.picture for frame in frames])
-        with torch.inference_mode():
-            maps = self._maps(forward)
-        return [
-            self._result(frame, forward, index, *maps[index]) for index, frame in enumerate(frames)
-        ]
+    def __enter__(self) -> Self:
+        return self
 
-    def _maps(self, forward: Forward) -> list[tuple[HeatMap, float]]:
-        activations = self._detector.activations
-        level = activations.fine if self._grid == "fine" else activations.pool
-        rows, columns = forward.levels[level].shape[-2:]
-        joined = join_levels(
-            list(forward.levels.values()), (rows, columns), exact=self._grid == "pool"
-        )
-        maps = []
-        for index, placement in enumerate(forward.placements):
-            lattice = Lattice.over(placement.canvas, (rows, columns), activations.centre)
-            valid = (
-                lattice.cells_inside(placement.resized) if self._grid == "fine" else lattice.size
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _look(self, frames: Sequence[Frame]) -> list[_Seen] | None:
+        """What is in a batch of frames; None where it does not fit into the device's memory."""
+        guesses = [self._stabiliser.guess(frame.source) for frame in frames]
+        try:
+            with device_errors(), torch.inference_mode():
+                forward = self._detector([frame.picture for frame in frames])
+                return _download(forward, self._cam(forward.levels, forward.placements, guesses))
+        except torch.OutOfMemoryError:
+            return None
+
+    def _shrink(self, tried: int) -> None:
+        if tried == 1:
+            raise DeviceError(
+                "the GPU has no room for a single frame",
+                hint="Close what else uses it, or take a smaller model.",
             )
-            cells = joined[index, : valid[0], : valid[1]].flatten(0, 1)[None]
-            components = principal_components(cells)
-            projection = components.projections[:, 0].unflatten(-1, valid)
-            projection = projection * components.directions[0, 0].sum().sign()
-            heat = to_frame(projection, lattice, placement)[0].cpu().numpy()
-            share = float(components.variances[0, 0] / components.total[0].clamp_min(1e-20))
-            maps.append((np.clip(heat / max(np.percentile(heat, 99.5), 1e-6), 0, 1), share))
-        return maps
-
-    def _result(
-        self, frame: Frame, forward: Forward, index: int, heat: HeatMap, share: float
-    ) -> FrameResult:
-        height, width = frame.picture.shape[:2]
-        boxes = _clip(forward.boxes[index].cpu().numpy(), width, height)
-        focus = measure_focus(heat, boxes, width=width, height=height)
-        ids = forward.class_ids[index].tolist()
-        scores = forward.scores[index].tolist()
-        detections = tuple(
-            Detection(self._description.classes.get(i, f"class {i}"), i, s, b, f)
-            for i, s, b, f in zip(ids, scores, boxes, focus, strict=True)
-            if s >= self._description.confidence and (self._keep is None or i in self._keep)
+        self._limit = tried // 2
+        if self._detector.device.type == "cuda":
+            torch.cuda.empty_cache()
+        _log.warning(
+            "the GPU has no room for %d frames at once; %d from now on", tried, self._limit
         )
-        explanation = Explanation(METHOD, heat, share, None, map_peak(heat, width, height))
-        return FrameResult(frame, detections, explanation)
+
+    def _result(self, frame: Frame, seen: _Seen) -> FrameResult:
+        height, width = frame.picture.shape[:2]
+        settled = self._stabiliser.settle(frame, seen.directions, seen.maps, seen.shares)
+        explanation = Explanation(
+            method=METHOD,
+            map=settled.heat,
+            explained_variance=float(seen.shares[settled.component]),
+            flicker=settled.flicker,
+            peak=map_peak(settled.heat, width, height),
+        )
+        return FrameResult(frame, self._detections(seen, settled.heat, width, height), explanation)
+
+    def _detections(
+        self, seen: _Seen, heat: HeatMap, width: int, height: int
+    ) -> tuple[Detection, ...]:
+        wanted = seen.scores >= self._description.confidence
+        if self._keep is not None:
+            wanted &= np.isin(seen.class_ids, list(self._keep))
+        boxes = _clip(seen.boxes[wanted], width, height)
+        ids, scores = seen.class_ids[wanted].tolist(), seen.scores[wanted].tolist()
+        names = self._description.classes
+        found = [
+            Detection(names.get(i, unnamed(i)), i, score, box, focus)
+            for i, score, box, focus in zip(
+                ids,
+                scores,
+                boxes,
+                measure_focus(heat, boxes, width=width, height=height),
+                strict=True,
+            )
+        ]
+        return tuple(sorted(found, key=lambda detection: -detection.confidence))
 
 
-def _clip(boxes: npt.NDArray[np.float32], width: int, height: int) -> list[Box]:
+def _quiet_level(detector: Detector, cam: EigenCam) -> float:
+    """What the maps show for an empty picture: its edges look different to every network."""
+    square = (_GREY_SIDE, _GREY_SIDE)
+    with device_errors(), torch.inference_mode():
+        levels = detector.levels_of_grey(_GREY_SIDE)
+        (grey,) = cam(levels, [Placement(square, square, square)], [None])
+        direction, projection = grey.directions[0].cpu().numpy(), grey.maps[0].cpu().numpy()
+    top = np.percentile(projection * natural_sign(direction, projection), 99.5)
+    return float(np.clip(top, 0, _MOST_QUIET))
+
+
+def _download(forward: Forward, candidates: Sequence[Candidates]) -> list[_Seen]:
+    """Everything that a batch gave, in one transfer."""
+    fields: tuple[Callable[[int], Tensor], ...] = (
+        lambda i: forward.boxes[i],
+        lambda i: forward.scores[i],
+        lambda i: forward.class_ids[i].float(),
+        lambda i: candidates[i].directions,
+        lambda i: candidates[i].maps,
+        lambda i: candidates[i].shares,
+    )
+    tensors = [field(i) for i in range(len(candidates)) for field in fields]
+    flat = torch.cat([tensor.flatten() for tensor in tensors]).cpu().numpy()
+    ends = np.cumsum([0, *(tensor.numel() for tensor in tensors)])
+    arrays = [
+        flat[start:end].reshape(tuple(tensor.shape))
+        for (start, end), tensor in zip(pairwise(ends), tensors, strict=True)
+    ]
+    size = len(fields)
+    return [
+        _Seen(boxes, scores, ids.astype(np.int64), directions, maps, shares)
+        for boxes, scores, ids, directions, maps, shares in (
+            arrays[first : first + size] for first in range(0, len(arrays), size)
+        )
+    ]
+
+
+def _clip(boxes: Floats, width: int, height: int) -> list[Box]:
     limits = np.array([width, height, width, height], dtype=np.float32)
     return [(x1, y1, x2, y2) for x1, y1, x2, y2 in np.clip(boxes, 0, limits).tolist()]

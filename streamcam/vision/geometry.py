@@ -91,7 +91,7 @@ def to_frame(maps: Tensor, lattice: Lattice, placement: Placement) -> Tensor:
             placement.resized, lattice.stride, maps.shape[-2:], strict=True
         )
     ]
-    return _sample(maps, axes[0].to(maps.device), axes[1].to(maps.device))
+    return sample(maps[None], axes[0].to(maps.device), axes[1].to(maps.device))[0]
 
 
 def _cell_coordinates(pixels: int, stride: float, centre: float, cells: int) -> Tensor:
@@ -101,16 +101,23 @@ def _cell_coordinates(pixels: int, stride: float, centre: float, cells: int) -> 
     return (middles / stride - centre).clamp(0, cells - 1)
 
 
-def _sample(maps: Tensor, ys: Tensor, xs: Tensor) -> Tensor:
-    """Bilinear samples of [count, rows, columns] at every pair of row and column coordinates."""
+def sample(maps: Tensor, ys: Tensor, xs: Tensor) -> Tensor:
+    """Bilinear samples at every pair of row and column coordinates, held beyond the edges.
+
+    Args:
+        maps: [batch, channels, rows, columns].
+        ys: Row coordinates in cells, 0 the centre of the first row.
+        xs: Column coordinates.
+
+    Returns:
+        [batch, channels, rows of ys, columns of xs].
+    """
     rows, columns = maps.shape[-2:]
     grid_y = ys * (2 / max(rows - 1, 1)) - 1
     grid_x = xs * (2 / max(columns - 1, 1)) - 1
     grid = torch.stack(torch.meshgrid(grid_x, grid_y, indexing="xy"), dim=-1)
-    sampled = functional.grid_sample(
-        maps[None], grid[None].to(maps.dtype), padding_mode="border", align_corners=True
-    )
-    return sampled[0]
+    grid = grid.to(maps.dtype).expand(maps.shape[0], -1, -1, -1)
+    return functional.grid_sample(maps, grid, padding_mode="border", align_corners=True)
 
 
 def placements(originals: Sequence[Size], resized: Sequence[Size], canvas: Size) -> list[Placement]:

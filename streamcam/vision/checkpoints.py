@@ -1,0 +1,190 @@
+"""A user's own weights: reading them, and giving them to the network that they belong to."""
+
+import json
+import pickle
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from streamcam.errors import WeightsError, WeightsMismatchError
+
+State = dict[str, Tensor]
+
+# Under which keys training scripts keep the network's weights among other things.
+_WRAPPERS = ("model", "state_dict", "model_state_dict")
+
+# What DataParallel and Lightning put before every name.
+_PREFIXES = ("module.", "model.")
+
+# The last layer of the class scores, and of the boxes beside it where each place has several.
+_HEADS = (
+    ("roi_heads.box_predictor.cls_score.weight", None),
+    ("head.classification_head.cls_logits.weight", "head.regression_head.bbox_reg.weight"),
+    (
+        "head.classification_head.module_list.0.weight",
+        "head.regression_head.module_list.0.weight",
+    ),
+    (
+        "head.classification_head.module_list.0.1.weight",
+        "head.regression_head.module_list.0.1.weight",
+    ),
+)
+
+_NAMED = 3
+
+
+def read_state(path: Path) -> State:
+    """The tensors of a checkpoint by name.
+
+    Reads `.safetensors`, and what `torch.save` wrote (without running any code in it): a state
+    dictionary, bare or under "model" or "state_dict".
+
+    Raises:
+        WeightsError: The file is missing, truncated, or holds no weights.
+    """
+    if not path.is_file():
+        raise WeightsError(f"there is no weights file {path}")
+    loaded = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    while wrapper := next((key for key in _WRAPPERS if isinstance(loaded.get(key), Mapping)), None):
+        loaded = loaded[wrapper]
+    state = {str(key): value for key, value in loaded.items() if isinstance(value, Tensor)}
+    if not state:
+        raise WeightsError(
+            f"{path} holds no tensors by name", hint="Save the model's state_dict()."
+        )
+    return _without_prefix(state)
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    try:
+        return dict(load_file(path))
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is not a whole safetensors file: {error}") from error
+
+
+def _read_torch(path: Path) -> dict[str, Any]:
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path} holds more than weights, or none, and is not opened",
+            hint="Save the model's state_dict() alone; a pickled model could run any code.",
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else "it is empty"
+        raise WeightsError(f"{path} is not a whole weights file: {reason}") from error
+    if not isinstance(loaded, dict):
+        raise WeightsError(
+            f"{path} holds a {type(loaded).__name__}, not weights by name",
+            hint="Save the model's state_dict().",
+        )
+    return loaded
+
+
+def _without_prefix(state: State) -> State:
+    for prefix in _PREFIXES:
+        if all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
+
+
+def count_classes(state: State) -> int | None:
+    """How many classes a checkpoint's head tells apart; None where it has no head known here."""
+    for scores, boxes in _HEADS:
+        if scores in state:
+            places = 1 if boxes is None or boxes not in state else state[boxes].shape[0] // 4
+            return state[scores].shape[0] // max(1, places)
+    return None
+
+
+def load_state(network: nn.Module, state: State, path: Path, model: str) -> None:
+    """Give a network its weights; every tensor must find its place and every place its tensor.
+
+    Raises:
+        WeightsMismatchError: They belong to another network. The message names the first keys.
+    """
+    own = network.state_dict()
+    sizes = [
+        f"{key} is {_size(state[key])} in the file, {_size(own[key])} in the model"
+        for key in own.keys() & state.keys()
+        if own[key].shape != state[key].shape
+    ]
+    if sizes:
+        raise _mismatch(path, model, f"sizes differ ({_some(sizes)})")
+    keys = network.load_state_dict(state, strict=False)
+    if keys.missing_keys:
+        raise _mismatch(path, model, f"the file lacks {_some(keys.missing_keys)}")
+    if keys.unexpected_keys:
+        raise _mismatch(path, model, f"the model has no {_some(keys.unexpected_keys)}")
+
+
+def _mismatch(path: Path, model: str, what: str) -> WeightsMismatchError:
+    return WeightsMismatchError(
+        f"{path} does not fit {model}: {what}",
+        hint="Name the detector that the weights were trained with: --model.",
+    )
+
+
+def _size(tensor: Tensor) -> str:
+    return "x".join(str(side) for side in tensor.shape) or "one number"
+
+
+def _some(items: Iterable[str]) -> str:
+    ordered = sorted(items)
+    more = len(ordered) - _NAMED
+    return ", ".join(ordered[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def read_labels(path: Path, class_ids: Iterable[int]) -> dict[int, str]:
+    """The classes' names from a file: one name a line, or JSON (a list, or an object of id: name).
+
+    A list names the classes in their order. One name less than there are classes is right too where
+    class 0 is the background, as torchvision's detectors count.
+
+    Raises:
+        WeightsError: The file cannot be read, or does not fit the number of classes.
+    """
+    ids = sorted(class_ids)
+    names = _parse_labels(path)
+    if isinstance(names, dict):
+        unknown = sorted(names.keys() - set(ids))
+        if unknown:
+            raise WeightsError(
+                f"{path} names class {unknown[0]}, and the model's classes are "
+                f"{ids[0]} to {ids[-1]}"
+            )
+        return {i: names.get(i, unnamed(i)) for i in ids}
+    if len(names) == len(ids) - 1 and ids[0] == 0:
+        names = ["background", *names]
+    if len(names) != len(ids):
+        raise WeightsError(
+            f"{path} has {len(names)} names for {len(ids)} classes",
+            hint="One name for each class in order; the background may be left out.",
+        )
+    return dict(zip(ids, names, strict=True))
+
+
+def unnamed(class_id: int) -> str:
+    """What a class without a name is called."""
+    return f"class {class_id}"
+
+
+def _parse_labels(path: Path) -> list[str] | dict[int, str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix.lower() != ".json":
+            return [line.strip() for line in text.splitlines() if line.strip()]
+        parsed = json.loads(text)
+        if isinstance(parsed, list):
+            return [str(name) for name in parsed]
+        return {int(key): str(name) for key, name in parsed.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise WeightsError(
+            f"{path} cannot be read as labels: {error}",
+            hint='One name a line, or JSON: {"1": "person", "2": "car"}.',
+        ) from error

@@ -1,0 +1,102 @@
+"""Choosing a device and a precision, and naming a device's failures."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+
+from streamcam.errors import DeviceError, UsageError
+
+Precision = Literal["auto", "fp32", "fp16", "bf16"]
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        UsageError: The name means nothing.
+        DeviceError: There is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in {"cpu", "cuda"}:
+        raise UsageError(f"there is no device {name!r}", hint="Use auto, cpu, cuda or cuda:N.")
+    if device.type == "cuda":
+        _require_cuda(name, device)
+    return device
+
+
+def _require_cuda(name: str, device: torch.device) -> None:
+    if not torch.cuda.is_available():
+        raise DeviceError(
+            f"device {name!r} was asked for, and torch finds no CUDA GPU here",
+            hint="Check the driver with nvidia-smi, or use --device cpu.",
+        )
+    count = torch.cuda.device_count()
+    if device.index is not None and device.index >= count:
+        raise DeviceError(
+            f"device {name!r} was asked for, and there are {count} GPUs here",
+            hint="GPUs are counted from cuda:0.",
+        )
+
+
+def choose_precision(name: Precision, device: torch.device) -> Literal["fp32", "fp16", "bf16"]:
+    """The precision of a name; "auto" takes the fastest whose boxes agree with float32's.
+
+    Raises:
+        UsageError: The device cannot compute in it.
+    """
+    if name == "auto":
+        if device.type == "cuda":
+            return "fp16"
+        return "bf16" if _has_bfloat16_units() else "fp32"
+    if name == "fp16" and device.type == "cpu":
+        raise UsageError("precision fp16 needs a GPU", hint="CPUs are quick in bf16, or use fp32.")
+    return name
+
+
+def _has_bfloat16_units() -> bool:
+    """Whether the CPU multiplies bfloat16 in hardware; elsewhere it is slower than float32."""
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+
+
+def describe_device(device: torch.device) -> str:
+    """A device's name for records, with the GPU's model."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return str(device)
+
+
+@contextmanager
+def device_errors() -> Iterator[None]:
+    """Turn a device's failures into ours; running out of memory passes as torch's own error.
+
+    Raises:
+        DeviceError: The GPU failed. Its context cannot be used again in this process.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        if not _is_cuda_failure(error):
+            raise
+        reason = str(error).splitlines()[0]
+        raise DeviceError(
+            f"the GPU failed: {reason}", hint="Start again; if it repeats, look at dmesg for Xid."
+        ) from error
+
+
+def _is_cuda_failure(error: RuntimeError) -> bool:
+    accelerator_error = getattr(torch, "AcceleratorError", None)
+    if accelerator_error is not None and isinstance(error, accelerator_error):
+        return True
+    return any(mark in str(error) for mark in ("CUDA error", "cuDNN error", "CUBLAS_STATUS"))
