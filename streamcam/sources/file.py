@@ -85,7 +85,7 @@ class FileSource:
         """
         fresh = True
         for index, pts, frame in self._timed():
-            self._due = -inf if every else self._ticks(selector.next_due)
+            self._due = self._ticks(selector.start if every else selector.next_due)
             if self._interrupted.is_set() or selector.next_due == inf:
                 return
             time = float((pts - self._origin) * self._time_base)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from streamcam.avio import opening
 from streamcam.errors import SourceError
 from streamcam.sources.base import Source
 from streamcam.sources.demo import DemoSource
@@ -63,7 +64,7 @@ def open_source(spec: str) -> Source:
             hint="Streams and cameras belong to `streamcam live`.",
         )
     path = _path(spec)
-    if path.is_dir():
+    if _is_folder(path):
         raise _folder_error(path)
     return ImageSource(path) if is_picture(path) else FileSource(path)
 
@@ -107,12 +108,12 @@ def _inputs(spec: str) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield spec, (_tame(name), _tame(f"{name}{parts.path}?{parts.query}"))
         return
     path = _path(spec)
-    found = list(_media(path, set())) if spec and path.is_dir() else []
+    found = list(_media(path, set())) if spec and _is_folder(path) else []
     for file in found:
         yield str(file), _names(file, file.relative_to(path), path)
     if not found:
         outside = path.is_absolute() or ".." in path.parts or not path.name
-        shown = Path(path.name or "source") if outside else path
+        shown = Path(path.name.strip(".") or "source") if outside else path
         yield str(path), _names(path, shown, path.parent)
 
 
@@ -127,17 +128,32 @@ def _names(file: Path, shown: Path, above: Path) -> tuple[str, ...]:
 
 
 def _media(folder: Path, seen: set[Path]) -> Iterator[Path]:
-    """Yield a folder's media; links are followed, but into no folder twice."""
+    """Yield a folder's media; links are followed, but into no folder twice.
+
+    A folder that may not be read stands for itself, to fail when it is opened.
+    """
     if folder.resolve() in seen:
         return
     seen.add(folder.resolve())
-    for child in sorted(folder.iterdir(), key=_natural):
+    try:
+        children = sorted(folder.iterdir(), key=_natural)
+    except OSError:
+        yield folder
+        return
+    for child in children:
         if child.name.startswith("."):
             continue
-        if child.is_dir():
+        if _is_folder(child):
             yield from _media(child, seen)
         elif is_media(child):
             yield child
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except PermissionError:
+        return False
 
 
 def is_media(path: Path) -> bool:
@@ -184,6 +200,8 @@ def _tame(name: str) -> str:
 
 
 def _folder_error(folder: Path) -> SourceError:
+    with opening(str(folder)):
+        next(folder.iterdir(), None)
     if next(_media(folder, set()), None) is not None:
         return SourceError(f"{folder}: is a folder", hint="Name the files in it.")
     return SourceError(
