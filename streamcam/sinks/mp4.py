@@ -80,11 +80,13 @@ class Mp4Writer:
                 self._open(name, sound)
             except (av.FFmpegError, ValueError) as error:
                 if (name, sound) == attempts[-1]:
+                    self.discard()
                     raise
-                logger.warning(
-                    "%s: %s%s: %s", self._path, name, " with sound" if sound else "", error
-                )
+                way = f"{name} with sound" if sound else name
+                logger.warning("%s: not written with %s: %s", self._path.stem, way, error)
             else:
+                if self._sound is not None and sound is None:
+                    self._sound.close()
                 self._sound = sound
                 return
 

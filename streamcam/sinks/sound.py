@@ -15,8 +15,9 @@ from av.stream import Discard
 
 logger = logging.getLogger(__name__)
 
-COPIED = frozenset({"aac", "mp3", "ac3", "alac", "opus", "flac"})
-"""Codecs that MP4 carries and common players know in it; others become AAC."""
+COPIED = frozenset({"aac", "mp3", "alac", "opus", "flac"})
+"""Codecs that MP4 carries and common players know in it; others become AAC. MP4 carries AC-3 too,
+but browsers do not play it, and one damaged packet of it makes the muxer give up the whole file."""
 
 _AAC_RATES = frozenset(
     {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000}
@@ -25,8 +26,20 @@ _USUAL_RATE = 48000
 _BIT_RATE = 64_000
 """Bits a second for each channel: AAC's usual 128 kbit/s for stereo."""
 
+DAMAGE = (av.FFmpegError, ValueError, IndexError)
+"""What PyAV raises about media that is not as it should be: values out of range, text that is none,
+a stream that was not announced."""
+
 _RUN_UP = 1
 """Seconds before the start to begin reading at: decoders need a few packets to find their feet."""
+
+_LONGEST_HOLE = 60
+"""Seconds of missing sound that are filled with silence where it is coded anew. After more, what
+follows is given up: a damaged timestamp would have to be filled with days."""
+
+
+class _NoSoundError(Exception):
+    """A media file without a soundtrack."""
 
 
 class Sound:
@@ -57,9 +70,9 @@ class Sound:
         """Open a file's sound; None where it has none that can be read."""
         try:
             return cls(path, start, shift)
-        except LookupError:
+        except _NoSoundError:
             return None
-        except (av.FFmpegError, ValueError) as error:
+        except DAMAGE as error:
             logger.warning("%s: its sound is left out: %s", path, error)
             return None
 
@@ -99,10 +112,11 @@ class Sound:
     def _select(self) -> AudioStream:
         stream = self._container.streams.best("audio")
         if not isinstance(stream, AudioStream):
-            raise LookupError("no sound")  # noqa: TRY004
-        context = stream.codec_context
-        if not context.sample_rate or not context.channels:
-            raise ValueError("the sound's form is not known")
+            raise _NoSoundError
+        # None, against PyAV's word, where FFmpeg knows no decoder.
+        context = getattr(stream, "codec_context", None)
+        if context is None or not context.sample_rate or not context.channels:
+            raise ValueError("its form is not known")
         for other in self._container.streams:
             if other.index != stream.index:
                 other.discard = Discard.all
@@ -113,7 +127,7 @@ class Sound:
             return next(self._packets)
         except StopIteration:
             self._ended = True
-        except (av.FFmpegError, ValueError) as error:
+        except DAMAGE as error:
             self._damaged(error)
             self._ended = True
         return None
@@ -124,7 +138,7 @@ class Sound:
             self._target.mux(packet)
         except OSError:
             raise
-        except (av.FFmpegError, ValueError) as error:
+        except DAMAGE as error:
             self._damaged(error)
 
     def _copied(self) -> "Iterator[Packet[Any]]":
@@ -149,16 +163,23 @@ class Sound:
         yield from map(self._shifted, self._output.encode(None))
 
     def _decoded(self) -> Iterator[av.AudioFrame]:
+        reached: Fraction | None = None
         for packet in self._container.demux(self._input):
-            try:
-                frames = packet.decode()
-            except (av.FFmpegError, ValueError) as error:
-                if _begin(packet) >= self._start:  # before it, the file was entered midway
-                    self._damaged(error)
-                continue
-            for frame in frames:
-                if _begin(frame) + Fraction(frame.samples, frame.sample_rate) > self._start:
+            for frame in self._decode(packet):
+                end = _begin(frame) + Fraction(frame.samples, frame.sample_rate)
+                if reached is not None and _begin(frame) > reached + _LONGEST_HOLE:
+                    raise ValueError(f"nothing is heard for {_LONGEST_HOLE} s")
+                if end > self._start:
+                    reached = end
                     yield frame
+
+    def _decode(self, packet: "Packet[Any]") -> list[av.AudioFrame]:
+        try:
+            return self._input.decode(packet)
+        except DAMAGE as error:
+            if _begin(packet) >= self._start:  # before it, the file was entered midway
+                self._damaged(error)
+            return []
 
     def _shifted(self, packet: "Packet[Any]") -> "Packet[Any]":
         ticks = round(self._shift / packet.time_base)
