@@ -17,6 +17,9 @@ JPEG = [
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
 ]
 
+_MOST_PIXELS = 65_500
+"""Longest side of a JPEG, as libjpeg has it."""
+
 
 class StillSink:
     """Writes one annotated picture as a JPEG: of all it is given, the one that shows most.
@@ -61,8 +64,11 @@ class StillSink:
 
 
 def _jpeg(path: Path, picture: Picture) -> bytes:
-    try:
-        _, content = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), JPEG)
-    except cv2.error as error:
-        raise SinkError(f"{path}: cannot be coded as JPEG: {error}") from error
+    height, width = picture.shape[:2]
+    if max(height, width) > _MOST_PIXELS:
+        raise SinkError(
+            f"{path}: {width}x{height} pixels are more than a JPEG can hold",
+            hint=f"Make the picture smaller than {_MOST_PIXELS} pixels a side.",
+        )
+    _, content = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), JPEG)
     return content.tobytes()
