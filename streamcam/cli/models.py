@@ -1,36 +1,158 @@
-"""`streamcam models`: the detectors that can be used by name."""
+"""`streamcam models`: the detectors that can be used by name, and their weights."""
 
+import os
 import sys
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
 from rich.table import Table
 
 from streamcam.cli import options
-from streamcam.cli.terminal import output
+from streamcam.cli.progress import make_observer
+from streamcam.cli.terminal import output, size
+from streamcam.config import load_settings
+from streamcam.errors import ExitCode, UsageError
 
-app = typer.Typer(no_args_is_help=True, help="The detectors that can be used by name.")
+if TYPE_CHECKING:
+    from streamcam.vision.catalogue import ModelCard
+    from streamcam.vision.library import Library
 
+app = typer.Typer(
+    no_args_is_help=True, help="The detectors that can be used by name, and their weights."
+)
 
-@app.callback()
-def _models() -> None:
-    pass
+Name = Annotated[str, typer.Argument(help="A model's name, see `streamcam models list`.")]
 
 
 @app.command("list")
-def list_models(json: options.Json = False) -> None:
-    """List the detectors: what they find, how large and accurate they are, what is here."""
+def list_models(config: options.Config = None, json: options.Json = False) -> None:
+    """List the detectors: what they find, how large, fast and accurate they are, what is here."""
     from streamcam.vision.catalogue import list_models as catalogue
 
-    cards = catalogue()
+    cards = catalogue(_library(config))
     if json:
-        sys.stdout.buffer.write(orjson.dumps([asdict(card) for card in cards]) + b"\n")
+        _print_json([asdict(card) for card in cards])
+    else:
+        output().print(_table(cards))
+
+
+@app.command()
+def pull(
+    names: Annotated[list[str] | None, typer.Argument(help="Models to fetch.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Fetch every published model.")] = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Fetch published weights into torchvision's cache: with progress, resumed, checked."""
+    from streamcam.vision.inventory import pull as fetch
+    from streamcam.vision.zoo import model_names
+
+    wanted = model_names() if every else names or []
+    if not wanted:
+        raise UsageError("no model named", hint="Name some, or use --all.")
+    for name in wanted:
+        with make_observer(1, quiet=quiet) as observer:
+            path = fetch(name, observer.fetching)
+        if not quiet:
+            output().print(f"{name}: {path}", soft_wrap=True)
+
+
+@app.command("import")
+def import_model(
+    file: Annotated[Path, typer.Argument(help="A torchvision checkpoint, or one of nano.")],
+    name: Annotated[str, typer.Option("--name", help="What to call it.")],
+    labels: options.Labels = None,
+    architecture: Annotated[
+        str | None,
+        typer.Option("--architecture", help="Which detector it belongs to, if not recognised."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a model of the same name.")
+    ] = False,
+    config: options.Config = None,
+) -> None:
+    """Check a checkpoint of your own and keep it under a name for --model."""
+    model = _library(config).add(
+        file, name, labels=labels, architecture=architecture, replace=overwrite
+    )
+    output().print(
+        f"{model.name}: {model.architecture}, {len(model.classes)} classes, {model.weights}",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(help="Models; all that are here.")] = None,
+    config: options.Config = None,
+    json: options.Json = False,
+) -> None:
+    """Check weights against their checksums; exits 1 if any are damaged or absent."""
+    from streamcam.vision import inventory
+
+    findings = inventory.verify(names or [], _library(config))
+    if json:
+        _print_json([asdict(finding) | {"path": str(finding.path)} for finding in findings])
+    else:
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        for heading in ("name", "state", "file"):
+            table.add_column(heading, overflow="fold")
+        for finding in findings:
+            state = " ".join(filter(None, (finding.state.value, finding.remark)))
+            table.add_row(finding.name, state, str(finding.path))
+        output().print(table)
+    if any(finding.state is not inventory.State.WHOLE for finding in findings):
+        raise typer.Exit(ExitCode.SOME_FAILED)
+
+
+@app.command()
+def path(
+    name: Annotated[str | None, typer.Argument(help="A model; none: the folders.")] = None,
+    config: options.Config = None,
+) -> None:
+    """Print where a model's weights are or belong, or the folders of all."""
+    from streamcam.vision import download, inventory
+
+    library = _library(config)
+    if name is not None:
+        output().print(str(inventory.weights_file(name, library)), soft_wrap=True)
         return
+    output().print(f"published  {download.cache_folder()}", soft_wrap=True)
+    output().print(f"imported   {library.folder}", soft_wrap=True)
+
+
+def _library(config: Path | None) -> "Library":
+    from streamcam.vision.library import Library
+
+    return Library(load_settings(config, os.environ).model.library)
+
+
+def _table(cards: "list[ModelCard]") -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for heading, justify in _COLUMNS:
-        table.add_column(heading, justify=justify)
-    output().print(table)
+    table.add_column("name", no_wrap=True)
+    table.add_column("task")
+    table.add_column("classes", justify="right")
+    table.add_column("size", justify="right")
+    table.add_column("speed")
+    table.add_column("COCO AP", justify="right")
+    table.add_column("licence")
+    table.add_column("weights")
+    for card in cards:
+        table.add_row(
+            card.name,
+            card.task,
+            str(card.classes),
+            size(card.size_mb * 1e6),
+            card.speed,
+            "" if card.box_map is None else f"{card.box_map:.1f}",
+            card.licence,
+            f"{card.origin}, here" if card.present else f"{card.origin}, not fetched",
+            style=None if card.present else "dim",
+        )
+    return table
 
 
-_COLUMNS = ()
+def _print_json(value: object) -> None:
+    sys.stdout.buffer.write(orjson.dumps(value) + b"\n")

@@ -44,6 +44,12 @@ class ModelSettings(Section):
         description="File with the class names for `weights`: one a line, or JSON.",
         examples=["/srv/weights/my-labels.txt"],
     )
+    library: Path | None = Field(
+        None,
+        description="Folder of the models that `streamcam models import` keeps. Unset: "
+        "streamcam/models in the user's data folder.",
+        examples=["/var/lib/streamcam/models"],
+    )
     confidence: float | None = Field(
         None,
         ge=0,

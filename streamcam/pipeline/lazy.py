@@ -82,6 +82,7 @@ class LazyStreet:
 def _build_engine(settings: Settings, fetching: FetchProgress | None) -> "Engine":
     # Imported here because it brings torch, which takes seconds: not for a file that is missing.
     from streamcam.vision.build import build_engine
+    from streamcam.vision.library import Library
 
     model = settings.model
     return build_engine(
@@ -94,6 +95,7 @@ def _build_engine(settings: Settings, fetching: FetchProgress | None) -> "Engine
         classes=model.classes or None,
         grid=settings.cam.grid,
         batch=model.batch,
+        library=Library(model.library),
         progress=fetching,
     )
 

@@ -21,6 +21,7 @@ from streamcam.vision.devices import (
 )
 from streamcam.vision.download import Progress
 from streamcam.vision.engine import METHOD, Engine, EngineDescription
+from streamcam.vision.library import Library
 from streamcam.vision.loading import load_detector
 from streamcam.vision.zoo import DEFAULT_MODEL, find_model
 
@@ -38,12 +39,13 @@ def build_engine(
     classes: Sequence[str] | None = None,
     grid: Grid = "fine",
     batch: int = DEFAULT_BATCH,
+    library: Library | None = None,
     progress: Progress | None = None,
 ) -> Engine:
     """Build a detector with its weights on a device, and the engine around it.
 
     Args:
-        model: The detector's name.
+        model: The detector's name, or that of an imported model.
         weights: None for the published (or built-in) ones, a checkpoint, or "random" for the same
             random ones every time.
         labels: Names of the classes of `weights`: one a line, or JSON.
@@ -53,6 +55,7 @@ def build_engine(
         classes: Labels of the detections that are wanted; None for all.
         grid: "fine" for maps of about 16 network pixels a cell, "pool" for the published recipe's.
         batch: The most frames in one forward.
+        library: The imported models; None for the user's own folder of them.
         progress: Is told how far a download is.
 
     Raises:
@@ -61,9 +64,12 @@ def build_engine(
         WeightsUnavailableError: The weights are neither here nor can they be fetched.
         DeviceError: The GPU is missing or failed.
     """
-    spec = find_model(model)
+    imported = (library or Library()).find(model)
+    spec = find_model(imported.architecture if imported else model)
     place = choose_device(device)
     type_name = choose_precision(precision, place)
+    if imported is not None:
+        weights, labels = weights or imported.weights, labels or imported.labels
     loaded = load_detector(spec, weights, labels, progress)
     keep = None if classes is None else _class_ids(classes, loaded.classes, model)
     threshold = spec.confidence if confidence is None else confidence

@@ -1,8 +1,9 @@
 """What there is to choose from, for people."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streamcam.vision.download import cached_file
+from streamcam.vision.library import ImportedModel, Library
 from streamcam.vision.nano import NANO_CATEGORIES
 from streamcam.vision.zoo import NANO, NANO_FILE, find_model, model_names
 
@@ -19,7 +20,8 @@ class ModelCard:
         licence: Of the published weights.
         box_map: COCO val2017 box mAP as published, in per cent; None where there is none.
         input_size: To what a picture is resized, in pixels.
-        origin: "built in" or "torchvision" (downloaded on first use).
+        speed: "fast", "medium" or "slow", by its arithmetic for a picture.
+        origin: "built in", "torchvision" (downloaded on first use) or "imported".
         present: Whether the weights are here.
     """
 
@@ -30,6 +32,7 @@ class ModelCard:
     licence: str
     box_map: float | None
     input_size: str
+    speed: str
     origin: str
     present: bool
 
@@ -42,9 +45,14 @@ _INPUT_SIZES = {
 _USUAL_INPUT_SIZE = "800 to 1333"
 
 
-def list_models() -> list[ModelCard]:
-    """Every detector that can be used by name, the default first."""
-    return [_nano_card() if name == NANO else _torchvision_card(name) for name in model_names()]
+# Billions of multiplications for one picture, as torchvision publishes them.
+_FAST, _MEDIUM = 10, 100
+
+
+def list_models(library: Library) -> list[ModelCard]:
+    """Every detector that can be used by name: built in, published, then imported."""
+    ours = [_nano_card() if name == NANO else _torchvision_card(name) for name in model_names()]
+    return ours + [_imported_card(model) for model in library.models()]
 
 
 def _nano_card() -> ModelCard:
@@ -57,6 +65,7 @@ def _nano_card() -> ModelCard:
         licence="MIT",
         box_map=None,
         input_size="320 to 640",
+        speed="fast",
         origin="built in",
         present=present,
     )
@@ -74,9 +83,32 @@ def _torchvision_card(name: str) -> ModelCard:
         licence="BSD-3-Clause",
         box_map=meta["_metrics"]["COCO-val2017"]["box_map"],
         input_size=_INPUT_SIZES.get(name, _USUAL_INPUT_SIZE),
+        speed=_speed(meta["_ops"]),
         origin="torchvision",
         present=cached_file(spec.published.url).is_file(),
     )
+
+
+def _imported_card(model: ImportedModel) -> ModelCard:
+    nano = model.architecture == NANO
+    kin = _nano_card() if nano else _torchvision_card(model.architecture)
+    present = model.weights.is_file()
+    return replace(
+        kin,
+        name=model.name,
+        classes=len(model.classes),
+        size_mb=round(model.weights.stat().st_size / 1e6, 1) if present else 0.0,
+        licence="your own",
+        box_map=None,
+        origin=f"imported {model.architecture}",
+        present=present,
+    )
+
+
+def _speed(billions: float) -> str:
+    if billions < _FAST:
+        return "fast"
+    return "medium" if billions < _MEDIUM else "slow"
 
 
 def _task(name: str) -> str:
