@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 from av.filter import Graph
 from av.video.frame import VideoFrame
@@ -10,23 +11,27 @@ from av.video.frame import VideoFrame
 _FILTER = ("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
 
 
-def deinterlaced(frames: Iterable[tuple[int, VideoFrame]]) -> Iterator[tuple[int, VideoFrame]]:
-    """Yield the same frames, with the same numbers, as whole pictures.
+Placed: TypeAlias = tuple[int, int, VideoFrame]
+"""A frame's index, its presentation time in ticks, and the frame; a filter changes its own time."""
+
+
+def deinterlaced(frames: Iterable[Placed]) -> Iterator[Placed]:
+    """Yield the same frames, at the same places, as whole pictures.
 
     Nothing is filtered before the first interlaced frame; from there on everything is, since the
     filter looks at the frames before and after.
     """
     weaver: _Weaver | None = None
-    for number, frame in frames:
+    for index, pts, frame in frames:
         if weaver is not None and not weaver.fits(frame):
             yield from weaver.finish()
             weaver = None
         if weaver is None and frame.interlaced_frame:
             weaver = _Weaver(frame)
         if weaver is None:
-            yield number, frame
+            yield index, pts, frame
         else:
-            yield from weaver.push(number, frame)
+            yield from weaver.push(index, pts, frame)
     if weaver is not None:
         yield from weaver.finish()
 
@@ -36,7 +41,7 @@ class _Weaver:
 
     def __init__(self, like: VideoFrame) -> None:
         self._shape = (like.width, like.height, like.format.name)
-        self._numbers: deque[int] = deque()
+        self._places: deque[tuple[int, int]] = deque()
         self._graph = Graph()
         source = self._graph.add_buffer(
             width=like.width, height=like.height, format=like.format, time_base=like.time_base
@@ -49,21 +54,21 @@ class _Weaver:
         """Whether this graph can take the frame."""
         return self._shape == (frame.width, frame.height, frame.format.name)
 
-    def push(self, number: int, frame: VideoFrame) -> Iterator[tuple[int, VideoFrame]]:
+    def push(self, index: int, pts: int, frame: VideoFrame) -> Iterator[Placed]:
         """Take a frame; yield those that are ready, one step behind."""
-        self._numbers.append(number)
+        self._places.append((index, pts))
         self._graph.vpush(frame)
         yield from self._ready()
 
-    def finish(self) -> Iterator[tuple[int, VideoFrame]]:
+    def finish(self) -> Iterator[Placed]:
         """Yield the rest."""
         self._graph.vpush(None)
         yield from self._ready()
 
-    def _ready(self) -> Iterator[tuple[int, VideoFrame]]:
-        while self._numbers:
+    def _ready(self) -> Iterator[Placed]:
+        while self._places:
             try:
                 frame = self._graph.vpull()
             except (BlockingIOError, EOFError):
                 return
-            yield self._numbers.popleft(), frame
+            yield *self._places.popleft(), frame

@@ -18,7 +18,7 @@ from streamcam.errors import CorruptMediaError, NotMediaError
 from streamcam.records import Frame, SourceInfo
 from streamcam.sources.base import Selector
 from streamcam.sources.decoder import Decoder
-from streamcam.sources.deinterlace import deinterlaced
+from streamcam.sources.deinterlace import Placed, deinterlaced
 from streamcam.sources.display import Display
 from streamcam.sources.pipe import Pipe
 from streamcam.sources.timeline import Timeline
@@ -84,7 +84,7 @@ class FileSource:
             SourceUnavailableError: The file went away.
         """
         fresh = True
-        for index, pts, frame in self._timed():
+        for index, pts, frame in self._shown():
             self._due = self._ticks(selector.start if every else selector.next_due)
             if self._interrupted.is_set() or selector.next_due == inf:
                 return
@@ -129,18 +129,15 @@ class FileSource:
         self._stream = stream
         self._decoder = Decoder(self._container, stream, self._name, self._interrupted)
         self._timeline = Timeline(self._time_base, self._rate)
-        self._frames = deinterlaced(self._decoder.frames(lambda: self._due))
+        self._frames = deinterlaced(self._placed())
         try:
             self._first = next(self._frames, None)
         except CorruptMediaError as error:
             raise NotMediaError(f"{self._name}: no picture can be decoded", hint=_HINT) from error
         if self._first is None:
             raise NotMediaError(f"{self._name}: has no picture in it", hint=_HINT)
-        frame = self._first[1]
+        _, self._origin, frame = self._first
         self._display = Display(frame, stream.sample_aspect_ratio)
-        self._origin = self._timeline.placed(_pts(frame))
-        if frame.interlaced_frame:
-            self._decoder.may_skip = False
 
     def _video_stream(self) -> VideoStream:
         """Return the stream that a player would show."""
@@ -183,16 +180,17 @@ class FileSource:
             return float(self._container.duration / av.time_base)
         return None
 
-    def _timed(self) -> Iterator[tuple[int, int, VideoFrame]]:
-        """Yield index, repaired presentation time in ticks, and frame."""
-        assert self._first is not None
-        index, frame = self._first
-        yield index, self._origin, frame
-        for index, frame in self._frames:
-            pts = self._timeline.placed(_pts(frame))
+    def _placed(self) -> Iterator[Placed]:
+        for index, frame in self._decoder.frames(lambda: self._due):
+            pts = self._timeline.placed(frame.pts if frame.pts is not None else frame.dts)
             if frame.interlaced_frame or self._timeline.shifted:
                 self._decoder.may_skip = False
             yield index, pts, frame
+
+    def _shown(self) -> Iterator[Placed]:
+        assert self._first is not None
+        yield self._first
+        yield from self._frames
 
     def _ticks(self, seconds: float) -> float:
         return self._origin + seconds / float(self._time_base)
@@ -232,7 +230,3 @@ def _rank(stream: VideoStream) -> tuple[bool, int, int]:
     context = stream.codec_context
     default = bool(stream.disposition & Disposition.default)
     return default, context.width * context.height, -stream.index
-
-
-def _pts(frame: VideoFrame) -> int | None:
-    return frame.pts if frame.pts is not None else frame.dts
