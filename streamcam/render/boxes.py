@@ -10,6 +10,8 @@ from streamcam.render.plates import plate
 from streamcam.render.style import Scale
 from streamcam.render.text import drawable
 
+_MOST_LETTERS = 24
+"""A class's name is cut to so many; COCO's longest has 14."""
 _ROOM = 1.3
 """A label may be this much wider than its box before it is shortened."""
 
@@ -108,7 +110,11 @@ def _inside(canvas: Picture, label: Layer, x: int, y: int) -> Placed:
 
 def _texts(detection: Detection) -> tuple[str, ...]:
     """Return a label's forms, the fullest first."""
-    name = detection.label if drawable(detection.label) else f"#{detection.class_id}"
+    name = " ".join(detection.label.split())
+    if len(name) > _MOST_LETTERS:
+        name = name[: _MOST_LETTERS - 1] + "…"
+    if not drawable(name):
+        name = f"#{detection.class_id}"
     short = f"{name} {detection.confidence * 100:.0f} %"
     lift = detection.focus.lift
     return (f"{short}  lift {lift:.{1 if lift < 10 else 0}f}", short, name)

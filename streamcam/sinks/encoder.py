@@ -15,6 +15,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 from av.video.stream import VideoStream
 
+from streamcam.errors import SinkError
 from streamcam.records import Picture
 
 logger = logging.getLogger(__name__)
@@ -77,10 +78,18 @@ def nvenc_works() -> bool:
 
 
 def encoders(settings: VideoSettings) -> tuple[EncoderName, ...]:
-    """Return the encoders to try, best first."""
-    if settings.encoder != "auto":
-        return (settings.encoder,)
-    return ("h264_nvenc", "libx264") if nvenc_works() else ("libx264",)
+    """Return the encoders to try, best first.
+
+    Raises:
+        SinkError: NVENC is demanded and does not work here.
+    """
+    if settings.encoder == "libx264":
+        return ("libx264",)
+    if nvenc_works():
+        return ("h264_nvenc", "libx264") if settings.encoder == "auto" else ("h264_nvenc",)
+    if settings.encoder == "auto":
+        return ("libx264",)
+    raise SinkError("h264_nvenc does not work here", hint='Choose the encoder "auto" or "libx264".')
 
 
 def add_video_stream(
@@ -102,13 +111,17 @@ def add_video_stream(
         threads: Of the encoder.
 
     Raises:
-        av.FFmpegError: The encoder does not work here, or not at this size.
+        SinkError: The encoder does not work, or not at this size.
     """
     rate = rate or _USUAL_RATE
     stream = container.add_stream(encoder, rate=rate, options=dict(_OPTIONS[encoder]))
     stream.time_base = time_base
     _set_up(stream.codec_context, size, time_base, rate, threads)
-    stream.codec_context.open()
+    try:
+        stream.codec_context.open()
+    except av.FFmpegError as error:
+        width, height = size
+        raise SinkError(f"{encoder} cannot encode {width}x{height} pixels: {error}") from error
     return stream
 
 

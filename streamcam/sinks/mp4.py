@@ -9,6 +9,7 @@ from typing import Any
 import av
 from av.packet import Packet
 
+from streamcam.errors import SinkError
 from streamcam.sinks.encoder import EncoderName, VideoSettings, add_video_stream, encoders
 from streamcam.sinks.sound import Sound
 
@@ -16,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Mp4Writer:
-    """Encodes and muxes. Every method may raise `av.FFmpegError`.
+    """Encodes and muxes. Every method may raise `SinkError` and `av.FFmpegError`.
 
     Args:
         path: The file to write, whatever its ending.
@@ -76,18 +77,18 @@ class Mp4Writer:
         sounds = (self._sound, None) if self._sound is not None else (None,)
         attempts = [(name, sound) for sound in sounds for name in names]
         for name, sound in attempts:
+            if sound is None and self._sound is not None:
+                self._sound.close()
+                self._sound = None
             try:
                 self._open(name, sound)
-            except (av.FFmpegError, ValueError) as error:
+            except (SinkError, av.FFmpegError, ValueError) as error:
                 if (name, sound) == attempts[-1]:
                     self.discard()
                     raise
                 way = f"{name} with sound" if sound else name
                 logger.warning("%s: not written with %s: %s", self._path.stem, way, error)
             else:
-                if self._sound is not None and sound is None:
-                    self._sound.close()
-                self._sound = sound
                 return
 
     def _open(self, encoder: EncoderName, sound: Sound | None) -> None:

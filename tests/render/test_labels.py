@@ -132,6 +132,15 @@ def test_a_label_that_no_font_can_draw_is_named_by_its_number() -> None:
     assert (secret.layer.ink == number.layer.ink).all()
 
 
+@pytest.mark.parametrize(
+    "label", ["", "two\nlines", "tab\there", "a very long name " * 20, "x" * 99]
+)
+def test_odd_names_are_drawn_in_one_line_that_fits(label: str) -> None:
+    _, labels = labelled(768, 432, [detection((100, 100, 700, 300), label=label)])
+    assert labels[0].layer.height < 30
+    assert labels[0].right <= 768
+
+
 def test_held_boxes_are_thinner_and_soon_gone() -> None:
     annotator = Annotator(BARE)
     picture = annotator.annotate(

@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 
+from streamcam.errors import SinkError
 from streamcam.records import Picture, SourceInfo
 from streamcam.sinks import VideoSettings, VideoSink, nvenc_works
 from tests.sinks.items import MILLISECONDS, explained, frame, info, picture
@@ -179,6 +180,24 @@ def test_a_picture_is_demanded(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="picture"):
         sink.write(explained(frame(0)), None)
     sink.abort()
+
+
+@pytest.mark.skipif(nvenc_works(), reason="NVENC works here")
+def test_an_encoder_that_is_demanded_and_missing_is_a_clear_error(tmp_path: Path) -> None:
+    sink = VideoSink(tmp_path / "x.mp4", info(), VideoSettings(encoder="h264_nvenc"))
+    with pytest.raises(SinkError, match="h264_nvenc does not work here"):
+        sink.write(explained(frame(0)), picture(0))
+    sink.abort()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_size_that_cannot_be_encoded_is_a_clear_error(tmp_path: Path) -> None:
+    size = (20_000, 2)
+    sink = VideoSink(tmp_path / "x.mp4", info(size))
+    with pytest.raises(SinkError, match="20000x2"):
+        sink.write(explained(frame(0)), picture(0, size))
+    sink.abort()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_auto_takes_an_encoder_that_works_here(tmp_path: Path) -> None:
