@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from streamcam.cli.report import found
+from streamcam.cli.report import found, reason
 from streamcam.cli.terminal import duration, errors, printable, size
 from streamcam.pipeline.job import Observer
 from streamcam.records import FrameResult, Item, JobReport, Outcome, SourceInfo
@@ -104,12 +104,12 @@ class Lines:
 
 def _ending(report: JobReport) -> str:
     if report.outcome is Outcome.FAILED:
-        return f"failed: {printable(report.error or '')}"
+        return f"failed: {printable(reason(report))}"
     if not report.counts.explained:
         return report.outcome.value
     rate = report.counts.explained / max(report.seconds, 1e-9)
-    frames = f"{report.counts.explained} frames in {duration(report.seconds)}, {rate:.1f} a second"
-    return f"{report.outcome.value}, {frames}, {found(report)}"
+    time = f"{duration(report.seconds)} ({rate:.1f} frames a second)"
+    return f"{report.outcome.value} in {time}: {found(report)}"
 
 
 class _Speed(ProgressColumn):

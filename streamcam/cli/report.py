@@ -1,5 +1,6 @@
 """Reports for people and for programs."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,10 +50,11 @@ def print_table(reports: Sequence[JobReport]) -> None:
     table.add_column("frames", justify="right")
     table.add_column("time", justify="right")
     table.add_column("found, or why not", overflow="fold", ratio=5)
+    shared = _shared_folder([report.source for report in reports])
     for report in reports:
         style = _STYLES[report.outcome]
         table.add_row(
-            printable(report.source),
+            printable(report.source.removeprefix(shared)),
             Text(report.outcome.value, style),
             str(report.counts.explained or ""),
             duration(report.seconds),
@@ -70,8 +72,19 @@ def _remark(report: JobReport) -> Text:
         remarks.append(f"{report.counts.corrupt} corrupt packets or frames left out")
     text = Text("; ".join(remarks))
     if report.error is not None:
-        text.append("; " if remarks else "").append(printable(report.error), "red")
+        text.append("; " if remarks else "").append(printable(reason(report)), "red")
     return text
+
+
+def reason(report: JobReport) -> str:
+    """Return why a source failed, without its name, which stands beside it already."""
+    return (report.error or "").removeprefix(f"{report.source}: ")
+
+
+def _shared_folder(sources: Sequence[str]) -> str:
+    """Return the beginning that all paths share, down to a slash; "" where it tells them apart."""
+    shared = os.path.commonprefix([source for source in sources if "://" not in source])
+    return shared[: shared.rfind("/") + 1] if len(sources) > 1 else ""
 
 
 def found(report: JobReport) -> str:
