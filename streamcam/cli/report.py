@@ -82,9 +82,13 @@ def reason(report: JobReport) -> str:
 
 
 def _shared_folder(sources: Sequence[str]) -> str:
-    """Return the beginning that all paths share, down to a slash; "" where it tells them apart."""
-    shared = os.path.commonprefix([source for source in sources if "://" not in source])
-    return shared[: shared.rfind("/") + 1] if len(sources) > 1 else ""
+    """Return the folder in which all files are, with a slash; "" where there is none to leave out."""
+    folders = [str(Path(source).parent) for source in sources if "://" not in source]
+    try:
+        shared = os.path.commonpath(folders)
+    except ValueError:  # none at all, or absolute and relative ones
+        return ""
+    return f"{shared}/" if len(sources) > 1 and shared not in ("", "/") else ""
 
 
 def found(report: JobReport) -> str:
