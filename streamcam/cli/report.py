@@ -82,7 +82,7 @@ def reason(report: JobReport) -> str:
 
 
 def _shared_folder(sources: Sequence[str]) -> str:
-    """Return the folder in which all files are, with a slash; "" where there is none to leave out."""
+    """Return the folder that all files share, with a slash; "" where there is none to leave out."""
     folders = [str(Path(source).parent) for source in sources if "://" not in source]
     try:
         shared = os.path.commonpath(folders)
