@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from streamcam.records import Box, Detection, Picture
 from streamcam.render.blend import Layer, Placed
-from streamcam.render.palette import BLACK, WHITE, Colour, colour_of, contrast
+from streamcam.render.palette import Colour, colour_of, text_colour
 from streamcam.render.plates import plate
 from streamcam.render.style import Scale
 from streamcam.render.text import drawable
@@ -48,8 +48,7 @@ def draw_labels(
 def _draw_box(canvas: Picture, box: Box, colour: Colour, line: int) -> None:
     """Draw a box's edge with a halo on both its sides, so that it shows on any background."""
     halo = max(1, line // 3)
-    contrary = max((BLACK, WHITE), key=lambda other: contrast(colour, other))
-    _draw_edge(canvas, box, contrary, outset=halo, thickness=line + 2 * halo)
+    _draw_edge(canvas, box, text_colour(colour), outset=halo, thickness=line + 2 * halo)
     _draw_edge(canvas, box, colour, outset=0, thickness=line)
 
 
@@ -75,18 +74,18 @@ def _places(canvas: Picture, detection: Detection, scale: Scale) -> Iterator[Pla
     colour = colour_of(detection.class_id)
     room = (detection.box[2] - detection.box[0]) * _ROOM
     full, *shorter = _texts(detection)
-    for text in (full, *shorter):
-        label = _label(text, scale.text, scale.gap, colour)
+    for texts in (full, *shorter):
+        label = _label(texts, scale.text, scale.gap, colour)
         fits = label.width <= width and label.height <= height
-        if fits and (label.width <= room or text != full):
+        if fits and (label.width <= room or texts != full):
             for x, y in _corners(detection.box, label):
                 yield _inside(canvas, label, x, y)
 
 
 # Labels repeat from frame to frame. At 4K one takes 0.2 MB.
 @lru_cache(maxsize=128)
-def _label(text: str, size: int, gap: int, colour: Colour) -> Layer:
-    return plate(text, size, gap, colour)
+def _label(texts: tuple[str, ...], size: int, gap: int, colour: Colour) -> Layer:
+    return plate(texts, size, gap, colour)
 
 
 def _corners(box: Box, label: Layer) -> Iterator[tuple[int, int]]:
@@ -108,13 +107,14 @@ def _inside(canvas: Picture, label: Layer, x: int, y: int) -> Placed:
     )
 
 
-def _texts(detection: Detection) -> tuple[str, ...]:
+def _texts(detection: Detection) -> tuple[tuple[str, ...], ...]:
     """Return a label's forms, the fullest first."""
     name = " ".join(detection.label.split())
     if len(name) > _MOST_LETTERS:
         name = name[: _MOST_LETTERS - 1] + "…"
     if not drawable(name):
         name = f"#{detection.class_id}"
-    short = f"{name} {detection.confidence * 100:.0f} %"
+    confidence = f"{detection.confidence * 100:.0f} %"
     lift = detection.focus.lift
-    return (f"{short}  lift {lift:.{1 if lift < 10 else 0}f}", short, name)
+    focus = f" lift {lift:.{1 if lift < 10 else 0}f}"
+    return (name, confidence, focus), (name, confidence), (name,)

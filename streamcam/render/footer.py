@@ -92,7 +92,7 @@ def utc_time(moment: datetime) -> str:
 
 
 def _note(text: str, scale: Scale) -> Layer:
-    return plate(text, scale.text, scale.gap, BLACK, _OPACITY)
+    return plate((text,), scale.text, scale.gap, BLACK, _OPACITY)
 
 
 def _bar(colormap: Colormap, scale: Scale) -> Layer:

@@ -1,5 +1,6 @@
 """Colours of classes."""
 
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
@@ -33,8 +34,9 @@ def colour_of(class_id: int) -> Colour:
     return _CLASSES[class_id % len(_CLASSES)]
 
 
+@cache
 def text_colour(background: Colour) -> Colour:
-    """Return black or white, whichever reads better on a background."""
+    """Return black or white, whichever stands out more from a background."""
     return max((BLACK, WHITE), key=lambda colour: contrast(colour, background))
 
 

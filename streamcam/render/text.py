@@ -29,6 +29,7 @@ _NO_CHARACTER = "\U0010ffff"
 """No font has it, so drawing it shows the font's sign for what it lacks."""
 
 
+@lru_cache(maxsize=512)
 def text_mask(text: str, size: int) -> Mask:
     """Draw a line of text.
 
@@ -38,7 +39,7 @@ def text_mask(text: str, size: int) -> Mask:
 
     Returns:
         Opacity, uint8, [height, width]. All texts of one font and size have the same height and
-        baseline.
+        baseline. Shared: never written to.
     """
     source = _source_for(text)
     font = _font(_usual()[0] if source is None else source, size)
@@ -46,7 +47,9 @@ def text_mask(text: str, size: int) -> Mask:
     width = max(1, round(font.getlength(text)))
     image = Image.new("L", (width, ascent + descent))
     ImageDraw.Draw(image).text((0, ascent), text, fill=255, font=font, anchor="ls")
-    return np.asarray(image)
+    mask = np.asarray(image)
+    mask.flags.writeable = False
+    return mask
 
 
 def drawable(text: str) -> bool:
@@ -95,11 +98,13 @@ def _font(source: str, size: int) -> ImageFont.FreeTypeFont:
 
 
 def _covers(source: str, text: str) -> bool:
+    return all(character.isspace() or _has(source, character) for character in text)
+
+
+@lru_cache(maxsize=4096)
+def _has(source: str, character: str) -> bool:
     try:
         font = _font(source, _PROBE_SIZE)
     except OSError:
         return False
-    missing = bytes(font.getmask(_NO_CHARACTER))
-    return all(
-        character.isspace() or bytes(font.getmask(character)) != missing for character in text
-    )
+    return bytes(font.getmask(character)) != bytes(font.getmask(_NO_CHARACTER))
