@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from streamcam.version import __version__
+
 __all__ = ["Explainer", "__version__"]
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from streamcam import __version__
 from streamcam.cli import config, demo, doctor, models, run, schema
 from streamcam.cli.terminal import errors, show_error
 from streamcam.errors import ExitCode, StreamcamError
+from streamcam.version import __version__
 
 app = typer.Typer(
     name="streamcam",

@@ -10,11 +10,11 @@ from pathlib import Path
 import orjson
 from rich.table import Table
 
-from streamcam import __version__
 from streamcam.cli import options
 from streamcam.cli.terminal import output, size
 from streamcam.config import Settings, load_settings
 from streamcam.errors import StreamcamError
+from streamcam.version import __version__
 
 _PACKAGES = (
     "torch",

@@ -10,10 +10,10 @@ from typing import Any
 
 import orjson
 
-from streamcam import __version__
 from streamcam.records import JobReport, Outcome, SourceInfo
 from streamcam.sinks.atomic import write_file
 from streamcam.sinks.jsonl import utc
+from streamcam.version import __version__
 
 SCHEMA_VERSION = 1
 
