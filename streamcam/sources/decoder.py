@@ -57,6 +57,7 @@ class Decoder:
         self._skipped = 0
         self._failures = 0
         self._fed = 0
+        self._reached = 0.0
         self._second_key: tuple[int, int | None] | None = None
         self._proven = False
         stream.codec_context.thread_type = "AUTO"
@@ -114,6 +115,7 @@ class Decoder:
                 self._fail()
                 continue
             self._failures = 0
+            self._reached = frame.time or self._reached
             self._prove(index, frame)
             yield index, frame
 
@@ -131,7 +133,7 @@ class Decoder:
         self._failures += 1
         if self._failures >= MOST_FAILURES:
             raise CorruptMediaError(
-                f"{self._name}: unreadable after {self.decoded} frames: "
+                f"{self._name}: unreadable after {self.decoded} frames, at {self._reached:.1f} s: "
                 f"{self._failures} failures in a row",
                 hint="What was read before is kept.",
             )

@@ -26,9 +26,10 @@ from streamcam.sources.timeline import Timeline
 PATIENCE = 10.0
 """Seconds that a pipe gets to deliver the first picture's data."""
 
-# A play list must not make us read from the network, and text is no picture, though FFmpeg would
-# draw it.
+# FFmpeg would fetch what a play list names, from the network too, and wait for it for minutes.
+_PLAY_LISTS = (b"#EXTM3U", b"ffconcat")
 _PROTOCOLS = "file,pipe,crypto,data"
+# FFmpeg would draw text as a picture.
 _NO_MEDIA = ("tty",)
 _HINT = "It may be incomplete, damaged, or another kind of file under this name."
 
@@ -85,7 +86,8 @@ class FileSource:
         """
         fresh = True
         for index, pts, frame in self._shown():
-            self._due = self._ticks(selector.start if every else selector.next_due)
+            due = selector.start if every else max(selector.start, selector.next_due)
+            self._due = self._ticks(due)
             if self._interrupted.is_set() or selector.next_due == inf:
                 return
             time = float((pts - self._origin) * self._time_base)
@@ -223,6 +225,9 @@ def _pipe(path: Path, name: str) -> Pipe | None:
         raise NotMediaError(f"{name}: is neither a file nor a pipe")
     if not kind.st_size:
         raise NotMediaError(f"{name}: is empty", hint="Was it copied completely?")
+    with path.open("rb") as file:
+        if file.read(16).startswith(_PLAY_LISTS):
+            raise NotMediaError(f"{name}: is a play list", hint="Name the videos in it.")
     return None
 
 

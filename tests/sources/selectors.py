@@ -23,13 +23,16 @@ class Periodic(Everything):
         super().__init__(start)
         self._period = period
         self._end = end
+        self._point = 0
         self.next_due = start
 
     def wants(self, index: int, time: float) -> bool:
         self.asked.append((index, time))
         if time >= self._end:
             self.next_due = inf
+            return False
         if time < self.next_due:
             return False
-        self.next_due += self._period
-        return self.next_due < inf
+        self._point += 1
+        self.next_due = self.start + self._point * self._period - 1e-6
+        return True
