@@ -16,6 +16,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from streamcam.errors import StreamcamError
+
 Picture: TypeAlias = npt.NDArray[np.uint8]
 """RGB, uint8, [height, width, 3]."""
 
@@ -199,6 +201,7 @@ class JobReport:
         hint: What to do about it.
         exit_code: What this outcome contributes to the process's exit code.
         retryable: Whether the same work may succeed later.
+        cause: The error itself, for callers that act on its kind.
     """
 
     source: str
@@ -211,3 +214,4 @@ class JobReport:
     hint: str | None = None
     exit_code: int = 0
     retryable: bool = False
+    cause: StreamcamError | None = None

@@ -46,6 +46,8 @@ class Job:
         full: Whether the frames between the explained ones are written too.
         observer: Is told how the work goes.
         clock: Where the time comes from.
+        publishable: Asked when everything is written and nothing is published yet, from the job's
+            thread; if it says no, nothing is left of the results.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Job:
         full: bool,
         observer: Observer,
         clock: Clock,
+        publishable: Callable[[JobReport], bool] = lambda _: True,
     ) -> None:
         self._entry = entry
         self._street = street
@@ -66,6 +69,7 @@ class Job:
         self._full = full
         self._observer = observer
         self._clock = clock
+        self._publishable = publishable
         self._passage: Passage | None = None
         self._stopped = False
         self._aborted = False
@@ -137,7 +141,7 @@ class Job:
         return self._publish(source, delivery, report)
 
     def _publish(self, source: Source, delivery: Delivery, report: JobReport) -> JobReport:
-        if self._aborted:
+        if self._aborted or not self._publishable(report):
             delivery.abort()
             return report
         report = replace(report, counts=_counts(source, delivery), media_seconds=delivery.seconds)
@@ -158,6 +162,7 @@ def failed(report: JobReport, error: StreamcamError) -> JobReport:
         hint=error.hint,
         exit_code=error.exit_code,
         retryable=error.retryable,
+        cause=error,
     )
 
 

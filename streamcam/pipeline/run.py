@@ -1,6 +1,6 @@
 """Files in, results out, once: the wiring of `streamcam run`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from streamcam.clock import Clock
@@ -85,7 +85,12 @@ class Run:
 
 
 def make_job(
-    entry: Entry, settings: Settings, lazy: LazyStreet, observer: Observer, clock: Clock
+    entry: Entry,
+    settings: Settings,
+    lazy: LazyStreet,
+    observer: Observer,
+    clock: Clock,
+    publishable: Callable[[JobReport], bool] = lambda _: True,
 ) -> Job:
     """Give an entry its results, its selection of frames and its way to the engine."""
     return Job(
@@ -96,4 +101,5 @@ def make_job(
         full=settings.output.video == "full",
         observer=observer,
         clock=clock,
+        publishable=publishable,
     )
