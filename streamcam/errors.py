@@ -12,6 +12,7 @@
     ├── WeightsError                exit 1   weights that cannot be used
     │   ├── WeightsMismatchError    exit 1   weights of another network
     │   └── WeightsUnavailableError exit 69  weights that are not here        (retryable)
+    ├── LedgerError                 exit 70  the list of jobs cannot be used
     └── DeviceError                 exit 70  the GPU failed                   (retryable)
 
 The message says what is wrong and where; `hint` says what to do about it. Shown to a person they
@@ -109,6 +110,10 @@ class WeightsUnavailableError(WeightsError):
 
     exit_code = ExitCode.UNAVAILABLE
     retryable = True
+
+
+class LedgerError(StreamcamError):
+    """The ledger of a watched folder's jobs cannot be read or written."""
 
 
 class DeviceError(StreamcamError):

@@ -156,6 +156,73 @@ class OutputSettings(Section):
     )
 
 
+class WatchSettings(Section):
+    """Watched folders: which files are taken, when, and what becomes of them."""
+
+    recursive: bool = Field(True, description="Take the files of the folders below too.")
+    include: NameList = Field(
+        (),
+        description='Only files whose name or path matches, e.g. ["*.mp4", "cam1/*"]. Empty: '
+        "whatever is named like a video or picture.",
+    )
+    exclude: NameList = Field(
+        (), description='Never files or folders whose name or path matches, e.g. ["*-raw.*"].'
+    )
+    settle: float = Field(
+        2.0,
+        gt=0,
+        le=3600,
+        description="Seconds that a file must stand still, and closed, before it is taken.",
+    )
+    poll: bool = Field(
+        False, description="Look at the folders regularly, for file systems without events (NFS)."
+    )
+    poll_interval: float = Field(
+        5.0, gt=0, le=3600, description="Seconds between looks at a folder without events."
+    )
+    rescan: float = Field(
+        60.0,
+        gt=0,
+        le=86400,
+        description="Seconds between looks at a folder with events: some get lost.",
+    )
+    after: str = Field(
+        "keep",
+        pattern=r"^(keep|delete|move:.+)$",
+        description="What becomes of explained files: `keep`, `delete`, or `move:DIR`.",
+    )
+    state: Path | None = Field(
+        None,
+        description="Folder for the ledger of jobs. Unset: beside the output folder, `NAME.state`.",
+        examples=["/var/lib/streamcam"],
+    )
+    min_free: int = Field(
+        500,
+        ge=0,
+        description="Megabytes that must be free for results before another file is taken.",
+    )
+    max_attempts: int = Field(
+        3,
+        ge=1,
+        le=100,
+        description="How often a file is tried before it is set aside as failed: after errors that "
+        "may pass, and when the process crashed while it worked on the file.",
+    )
+    retry_delay: float = Field(
+        10.0,
+        ge=0,
+        le=86400,
+        description="Seconds before the second attempt; doubled before each further one.",
+    )
+    grace: float = Field(
+        5.0,
+        ge=0,
+        le=3600,
+        description="Seconds that running files get to end when the watcher is stopped; what does "
+        "not end by then is begun anew at the next start.",
+    )
+
+
 class Settings(Section):
     """All settings, a section per concern."""
 
@@ -164,3 +231,4 @@ class Settings(Section):
     sampling: SamplingSettings = SamplingSettings()
     render: RenderSettings = RenderSettings()
     output: OutputSettings = OutputSettings()
+    watch: WatchSettings = WatchSettings()
