@@ -15,6 +15,16 @@ from streamcam.sinks.sound import Sound
 
 logger = logging.getLogger(__name__)
 
+_LEAST_TIMESCALE = 10_000
+
+
+def timescale(time_base: Fraction) -> int:
+    """Return how many units a second an MP4 counts in to keep a time base, as FFmpeg finds it."""
+    units = time_base.denominator
+    while units < _LEAST_TIMESCALE:
+        units *= 2
+    return units
+
 
 class Mp4Writer:
     """Encodes and muxes. Every method may raise `SinkError` and `av.FFmpegError`.
@@ -92,14 +102,16 @@ class Mp4Writer:
                 return
 
     def _open(self, encoder: EncoderName, sound: Sound | None) -> None:
-        timescale = str(self._time_base.denominator)
         self._container = av.open(
             str(self._path),
             "w",
             format="mp4",
-            # The edit list, which places the first frame, counts in the movie's time scale: with
-            # the usual milliseconds a beginning after zero would be rounded to them.
-            container_options={"movflags": "+faststart", "movie_timescale": timescale},
+            container_options={
+                "movflags": "+faststart",
+                # Edit lists, which tell when pictures and sound begin, count in it: in the usual
+                # milliseconds a beginning after zero would be rounded.
+                "movie_timescale": str(timescale(self._time_base)),
+            },
         )
         self._stream = add_video_stream(
             self._container, encoder, self._size, self._time_base, self._rate, self._threads

@@ -11,12 +11,19 @@ from streamcam.errors import SinkError
 from streamcam.records import Frame, Item, Picture, SourceInfo
 from streamcam.sinks.atomic import PartFile
 from streamcam.sinks.encoder import PictureConverter, VideoSettings, even
-from streamcam.sinks.mp4 import Mp4Writer
+from streamcam.sinks.mp4 import Mp4Writer, timescale
 from streamcam.sinks.sound import Sound
 
 MAX_TIMESCALE = 10_000_000
 """Units a second that the MP4 may count in. It holds steps below 2**31 units, 214 s here; finer
 ones (nanoseconds exist) would leave 2 s, so such timestamps are rounded to microseconds."""
+
+_UNITS = 2**31 - 1
+"""Of the MP4's clock, at most, between two frames."""
+
+_JITTER = Fraction(1, 2)
+"""Seconds by which a frame may come too early and is only moved behind the one before it. Earlier
+ones mean that the clock began anew, as in recordings that were joined."""
 
 _FALLBACK_TIME_BASE = Fraction(1, 1_000_000)
 _USUAL_RATE = Fraction(25)
@@ -29,6 +36,7 @@ class VideoSink:
     A frame keeps its place on the source's own clock, also where that does not begin at zero: a
     player's position is the records' `pts`. Two clocks are moved to begin at zero, sound and all:
     one that begins below it, which MP4 cannot tell, and that of a live source, which means nothing.
+    A clock that jumps back, or by hours, is damaged: the frame follows the one before it instead.
 
     Args:
         path: Where it goes.
@@ -45,6 +53,7 @@ class VideoSink:
         self._settings = settings or VideoSettings()
         fine = info.time_base.denominator > MAX_TIMESCALE
         self._time_base = _FALLBACK_TIME_BASE if fine else info.time_base
+        self._longest_step = Fraction(_UNITS, timescale(self._time_base))
         self._size = even(info.width), even(info.height)
         self._convert = PictureConverter(self._size, self._settings.threads)
         self._writer: Mp4Writer | None = None
@@ -64,13 +73,12 @@ class VideoSink:
             raise ValueError("VideoSink needs the annotated picture")
         frame = item if isinstance(item, Frame) else item.frame
         with writing(str(self._file.path)):
-            ticks = self._ticks(frame)
+            ticks = round(frame.pts * frame.time_base / self._time_base)
             if self._writer is None:
                 self._writer = self._start(ticks)
-            coded = self._convert(picture)
-            coded.time_base = self._time_base
-            coded.pts = self._held_pts = self._encode_held(ticks + self._shift)
-            self._held = coded
+            until = self._place(ticks)
+            self._encode_held(until)
+            self._held, self._held_pts = self._convert(picture), until
             self._left = None if self._info.duration is None else self._info.duration - frame.time
 
     def finish(self) -> Path:
@@ -82,7 +90,8 @@ class VideoSink:
         if self._writer is None or self._held is None:
             raise SinkError(f"{self._file.path}: no frame was written, so there is no video")
         with writing(str(self._file.path)):
-            end = self._encode_held(self._held_pts + self._last_duration())
+            end = self._held_pts + self._last_duration()
+            self._encode_held(end)
             self._writer.close(end * self._time_base)
             self._writer = None
         return self._file.publish()
@@ -111,17 +120,27 @@ class VideoSink:
             return None
         return Sound.of(self._info.path, first * self._time_base, self._shift * self._time_base)
 
-    def _ticks(self, frame: Frame) -> int:
-        return round(frame.pts * frame.time_base / self._time_base)
+    def _place(self, ticks: int) -> int:
+        """Return when a frame is shown, on the clock of the written file."""
+        placed = ticks + self._shift
+        if self._held is None:
+            return placed
+        step = placed - self._held_pts
+        if -_JITTER < step * self._time_base <= 0:
+            return self._held_pts + 1
+        if step < 0 or step * self._time_base > self._longest_step:
+            placed = self._held_pts + self._step
+            self._shift = placed - ticks
+        return placed
 
-    def _encode_held(self, until: int) -> int:
-        """Encode the picture held back, shown until `until`; return when the next one can begin."""
-        held = self._held
-        if held is None or self._writer is None:
-            return until
-        held.duration = self._step = max(1, until - self._held_pts)
-        self._writer.write(held)
-        return self._held_pts + self._step
+    def _encode_held(self, until: int) -> None:
+        """Encode the picture held back, which is shown until `until`."""
+        if self._held is None or self._writer is None:
+            return
+        self._step = until - self._held_pts
+        self._held.pts, self._held.time_base = self._held_pts, self._time_base
+        self._held.duration = self._step
+        self._writer.write(self._held)
 
     def _last_duration(self) -> int:
         """As long as the one before it, but not beyond the source's end."""

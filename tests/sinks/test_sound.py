@@ -117,6 +117,33 @@ def test_sound_moves_along_with_a_clock_that_is_moved(
     assert_in_sync(result)
 
 
+def test_a_coarse_clock_of_the_pictures_does_not_move_the_sound(tmp_path: Path) -> None:
+    source = flash_and_beep(tmp_path / "clip.mov", codec="pcm_s16le", at=AT)
+    coarse = Fraction(1, 25)
+    sink = VideoSink(tmp_path / "out.mp4", replace(described(source), time_base=coarse))
+    for frame in frames(source):
+        if frame.index >= 30:
+            sink.write(replace(frame, pts=frame.index, time_base=coarse), frame.picture)
+    beep = listen(sink.finish()).beep
+    assert beep == pytest.approx(AT, abs=0.003)
+
+
+@pytest.mark.data
+def test_sound_of_real_footage_is_copied_and_keeps_its_place(
+    tmp_path: Path, test_data: Path
+) -> None:
+    source = test_data / "videos" / "udacity_solidWhiteRight.mp4"
+    result = explain(source, tmp_path / "out.mp4", every=5, start=2, end=4)
+    with av.open(str(source)) as whole, av.open(str(result)) as part:
+        wanted = [(bytes(p), p.pts) for p in whole.demux(audio=0) if p.size]
+        found = [(bytes(p), p.pts) for p in part.demux(audio=0) if p.size]
+    begin = next(n for n, (_, pts) in enumerate(wanted) if abs(pts - found[0][1]) < 500)
+    assert len(found) == pytest.approx(2 * 48000 / 1024, abs=2)
+    for (content, pts), (original, original_pts) in zip(found, wanted[begin:], strict=False):
+        assert content == original
+        assert abs(pts - original_pts) < 0.0002 * 48000
+
+
 def test_sound_goes_with_sampled_frames(tmp_path: Path) -> None:
     source = flash_and_beep(tmp_path / "clip.mp4", codec="aac", at=AT)
     result = explain(source, tmp_path / "out.mp4", every=5)

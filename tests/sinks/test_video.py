@@ -94,9 +94,24 @@ def test_a_live_source_begins_at_zero(tmp_path: Path) -> None:
     assert times(path) == [0, Fraction(1, 25)]
 
 
-def test_a_timestamp_that_repeats_is_moved_by_the_least(tmp_path: Path) -> None:
-    path = write(tmp_path / "x.mp4", [0, 40, 40, 80])
-    assert times(path) == [Fraction(ms, 1000) for ms in (0, 40, 41, 80)]
+def test_timestamps_that_repeat_are_moved_by_the_least(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.mp4", [0, 40, 40, 39, 80])
+    assert times(path) == [Fraction(ms, 1000) for ms in (0, 40, 41, 42, 80)]
+
+
+def test_a_clock_that_begins_anew_goes_on_where_it_was(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.mp4", [5000, 5040, 0, 40, 100])
+    assert times(path) == [Fraction(ms, 1000) for ms in (5000, 5040, 5080, 5120, 5180)]
+
+
+@pytest.mark.parametrize("denominator", [3, 1000, 90_000, 10_000_000])
+def test_a_jump_that_mp4_cannot_tell_is_left_out(tmp_path: Path, denominator: int) -> None:
+    time_base = Fraction(1, denominator)
+    for jump in (2**26, 2**30, 2**33):
+        path = write(tmp_path / "x.mp4", [0, 4, 4 + jump, jump + 9], time_base)
+        *_, before, after, last = times(path)
+        assert after - before in (4 * time_base, jump * time_base)
+        assert last - after == 5 * time_base
 
 
 def test_the_last_frame_is_shown_as_long_as_the_one_before(tmp_path: Path) -> None:
