@@ -1,16 +1,19 @@
 """Options that several commands share, in the field's words."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from streamcam.config.loading import ENV_CONFIG
+from streamcam.errors import UsageError
 
 Config = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="Configuration file (TOML).", envvar=ENV_CONFIG),
 ]
+State = Annotated[Path | None, typer.Option("--state", help="Folder for the ledger of jobs.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the results.")]
 Model = Annotated[
     str | None, typer.Option("--model", "-m", help="Detector, see `streamcam models list`.")
@@ -65,3 +68,39 @@ Overwrite = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on stdout.")]
+
+_SETTINGS = {
+    "model": (
+        *("weights", "labels", "confidence", "classes", "device", "precision", "batch"),
+        ("model", "name"),
+    ),
+    "cam": ("method", "grid"),
+    "sampling": ("max_fps", "every", "start", "end"),
+    "render": ("colormap", "opacity"),
+    "output": ("overwrite", "video", "encoder", "audio", "workers", ("output", "folder")),
+    "watch": ("recursive", "include", "exclude", "settle", "poll", "after", "state"),
+}
+"""The options that are settings, by section; a pair where the setting is called otherwise."""
+
+
+def tables(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return a command's options as settings, by section and key; None means not given.
+
+    Args:
+        options: Values by parameter name; what is no setting is ignored, `half` is understood.
+
+    Raises:
+        UsageError: Two options contradict each other.
+    """
+    given = dict(options)
+    if given.get("half"):
+        if given.get("precision") not in (None, "fp16"):
+            raise UsageError(f"--half and --precision {given['precision']} contradict each other")
+        given["precision"] = "fp16"
+    return {
+        section: {
+            setting: given.get(option)
+            for option, setting in ((n, n) if isinstance(n, str) else n for n in names)
+        }
+        for section, names in _SETTINGS.items()
+    }

@@ -21,7 +21,7 @@ from rich.text import Text
 from streamcam.cli.report import found, reason
 from streamcam.cli.terminal import duration, errors, printable, size
 from streamcam.pipeline.job import Observer
-from streamcam.records import FrameResult, Item, JobReport, Outcome, SourceInfo
+from streamcam.records import FrameResult, Item, JobReport, SourceInfo
 
 
 class Watcher(Observer, Protocol):
@@ -67,9 +67,13 @@ class Silence:
 
 
 class Lines:
-    """One line when a source begins and one when it ends; for pipes and logs."""
+    """One line when a source begins and one when it ends; for pipes and logs.
 
-    def __init__(self, count: int) -> None:
+    Args:
+        count: Number of sources, None where more may come.
+    """
+
+    def __init__(self, count: int | None = None) -> None:
         self._count = count
         self._ended = 0
         self._fetching: set[str] = set()
@@ -78,7 +82,7 @@ class Lines:
     def started(self, info: SourceInfo) -> None:
         """Print what is being explained."""
         length = f", {duration(info.duration)}" if info.duration else ""
-        self._print(f"{printable(info.id)}: {info.width}x{info.height}{length}")
+        self.said(f"{printable(info.id)}: {info.width}x{info.height}{length}")
 
     def advanced(self, source: str, item: Item) -> None:
         """Print nothing: a line per frame would be a flood."""
@@ -87,24 +91,26 @@ class Lines:
         """Print how it ended."""
         with self._lock:
             self._ended += 1
-            place = f"[{self._ended}/{self._count}]"
-        self._print(f"{place} {printable(report.source)}: {_ending(report)}")
+            place = f"[{self._ended}/{self._count}] " if self._count is not None else ""
+        self.said(f"{place}{printable(report.source)}: {ending(report)}")
+
+    def said(self, line: str) -> None:
+        """Print a line."""
+        errors().print(line, soft_wrap=True, markup=False)
 
     def fetching(self, name: str, done: int, total: int | None) -> None:
         """Print that a file is fetched, once."""
         if name not in self._fetching:
             self._fetching.add(name)
-            self._print(f"fetching {name}" + (f", {size(total)}" if total else ""))
+            self.said(f"fetching {name}" + (f", {size(total)}" if total else ""))
         if total is not None and done >= total:
-            self._print(f"fetched {name}")
-
-    def _print(self, line: str) -> None:
-        errors().print(line, soft_wrap=True, markup=False)
+            self.said(f"fetched {name}")
 
 
-def _ending(report: JobReport) -> str:
-    if report.outcome is Outcome.FAILED:
-        return f"failed: {printable(reason(report))}"
+def ending(report: JobReport) -> str:
+    """Return how a job ended, as one line."""
+    if report.error is not None:
+        return f"{report.outcome.value}: {printable(reason(report))}"
     if not report.counts.explained:
         return report.outcome.value
     rate = report.counts.explained / max(report.seconds, 1e-9)

@@ -11,7 +11,7 @@ from rich.text import Text
 from streamcam.cli.terminal import duration, output, printable
 from streamcam.records import JobReport, Outcome
 
-_STYLES = {
+STYLES = {
     Outcome.DONE: "green",
     Outcome.SKIPPED: "dim",
     Outcome.STOPPED: "yellow",
@@ -52,7 +52,7 @@ def print_table(reports: Sequence[JobReport]) -> None:
     table.add_column("found, or why not", overflow="fold", ratio=5)
     shared = _shared_folder([report.source for report in reports])
     for report in reports:
-        style = _STYLES[report.outcome]
+        style = STYLES[report.outcome]
         table.add_row(
             printable(report.source.removeprefix(shared)),
             Text(report.outcome.value, style),

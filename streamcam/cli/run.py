@@ -1,12 +1,8 @@
 """`streamcam run`: explain files and folders, once."""
 
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Sequence
 from typing import Annotated
 
 import orjson
@@ -15,16 +11,13 @@ import typer
 from streamcam.cli import options
 from streamcam.cli.progress import make_observer
 from streamcam.cli.report import as_json, print_table
-from streamcam.cli.terminal import errors, show_error
+from streamcam.cli.signals import FORCED, stopped_by_signals
+from streamcam.cli.terminal import show_error
 from streamcam.config import Settings, load_settings
-from streamcam.errors import UsageError
 from streamcam.pipeline.job import exit_code
 from streamcam.pipeline.run import Run
 from streamcam.records import JobReport
 from streamcam.sources import Entry, expand
-
-# What a shell reports of a process that SIGINT ended.
-_FORCED = 130
 
 
 def run(
@@ -65,35 +58,7 @@ def run(
     `out/dir/clip.detections.jsonl` and `out/dir/clip.manifest.json`. What has results already is
     skipped.
     """
-    if half and precision not in (None, "fp16"):
-        raise UsageError(f"--half and --precision {precision} contradict each other")
-    settings = load_settings(
-        config,
-        os.environ,
-        {
-            "model": {
-                "name": model,
-                "weights": weights,
-                "labels": labels,
-                "confidence": confidence,
-                "classes": classes,
-                "device": device,
-                "precision": "fp16" if half else precision,
-                "batch": batch,
-            },
-            "cam": {"method": method, "grid": grid},
-            "sampling": {"max_fps": max_fps, "every": every, "start": start, "end": end},
-            "render": {"colormap": colormap, "opacity": opacity},
-            "output": {
-                "folder": output,
-                "overwrite": overwrite,
-                "video": video,
-                "encoder": encoder,
-                "audio": audio,
-                "workers": workers,
-            },
-        },
-    )
+    settings = load_settings(config, os.environ, options.tables(locals()))
     reports = explain(settings, expand(sources), quiet=quiet, json=json)
     if json:
         sys.stdout.buffer.write(orjson.dumps([as_json(report) for report in reports]) + b"\n")
@@ -109,31 +74,9 @@ def explain(
     try:
         with make_observer(len(entries), quiet=quiet, lines=json) as observer:
             work = Run(settings, observer, fetching=observer.fetching)
-            with _stopped_by_signals(work):
+            with stopped_by_signals(work.stop, "what is done is kept"):
                 return work.explain(entries)
     except KeyboardInterrupt:
         show_error("forced to stop; unfinished results were removed")
         # A thread that hangs in native code must not hold up the person who asked twice.
-        os._exit(_FORCED)
-
-
-@contextmanager
-def _stopped_by_signals(work: Run) -> Iterator[None]:
-    """Stop the work on the first SIGINT or SIGTERM; the second SIGINT forces."""
-    asked = threading.Event()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-        errors().print("stopping: what is done is kept (Ctrl-C again to force)")
-        work.stop()
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, on_signal) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        os._exit(FORCED)

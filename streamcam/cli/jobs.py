@@ -1,0 +1,195 @@
+"""`streamcam jobs`: see and change the ledger of a watcher, also while it runs."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from streamcam.cli import options
+from streamcam.cli.terminal import output, printable, show_error
+from streamcam.config import load_settings
+from streamcam.errors import ExitCode, UsageError
+from streamcam.jobs.catalogue import Catalogue, open_ledger
+from streamcam.jobs.record import JobRecord, State
+from streamcam.jobs.watch import state_folder
+
+app = typer.Typer(no_args_is_help=True, help="See and change what a watcher knows of its files.")
+
+_STYLES = {
+    State.FOUND: "dim",
+    State.READY: "cyan",
+    State.RUNNING: "bold cyan",
+    State.DONE: "green",
+    State.FAILED: "red",
+    State.SKIPPED: "yellow",
+}
+
+_Jobs = Annotated[list[str] | None, typer.Argument(help="Numbers or files.", metavar="[JOB...]")]
+_Status = Annotated[
+    str | None,
+    typer.Option("--status", help="Only these: found, ready, running, done, failed, skipped."),
+]
+
+
+@app.command("list")
+def list_jobs(
+    status: _Status = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="How many of the latest are shown.")
+    ] = 100,
+    state: options.State = None,
+    output_folder: options.Output = None,
+    config: options.Config = None,
+    json: options.Json = False,
+) -> None:
+    """List the files of the watched folders, the latest arrivals last."""
+    with _catalogue(locals()) as catalogue:
+        jobs, counts = catalogue.jobs(_states(status), limit), catalogue.counts()
+    if json:
+        _print_json([_as_json(job) for job in jobs])
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("job", justify="right")
+    table.add_column("state")
+    table.add_column("arrived")
+    table.add_column("file", overflow="fold")
+    table.add_column("why", overflow="fold")
+    for job in jobs:
+        table.add_row(
+            str(job.id),
+            Text(job.state.value, _STYLES[job.state]),
+            _moment(job.arrived),
+            Text(printable(job.name)),
+            Text(printable(job.error or "")),
+        )
+    output().print(table)
+    total = sum(counts.values())
+    parts = ", ".join(f"{number} {name.value}" for name, number in counts.items() if number)
+    output().print(f"{total} jobs: {parts}" if total else "no jobs")
+
+
+@app.command()
+def show(
+    job: Annotated[str, typer.Argument(help="Its number or file.")],
+    state: options.State = None,
+    output_folder: options.Output = None,
+    config: options.Config = None,
+    json: options.Json = False,
+) -> None:
+    """Show all that is known of one job."""
+    with _catalogue(locals()) as catalogue:
+        found = catalogue.find(job)
+    facts = _as_json(found)
+    if json:
+        _print_json(facts)
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for name, value in facts.items():
+        for part in value.values() if isinstance(value, dict) else [value]:
+            if part is not None:
+                table.add_row(name.replace("_", " "), Text(printable(str(part))))
+    output().print(table)
+
+
+@app.command()
+def retry(
+    jobs: _Jobs = None,
+    status: _Status = None,
+    state: options.State = None,
+    output_folder: options.Output = None,
+    config: options.Config = None,
+) -> None:
+    """Explain files again, with all their attempts; a running watcher takes them up at once."""
+    with _catalogue(locals()) as catalogue:
+        code = _change(catalogue, jobs, status, catalogue.retry, "queued again")
+    raise typer.Exit(code)
+
+
+@app.command()
+def forget(
+    jobs: _Jobs = None,
+    status: _Status = None,
+    state: options.State = None,
+    output_folder: options.Output = None,
+    config: options.Config = None,
+) -> None:
+    """Strike files from the ledger; their results stay."""
+    with _catalogue(locals()) as catalogue:
+        code = _change(catalogue, jobs, status, catalogue.forget, "forgotten")
+    raise typer.Exit(code)
+
+
+@contextmanager
+def _catalogue(given: dict[str, Any]) -> Iterator[Catalogue]:
+    flags = {"watch": {"state": given["state"]}, "output": {"folder": given["output_folder"]}}
+    database = open_ledger(state_folder(load_settings(given["config"], os.environ, flags)))
+    try:
+        yield Catalogue(database)
+    finally:
+        database.close()
+
+
+def _change(
+    catalogue: Catalogue,
+    words: list[str] | None,
+    status: str | None,
+    change: Callable[[JobRecord], bool],
+    done: str,
+) -> ExitCode:
+    if bool(words) == bool(status):
+        raise UsageError("name either jobs or a --status", hint="For example --status failed.")
+    jobs = [catalogue.find(word) for word in words] if words else catalogue.jobs(_states(status))
+    refused = [job for job in jobs if not change(job)]
+    for job in refused:
+        show_error(f"job {job.id} is {job.state.value}: {printable(job.name)}")
+    count = len(jobs) - len(refused)
+    output().print(f"{count} {'job' if count == 1 else 'jobs'} {done}")
+    return ExitCode.SOME_FAILED if refused else ExitCode.OK
+
+
+def _states(status: str | None) -> list[State]:
+    try:
+        return [State(word.strip()) for word in status.split(",")] if status else []
+    except ValueError:
+        known = ", ".join(state.value for state in State)
+        raise UsageError(f"no such state: {status}", hint=f"There are {known}.") from None
+
+
+def _as_json(job: JobRecord) -> dict[str, Any]:
+    identity = job.identity
+    return {
+        "job": job.id,
+        "state": job.state.value,
+        "file": job.name,
+        "arrived": _moment(job.arrived),
+        "started": _moment(job.started),
+        "ended": _moment(job.ended),
+        "not_before": _moment(job.not_before or None),
+        "attempts": job.attempts,
+        "crashes": job.crashes,
+        "kills": job.kills,
+        "owner": job.owner,
+        "heartbeat": _moment(job.heartbeat),
+        "size": None if identity is None else identity.stat.size,
+        "fingerprint": None if identity is None else identity.fingerprint,
+        "error": job.error,
+        "hint": job.hint,
+        "outputs": {kind: str(path) for kind, path in job.outputs.items()},
+    }
+
+
+def _moment(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")

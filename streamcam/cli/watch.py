@@ -1,0 +1,145 @@
+"""`streamcam watch`: explain what comes into folders, for ever."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from streamcam.cli import options
+from streamcam.cli.board import Board
+from streamcam.cli.progress import Lines
+from streamcam.cli.report import as_json
+from streamcam.cli.signals import FORCED, stopped_by_signals
+from streamcam.cli.terminal import errors, show_error
+from streamcam.config import Settings, load_settings
+from streamcam.errors import ExitCode
+from streamcam.jobs.watch import Audience, Watch
+from streamcam.records import Item, JobReport, Outcome, SourceInfo
+
+
+def watch(
+    folders: Annotated[list[Path], typer.Argument(help="Folders to watch.", metavar="FOLDER...")],
+    output: options.Output = None,
+    recursive: Annotated[
+        bool | None,
+        typer.Option("--recursive/--no-recursive", help="Take files of the folders below too."),
+    ] = None,
+    include: Annotated[
+        str | None, typer.Option("--include", help="Only files that match, e.g. `*.mp4,cam1/*`.")
+    ] = None,
+    exclude: Annotated[
+        str | None, typer.Option("--exclude", help="Never files or folders that match.")
+    ] = None,
+    settle: Annotated[
+        float | None, typer.Option("--settle", help="Seconds that a file must stand still.")
+    ] = None,
+    poll: Annotated[
+        bool | None,
+        typer.Option("--poll", help="Look regularly, for file systems without events (NFS)."),
+    ] = None,
+    after: Annotated[
+        str | None,
+        typer.Option("--after", help="What becomes of explained files: keep, delete, move:DIR."),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Explain what is there, then end.")] = False,
+    state: options.State = None,
+    config: options.Config = None,
+    model: options.Model = None,
+    weights: options.Weights = None,
+    labels: options.Labels = None,
+    confidence: options.Confidence = None,
+    classes: options.Classes = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    half: options.Half = False,
+    batch: options.Batch = None,
+    max_fps: options.MaxFps = None,
+    every: options.Every = None,
+    start: options.Start = None,
+    end: options.End = None,
+    method: options.Method = None,
+    grid: options.Grid = None,
+    colormap: options.Colormap = None,
+    opacity: options.Opacity = None,
+    video: options.Video = None,
+    encoder: options.Encoder = None,
+    audio: options.Audio = None,
+    workers: options.Workers = None,
+    overwrite: options.Overwrite = None,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+) -> None:
+    """Watch folders: explain each video and picture that comes into them, for ever.
+
+    A file is taken once it is closed and stood still for --settle seconds. Results mirror the tree
+    below the folder. What is done, failed or waiting stands in a ledger, see `streamcam jobs`.
+    """
+    settings = load_settings(config, os.environ, options.tables(locals()))
+    raise typer.Exit(_watch(folders, settings, once=once, quiet=quiet, json=json))
+
+
+def _watch(
+    folders: list[Path], settings: Settings, *, once: bool, quiet: bool, json: bool
+) -> ExitCode:
+    try:
+        with _audience(quiet=quiet, json=json) as audience:
+            work = Watch(folders, settings, audience, once=once)
+            with stopped_by_signals(work.stop, "running files are finished or given back"):
+                failed = work.run()
+    except KeyboardInterrupt:
+        show_error("forced to stop; unfinished results were removed")
+        os._exit(FORCED)
+    code = ExitCode.SOME_FAILED if once and failed else ExitCode.OK
+    if work.stuck:
+        # A thread that hangs in native code must not keep the process from ending.
+        os._exit(code)
+    return code
+
+
+@contextmanager
+def _audience(*, quiet: bool, json: bool) -> Iterator[Audience]:
+    if json:
+        yield _JsonLines()
+    elif quiet:
+        yield _Faults()
+    elif errors().is_terminal:
+        with Board() as board:
+            yield board
+    else:
+        yield Lines()
+
+
+class _Faults:
+    """Tells what failed, and what people should know."""
+
+    def started(self, info: SourceInfo) -> None:
+        """Tell nothing."""
+
+    def advanced(self, source: str, item: Item) -> None:
+        """Tell nothing."""
+
+    def ended(self, report: JobReport) -> None:
+        """Print what failed."""
+        if report.outcome is Outcome.FAILED:
+            Lines().ended(report)
+
+    def said(self, line: str) -> None:
+        """Print it."""
+        Lines().said(line)
+
+    def fetching(self, name: str, done: int, total: int | None) -> None:
+        """Tell nothing."""
+
+
+class _JsonLines(_Faults):
+    """Prints a report a line on stdout, as the jobs end."""
+
+    def ended(self, report: JobReport) -> None:
+        """Print the report."""
+        sys.stdout.buffer.write(orjson.dumps(as_json(report)) + b"\n")
+        sys.stdout.buffer.flush()

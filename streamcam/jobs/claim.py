@@ -1,0 +1,148 @@
+"""One claimed job: its work in a thread, and the verdict on what came of it."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from enum import Enum, auto
+from pathlib import Path
+
+from streamcam.errors import StreamcamError
+from streamcam.jobs.identity import identity_of
+from streamcam.jobs.record import JobRecord
+from streamcam.pipeline.job import Job
+from streamcam.records import JobReport, Outcome
+
+
+class Verdict(Enum):
+    """What becomes of a job whose work has ended."""
+
+    KEEP = auto()
+    """Done, or failed for good: what was written is published."""
+    AGAIN = auto()
+    """Failed through what may pass."""
+    BACK = auto()
+    """Stopped: nobody's fault."""
+    CHANGED = auto()
+    """The file is not what it was."""
+    UNRIPE = auto()
+    """It cannot be read, but changed so lately that it may not be whole."""
+    GONE = auto()
+    """The file is not there any more."""
+    LOST = auto()
+    """Another process has taken the job over."""
+
+
+class Claim:
+    """Works on a job that was claimed; made, started, and judged once.
+
+    Args:
+        record: The job.
+        make: Makes the work, given what to ask before anything is published.
+        owned: Tells what the ledger knows of the job, None if it is not ours any more.
+        patience: Seconds after its last change in which a file that cannot be read may yet grow.
+        free: Bytes that were free for results when it began.
+        wake: Called at the end.
+    """
+
+    def __init__(
+        self,
+        record: JobRecord,
+        make: Callable[[Callable[[JobReport], bool]], Job],
+        owned: Callable[[], JobRecord | None],
+        *,
+        patience: float,
+        free: int,
+        wake: Callable[[], None],
+    ) -> None:
+        self.record = record
+        self.free = free
+        self.report = JobReport(str(record.path), Outcome.STOPPED)
+        self.verdict = Verdict.BACK
+        self.fault: Exception | None = None
+        self._owned = owned
+        self._patience = patience
+        self._wake = wake
+        self._judged = False
+        self._job = make(self._publishable)
+        self._thread = threading.Thread(
+            target=self._work, name=f"streamcam job {record.id}", daemon=True
+        )
+
+    @property
+    def path(self) -> Path:
+        """The file as it was named when the job was claimed."""
+        return self.record.path
+
+    @property
+    def ended(self) -> bool:
+        """Whether the work has ended."""
+        return not self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin the work."""
+        self._thread.start()
+
+    def abort(self) -> None:
+        """End the work soon, and leave nothing of it."""
+        self._job.abort()
+
+    def _work(self) -> None:
+        try:
+            before = self._look()
+            if before is not Verdict.KEEP:
+                self.verdict = before
+                return
+            self.report = self._job.run()
+            if not self._judged:
+                self._judge(self.report)
+        except Exception as error:  # noqa: BLE001 - raised in the thread that collects
+            self.fault = error
+        finally:
+            self._wake()
+
+    def _publishable(self, report: JobReport) -> bool:
+        try:
+            self._judge(report)
+        except StreamcamError as error:
+            # The ledger cannot be asked: what is not known to be ours is not published.
+            self.fault = error
+            return False
+        return self.verdict is Verdict.KEEP
+
+    def _judge(self, report: JobReport) -> None:
+        self._judged = True
+        self.verdict = self._look()
+        if self.verdict is not Verdict.KEEP:
+            return
+        if report.outcome is Outcome.STOPPED:
+            self.verdict = Verdict.BACK
+        elif report.retryable:
+            self.verdict = Verdict.AGAIN
+        elif report.outcome is Outcome.FAILED and self._is_fresh():
+            self.verdict = Verdict.UNRIPE
+
+    def _look(self) -> Verdict:
+        """Tell whether the job is still ours, and the file what it was when it stood still."""
+        job = self._owned()
+        if job is None:
+            return Verdict.LOST
+        try:
+            now = identity_of(job.path)
+        except FileNotFoundError:
+            return Verdict.GONE
+        except OSError:
+            return Verdict.AGAIN
+        return Verdict.KEEP if now == job.identity else Verdict.CHANGED
+
+    def _is_fresh(self) -> bool:
+        try:
+            stat = self.record.path.stat()
+        except OSError:
+            return False
+        return 0 <= time.time() - max(stat.st_mtime, stat.st_ctime) < self._patience
+
+
+def told(report: JobReport, error: str, outcome: Outcome) -> JobReport:
+    """Return a report that tells people why a job ended as it did."""
+    return replace(report, outcome=outcome, error=error, outputs={})
