@@ -14,7 +14,6 @@ from streamcam.render.blend import Mask
 _FONT_FOLDERS = (
     Path("/usr/share/fonts"),
     Path("/usr/local/share/fonts"),
-    Path.home() / ".local/share/fonts",
     Path("/Library/Fonts"),
     Path("/System/Library/Fonts"),
 )
@@ -38,12 +37,13 @@ def text_mask(text: str, size: int) -> Mask:
         size: Of the font, in pixels.
 
     Returns:
-        Opacity, uint8, [height, width]. All texts of one font and size have the same height and
-        baseline. Shared: never written to.
+        Opacity, uint8, [height, width]. All texts of one size have the same height and baseline,
+        whatever their fonts. Shared: never written to.
     """
+    usual = _font(_usual()[0], size)
     source = _source_for(text)
-    font = _font(_usual()[0] if source is None else source, size)
-    ascent, descent = font.getmetrics()
+    font = usual if source is None else _font(source, size)
+    ascent, descent = usual.getmetrics()
     width = max(1, round(font.getlength(text)))
     image = Image.new("L", (width, ascent + descent))
     ImageDraw.Draw(image).text((0, ascent), text, fill=255, font=font, anchor="ls")
