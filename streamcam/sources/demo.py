@@ -84,6 +84,7 @@ class DemoSource:
 
     def frames(self, selector: Selector, *, every: bool = False) -> Iterator[Frame]:
         """Yield the wanted frames; with `every` the others since `selector.start` too."""
+        fresh = True
         for index in range(self._count):
             if self._interrupted.is_set() or selector.next_due == inf:
                 return
@@ -93,7 +94,8 @@ class DemoSource:
             self._decoded += 1
             sampled = selector.wants(index, time)
             if sampled or every:
-                yield self._frame(index, time, sampled=sampled)
+                yield self._frame(index, time, sampled=sampled, discontinuity=fresh)
+                fresh = False
 
     def interrupt(self) -> None:
         """Make `frames` end before its next frame, from any thread."""
@@ -102,7 +104,7 @@ class DemoSource:
     def close(self) -> None:
         """Do nothing: there is nothing to release."""
 
-    def _frame(self, index: int, time: float, *, sampled: bool) -> Frame:
+    def _frame(self, index: int, time: float, *, sampled: bool, discontinuity: bool) -> Frame:
         return Frame(
             source=self._info.id,
             index=index,
@@ -111,6 +113,7 @@ class DemoSource:
             time=time,
             picture=self.street.picture(time),
             sampled=sampled,
+            discontinuity=discontinuity,
             arrival=self._clock.monotonic(),
         )
 

@@ -106,27 +106,27 @@ class ImageSource:
         Raises:
             CorruptMediaError: A frame of the animation is damaged.
         """
-        pts = 0
-        for index in range(self._count):
+        fresh = True
+        for index, pts, picture in self._pictures():
             if self._interrupted.is_set() or selector.next_due == inf:
                 return
-            picture = self._picture(index)
             time = float(pts * _TIME_BASE)
-            if time >= selector.start:
-                sampled = selector.wants(index, time)
-                if sampled or every:
-                    yield Frame(
-                        source=self._name,
-                        index=index,
-                        pts=pts,
-                        time_base=_TIME_BASE,
-                        time=time,
-                        picture=picture,
-                        sampled=sampled,
-                        discontinuity=index == 0,
-                        arrival=self._clock.monotonic(),
-                    )
-            pts += max(1, int(self._image.info.get("duration", 0)))
+            if time < selector.start:
+                continue
+            sampled = selector.wants(index, time)
+            if sampled or every:
+                yield Frame(
+                    source=self._name,
+                    index=index,
+                    pts=pts,
+                    time_base=_TIME_BASE,
+                    time=time,
+                    picture=picture,
+                    sampled=sampled,
+                    discontinuity=fresh,
+                    arrival=self._clock.monotonic(),
+                )
+                fresh = False
 
     def interrupt(self) -> None:
         """Make `frames` end before its next frame, from any thread."""
@@ -136,13 +136,18 @@ class ImageSource:
         """Release the file; safe to call twice."""
         self._opened.close()
 
-    def _picture(self, index: int) -> Picture:
-        self._decoded += 1
-        if self._count == 1:
-            return self._first
-        with _damage_named(self._name, CorruptMediaError):
-            self._image.seek(index)
-            return _displayed(self._image)
+    def _pictures(self) -> Iterator[tuple[int, int, Picture]]:
+        """Yield index, presentation time in milliseconds, and picture."""
+        self._decoded = 1
+        yield 0, 0, self._first
+        pts = 0
+        for index in range(1, self._count):
+            pts += max(1, int(self._image.info.get("duration", 0)))
+            with _damage_named(self._name, CorruptMediaError):
+                self._image.seek(index)
+                picture = _displayed(self._image)
+            self._decoded += 1
+            yield index, pts, picture
 
 
 def _image(path: Path) -> Image.Image:

@@ -68,6 +68,10 @@ class Pen:
         """Fill a polygon of any shape."""
         cv2.fillPoly(self._canvas, [self._place(points)], self._colour(colour), self._edge, SHIFT)
 
+    def rectangle(self, x1: float, y1: float, x2: float, y2: float, colour: Colour) -> None:
+        """Fill a rectangle."""
+        self.polygon([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], colour)
+
     def limb(self, a: Point, b: Point, width_a: float, width_b: float, colour: Colour) -> None:
         """Fill a rounded bar from a to b that may taper."""
         angle = atan2(b[1] - a[1], b[0] - a[0])

@@ -39,6 +39,7 @@ LEAST_VISIBLE = 0.3
 
 _SILHOUETTE = 3  # the scale, one to this, at which is measured what hides what
 _PROP_INK = 255
+_RIM = 0.5  # pixels by which OpenCV's shapes reach beyond their outline, measured
 _REACH = 5.0  # metres: nothing is longer, from its middle to an end
 _SHADE = 200  # of 255: what a shadow leaves of the light
 
@@ -141,7 +142,8 @@ class Street:
         self, drawn: list[tuple[str, Box, int]], seen: npt.NDArray[np.intp]
     ) -> Iterator[TrueObject]:
         for ink, (label, box, painted) in enumerate(drawn, start=1):
-            whole = [edge * _SILHOUETTE for edge in box]
+            left, top, right, bottom = (edge * _SILHOUETTE for edge in box)
+            whole = (left - _RIM, top - _RIM, right + _RIM, bottom + _RIM)
             x1, x2 = np.clip(whole[0::2], 0, self.width)
             y1, y2 = np.clip(whole[1::2], 0, self.height)
             inside = (x2 - x1) * (y2 - y1) / ((whole[2] - whole[0]) * (whole[3] - whole[1]))
