@@ -12,14 +12,10 @@ from streamcam.records import Box, Picture
 from streamcam.sources.street.animals import Animal, draw_animal, draw_flying
 from streamcam.sources.street.pen import Pen
 from streamcam.sources.street.people import Person, draw_waiting, draw_walker
-from streamcam.sources.street.scenery import (
-    DAYLIGHTS,
-    Prop,
-    View,
-    draw_background,
-    draw_prop,
-)
+from streamcam.sources.street.props import Prop, draw_prop
+from streamcam.sources.street.scenery import draw_background
 from streamcam.sources.street.vehicles import Vehicle, draw_rider_of, draw_vehicle
+from streamcam.sources.street.view import DAYLIGHTS, View
 
 CLASS_IDS = {
     "person": 1,
