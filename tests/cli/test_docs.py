@@ -41,7 +41,16 @@ def test_every_option_has_help_and_stands_in_the_readme(path: str) -> None:
                 assert f"`{name}`" in README, f"{path} {name}"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["config", "show"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["config", "show"],
+        ["jobs", "list", "--help"],
+        ["watch", "--help"],
+    ],
+)
 def test_light_commands_never_import_torch(arguments: list[str]) -> None:
     code = (
         "import sys\n"
