@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -88,9 +89,9 @@ class Detector:
             placements=self._transform.placed,
         )
 
-    def levels_of_grey(self, side: int, grey: int = 128) -> Levels:
+    def levels_of_grey(self, side: int) -> Levels:
         """The activations of an empty picture that fills a square canvas."""
-        pixels = torch.full((3, side, side), float(grey), device=self.device)
+        pixels = torch.full((3, side, side), 128.0, device=self.device)
         with torch.inference_mode(), self._autocast():
             self._watched(self._transform.normalize(pixels)[None])
         return self._take()
@@ -100,6 +101,12 @@ class Detector:
         for hook in self._hooks:
             hook.remove()
         self._hooks.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
     def _see(self, _module: nn.Module, _inputs: object, output: Levels) -> None:
         self._seen = output

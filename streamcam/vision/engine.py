@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -20,7 +19,7 @@ from streamcam.vision.detector import Detector, Forward
 from streamcam.vision.devices import device_errors
 from streamcam.vision.focus import map_peak, measure_focus
 from streamcam.vision.geometry import Placement
-from streamcam.vision.stability import Stabiliser, natural_sign
+from streamcam.vision.stability import Stabiliser, above_background, natural_sign, top_of
 
 METHOD = "eigencam"
 
@@ -142,12 +141,7 @@ class Engine:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def _look(self, frames: Sequence[Frame]) -> list[_Seen] | None:
@@ -208,13 +202,14 @@ class Engine:
 
 
 def _quiet_level(detector: Detector, cam: EigenCam) -> float:
-    """What the maps show for an empty picture: its edges look different to every network."""
+    """How far a grey picture's map rises above its background: every network sees its edges."""
     square = (_GREY_SIDE, _GREY_SIDE)
     with device_errors(), torch.inference_mode():
         levels = detector.levels_of_grey(_GREY_SIDE)
-        (grey,) = cam(levels, [Placement(square, square, square)], [None])
-        direction, projection = grey.directions[0].cpu().numpy(), grey.maps[0].cpu().numpy()
-    top = np.percentile(projection * natural_sign(direction, projection), 99.5)
+        (found,) = cam(levels, [Placement(square, square, square)], [None])
+    direction, projection = found.directions[0].cpu().numpy(), found.maps[0].cpu().numpy()
+    projection *= natural_sign(direction, projection)
+    top = top_of(above_background(projection))
     return float(np.clip(top, 0, _MOST_QUIET))
 
 

@@ -6,6 +6,7 @@ range taken from each frame alone makes an empty scene glow. Each would make a v
 
 import math
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,22 +20,33 @@ Floats = npt.NDArray[np.float32]
 # the weaker: two components that change places have shares within a few per cent of each other.
 _RIVAL = 0.7
 
-# Cosine from which a direction counts as that of the frame before. Between successive explained
-# frames of a shot it stays above 0.9; directions of unrelated pictures stay below 0.7.
+# Cosine from which a direction continues that of the frame before. Within the shots of eight real
+# videos, at five frames a second, it never fell below 0.90.
 _SAME = 0.5
 
-# A sum of a direction's entries this small (in units of its largest possible) says nothing.
+# How far a direction leans towards large activations: the sum of its entries, 1 at the most. Where
+# it is this small it says nothing.
 _LEANING = 0.1
+
+# A locked sign that leans the wrong way by this much is wrong: a camera that runs for months may
+# drift there without a single cut. Rightly signed directions lean by 0.6 on average.
+_CONTRARY = -0.3
 
 # The brightest half per cent of the cells is full heat: a peak of one cell does not dim the rest.
 _TOP_PERCENTILE = 99.5
 
-# The range follows a brighter scene within a second, so that nothing stays cut off for long, and
+# Full heat follows a brighter scene within a second, so that nothing stays cut off for long, and
 # forgets a bright thing that has left so slowly that the rest does not visibly brighten.
 _RISE_SECONDS = 0.5
 _FALL_SECONDS = 10.0
 
-# Full heat is never less than this, in lengths of a typical activation vector.
+# The frame's middle, for the background, leaves out an eighth on each side: about 64 of a network's
+# pixels, by which the edges' influence has faded.
+_MARGIN_SHARE = 8
+
+# Full heat is never less than this above the background, in lengths of a typical activation vector.
+# Of 80 photos 95 % had more than 0.22 and half of them more than 0.42; empty pictures, noise up to
+# a deviation of 8 grey levels and soft gradients had at most 0.19.
 _FLOOR = 0.3
 
 
@@ -108,9 +120,9 @@ class Stabiliser:
         small = thumbnail(frame.picture)
         shot = self._continued(frame, small, projections.shape[1:])
         component, sign = _choose(directions, projections, shares, shot)
-        raw = projections[component] * sign
+        raw = above_background(projections[component] * sign) - self.quiet
         top = _range(raw, frame.time, shot)
-        heat = np.clip((raw - self.quiet) / max(top - self.quiet, _FLOOR), 0, 1, dtype=np.float32)
+        heat = np.clip(raw / max(top, _FLOOR), 0, 1)
         flicker = None if shot is None else float(np.abs(heat - shot.heat).mean())
         self._shots[frame.source] = Shot(
             thumbnail=small,
@@ -135,12 +147,18 @@ def _choose(
     directions: Floats, projections: Floats, shares: Floats, shot: Shot | None
 ) -> tuple[int, float]:
     """Which component to show, and with which sign."""
-    if shot is not None:
-        likeness = directions @ shot.direction
-        for component in np.argsort(-np.abs(likeness)):
-            if abs(likeness[component]) >= _SAME and shares[component] >= _RIVAL * shares[0]:
-                return int(component), math.copysign(1, likeness[component])
-    return 0, natural_sign(directions[0], projections[0])
+    if shot is None:
+        return 0, natural_sign(directions[0], projections[0])
+    likeness = np.where(shares >= _RIVAL * shares[0], directions @ shot.direction, 0)
+    component = int(np.abs(likeness).argmax())
+    sign = math.copysign(1, likeness[component])
+    if abs(likeness[component]) < _SAME or _lean(directions[component]) * sign < _CONTRARY:
+        sign = natural_sign(directions[component], projections[component])
+    return component, sign
+
+
+def _lean(direction: Floats) -> float:
+    return float(direction.sum()) / math.sqrt(len(direction))
 
 
 def natural_sign(direction: Floats, projection: Floats) -> float:
@@ -153,15 +171,32 @@ def natural_sign(direction: Floats, projection: Floats) -> float:
     and in 64 % where the skewness was. Where the sum says nothing, as in levels of constant length
     (SSD300), the larger extreme decides.
     """
-    lean = float(direction.sum()) / math.sqrt(len(direction))
+    lean = _lean(direction)
     if abs(lean) < _LEANING:
         lean = float(projection.max() + projection.min())
     return math.copysign(1, lean)
 
 
+def above_background(projection: Floats) -> Floats:
+    """A projection less the mean of its middle.
+
+    What lies along a frame's edges sees the network's zero padding, and differs even in an empty
+    picture. Counting from the mean of all cells, as EigenCAM does, such a picture's whole middle
+    would glow (by 0.10 to 0.25 typical lengths; by 0.03 to 0.19 this way).
+    """
+    rows, columns = (side // _MARGIN_SHARE for side in projection.shape)
+    middle = projection[rows : projection.shape[0] - rows, columns : projection.shape[1] - columns]
+    return cast("Floats", projection - middle.mean())
+
+
+def top_of(raw: Floats) -> float:
+    """What would be full heat if there were only this frame."""
+    return float(np.percentile(raw, _TOP_PERCENTILE))
+
+
 def _range(raw: Floats, time: float, shot: Shot | None) -> float:
     """What counts as full heat, moving slowly through a shot."""
-    top = float(np.percentile(raw, _TOP_PERCENTILE))
+    top = top_of(raw)
     if shot is None:
         return top
     inertia = _RISE_SECONDS if top > shot.top else _FALL_SECONDS

@@ -86,7 +86,7 @@ _ACTIVATIONS: Mapping[str, Activations] = {
     "ssdlite320_mobilenet_v3_large": Activations(fine="0", pool="1", centre=_FIRST_PIXEL),
 }
 
-_NANO_ACTIVATIONS = Activations(fine="1", pool="2", centre=0.1)
+_NANO_ACTIVATIONS = Activations(fine="1", pool="2", centre=0.4)
 
 
 @dataclass(frozen=True, slots=True)
