@@ -31,6 +31,8 @@ _PLAY_LISTS = (b"#EXTM3U", b"ffconcat")
 _PROTOCOLS = "file,pipe,crypto,data"
 # FFmpeg would draw text as a picture.
 _NO_MEDIA = ("tty",)
+# Covers, chapter pictures, and the tiles of a larger picture.
+_NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.dependent
 _HINT = "It may be incomplete, damaged, or another kind of file under this name."
 
 
@@ -144,12 +146,12 @@ class FileSource:
     def _video_stream(self) -> VideoStream:
         """Return the stream that a player would show."""
         streams = [
-            stream
-            for stream in self._container.streams.video
-            if not stream.disposition & Disposition.attached_pic
+            stream for stream in self._container.streams.video if not stream.disposition & _NO_VIDEO
         ]
         if not streams or self._container.format.name in _NO_MEDIA:
-            raise NotMediaError(f"{self._name}: has no video in it", hint="Only pictures count.")
+            raise NotMediaError(
+                f"{self._name}: has no video in it", hint="Sound alone cannot be explained."
+            )
         known = [stream for stream in streams if stream.codec_context is not None]
         if not known:
             raise NotMediaError(

@@ -24,6 +24,8 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 # FFmpeg plays these itself; several pages of a TIFF are no animation.
 _PLAYED_BY_FFMPEG = ("PNG", "GIF")
 _ANIMATED = ("WEBP",)
+# Joined JPEGs look like their first one.
+_JOINED = (".mjpeg", ".mjpg")
 
 _TIME_BASE = Fraction(1, 1000)
 _DAMAGE = (
@@ -42,7 +44,7 @@ _LEVELS_16_BIT = 257  # 65535 / 255
 def is_picture(path: Path) -> bool:
     """Tell whether a file holds a picture, or an animation, that `ImageSource` reads."""
     try:
-        if not path.is_file():
+        if not path.is_file() or path.suffix.lower() in _JOINED:
             return False
         with _image(path) as image:
             return not (image.format in _PLAYED_BY_FFMPEG and _pages(image) > 1)

@@ -3,6 +3,7 @@
 import os
 import select
 from pathlib import Path
+from threading import Lock
 
 
 class Pipe:
@@ -23,6 +24,9 @@ class Pipe:
         # Without O_NONBLOCK this would wait for a writer, and nothing could end that.
         self._file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         self._woken, self._waker = os.pipe()
+        # A number that was closed may soon stand for another file.
+        self._closing = Lock()
+        self._closed = False
 
     def read(self, size: int) -> bytes:
         """Return up to so many bytes; none at the end or after an interruption.
@@ -39,9 +43,14 @@ class Pipe:
 
     def interrupt(self) -> None:
         """End all reading, from any thread."""
-        os.write(self._waker, b"!")
+        with self._closing:
+            if not self._closed:
+                os.write(self._waker, b"!")
 
     def close(self) -> None:
-        """Release the pipe."""
-        for descriptor in (self._file, self._woken, self._waker):
-            os.close(descriptor)
+        """Release the pipe; safe to call twice."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                for descriptor in (self._file, self._woken, self._waker):
+                    os.close(descriptor)

@@ -407,6 +407,15 @@ def test_a_blocked_read_can_be_interrupted(tmp_path: Path, fifo: Path) -> None:
     writer.join()
 
 
+def test_interrupting_after_the_end_does_nothing(tmp_path: Path, fifo: Path) -> None:
+    writer = feeding(fifo, write_video(tmp_path / "clip.ts", numbered(5)).read_bytes())
+    source = FileSource(fifo)
+    writer.join()
+    source.close()
+    source.interrupt()
+    source.close()
+
+
 def test_a_silent_pipe_is_given_up(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_module, "PATIENCE", 0.2)
     with pytest.raises(SourceUnavailableError, match=r"does not answer: no data for 0\.2 seconds"):

@@ -155,6 +155,10 @@ def test_what_a_file_holds_matters_not_its_ending(here: Path) -> None:
     source = open_source("video.jpg")
     assert not source.info.still
     source.close()
+    write_video(here / "joined.mjpeg", numbered(3), codec="mjpeg", pix_fmt="yuvj420p", options={})
+    source = open_source("joined.mjpeg")
+    assert not source.info.still
+    source.close()
     touch(here, "empty.mp4")
     with pytest.raises(NotMediaError, match="is empty"):
         open_source("empty.mp4")
