@@ -23,6 +23,7 @@ _METHODS = {
             "strongest common pattern of the activations, not the cause of each box",
             "strongest common pattern, not the cause of each box",
             "common pattern, not box causes",
+            "not each box's cause",
             "",
         ),
     ),
