@@ -1,5 +1,6 @@
 """The border to watchdog: what the kernel tells of the watched folders."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,9 @@ class FolderObserver:
 
     def _started(self) -> BaseObserver:
         if self._observer is None:
+            # Folders that appear one in the other are reported twice: once by the kernel, once by
+            # watchdog's own look. It warns of that, and does the right thing.
+            warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
             observer = Observer()
             observer.start()
             self._observer = observer

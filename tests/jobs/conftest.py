@@ -1,0 +1,158 @@
+"""A ledger, and the real watcher as a process around an engine that costs nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from streamcam.jobs.arrivals import Arrivals
+from streamcam.jobs.catalogue import Catalogue
+from streamcam.jobs.database import FILE_NAME, Database
+from streamcam.jobs.identity import identity_of
+from streamcam.jobs.record import JobRecord, State
+from tests.cli.conftest import environment
+from tests.media import numbered, write_video
+
+PATIENCE = 20.0
+"""Seconds after which something that should have happened has not."""
+
+
+def eventually(condition: Callable[[], object], what: str, *, within: float = PATIENCE) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within:g} s: {what}"
+        time.sleep(0.02)
+
+
+def video(path: Path, frames: int = 10) -> Path:
+    """Make a video of its own: another number of frames is other content."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = write_video(path.with_name("making.mp4.tmp").with_suffix(".mp4"), numbered(frames))
+    return whole.replace(path)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(tmp_path / "state" / FILE_NAME)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def arrivals(database: Database) -> Arrivals:
+    return Arrivals(database, clear=False)
+
+
+def arrive(arrivals: Arrivals, root: Path, *names: str) -> None:
+    """Make files and their jobs, ready."""
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+        identity = identity_of(path)
+        arrivals.sight(root, path, identity.stat)
+        arrivals.settle(path, identity, [Path(name).stem, name, f"{name}~1"])
+
+
+class Daemon:
+    """A watcher as a process of its own."""
+
+    def __init__(self, *arguments: object, **variables: str) -> None:
+        words = [sys.executable, "-m", "tests.jobs.daemon", *map(str, arguments)]
+        self.process = subprocess.Popen(
+            words,
+            env=environment(**variables),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+
+    def end(self, number: int = signal.SIGTERM) -> str:
+        """Signal the process and return what it said; a killed one says nothing after that."""
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> str:
+        said, _ = self.process.communicate(timeout=PATIENCE)
+        return said
+
+    @property
+    def code(self) -> int | None:
+        return self.process.poll()
+
+
+@pytest.fixture
+def daemons() -> Iterator[Callable[..., Daemon]]:
+    """Starts watchers; those that still run at the end are killed."""
+    started: list[Daemon] = []
+
+    def start(*arguments: object, **variables: str) -> Daemon:
+        started.append(Daemon(*arguments, **variables))
+        return started[-1]
+
+    yield start
+    for daemon in started:
+        if daemon.process.poll() is None:
+            daemon.process.kill()
+            daemon.process.communicate()
+
+
+class House:
+    """A watched folder, its results, its ledger and the watchers of it."""
+
+    def __init__(self, folder: Path, start: Callable[..., Daemon]) -> None:
+        self.incoming = folder / "in"
+        self.output = folder / "out"
+        self.state = folder / "out.state"
+        self.incoming.mkdir()
+        self._start = start
+
+    def watch(self, *options: object, **variables: str) -> Daemon:
+        return self._start(
+            *("watch", self.incoming, "--output", self.output, "--settle", 0.2, *options),
+            STREAMCAM_WATCH_MIN_FREE="0",
+            STREAMCAM_WATCH_RETRY_DELAY="0.2",
+            **variables,
+        )
+
+    def jobs(self) -> dict[str, JobRecord]:
+        """Return the jobs by their file's place in the watched folder."""
+        if not (self.state / FILE_NAME).exists():
+            return {}
+        database = Database(self.state / FILE_NAME)
+        try:
+            jobs = Catalogue(database).jobs()
+        finally:
+            database.close()
+        return {os.path.relpath(job.path, self.incoming): job for job in jobs}
+
+    def states(self) -> dict[str, State]:
+        return {name: job.state for name, job in self.jobs().items()}
+
+    def until(self, **states: str) -> None:
+        """Wait until every named file (a dot is written as `__`) is in its state."""
+        wanted = {name.replace("__", "."): State(state) for name, state in states.items()}
+        eventually(lambda: wanted.items() <= self.states().items(), f"{wanted}: {self.states()}")
+
+    def until_all(self, count: int, state: State = State.DONE) -> None:
+        """Wait until there are so many jobs, all in a state."""
+        eventually(
+            lambda: (s := list(self.states().values())) == [state] * count,
+            f"{count} jobs {state}: {self.states()}",
+        )
+
+    def results(self) -> set[str]:
+        """Return all that lies in the output folder."""
+        return {str(p.relative_to(self.output)) for p in self.output.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def house(tmp_path: Path, daemons: Callable[..., Daemon]) -> House:
+    return House(tmp_path, daemons)

@@ -1,0 +1,64 @@
+"""The real command, files, decoder and encoder around an engine that costs nothing.
+
+Loading a real one takes seconds in which nothing happens; a soak would kill little else.
+Variables: STUB_LOAD and STUB_FRAME are seconds that loading and each frame take. A file with
+"poison" in its name crashes the process as a native decoder would.
+"""
+
+import faulthandler
+import os
+import sys
+import time
+from collections.abc import Sequence
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from streamcam.records import Detection, Explanation, Focus, Frame, FrameResult
+
+LOAD = float(os.environ.get("STUB_LOAD", "0"))
+FRAME = float(os.environ.get("STUB_FRAME", "0"))
+
+
+class StubEngine:
+    description = SimpleNamespace(
+        model="stub", classes={1: "person"}, method="eigencam", device="cpu", weights_sha256=None
+    )
+
+    def explain(self, frames: Sequence[Frame]) -> list[FrameResult]:
+        time.sleep(FRAME * len(frames))
+        if any("poison" in frame.source for frame in frames):
+            faulthandler._sigsegv()  # type: ignore[attr-defined]
+        return [_explained(frame) for frame in frames]
+
+    def forget(self, source: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def _explained(frame: Frame) -> FrameResult:
+    heat = np.tile(np.linspace(0, 1, 8, dtype=np.float32), (6, 1))
+    explanation = Explanation("eigencam", heat, 0.5, None, (1.0, 1.0))
+    detection = Detection("person", 1, 0.9, (1.0, 1.0, 9.0, 9.0), Focus(0.1, 1.0, True))
+    return FrameResult(frame, (detection,), explanation)
+
+
+def build_engine(**_: Any) -> StubEngine:
+    time.sleep(LOAD)
+    return StubEngine()
+
+
+def main() -> None:
+    module = ModuleType("streamcam.vision.build")
+    module.build_engine = build_engine  # type: ignore[attr-defined]
+    sys.modules["streamcam.vision.build"] = module
+    from streamcam.cli.app import main as command
+
+    command()
+
+
+if __name__ == "__main__":
+    main()

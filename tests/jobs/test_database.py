@@ -1,0 +1,86 @@
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from streamcam.errors import LedgerError
+from streamcam.jobs.database import Database
+from streamcam.jobs.migrations import MIGRATIONS, migrate
+
+
+def shape(path: Path) -> tuple[list[int], set[str]]:
+    connection = sqlite3.connect(path)
+    versions = [row[0] for row in connection.execute("SELECT version FROM migrations")]
+    tables = {r[0] for r in connection.execute("SELECT name FROM sqlite_master")}
+    connection.close()
+    return versions, tables
+
+
+def migrated(path: Path, steps: tuple[tuple[str, ...], ...]) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        migrate(connection, steps)
+    finally:
+        connection.close()
+
+
+def test_every_migration_is_recorded_once(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    for _ in range(2):
+        Database(path).close()
+    assert shape(path)[0] == list(range(1, len(MIGRATIONS) + 1))
+
+
+def test_an_older_ledger_gets_the_missing_steps_only(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    first, second = ("CREATE TABLE a (x)",), ("CREATE TABLE b (x)", "INSERT INTO b VALUES (1)")
+    migrated(path, (first,))
+    migrated(path, (first, second))
+    assert shape(path) == ([1, 2], {"a", "b", "migrations"})
+
+
+def test_a_step_that_fails_leaves_the_ledger_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    first = ("CREATE TABLE a (x)",)
+    migrated(path, (first,))
+    with pytest.raises(sqlite3.OperationalError):
+        migrated(path, (first, ("CREATE TABLE b (x)",), ("CREATE TABLE c (x)", "nonsense")))
+    assert shape(path) == ([1], {"a", "migrations"})
+
+
+def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    migrated(path, (*MIGRATIONS, ("CREATE TABLE later (x)",)))
+    with pytest.raises(LedgerError, match="newer streamcam"):
+        Database(path)
+
+
+def test_what_is_no_ledger_is_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    path.write_bytes(b"a shopping list " * 1000)
+    with pytest.raises(LedgerError, match="is damaged"):
+        Database(path)
+
+
+def test_a_state_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LedgerError, match="state folder"):
+        Database(tmp_path / "file" / "ledger")
+
+
+def test_a_transaction_happens_wholly_or_not_at_all(tmp_path: Path) -> None:
+    database = Database(tmp_path / "ledger")
+    with database.transaction() as connection:
+        connection.execute("CREATE TABLE t (x)")
+
+    def insert_and_fail() -> None:
+        with database.transaction() as connection:
+            connection.execute("INSERT INTO t VALUES (1)")
+            with database.transaction() as inner:
+                inner.execute("INSERT INTO t VALUES (2)")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        insert_and_fail()
+    assert database.rows("SELECT * FROM t") == []
+    database.close()

@@ -1,0 +1,83 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from streamcam.errors import UsageError
+from streamcam.jobs.folders import Selection, is_temporary, resolve_folders, scan
+
+
+def below(folder: Path, selection: Selection | None = None) -> set[str]:
+    found = scan(folder, folder, selection or Selection(), lambda *_: None)
+    return {str(path.relative_to(folder)) for path, _ in found}
+
+
+def make(folder: Path, *names: str) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.mp4.part", "a.MP4.PART", "a.tmp", "a.mp4.crdownload", ".a.mp4", "a.mp4~", "~a.mp4"],
+)
+def test_names_of_unfinished_files(name: str) -> None:
+    assert is_temporary(name)
+    assert not is_temporary("a.mp4")
+
+
+def test_inputs_are_media_that_are_not_results(tmp_path: Path) -> None:
+    results = ("a.heatmap.mp4", "a.heatmap.jpg", "a.detections.jsonl", "a.manifest.json")
+    make(tmp_path, "a.mp4", "b/c/d.JPG", "notes.txt", ".git/e.mp4", "f.mp4.part", *results)
+    assert below(tmp_path) == {"a.mp4", "b/c/d.JPG"}
+    assert below(tmp_path, Selection(recursive=False)) == {"a.mp4"}
+
+
+def test_patterns_choose_by_name_or_path(tmp_path: Path) -> None:
+    make(tmp_path, "a.mp4", "raw/a.mp4", "raw/b.dat", "c.dat", "c.dat.part")
+    assert below(tmp_path, Selection(include=["*.dat"])) == {"raw/b.dat", "c.dat"}
+    assert below(tmp_path, Selection(include=["raw/*"])) == {"raw/a.mp4", "raw/b.dat"}
+    assert below(tmp_path, Selection(exclude=["raw"])) == {"a.mp4"}
+    assert below(tmp_path, Selection(exclude=["a.*"])) == set()
+
+
+def test_folders_of_ours_are_no_inputs(tmp_path: Path) -> None:
+    make(tmp_path, "a.mp4", "out/b.mp4", "out/deep/c.jpg")
+    assert below(tmp_path, Selection(ignored=[tmp_path / "out"])) == {"a.mp4"}
+    selection = Selection(ignored=[tmp_path / "out", tmp_path])
+    assert not selection.reaches_file(tmp_path, tmp_path / "out" / "deep" / "c.jpg")
+    assert selection.reaches_file(tmp_path, tmp_path / "a.mp4")
+
+
+def test_odd_things_with_names_of_media_are_passed_by(tmp_path: Path) -> None:
+    make(tmp_path, "real.mp4", "elsewhere/target.mp4")
+    os.mkfifo(tmp_path / "fifo.mp4")
+    (tmp_path / "loop.mp4").symlink_to("loop.mp4")
+    (tmp_path / "dangling.mp4").symlink_to("nothing.mp4")
+    (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "link.mp4").symlink_to("elsewhere/target.mp4")
+    (tmp_path / "elsewhere" / "up").symlink_to(tmp_path, target_is_directory=True)
+    assert below(tmp_path) == {"real.mp4", "link.mp4", "elsewhere/target.mp4"}
+
+
+def test_results_of_equal_trees_do_not_meet(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a/in", "b/in", "other")]
+    for path in paths:
+        path.mkdir(parents=True)
+    folders = resolve_folders(paths, recursive=True)
+    assert [folder.shelf for folder in folders] == ["a/in", "b/in", "other"]
+    stems = [folder.stems(folder.path / "x" / "clip.mp4")[0] for folder in folders]
+    assert stems == ["a/in/x/clip", "b/in/x/clip", "other/x/clip"]
+    (alone,) = resolve_folders(paths[:1] * 2, recursive=True)
+    assert alone.stems(alone.path / "clip.mp4")[:2] == ["clip", "clip.mp4"]
+
+
+def test_folders_that_cannot_be_watched_together_are_refused(tmp_path: Path) -> None:
+    make(tmp_path, "in/a.mp4")
+    with pytest.raises(UsageError, match="lies inside"):
+        resolve_folders([tmp_path, tmp_path / "in"], recursive=True)
+    assert len(resolve_folders([tmp_path, tmp_path / "in"], recursive=False)) == 2
+    with pytest.raises(UsageError, match="no folder"):
+        resolve_folders([tmp_path / "in" / "a.mp4"], recursive=True)
