@@ -22,8 +22,8 @@ class BytesTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
 
     @classmethod
     def like(cls, other: GeneralizedRCNNTransform) -> "BytesTransform":
-        """The same sizes and statistics, for values 0..255."""
-        return cls(
+        """The same sizes and statistics, for values 0..255, evaluating."""
+        transform = cls(
             other.min_size,
             other.max_size,
             [255 * mean for mean in other.image_mean],
@@ -31,6 +31,9 @@ class BytesTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
             size_divisible=other.size_divisible,
             fixed_size=other.fixed_size,
         )
+        # While training, torchvision would leave the boxes in the canvas's coordinates.
+        transform.eval()
+        return transform
 
     def forward(self, images: list[Tensor], targets: None = None) -> tuple[ImageList, None]:
         """Resize, normalise and pad uint8 pictures [3, height, width] of any sizes."""

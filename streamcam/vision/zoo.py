@@ -38,7 +38,8 @@ class Activations:
     """Where in a detector the maps are made of.
 
     Attributes:
-        fine: Name of the pyramid level whose grid the maps have by default.
+        fine: Name of the pyramid level whose grid the maps have by default: of stride 16, or the
+            nearest that the network has (8 for SSD300, 32 for the MobileNet pyramids).
         pool: Name of the level whose grid the published recipe uses: the coarsest useful one.
         centre: Where in its stride a cell's centre lies, 0..1.
         module: Path of the module whose output is the pyramid, an ordered dictionary of levels.

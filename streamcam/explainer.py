@@ -1,0 +1,164 @@
+"""streamcam in a few lines of Python: pictures in, boxes and maps out.
+
+from streamcam import Explainer
+
+with Explainer() as explainer:
+    result = explainer(picture)          # RGB, uint8, [height, width, 3]
+    for found in result.detections:
+        print(found.label, found.confidence, found.box, found.focus.lift)
+    result.explanation.map               # float32, 0..1, spans the picture
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal, Self, overload
+
+import numpy as np
+
+from streamcam.errors import UsageError
+from streamcam.records import Frame, FrameResult, Picture
+from streamcam.vision.build import DEFAULT_BATCH, build_engine
+from streamcam.vision.cam import Grid
+from streamcam.vision.devices import Precision
+from streamcam.vision.download import Progress
+from streamcam.vision.engine import EngineDescription
+from streamcam.vision.zoo import DEFAULT_MODEL
+
+_UNRELATED = "pictures"
+
+
+class Explainer:
+    """A detector that shows what it looks at. For one thread; a context manager.
+
+    Args:
+        model: The detector's name: "nano", or one of torchvision's.
+        weights: None for the published (or built-in) ones, a checkpoint, or "random".
+        labels: Names of the classes of `weights`: one a line, or JSON.
+        device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
+        precision: "auto", "fp32", "fp16" or "bf16".
+        confidence: Score from which a detection counts, 0..1; None for the model's preset.
+        classes: Labels of the detections that are wanted; None for all.
+        grid: "fine" for maps of about 16 network pixels a cell, "pool" for the published recipe's.
+        batch: The most pictures in one forward.
+        progress: Is told how far a download is: file name, bytes so far, bytes in all if known.
+
+    Raises:
+        UsageError: There is no such model, device, precision or class.
+        WeightsError: The weights cannot be used, or are neither here nor can be fetched.
+        DeviceError: The GPU is missing or failed.
+    """
+
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        *,
+        weights: Path | Literal["random"] | None = None,
+        labels: Path | None = None,
+        device: str = "auto",
+        precision: Precision = "auto",
+        confidence: float | None = None,
+        classes: Sequence[str] | None = None,
+        grid: Grid = "fine",
+        batch: int = DEFAULT_BATCH,
+        progress: Progress | None = None,
+    ) -> None:
+        self._seen: Counter[str] = Counter()
+        self._engine = build_engine(
+            model=model,
+            weights=weights,
+            labels=labels,
+            device=device,
+            precision=precision,
+            confidence=confidence,
+            classes=classes,
+            grid=grid,
+            batch=batch,
+            progress=progress,
+        )
+
+    @property
+    def description(self) -> EngineDescription:
+        """What makes the results: model, weights, classes, device, precision, versions."""
+        return self._engine.description
+
+    @overload
+    def __call__(
+        self, pictures: Picture, *, video: str | None = None, rate: Fraction | int = 5
+    ) -> FrameResult: ...
+
+    @overload
+    def __call__(
+        self, pictures: Sequence[Picture], *, video: str | None = None, rate: Fraction | int = 5
+    ) -> list[FrameResult]: ...
+
+    def __call__(
+        self,
+        pictures: Picture | Sequence[Picture],
+        *,
+        video: str | None = None,
+        rate: Fraction | int = 5,
+    ) -> FrameResult | list[FrameResult]:
+        """Explain one picture, or several of any sizes in as few forwards as possible.
+
+        Args:
+            pictures: RGB, uint8, [height, width, 3]; one, or a sequence of them.
+            video: Unrelated pictures by default. With a name they are the next frames of the video
+                of that name, whose maps keep their sign, component and range from call to call.
+            rate: Of that video's pictures, in frames a second.
+
+        Returns:
+            One result for one picture, and a list in the same order for several.
+
+        Raises:
+            UsageError: Something is not a picture.
+            DeviceError: The GPU failed.
+        """
+        several = [pictures] if isinstance(pictures, np.ndarray) else list(pictures)
+        frames = [self._frame(picture, video, Fraction(rate)) for picture in several]
+        results = self._engine.explain(frames)
+        if video is None:
+            self._engine.forget(_UNRELATED)
+        return results[0] if isinstance(pictures, np.ndarray) else results
+
+    def _frame(self, picture: Picture, video: str | None, rate: Fraction) -> Frame:
+        _check_picture(picture)
+        source = _UNRELATED if video is None else video
+        index = self._seen[source]
+        self._seen[source] += 1
+        return Frame(
+            source=source,
+            index=index,
+            pts=index,
+            time_base=1 / rate,
+            time=float(index / rate),
+            picture=picture,
+            discontinuity=video is None,
+        )
+
+    def forget(self, video: str) -> None:
+        """Drop what is remembered of a video that has ended."""
+        del self._seen[video]
+        self._engine.forget(video)
+
+    def close(self) -> None:
+        """Let go of the model. Idempotent."""
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _check_picture(picture: object) -> None:
+    if isinstance(picture, np.ndarray):
+        right = picture.ndim == 3 and picture.shape[2] == 3 and 0 not in picture.shape
+        if right and picture.dtype == np.uint8:
+            return
+        given = f"{picture.dtype} of shape {list(picture.shape)}"
+    else:
+        given = type(picture).__name__
+    raise UsageError(f"a picture is RGB, uint8, [height, width, 3], and this is {given}")

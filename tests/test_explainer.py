@@ -1,0 +1,62 @@
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from streamcam import Explainer
+from streamcam.errors import UsageError
+from tests.vision.scenes import grey, noise, with_patch
+
+
+@pytest.fixture(scope="module")
+def explainer() -> Iterator[Explainer]:
+    with Explainer(weights="random", confidence=0.0, precision="fp32") as explainer:
+        yield explainer
+
+
+def test_a_picture_gives_a_result(explainer: Explainer) -> None:
+    picture = with_patch(grey(120, 200), 60, 40, 40)
+    result = explainer(picture)
+    assert result.frame.picture is picture
+    assert result.explanation.map.dtype == np.float32
+    assert 0 <= result.explanation.map.min() <= result.explanation.map.max() <= 1
+    assert all(0 <= d.box[0] <= d.box[2] <= 200 for d in result.detections)
+
+
+def test_pictures_of_all_sizes_give_results_in_order(explainer: Explainer) -> None:
+    pictures = [noise(120, 200), noise(200, 120), noise(64, 64)]
+    results = explainer(pictures)
+    assert [r.frame.picture.shape for r in results] == [p.shape for p in pictures]
+    assert all(r.explanation.flicker is None for r in results)
+    assert explainer([]) == []
+
+
+def test_the_frames_of_a_video_belong_together(explainer: Explainer) -> None:
+    pictures = [with_patch(grey(120, 200), 60 + x, 40, 40) for x in range(3)]
+    first = explainer(pictures[:2], video="street")
+    explainer(noise(120, 200))
+    then = explainer(pictures[2], video="street")
+    assert [r.explanation.flicker is None for r in (*first, then)] == [True, False, False]
+    assert then.frame.index == 2
+    explainer.forget("street")
+    assert explainer(pictures[0], video="street").explanation.flicker is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((10, 10), np.uint8),
+        np.zeros((10, 10, 4), np.uint8),
+        np.zeros((10, 10, 3), np.float32),
+        np.zeros((0, 10, 3), np.uint8),
+        "picture.jpg",
+    ],
+)
+def test_what_is_no_picture_is_refused(explainer: Explainer, wrong: object) -> None:
+    with pytest.raises(UsageError, match="RGB, uint8"):
+        explainer([wrong])  # type: ignore[list-item]
+
+
+def test_it_tells_what_it_is(explainer: Explainer) -> None:
+    assert explainer.description.model == "nano"
+    assert explainer.description.classes[1] == "person"
