@@ -123,7 +123,10 @@ def _source_error(error: Exception, name: str, *, opened: bool) -> SourceError:
     if isinstance(error, _SILENT):
         return SourceUnavailableError(f"{name}: does not answer: {_reason(error)}")
     if not isinstance(error, _UNREADABLE):
-        return SourceUnavailableError(f"{name}: cannot be read: {_reason(error)}")
+        return SourceUnavailableError(
+            f"{name}: cannot be read: {_reason(error)}",
+            hint="It may be cut off, or its disk may be failing.",
+        )
     if opened:
         return CorruptMediaError(f"{name}: became unreadable: {_reason(error)}")
     return NotMediaError(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from math import inf
+from operator import attrgetter
 from threading import Event
 
 from av.container import InputContainer
+from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
@@ -90,15 +92,19 @@ class Decoder:
                 yield from self._decoded(wanted)
         for packet in self._gops.release():
             yield from self._decoded(packet)
+        yield from self._decoded(None)
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         """Yield the stream's packets; reading goes on behind damage."""
         while True:
             try:
                 with reading(self._name):
-                    yield from self._container.demux(self._stream)
+                    # PyAV ends with an empty packet, which would flush the decoder too early.
+                    yield from filter(attrgetter("size"), self._container.demux(self._stream))
             except CorruptMediaError:
                 self._fail()
+            except IndexError:
+                return  # PyAV stumbles at the end over streams that came up in the middle.
             else:
                 return
 
@@ -122,9 +128,8 @@ class Decoder:
     def _tried(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
         self._note(packet)
         try:
-            with reading(self._name):
-                return self._stream.codec_context.decode(packet)
-        except CorruptMediaError:
+            return self._stream.codec_context.decode(packet)
+        except FFmpegError:
             self._fail()
             return []
 

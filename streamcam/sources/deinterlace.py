@@ -2,12 +2,14 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from typing import TypeAlias
 
 from av.filter import Graph
 from av.video.frame import VideoFrame
 
 # One picture for each frame; frames that are not flagged as interlaced pass as they are.
+_TICK = Fraction(1, 1000)  # any will do, since the filter's own times are not used
 _FILTER = ("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
 
 
@@ -44,7 +46,7 @@ class _Weaver:
         self._places: deque[tuple[int, int]] = deque()
         self._graph = Graph()
         source = self._graph.add_buffer(
-            width=like.width, height=like.height, format=like.format, time_base=like.time_base
+            width=like.width, height=like.height, format=like.format, time_base=_TICK
         )
         source.link_to(filtered := self._graph.add(*_FILTER))
         filtered.link_to(self._graph.add("buffersink"))

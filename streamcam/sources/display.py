@@ -33,6 +33,15 @@ _COLOURSPACES = {
     10: Colorspace.BT2020,
 }
 _HD_ROWS = 720
+
+# Whether to transpose, then to mirror, then to flip; by the angle counterclockwise.
+_UPRIGHT = (False, False, False)
+_TURNS = {
+    90: (True, False, True),
+    180: (False, True, True),
+    -180: (False, True, True),
+    -90: (True, True, False),
+}
 _WIDEST_PIXEL = 8
 
 
@@ -115,9 +124,13 @@ def _orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
     A display matrix, row by row (a, b, u, c, d, v, ...), takes a pixel (x, y) of the frame to
     (a x + c y, b x + d y) of the picture; only quarter turns and mirrorings are told apart.
     """
-    matrix = cast("SideDataContainer", frame.side_data).get(Type.DISPLAYMATRIX)
+    try:
+        matrix = cast("SideDataContainer", frame.side_data).get(Type.DISPLAYMATRIX)
+    except ValueError:
+        # PyAV cannot list side data if one kind is newer than itself, but still knows the angle.
+        return _TURNS.get(frame.rotation, _UPRIGHT)
     if matrix is None:
-        return False, False, False
+        return _UPRIGHT
     a, b, _, c, d = unpack_from("=5i", bytes(matrix))
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return False, a < 0, d < 0

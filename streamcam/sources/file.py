@@ -111,16 +111,19 @@ class FileSource:
         self._opened.close()
 
     def _open(self, path: Path, opened: ExitStack) -> None:
-        options = {"protocol_whitelist": _PROTOCOLS}
         with opening(self._name):
             self._pipe = _pipe(path, self._name)
-            if self._pipe is None:
-                # With the prefix, a colon in the name is no protocol.
-                container = av.open(f"file:{path}", "r", container_options=options)
-            else:
+            if self._pipe is not None:
                 opened.callback(self._pipe.close)
-                container = av.open(self._pipe, "r", container_options=options)
-                self._pipe.patience = None
+            container = av.open(
+                # With the prefix, a colon in the name is no protocol.
+                self._pipe or f"file:{path}",
+                "r",
+                container_options={"protocol_whitelist": _PROTOCOLS},
+                metadata_errors="replace",  # titles come in any encoding
+            )
+        if self._pipe is not None:
+            self._pipe.patience = None
         opened.callback(container.close)
         self._container = container
 

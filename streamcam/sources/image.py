@@ -46,7 +46,7 @@ def is_picture(path: Path) -> bool:
     try:
         if not path.is_file() or path.suffix.lower() in _JOINED:
             return False
-        with _image(path) as image:
+        with _quiet(), _image(path) as image:
             return not (image.format in _PLAYED_BY_FFMPEG and _pages(image) > 1)
     except (OSError, *_DAMAGE):
         return False
@@ -71,7 +71,7 @@ class ImageSource:
         self._clock = Clock()
         self._decoded = 0
         with ExitStack() as opened:
-            with opening(self._name), _damage_named(self._name, NotMediaError):
+            with opening(self._name), _damage_named(self._name, NotMediaError), _quiet():
                 self._image = opened.enter_context(_image(path))
                 self._count = _count(self._image)
                 self._first = _displayed(self._image)
@@ -145,7 +145,7 @@ class ImageSource:
         pts = 0
         for index in range(1, self._count):
             pts += max(1, int(self._image.info.get("duration", 0)))
-            with _damage_named(self._name, CorruptMediaError):
+            with _damage_named(self._name, CorruptMediaError), _quiet():
                 self._image.seek(index)
                 picture = _displayed(self._image)
             self._decoded += 1
@@ -153,10 +153,15 @@ class ImageSource:
 
 
 def _image(path: Path) -> Image.Image:
+    return Image.open(path, formats=_FORMATS)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Pillow from warning: large pictures are welcome, odd tags do not matter."""
     with warnings.catch_warnings():
-        # Beyond a limit Pillow refuses; below it large pictures are welcome.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(path, formats=_FORMATS)
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _pages(image: Image.Image) -> int:

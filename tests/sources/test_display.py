@@ -1,10 +1,12 @@
 from fractions import Fraction
+from io import BytesIO
 from itertools import product
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from streamcam.records import Picture
 from streamcam.sources.display import NEUTRAL, over_neutral
@@ -236,3 +238,17 @@ def combing(picture: Picture) -> float:
     """Return how much rows differ from both neighbours, where they do most."""
     rows = picture[..., 0].astype(float)
     return float(np.abs(rows[1:-1] - (rows[:-2] + rows[2:]) / 2).mean(axis=0).max())
+
+
+@pytest.mark.parametrize(("orientation", "turns"), [(1, 0), (3, 2), (6, -1), (8, 1)])
+def test_motion_jpeg_with_exif_orientation(tmp_path: Path, orientation: int, turns: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    jpeg = BytesIO()
+    Image.fromarray(quarters()).save(jpeg, "JPEG", exif=exif, quality=95, subsampling=0)
+    path = tmp_path / "clip.mjpeg"
+    path.write_bytes(jpeg.getvalue() * 3)
+    expected = np.rot90(quarters(), turns)
+    picture = first(path)
+    assert picture.shape == expected.shape
+    assert np.abs(picture.astype(int) - expected).mean() < 4

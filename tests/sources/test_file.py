@@ -237,6 +237,19 @@ def test_a_colon_or_percent_in_the_name_is_just_a_name(tmp_path: Path) -> None:
         assert len(read(path)) == 2
 
 
+def test_a_title_in_another_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "Xylophon"
+        stream = container.add_stream("libx264", rate=25, options=X264)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(flat(64, 48, (9, 9, 9)), format="rgb24")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    path.write_bytes(path.read_bytes().replace(b"Xylophon", b"\xe4\xf6\xfcophon"[:8].ljust(8)))
+    assert len(read(path)) == 1
+
+
 def test_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_video(tmp_path / "clip.mp4", numbered(2))
     monkeypatch.chdir(tmp_path)
