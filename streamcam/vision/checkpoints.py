@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import struct
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,20 @@ _HEADS = (
     ),
 )
 
+# What torch raises for a file of something else: its reader takes the bytes for instructions.
+_UNREADABLE = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+)
+
+# How many of many keys a message names.
 _NAMED = 3
 
 
@@ -69,13 +85,16 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 def _read_torch(path: Path) -> dict[str, Any]:
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # About old pickles; whether they can be read is what we tell.
+            warnings.simplefilter("ignore", UserWarning)
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path} holds more than weights, or none, and is not opened",
             hint="Save the model's state_dict() alone; a pickled model could run any code.",
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except _UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else "it is empty"
         raise WeightsError(f"{path} is not a whole weights file: {reason}") from error
     if not isinstance(loaded, dict):

@@ -129,10 +129,27 @@ def _fetch(url: str, path: Path, progress: Progress | None) -> None:
     part.replace(path)
 
 
+def _open(request: urllib.request.Request) -> http.client.HTTPResponse:
+    try:
+        answer = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)  # noqa: S310
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
+    assert isinstance(answer, http.client.HTTPResponse)
+    return answer
+
+
 def _append_rest(url: str, file: BinaryIO, name: str, progress: Progress | None) -> None:
     done = file.tell()
-    request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})  # noqa: S310 -- torchvision's own URLs
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
+    headers = {"Range": f"bytes={done}-"} if done else {}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 -- torchvision's own URLs
+    try:
+        answer = _open(request)
+    except urllib.error.HTTPError as error:
+        if done and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return  # Nothing is left to fetch; the checksum tells whether it is right.
+        raise
+    with answer:
         if answer.status != http.HTTPStatus.PARTIAL_CONTENT:
             file.truncate(0)
             done = 0

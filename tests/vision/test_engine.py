@@ -1,0 +1,172 @@
+"""The engine as the pipeline uses it."""
+
+import logging
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+
+from streamcam.errors import DeviceError, UsageError
+from streamcam.vision.build import build_engine
+from streamcam.vision.cam import EigenCam
+from streamcam.vision.detector import Detector
+from streamcam.vision.engine import Engine
+from streamcam.vision.zoo import Activations
+from tests.vision.scenes import engine, engine_around, frame, frames, grey, noise, with_patch
+
+
+class Small(torch.nn.Module):
+    """A network of torchvision's interface with room for a few pictures, like a small GPU."""
+
+    def __init__(self, room: int, error: Exception | None = None) -> None:
+        super().__init__()
+        self.transform = GeneralizedRCNNTransform(64, 96, [0.5] * 3, [0.25] * 3)
+        self.backbone = Pyramid()
+        self.room = room
+        self.error = error or torch.OutOfMemoryError("no room")
+        self.batches: list[int] = []
+
+    def forward(self, images: list[Tensor]) -> list[dict[str, Tensor]]:
+        sizes = [(image.shape[1], image.shape[2]) for image in images]
+        batch, _ = self.transform(images)
+        self.batches.append(len(images))
+        if len(images) > self.room:
+            raise self.error
+        self.backbone(batch.tensors)
+        found = [
+            {
+                "boxes": torch.tensor([[-5.0, 8.0, 40.0, 32.0], [10.0, 10.0, 20.0, 200.0]]),
+                "scores": torch.tensor([0.4, 0.9]),
+                "labels": torch.tensor([1, 2]),
+            }
+            for _ in images
+        ]
+        result: list[dict[str, Tensor]] = self.transform.postprocess(
+            found, batch.image_sizes, sizes
+        )
+        return result
+
+
+class Pyramid(torch.nn.Module):
+    """Two levels of the picture itself, made smaller."""
+
+    def forward(self, pixels: Tensor) -> OrderedDict[str, Tensor]:
+        pool = torch.nn.functional.avg_pool2d
+        return OrderedDict({"fine": pool(pixels, 8), "pool": pool(pixels, 32)})
+
+
+def small_engine(room: int, batch: int = 8, error: Exception | None = None) -> tuple[Small, Engine]:
+    network = Small(room, error)
+    watched = Detector(network, watched="backbone", device=torch.device("cpu"), confidence=0.3)
+    cam = EigenCam(Activations(fine="fine", pool="pool", centre=0.5))
+    return network, engine_around(watched, cam, batch=batch)
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    network, halving = small_engine(room=3)
+    pictures = [with_patch(grey(64, 96), 10 + i, 10, 30) for i in range(10)]
+    with caplog.at_level(logging.WARNING, "streamcam"):
+        results = halving.explain(frames(pictures))
+        halving.explain(frames(pictures))
+    assert [r.frame.index for r in results] == list(range(10))
+    assert network.batches == [8, 4, *[2] * 5, *[2] * 5]
+    assert [record.message for record in caplog.records] == [
+        "the GPU has no room for 8 frames at once; 4 from now on",
+        "the GPU has no room for 4 frames at once; 2 from now on",
+    ]
+
+
+def test_no_room_for_a_single_frame_is_an_error() -> None:
+    _, halving = small_engine(room=0)
+    with pytest.raises(DeviceError, match="single frame"):
+        halving.explain(frames([grey(64, 96)] * 3))
+
+
+def test_a_broken_gpu_is_an_error() -> None:
+    _, broken = small_engine(room=0, error=RuntimeError("CUDA error: unspecified launch failure"))
+    with pytest.raises(DeviceError, match="unspecified launch failure"):
+        broken.explain(frames([grey(64, 96)]))
+
+
+def test_a_defect_stays_visible() -> None:
+    _, broken = small_engine(room=0, error=RuntimeError("shapes differ"))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        broken.explain(frames([grey(64, 96)]))
+
+
+def test_detections_are_clipped_sorted_and_scored() -> None:
+    _, plain = small_engine(room=9)
+    (result,) = plain.explain(frames([with_patch(grey(64, 96), 4, 12, 16)]))
+    first, second = result.detections
+    assert (first.class_id, second.class_id) == (2, 1)
+    assert first.confidence == pytest.approx(0.9)
+    assert first.box == (10.0, 10.0, 20.0, 64.0)
+    assert second.box == (0.0, 8.0, 40.0, 32.0)
+    assert second.focus.energy > 0.9
+    assert second.focus.lift > 3
+    assert second.focus.peak_inside
+    assert result.explanation.method == "eigencam"
+
+
+def test_no_frames_no_results() -> None:
+    _, plain = small_engine(room=9)
+    assert plain.explain([]) == []
+
+
+def test_frames_of_many_sources_and_sizes_come_back_in_order() -> None:
+    """A frame's result is the same alone and among others, to the last bits."""
+    pictures = [with_patch(grey(96, 160), 20 + 9 * i, 30, 40, seed=i) for i in range(4)]
+    others = [with_patch(grey(160, 96), 20, 30 + 9 * i, 40, seed=i) for i in range(4)]
+    mixed = [
+        one
+        for i in range(4)
+        for one in (frame(pictures[i], i, "wide"), frame(others[i], i, "high"))
+    ]
+    sizes = {"min_size": 96, "max_size": 160}
+    with engine("nano", batch=3, **sizes) as some, engine("nano", batch=1, **sizes) as single:
+        together = some.explain(mixed)
+        alone = [single.explain([one])[0] for one in mixed]
+    assert [r.frame for r in together] == mixed
+    for one, other in zip(together, alone, strict=True):
+        difference = np.abs(one.explanation.map - other.explanation.map)
+        assert one.explanation.map.shape == other.explanation.map.shape
+        if one.frame.source == "wide":
+            assert difference.mean() < 0.15, "only the padding around it differs"
+        assert (one.explanation.flicker is None) == (one.frame.index == 0)
+
+
+def test_a_source_that_ended_is_forgotten() -> None:
+    _, plain = small_engine(room=9)
+    pictures = [with_patch(grey(64, 96), 10, 10, 30)] * 2
+    assert plain.explain(frames(pictures))[1].explanation.flicker == pytest.approx(0)
+    plain.forget("a")
+    plain.forget("never seen")
+    assert plain.explain(frames(pictures))[0].explanation.flicker is None
+
+
+def test_it_describes_itself() -> None:
+    with build_engine(weights="random", confidence=0.25, batch=4, precision="fp32") as built:
+        told = built.description
+    assert (told.model, told.weights, told.weights_sha256) == ("nano", "random", None)
+    assert (told.method, told.device, told.precision) == ("eigencam", "cpu", "fp32")
+    assert (told.confidence, told.grid, told.batch) == (0.25, "fine", 4)
+    assert told.classes[18] == "dog"
+    assert told.versions["torch"] == torch.__version__
+
+
+def test_only_wanted_classes_are_kept() -> None:
+    with build_engine(weights="random", confidence=0.0, classes=["Dog", "cat"]) as built:
+        (result,) = built.explain([frame(noise(96, 160))])
+    assert {d.label for d in result.detections} <= {"dog", "cat"}
+
+
+def test_an_unknown_class_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="persn") as caught:
+        build_engine(weights="random", classes=["persn"])
+    assert caught.value.hint is not None
+    assert "person" in caught.value.hint
