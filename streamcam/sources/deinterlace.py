@@ -8,10 +8,9 @@ from typing import TypeAlias
 from av.filter import Graph
 from av.video.frame import VideoFrame
 
-# One picture for each frame; frames that are not flagged as interlaced pass as they are.
 _TICK = Fraction(1, 1000)  # any will do, since the filter's own times are not used
+# One picture for each frame; frames that are not flagged as interlaced pass as they are.
 _FILTER = ("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
-
 
 Placed: TypeAlias = tuple[int, int, VideoFrame]
 """A frame's index, its presentation time in ticks, and the frame; a filter changes its own time."""
