@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -30,13 +31,14 @@ from training.ema import MovingAverage
 from training.evaluate import evaluate, table
 from training.samples import Batch, Drawer, Pool, Samples, batches
 from training.scenes import street_crops
+from training.team import Team
 
 WARM_UP_STEPS = 300
 LAST_RATE = 0.01
 """The learning rate's end, as a share of its peak."""
 WEIGHT_DECAY = 0.05
 GRADIENT_NORM = 5.0
-STREET_PICTURES = 400
+STREET_PICTURES = 500
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,11 @@ class Phase:
 
 PHASES = (
     # Small samples first: half the time a sample, and scale augmentation hides the loss.
-    Phase(0.55, 224, Recipe(mosaic=0.6, smallest=0.6, largest=1.8, colour=1.0)),
-    Phase(0.85, 288, Recipe(mosaic=0.6, smallest=0.6, largest=1.8, colour=1.0)),
+    Phase(0.70, 224, Recipe(mosaic=0.6, smallest=0.6, largest=1.8, colour=1.0)),
+    Phase(0.88, 288, Recipe(mosaic=0.6, smallest=0.6, largest=1.8, colour=1.0)),
     # The end on pictures as they will be met, not in mosaics (YOLOX, Ge et al. 2021,
     # arXiv:2107.08430).
-    Phase(1.00, 320, Recipe(mosaic=0.0, smallest=0.7, largest=1.6, colour=0.5)),
+    Phase(1.00, 288, Recipe(mosaic=0.0, smallest=0.7, largest=1.6, colour=0.5)),
 )
 
 
@@ -84,6 +86,8 @@ class Run:
         self.optimizer = make_optimizer(self.model, options.learning_rate)
         self.counters = Counters()
         self.stop = False
+        self.team = Team(1)
+        self._samples_before = 0
         mean, std = (torch.tensor(v, device=self.device) for v in (PIXEL_MEAN, PIXEL_STD))
         self._scale, self._shift = 1 / (255 * std), mean / std
 
@@ -93,29 +97,42 @@ class Run:
         if self.options.hours:
             shares.append(self.counters.seconds / (self.options.hours * 3600))
         if self.options.epochs:
-            shares.append(self.counters.samples / (self.options.epochs * self.photo_count))
+            shares.append(self.samples_seen() / (self.options.epochs * self.photo_count))
         return min(1.0, max(shares))
+
+    def samples_seen(self) -> int:
+        """By all processes, since the first step."""
+        return self._samples_before + self.team.samples()
 
     def train(self) -> None:
         """Step until the budget is used or `stop` is set; saves at the end in any case."""
         saved = evaluated = self.counters.seconds
+        for losses in self.steps():
+            self.average.update(self.model, self.counters.step)
+            if self.counters.step % 50 == 0:
+                self._log(**losses)
+            if self.counters.seconds - saved > self.options.save_minutes * 60:
+                saved = self.counters.seconds
+                self.save()
+            if self.counters.seconds - evaluated > self.options.eval_minutes * 60:
+                evaluated = self.counters.seconds
+                self.evaluate()
+        self.team.dismiss()
+        self.save()
+
+    def steps(self) -> Iterator[dict[str, float]]:
+        """Losses of each step, through all phases, until the budget is used or `stop` is set."""
         while self.progress() < 1.0 and not self.stop:
             phase = next(p for p in PHASES if self.progress() < p.until)
-            self._log(phase=phase.size, progress=round(self.progress(), 4))
-            for losses in self._steps(phase):
-                if self.counters.step % 50 == 0:
-                    self._log(**losses)
-                if self.counters.seconds - saved > self.options.save_minutes * 60:
-                    saved = self.counters.seconds
-                    self.save()
-                if self.counters.seconds - evaluated > self.options.eval_minutes * 60:
-                    evaluated = self.counters.seconds
-                    self.evaluate()
-        self.save()
+            if self.team.member == 0:
+                self._log(phase=phase.size, progress=self.progress())
+            yield from self._steps(phase)
 
     def _steps(self, phase: Phase) -> Iterator[dict[str, float]]:
         """Losses of each step until the phase is over."""
-        samples = Samples(self.drawer, phase.size, phase.recipe, self.options.seed)
+        samples = Samples(
+            self.drawer, phase.size, phase.recipe, self.options.seed + self.team.member
+        )
         feed = batches(
             samples, self.counters.samples, self.options.batch_size, self.options.workers
         )
@@ -141,9 +158,9 @@ class Run:
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)
         self.optimizer.step()
-        self.average.update(self.model, self.counters.step)
         self.counters.step += 1
         self.counters.samples += len(targets)
+        self.team.count(len(targets))
         return {**{k: v.item() for k, v in losses.items()}, "norm": norm.item(), "rate": rate}
 
     def _to_device(self, batch: Batch) -> tuple[Tensor, list[dict[str, Tensor]]]:
@@ -168,7 +185,7 @@ class Run:
             "model": self.model.state_dict(),
             "average": self.average.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "counters": vars(self.counters),
+            "counters": {**vars(self.counters), "samples": self.samples_seen()},
             "categories": self.categories,
         }
         torch.save(state, part)
@@ -187,12 +204,13 @@ class Run:
         self.average.model.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.counters = Counters(**state["counters"])
+        self._samples_before = self.counters.samples
 
     def summary(self) -> dict[str, str]:
         """For the weights file: how it was trained."""
         return {
             "photos": str(self.photo_count),
-            "samples": str(self.counters.samples),
+            "samples": str(self.samples_seen()),
             "hours": f"{self.counters.seconds / 3600:.2f}",
             "progress": f"{self.progress():.3f}",
             "seed": str(self.options.seed),
@@ -202,7 +220,7 @@ class Run:
     def _log(self, **values: float) -> None:
         rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in values.items()}
         seconds = round(self.counters.seconds)
-        row = {"step": self.counters.step, "samples": self.counters.samples, "seconds": seconds}
+        row = {"step": self.counters.step, "samples": self.samples_seen(), "seconds": seconds}
         print(json.dumps({**row, **rounded}), flush=True)
 
 
@@ -247,6 +265,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--learning-rate", type=float, default=2e-3)
     add("--seed", type=int, default=1)
     add("--workers", type=int, default=0, help="processes that augment; 0 is the main one")
+    add(
+        "--processes",
+        type=int,
+        default=1,
+        help="train in so many processes of one thread each, on shared weights (CPU only)",
+    )
     add("--threads", type=int, help="threads for the CPU's work")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add(
@@ -275,6 +299,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     options = parse(arguments)
+    if options.processes > 1:
+        # More threads would be of no use, and must not have run before the fork.
+        options.threads = 1
+        cv2.setNumThreads(1)
     if options.threads:
         torch.set_num_threads(options.threads)
     options.output.mkdir(parents=True, exist_ok=True)
@@ -284,6 +312,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         run.stop = True
 
+    run.team = Team(options.processes)
+    run.team.start(run)
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, stop)
     run.train()

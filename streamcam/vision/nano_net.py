@@ -39,6 +39,8 @@ _PYRAMID_CHANNELS = 64
 _PRIOR_SCORE = 0.01
 # A new box reaches this many strides to each side: the middle of the sizes that a level serves.
 _PRIOR_REACH = 3.0
+# So many boxes of an image enter suppression (torchvision's FCOS takes as many of each level).
+_CANDIDATES = 1000
 # exp(6) strides is wider than any picture; it keeps half precision finite.
 _MAX_LOG_REACH = 6.0
 
@@ -278,8 +280,7 @@ class Nano(nn.Module):
         """
         scores = predictions.logits.sigmoid()
         count, places, classes = scores.shape
-        # Three times what may remain is enough for suppression and bounds its cost.
-        keep = min(3 * self.detections_per_img, places * classes)
+        keep = min(_CANDIDATES, places * classes)
         top, index = scores.flatten(1).topk(keep, dim=1)
         labels = index % classes
         boxes = predictions.boxes.gather(1, (index // classes).unsqueeze(-1).expand(-1, -1, 4))
