@@ -24,8 +24,18 @@ VIDEO_ENDINGS = frozenset((
 PICTURE_ENDINGS = frozenset((
     ".apng", ".avif", ".bmp", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp",
 ))
+SOUND_ENDINGS = frozenset((
+    ".aac", ".ac3", ".aif", ".aiff", ".amr", ".flac", ".m4a", ".mka", ".mp3", ".oga", ".ogg",
+    ".opus", ".wav", ".wma",
+))
 # fmt: on
-"""What counts as media inside a folder; a file that is named is always tried."""
+"""What counts as media inside a folder; a file that is named is always tried.
+
+Containers of sound are tried too: some hold a video, and those that do not are refused with that
+reason instead of being passed over in silence.
+"""
+
+_ENDINGS = VIDEO_ENDINGS | PICTURE_ENDINGS | SOUND_ENDINGS
 
 _OUR_ENDINGS = (".heatmap.mp4", ".heatmap.jpg", ".detections.jsonl", ".manifest.json", ".part")
 _URL = re.compile(r"^([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
@@ -158,7 +168,7 @@ def _is_folder(path: Path) -> bool:
 
 def is_media(path: Path) -> bool:
     """Tell by its name whether a file in a folder is one to explain, and no result of ours."""
-    known = path.suffix.lower() in VIDEO_ENDINGS | PICTURE_ENDINGS
+    known = path.suffix.lower() in _ENDINGS
     return known and not path.name.startswith(".") and not path.name.endswith(_OUR_ENDINGS)
 
 

@@ -60,6 +60,8 @@ def load_detector(
         if labels is not None:
             raise UsageError("labels belong to weights, and random weights know no classes")
         return Loaded(_random(spec), spec.categories, "random", None)
+    if weights is not None and not weights.is_file():
+        raise WeightsUnavailableError(f"there is no weights file {weights}")
     if spec.name == NANO:
         return _load_nano(weights, labels)
     if weights is None:
