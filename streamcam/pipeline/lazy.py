@@ -45,13 +45,16 @@ class LazyStreet:
         """Return what results are made with; only after `street` was called."""
         assert self._engine is not None
         engine = self._engine.description
+        settings = self._settings.model_dump(mode="json")
+        # What "auto" and presets came to is what a reader wants to know.
+        settings["model"] |= {"precision": engine.precision, "confidence": engine.confidence}
         return EngineFacts(
             model=engine.model,
             classes=tuple(engine.classes.values()),
             method=engine.method,
             device=engine.device,
             weights_sha256=engine.weights_sha256,
-            settings=self._settings.model_dump(mode="json"),
+            settings=settings,
         )
 
     def street(self) -> Street:
