@@ -21,8 +21,11 @@ from torch import nn
 class Trainee(Protocol):
     """What a helper needs of a run."""
 
-    model: nn.Module
     stop: bool
+
+    @property
+    def network(self) -> nn.Module:
+        """What all members train."""
 
     def steps(self) -> Iterator[dict[str, float]]:
         """Train, step by step."""
@@ -35,14 +38,16 @@ class Team:
         self.member = 0
         """The number of the process that asks."""
         self._context = get_context("fork")
-        self._samples = torch.zeros(members, dtype=torch.int64).share_memory_()
-        self._over = torch.zeros(1, dtype=torch.bool).share_memory_()
+        self._samples = torch.zeros(members, dtype=torch.int64)
+        self._over = torch.zeros(1, dtype=torch.bool)
+        for board in (self._samples, self._over):
+            board.share_memory_()  # type: ignore[no-untyped-call]
         self._helpers: list[ForkProcess] = []
 
     def start(self, run: Trainee) -> None:
         """Fork the helpers; before the first backward pass, whose threads a fork would lose."""
         if len(self._samples) > 1:
-            run.model.share_memory()
+            run.network.share_memory()
         for number in range(1, len(self._samples)):
             helper = self._context.Process(target=self._help, args=(run, number), daemon=True)
             helper.start()

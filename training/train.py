@@ -100,6 +100,11 @@ class Run:
             shares.append(self.samples_seen() / (self.options.epochs * self.photo_count))
         return min(1.0, max(shares))
 
+    @property
+    def network(self) -> nn.Module:
+        """For the team, which shares it."""
+        return self.model
+
     def samples_seen(self) -> int:
         """By all processes, since the first step."""
         return self._samples_before + self.team.samples()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -22,6 +25,15 @@ from training.evaluate import score
 from training.evaluate_video import FrameBoxes, agreement
 from training.samples import Drawer, Pool, Samples, batches
 from training.scenes import street_crops, street_photo
+
+
+@pytest.fixture(autouse=True)
+def _alone() -> Iterator[None]:
+    """Tiny pictures gain nothing from threads, and on a busy machine lose much by them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +98,27 @@ def test_trains_stops_and_goes_on(
     report = json.loads((tmp_path / "ap.json").read_text())
     assert set(report["classes"]) == set(CLASS_IDS)
     assert 0 <= report["mean"]["ap50"] <= 1
+
+
+def test_processes_train_the_same_weights(folder: Path, tmp_path: Path) -> None:
+    options = ["--data", folder, "--output", tmp_path, "--batch-size", "1", "--device", "cpu"]
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "training.train",
+            *map(str, options),
+            "--epochs",
+            "2",
+            "--processes",
+            "2",
+        ],
+        cwd=Path(train.__file__).parents[1],
+        check=True,
+        timeout=120,
+    )
+    summary = json.loads(read_nano_metadata(tmp_path / "nano.safetensors")["training"])
+    assert int(summary["samples"]) >= 8
 
 
 def test_does_not_go_on_with_other_classes(folder: Path, tmp_path: Path) -> None:
