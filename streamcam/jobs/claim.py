@@ -43,6 +43,12 @@ class Claim:
         patience: Seconds after its last change in which a file that cannot be read may yet grow.
         free: Bytes that were free for results when it began.
         wake: Called at the end.
+
+    Attributes:
+        report: How the work ended.
+        verdict: What becomes of the job.
+        fault: What broke the work or the judging itself.
+        published: Whether publishing of its results has begun.
     """
 
     def __init__(
@@ -60,10 +66,10 @@ class Claim:
         self.report = JobReport(str(record.path), Outcome.STOPPED)
         self.verdict = Verdict.BACK
         self.fault: Exception | None = None
+        self.published = False
         self._owned = owned
         self._patience = patience
         self._wake = wake
-        self._judged = False
         self._job = make(self._publishable)
         self._thread = threading.Thread(
             target=self._work, name=f"streamcam job {record.id}", daemon=True
@@ -94,8 +100,10 @@ class Claim:
                 self.verdict = before
                 return
             self.report = self._job.run()
-            if not self._judged:
+            if not self.published:
                 self._judge(self.report)
+            elif self.report.retryable:
+                self.verdict = Verdict.AGAIN
         except Exception as error:  # noqa: BLE001 - raised in the thread that collects
             self.fault = error
         finally:
@@ -108,10 +116,10 @@ class Claim:
             # The ledger cannot be asked: what is not known to be ours is not published.
             self.fault = error
             return False
-        return self.verdict is Verdict.KEEP
+        self.published = self.verdict is Verdict.KEEP
+        return self.published
 
     def _judge(self, report: JobReport) -> None:
-        self._judged = True
         self.verdict = self._look()
         if self.verdict is not Verdict.KEEP:
             return

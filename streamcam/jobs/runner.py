@@ -253,6 +253,8 @@ class Runner:
 
     def _book_again(self, claim: Claim) -> JobReport:
         job, report = claim.record, claim.report
+        if claim.published:
+            self._withdraw(job)
         error = report.error or "the file cannot be read now"
         if isinstance(report.cause, DiskFullError):
             self._disk.was_full(claim.free)
@@ -265,6 +267,14 @@ class Runner:
         wait = min(wait, _LONGEST_PAUSE)
         self._ledger.retry_later(job.id, self._owner, error, report.hint, wait)
         return told(report, f"{error}; trying again in {wait:g} s", Outcome.STOPPED)
+
+    def _withdraw(self, job: JobRecord) -> None:
+        """Remove results of which only some could be published."""
+        assert job.stem is not None
+        paths = outputs(self._settings.output.folder, job.stem)
+        for path in (paths.manifest, paths.records, paths.video, paths.picture):
+            with suppress(OSError):
+                path.unlink()
 
     def _finish(self, job: JobRecord, state: State, report: JobReport) -> None:
         self._ledger.finish(

@@ -29,7 +29,7 @@ from streamcam.pipeline.lazy import LazyStreet
 _TURN_SECONDS = 0.5
 
 # How often other watchers' jobs, and sources that could not be moved, are looked after.
-_CARE_SECONDS = 10.0
+_CARE_SECONDS = 5.0
 
 # How long aborted jobs get to remove their unfinished files: one forward of a slow model.
 _ABORT_SECONDS = 5.0

@@ -33,8 +33,7 @@ def eventually(condition: Callable[[], object], what: str, *, within: float = PA
 def video(path: Path, frames: int = 10) -> Path:
     """Make a video of its own: another number of frames is other content."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole = write_video(path.with_name("making.mp4.tmp").with_suffix(".mp4"), numbered(frames))
-    return whole.replace(path)
+    return write_video(path.with_name(f".making{path.suffix}"), numbered(frames)).replace(path)
 
 
 @pytest.fixture

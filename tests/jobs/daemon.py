@@ -7,14 +7,15 @@ Variables: STUB_LOAD and STUB_FRAME are seconds that loading and each frame take
 
 import faulthandler
 import os
-import sys
 import time
 from collections.abc import Sequence
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from streamcam.cli.app import main as command
+from streamcam.pipeline import lazy
 from streamcam.records import Detection, Explanation, Focus, Frame, FrameResult
 
 LOAD = float(os.environ.get("STUB_LOAD", "0"))
@@ -23,7 +24,15 @@ FRAME = float(os.environ.get("STUB_FRAME", "0"))
 
 class StubEngine:
     description = SimpleNamespace(
-        model="stub", classes={1: "person"}, method="eigencam", device="cpu", weights_sha256=None
+        model="stub",
+        classes={1: "person"},
+        method="eigencam",
+        device="cpu",
+        weights_sha256=None,
+        confidence=0.5,
+        precision="fp32",
+        grid="fine",
+        batch=4,
     )
 
     def explain(self, frames: Sequence[Frame]) -> list[FrameResult]:
@@ -46,17 +55,13 @@ def _explained(frame: Frame) -> FrameResult:
     return FrameResult(frame, (detection,), explanation)
 
 
-def build_engine(**_: Any) -> StubEngine:
+def build_engine(*_: Any) -> StubEngine:
     time.sleep(LOAD)
     return StubEngine()
 
 
 def main() -> None:
-    module = ModuleType("streamcam.vision.build")
-    module.build_engine = build_engine  # type: ignore[attr-defined]
-    sys.modules["streamcam.vision.build"] = module
-    from streamcam.cli.app import main as command
-
+    lazy._build_engine = build_engine  # type: ignore[assignment]
     command()
 
 
