@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 # Classes in fewer than this share of the photos are shown more often, by the square root of what
 # they lack (LVIS, Gupta et al. 2019, arXiv:1908.03195).
-RARE_BELOW = 0.1
+RARE_BELOW = 0.3
 
 
 @dataclass(frozen=True)

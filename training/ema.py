@@ -14,7 +14,7 @@ _Model = TypeVar("_Model", bound=nn.Module)
 class MovingAverage(Generic[_Model]):
     """Keeps `model` as a slowly moving copy of the trained one."""
 
-    def __init__(self, model: _Model, decay: float = 0.999, warm_up: int = 200) -> None:
+    def __init__(self, model: _Model, decay: float = 0.998, warm_up: int = 10) -> None:
         self.model = copy.deepcopy(model).eval()
         self.model.requires_grad_(False)
         self.decay = decay

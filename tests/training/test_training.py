@@ -171,7 +171,7 @@ def test_rare_classes_are_shown_more_often() -> None:
         pixels = np.zeros((8, 8, 3), np.uint8)
         return Photo(pixels, np.array([[0, 0, 8, 8]], np.float32), np.array([label]))
 
-    factors = repeat_factors([photo(1)] * 99 + [photo(2)])
+    factors = repeat_factors([photo(1)] * 99 + [photo(2)], rare_below=0.1)
     assert factors[0] == 1
     assert factors[-1] == pytest.approx(math.sqrt(10))
 
