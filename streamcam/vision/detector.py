@@ -89,11 +89,12 @@ class Detector:
             placements=self._transform.placed,
         )
 
-    def levels_of_grey(self, side: int) -> Levels:
-        """The activations of an empty picture that fills a square canvas."""
-        pixels = torch.full((3, side, side), 128.0, device=self.device)
+    def levels_of_greys(self, side: int, greys: Sequence[int]) -> Levels:
+        """The activations of a batch of empty pictures (0..255) that fill a square canvas."""
+        pixels = torch.tensor(greys, dtype=torch.float32, device=self.device)
+        pictures = pixels[:, None, None, None].expand(-1, 3, side, side)
         with torch.inference_mode(), self._autocast():
-            self._watched(self._transform.normalize(pixels)[None])
+            self._watched(torch.stack([self._transform.normalize(p) for p in pictures]))
         return self._take()
 
     def close(self) -> None:

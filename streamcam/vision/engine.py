@@ -29,6 +29,7 @@ Floats = npt.NDArray[np.float32]
 
 # Large enough for every detector's coarsest level to have a few cells.
 _GREY_SIDE = 320
+_GREYS = (0, 128, 255)
 
 # Where a network shows more than this for an empty picture (SSD300 with random weights: 0.66, along
 # the border), the level says nothing about scenes any more.
@@ -202,15 +203,23 @@ class Engine:
 
 
 def _quiet_level(detector: Detector, cam: EigenCam) -> float:
-    """How far a grey picture's map rises above its background: every network sees its edges."""
+    """How far the map of an empty picture rises above its background: networks see its edges.
+
+    The least of a black, a grey and a white one: a network may take one of them for something (an
+    early state of nano saw a thing along the top of every mid-grey picture).
+    """
     square = (_GREY_SIDE, _GREY_SIDE)
     with device_errors(), torch.inference_mode():
-        levels = detector.levels_of_grey(_GREY_SIDE)
-        (found,) = cam(levels, [Placement(square, square, square)], [None])
-    direction, projection = found.directions[0].cpu().numpy(), found.maps[0].cpu().numpy()
+        levels = detector.levels_of_greys(_GREY_SIDE, _GREYS)
+        found = cam(levels, [Placement(square, square, square)] * len(_GREYS), [None] * len(_GREYS))
+    return float(np.clip(min(_rise(candidates) for candidates in found), 0, _MOST_QUIET))
+
+
+def _rise(candidates: Candidates) -> float:
+    direction = candidates.directions[0].cpu().numpy()
+    projection = candidates.maps[0].cpu().numpy()
     projection *= natural_sign(direction, projection)
-    top = top_of(above_background(projection))
-    return float(np.clip(top, 0, _MOST_QUIET))
+    return top_of(above_background(projection))
 
 
 def _download(forward: Forward, candidates: Sequence[Candidates]) -> list[_Seen]:

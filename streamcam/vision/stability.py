@@ -45,8 +45,8 @@ _FALL_SECONDS = 10.0
 _MARGIN_SHARE = 8
 
 # Full heat is never less than this above the background, in lengths of a typical activation vector.
-# Of 80 photos 95 % had more than 0.22 and half of them more than 0.42; empty pictures, noise up to
-# a deviation of 8 grey levels and soft gradients had at most 0.19.
+# With an early state of nano, of 80 photos 95 % had more than 0.22 and half of them more than 0.42;
+# empty pictures, noise up to a deviation of 8 grey levels and soft gradients had at most 0.19.
 _FLOOR = 0.3
 
 
@@ -165,11 +165,11 @@ def natural_sign(direction: Floats, projection: Floats) -> float:
     """The sign that makes a component grow with the activations' magnitude.
 
     The sum of a principal direction's entries has the sign of its component's covariance with the
-    sum of the magnitudes at each position. In 150 labelled photos and a detector early in its
-    training, the map correlated with the objects' boxes in 77 % of the photos by this rule, in 73 %
-    where the larger extreme was made positive (Seg-Eigen-CAM, https://doi.org/10.3390/app15137562),
-    and in 64 % where the skewness was. Where the sum says nothing, as in levels of constant length
-    (SSD300), the larger extreme decides.
+    sum of the magnitudes at each position. In 150 labelled photos and a half-trained nano, the map
+    correlated with the objects' boxes in 89 % of the photos by this rule, in 87 % where the larger
+    extreme was made positive (Seg-Eigen-CAM, https://doi.org/10.3390/app15137562), and in 79 %
+    where the skewness was; at a sixth of the training in 90, 82 and 74 %. Where the sum says
+    nothing, as in levels of constant length (SSD300), the larger extreme decides.
     """
     lean = _lean(direction)
     if abs(lean) < _LEANING:

@@ -87,6 +87,8 @@ _ACTIVATIONS: Mapping[str, Activations] = {
     "ssdlite320_mobilenet_v3_large": Activations(fine="0", pool="1", centre=_FIRST_PIXEL),
 }
 
+# Its stem begins at a quarter, and training pulled its cells towards the middle, where its boxes
+# are counted from: 0.31 to 0.45 in two states of the training, at every level.
 _NANO_ACTIVATIONS = Activations(fine="1", pool="2", centre=0.4)
 
 

@@ -6,9 +6,10 @@ import torchvision
 from torchvision.models import detection
 
 from streamcam.errors import ExitCode, UsageError
-from streamcam.vision.cam import Grid
+from streamcam.records import Explanation
+from streamcam.vision.cam import EigenCam
 from streamcam.vision.zoo import DEFAULT_MODEL, find_model, model_names
-from tests.vision.scenes import engine, frame, grey, noise, with_patch
+from tests.vision.scenes import detector, engine_around, frame, grey, noise, with_patch
 
 ALL = torchvision.models.list_models(module=detection)
 
@@ -30,22 +31,27 @@ def test_all_of_torchvision_and_the_built_in_one_are_known() -> None:
     assert len(ALL) >= 12
 
 
-@pytest.mark.parametrize("grid", ["fine", "pool"])
 @pytest.mark.parametrize("name", ["nano", *ALL])
-def test_every_detector_explains(name: str, grid: Grid) -> None:
-    sizes = {} if name in FIXED else SMALL
+def test_every_detector_explains_on_both_grids(name: str) -> None:
     pictures = [with_patch(grey(120, 180), 60, 30, 60), noise(90, 60)]
-    with engine(name, grid=grid, **sizes) as small:
-        results = small.explain([frame(p, source=str(i)) for i, p in enumerate(pictures)])
-    for result in results:
-        heat = result.explanation.map
-        assert heat.ndim == 2
-        assert heat.dtype == np.float32
-        assert np.isfinite(heat).all()
-        assert 0 <= heat.min() <= heat.max() <= 1
-        assert 0 < result.explanation.explained_variance <= 1
-    if grid == "fine":
-        assert results[0].explanation.map.shape == GRIDS.get(name, (8, 12))
+    activations = find_model(name).activations
+    with detector(name, **({} if name in FIXED else SMALL)) as watched:
+        for grid in ("fine", "pool"):
+            small = engine_around(watched, EigenCam(activations, grid))
+            results = small.explain([frame(p, source=str(i)) for i, p in enumerate(pictures)])
+            for result in results:
+                check_map(result.explanation)
+            if grid == "fine":
+                assert results[0].explanation.map.shape == GRIDS.get(name, (8, 12))
+
+
+def check_map(explanation: Explanation) -> None:
+    heat = explanation.map
+    assert heat.ndim == 2
+    assert heat.dtype == np.float32
+    assert np.isfinite(heat).all()
+    assert 0 <= heat.min() <= heat.max() <= 1
+    assert 0 < explanation.explained_variance <= 1
 
 
 @pytest.mark.parametrize("name", ALL)
