@@ -15,7 +15,7 @@ from rich.text import Text
 from streamcam.cli.progress import ending
 from streamcam.cli.report import STYLES
 from streamcam.cli.terminal import duration, errors, printable, size
-from streamcam.records import FrameResult, Item, JobReport, SourceInfo
+from streamcam.records import FrameResult, Item, JobReport, Outcome, SourceInfo
 
 _LAST = 8
 """Ended jobs that are shown: they and a screen's usual few running ones fit into 24 lines."""
@@ -74,11 +74,13 @@ class Board:
             running.reached = item.frame.time
 
     def ended(self, report: JobReport) -> None:
-        """Turn the row into one of the last."""
+        """Turn the row into one of the last; what failed stays on the screen."""
         with self._lock:
             self._running.pop(report.source, None)
             self._last.append((report, time.time()))
             self._counts[report.outcome.value] += 1
+        if report.outcome is Outcome.FAILED:
+            self.said(f"{printable(report.source)}: {ending(report)}")
 
     def fetching(self, name: str, done: int, total: int | None) -> None:
         """Show how far a download is."""

@@ -17,7 +17,7 @@ from streamcam.cli.terminal import output, printable, show_error
 from streamcam.config import load_settings
 from streamcam.errors import ExitCode, UsageError
 from streamcam.jobs.catalogue import Catalogue, open_ledger
-from streamcam.jobs.record import JobRecord, State
+from streamcam.jobs.record import JobRecord, State, readable
 from streamcam.jobs.watch import state_folder
 
 app = typer.Typer(no_args_is_help=True, help="See and change what a watcher knows of its files.")
@@ -181,7 +181,7 @@ def _as_json(job: JobRecord) -> dict[str, Any]:
         "fingerprint": None if identity is None else identity.fingerprint,
         "error": job.error,
         "hint": job.hint,
-        "outputs": {kind: str(path) for kind, path in job.outputs.items()},
+        "outputs": {kind: readable(path) for kind, path in job.outputs.items()},
     }
 
 

@@ -89,7 +89,9 @@ def _watch(
     try:
         with _audience(quiet=quiet, json=json) as audience:
             work = Watch(folders, settings, audience, once=once)
-            with stopped_by_signals(work.stop, "running files are finished or given back"):
+            with stopped_by_signals(
+                work.stop, "running files end within seconds or are given back"
+            ):
                 failed = work.run()
     except KeyboardInterrupt:
         show_error("forced to stop; unfinished results were removed")

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
@@ -46,16 +47,15 @@ class After:
             OSError: That is not possible now.
             SinkError: It cannot be written to another disk.
         """
-        try:
+        # Another watcher, or a person, may do the same at any moment.
+        with suppress(FileNotFoundError):
             now = identity_of(job.path)
-        except FileNotFoundError:
-            return
-        if job.identity is None or now.fingerprint != job.identity.fingerprint:
-            return
-        if self.delete:
-            job.path.unlink()
-        elif self.folder is not None:
-            _move(job.path, self.folder / _place(job, folders))
+            if job.identity is None or now.fingerprint != job.identity.fingerprint:
+                return
+            if self.delete:
+                job.path.unlink()
+            elif self.folder is not None:
+                _move(job.path, self.folder / _place(job, folders))
 
 
 def _place(job: JobRecord, folders: Sequence[Folder]) -> Path:

@@ -72,11 +72,12 @@ class Arrivals:
         return rows[0] if rows else None
 
     def _note_found(self, root: Path, path: Path, stat: Stat) -> None:
+        now = time.time()
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO jobs (root, path, state, size, mtime_ns, inode, arrived)"
-                " VALUES (?, ?, 'found', ?, ?, ?, ?) ON CONFLICT (path) DO NOTHING",
-                (key(root), key(path), stat.size, stat.mtime_ns, stat.inode, time.time()),
+                "INSERT INTO jobs (root, path, state, size, mtime_ns, inode, arrived, queued)"
+                " VALUES (?, ?, 'found', ?, ?, ?, ?, ?) ON CONFLICT (path) DO NOTHING",
+                (key(root), key(path), stat.size, stat.mtime_ns, stat.inode, now, now),
             )
 
     def settle(self, path: Path, identity: Identity, stems: Sequence[str]) -> Settled:
@@ -178,12 +179,13 @@ def _make_ready(
     """Queue a job; results of other content under its name are to be replaced."""
     stat = identity.stat
     redo = row["redo"] or row["fingerprint"] not in (None, identity.fingerprint)
+    place = time.time() if arrived is None else arrived
     connection.execute(
         "UPDATE jobs SET state = 'ready', stem = ?, size = ?, mtime_ns = ?, inode = ?,"
-        " fingerprint = ?, arrived = ?, not_before = 0, attempts = 0, crashes = 0, kills = 0,"
-        " redo = ?, error = NULL, hint = NULL, after = NULL WHERE id = ?",
+        " fingerprint = ?, arrived = ?, queued = ?, not_before = 0, attempts = 0, crashes = 0,"
+        " kills = 0, redo = ?, error = NULL, hint = NULL, after = NULL WHERE id = ?",
         (
             *(stem, stat.size, stat.mtime_ns, stat.inode, identity.fingerprint),
-            *(time.time() if arrived is None else arrived, redo, row["id"]),
+            *(place, place, redo, row["id"]),
         ),
     )

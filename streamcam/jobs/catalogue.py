@@ -78,7 +78,7 @@ class Catalogue:
         with self._database.transaction() as connection:
             changed = connection.execute(
                 "UPDATE jobs SET state = 'ready', redo = 1, attempts = 0, crashes = 0, kills = 0,"
-                " not_before = 0, arrived = ?, ended = NULL, error = NULL, hint = NULL"
+                " not_before = 0, queued = ?, ended = NULL, error = NULL, hint = NULL"
                 " WHERE id = ? AND stem IS NOT NULL AND state != 'running'",
                 (time.time(), job.id),
             )

@@ -26,7 +26,7 @@ class Ledger:
         self._database = database
 
     def claim(self, owner: str, roots: Iterable[Path], *, alone: bool) -> JobRecord | None:
-        """Take the job that came first; None if there is none, or it has to wait.
+        """Take the job that was queued first; None if there is none, or it has to wait.
 
         The attempt is on record before the work begins, so that it counts even if the process dies.
 
@@ -42,7 +42,7 @@ class Ledger:
         with self._database.transaction() as connection:
             row = connection.execute(
                 f"SELECT id, crashes FROM jobs WHERE state = 'ready' AND not_before <= ?"  # noqa: S608
-                f" AND root IN ({places}) ORDER BY arrived, id LIMIT 1",
+                f" AND root IN ({places}) ORDER BY queued, id LIMIT 1",
                 (now, *folders),
             ).fetchone()
             if row is None or (row["crashes"] and not alone):

@@ -21,6 +21,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             inode INTEGER NOT NULL,
             fingerprint TEXT,
             arrived REAL NOT NULL,
+            queued REAL NOT NULL,
             not_before REAL NOT NULL DEFAULT 0,
             started REAL,
             ended REAL,
@@ -37,7 +38,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             CHECK ((state = 'running') = (owner IS NOT NULL))
         )
         """,
-        "CREATE INDEX jobs_by_state ON jobs (state, arrived, id)",
+        "CREATE INDEX jobs_by_state ON jobs (state, queued, id)",
         "CREATE INDEX jobs_by_fingerprint ON jobs (fingerprint)",
         "CREATE INDEX jobs_with_after_due ON jobs (id) WHERE after = 'due'",
     ),

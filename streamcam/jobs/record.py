@@ -75,5 +75,10 @@ class JobRecord:
 
     @property
     def name(self) -> str:
-        """The path for people and JSON: bytes that are not UTF-8 are replaced."""
-        return os.fsencode(self.path).decode("utf-8", "replace")
+        """The path for people and JSON."""
+        return readable(self.path)
+
+
+def readable(path: Path) -> str:
+    """Return a path for people and JSON: bytes that are not UTF-8 are replaced."""
+    return os.fsencode(path).decode("utf-8", "replace")

@@ -15,8 +15,9 @@ from streamcam.jobs.rows import from_row
 _SILENCE_SECONDS = 60.0
 
 # An end without a trace (kill -9, power, the kernel's out-of-memory killer) rarely is the file's
-# fault. In a soak of 100 random kills no file took part in more than a dozen of them; a file that
-# makes the kernel kill us every time is still set aside.
+# fault, but a file that makes the kernel kill us each time must not do so for ever. Jobs that lasted
+# longer than the watcher was let live were set aside after 30 kills by a soak; jobs that could end
+# saw XX at the most.
 _KILLS_PER_ATTEMPT = 10
 
 
@@ -39,6 +40,8 @@ def take_back(
     database: Database, trace: Callable[[str], str | None], max_attempts: int
 ) -> list[Recovered]:
     """Return the running jobs of ended processes to the queue, or set them aside.
+
+    They go to its end: a file that ends the process must not keep the others from their turn.
 
     Args:
         database: The ledger.
@@ -73,6 +76,7 @@ def _recover(
 ) -> Recovered | None:
     crashes = job.crashes + (trace is not None)
     kills = job.kills + (trace is None)
+    now = time.time()
     reason = None
     if trace is not None and crashes >= max_attempts:
         reason = f"the process crashed {crashes} times while it worked on this file: {trace}"
@@ -81,11 +85,11 @@ def _recover(
     state = State.READY if reason is None else State.FAILED
     changed = connection.execute(
         "UPDATE jobs SET state = ?, owner = NULL, heartbeat = NULL, crashes = ?, kills = ?,"
-        " attempts = attempts - ?, ended = ?, error = ?, hint = ?"
+        " attempts = attempts - ?, queued = ?, ended = ?, error = ?, hint = ?"
         " WHERE id = ? AND state = 'running' AND owner = ?",
         (
-            *(state, crashes, kills, trace is None),
-            *(None if reason is None else time.time(), reason),
+            *(state, crashes, kills, trace is None, now),
+            *(None if reason is None else now, reason),
             None if reason is None else f"`streamcam jobs retry {job.id}` tries it again.",
             *(job.id, job.owner),
         ),

@@ -161,11 +161,11 @@ class Runner:
     def _begin_next(self) -> bool:
         """Begin one more job; tell whether yet another one may be begun."""
         alone = not self._claims
-        if len(self._claims) >= self._settings.output.workers or not self._disk.has_room():
+        if len(self._claims) >= self._settings.output.workers:
             return False
         if any(claim.record.suspect for claim in self._claims):
             return False
-        if not self._ledger.rest(self._roots):
+        if not self._ledger.rest(self._roots) or not self._disk.has_room():
             return False
         street = self._loader.street()
         if street is None:

@@ -187,8 +187,6 @@ class Watch:
 
     def _end(self, grace: float) -> None:
         self._intake.stop()
-        if self._runner.running:
-            self._audience.said(f"stopping: running jobs have {grace:g} s to end")
         ended = self._runner.stop(grace, _ABORT_SECONDS)
         closed = ended and self._loader.close(_ABORT_SECONDS)
         self.stuck = not closed

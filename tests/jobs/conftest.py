@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from streamcam.jobs.record import JobRecord, State
 from tests.cli.conftest import environment
 from tests.media import numbered, write_video
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which something that should have happened has not."""
 
 
@@ -62,12 +63,12 @@ def arrive(arrivals: Arrivals, root: Path, *names: str) -> None:
 class Daemon:
     """A watcher as a process of its own."""
 
-    def __init__(self, *arguments: object, **variables: str) -> None:
+    def __init__(self, *arguments: object, terminal: int | None = None, **variables: str) -> None:
         words = [sys.executable, "-m", "tests.jobs.daemon", *map(str, arguments)]
         self.process = subprocess.Popen(
             words,
             env=environment(**variables),
-            stdout=subprocess.PIPE,
+            stdout=subprocess.PIPE if terminal is None else terminal,
             stderr=subprocess.STDOUT,
             text=True,
             cwd=Path(__file__).parents[2],
@@ -92,7 +93,7 @@ def daemons() -> Iterator[Callable[..., Daemon]]:
     """Starts watchers; those that still run at the end are killed."""
     started: list[Daemon] = []
 
-    def start(*arguments: object, **variables: str) -> Daemon:
+    def start(*arguments: object, **variables: Any) -> Daemon:
         started.append(Daemon(*arguments, **variables))
         return started[-1]
 
@@ -113,7 +114,7 @@ class House:
         self.incoming.mkdir()
         self._start = start
 
-    def watch(self, *options: object, **variables: str) -> Daemon:
+    def watch(self, *options: object, **variables: Any) -> Daemon:
         return self._start(
             *("watch", self.incoming, "--output", self.output, "--settle", 0.2, *options),
             STREAMCAM_WATCH_MIN_FREE="0",

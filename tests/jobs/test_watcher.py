@@ -1,7 +1,9 @@
 """The watcher as a process: real files, decoder, encoder and ledger; the engine costs nothing."""
 
+import contextlib
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -331,3 +333,24 @@ def test_results_that_are_there_are_recognised_without_the_ledger(house: House) 
     video(house.incoming / "a.mp4", 5)
     house.watch("--once", *EACH).wait()
     assert frames_of(house, "a") == 5, "results that are older than the file are another file's"
+
+
+def test_a_terminal_shows_a_live_table(house: House) -> None:
+    video(house.incoming / "gate.mp4", 40)
+    (house.incoming / "notes.mp4").write_text("no video")
+    main, terminal = pty.openpty()
+    daemon = house.watch(*EACH, terminal=terminal, STUB_FRAME="0.05", TERM="xterm", LINES="30")
+    os.close(terminal)
+    house.until(gate__mp4="done", notes__mp4="failed")
+    time.sleep(0.6)
+    daemon.process.send_signal(signal.SIGTERM)
+    shown = b""
+    with contextlib.suppress(OSError):
+        while piece := os.read(main, 65536):
+            shown += piece
+    os.close(main)
+    assert daemon.process.wait(20) == 0
+    text = shown.decode()
+    for word in ("a second", "speed", "left", "watching; nothing came yet", "1 failed"):
+        assert word in text, word
+    assert "done in" in text

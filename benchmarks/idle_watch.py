@@ -1,0 +1,89 @@
+"""Measures what a watcher costs that has nothing to do, and what a job costs the ledger.
+
+    python -m benchmarks.idle_watch --files 10000 --seconds 130
+
+Prints one JSON object: CPU of an idle watcher with so many known files in its folder, the cost of
+one scan of them, and the ledger's time for a job from its arrival to its end.
+"""
+
+import argparse
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from streamcam.jobs.arrivals import Arrivals
+from streamcam.jobs.database import FILE_NAME, Database
+from streamcam.jobs.identity import identity_of
+from streamcam.jobs.ledger import Ledger
+from streamcam.jobs.record import State
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def fill(folder: Path, database: Database, count: int) -> list[float]:
+    """Make so many files and jobs that are done; return the ledger's seconds for each."""
+    arrivals, ledger = Arrivals(database, clear=False), Ledger(database)
+    seconds = []
+    for number in range(count):
+        path = folder / f"{number // 100:03}" / f"{number:05}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(os.urandom(2000))
+        identity = identity_of(path)
+        begun = time.perf_counter()
+        arrivals.sight(folder, path, identity.stat)
+        arrivals.settle(path, identity, [path.stem])
+        job = ledger.claim("benchmark", [folder], alone=True)
+        assert job is not None
+        ledger.owned(job.id, "benchmark")
+        ledger.finish(job.id, "benchmark", State.DONE)
+        seconds.append(time.perf_counter() - begun)
+    return seconds
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def idle(folder: Path, output: Path, seconds: float) -> dict[str, float]:
+    """Watch a folder in which nothing happens."""
+    words = (sys.executable, "-m", "streamcam", "watch", str(folder), "-o", str(output))
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(10)
+    before, begun = cpu_seconds(process.pid), time.monotonic()
+    time.sleep(seconds)
+    used, passed = cpu_seconds(process.pid) - before, time.monotonic() - begun
+    memory = Path(f"/proc/{process.pid}/status").read_text().partition("VmRSS:")[2].split()[0]
+    process.send_signal(signal.SIGTERM)
+    process.wait()
+    return {"cpu_percent": round(100 * used / passed, 3), "memory_mb": round(int(memory) / 1000)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--seconds", type=float, default=130.0, help="two rescans of a minute")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder, output = Path(place, "in"), Path(place, "out")
+        database = Database(Path(place, "out.state", FILE_NAME))
+        milliseconds = [1000 * s for s in fill(folder, database, options.files)]
+        database.close()
+        figures = {
+            "files": options.files,
+            "ledger_ms_per_job": round(statistics.median(milliseconds), 2),
+            "ledger_ms_per_job_p99": round(statistics.quantiles(milliseconds, n=100)[-1], 2),
+            **idle(folder, output, options.seconds),
+        }
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()
