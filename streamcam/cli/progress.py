@@ -21,7 +21,7 @@ from rich.text import Text
 from streamcam.cli.report import found, reason
 from streamcam.cli.terminal import duration, errors, printable, size
 from streamcam.pipeline.job import Observer
-from streamcam.records import FrameResult, Item, JobReport, SourceInfo
+from streamcam.records import FrameResult, Item, JobReport, Outcome, SourceInfo
 
 
 class Watcher(Observer, Protocol):
@@ -38,11 +38,11 @@ def make_observer(count: int, *, quiet: bool, lines: bool = False) -> Iterator[W
 
     Args:
         count: Number of sources.
-        quiet: Show nothing.
+        quiet: Show faults only.
         lines: Plain lines even on a terminal.
     """
     if quiet:
-        yield Silence()
+        yield Faults()
     elif lines or not errors().is_terminal:
         yield Lines(count)
     else:
@@ -50,20 +50,26 @@ def make_observer(count: int, *, quiet: bool, lines: bool = False) -> Iterator[W
             yield bars
 
 
-class Silence:
-    """Shows nothing."""
+class Faults:
+    """Prints what failed and what people must know; nothing else."""
 
     def started(self, info: SourceInfo) -> None:
-        """Show nothing."""
+        """Print nothing."""
 
     def advanced(self, source: str, item: Item) -> None:
-        """Show nothing."""
+        """Print nothing."""
 
     def ended(self, report: JobReport) -> None:
-        """Show nothing."""
+        """Print what failed."""
+        if report.outcome is Outcome.FAILED:
+            Lines().ended(report)
+
+    def said(self, line: str) -> None:
+        """Print it."""
+        Lines().said(line)
 
     def fetching(self, name: str, done: int, total: int | None) -> None:
-        """Show nothing."""
+        """Print nothing."""
 
 
 class Lines:
@@ -92,7 +98,8 @@ class Lines:
         with self._lock:
             self._ended += 1
             place = f"[{self._ended}/{self._count}] " if self._count is not None else ""
-        self.said(f"{place}{printable(report.source)}: {ending(report)}")
+        hint = f"\n  {report.hint}" if report.hint else ""
+        self.said(f"{place}{printable(report.source)}: {ending(report)}{hint}")
 
     def said(self, line: str) -> None:
         """Print a line."""

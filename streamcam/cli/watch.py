@@ -12,14 +12,14 @@ import typer
 
 from streamcam.cli import options
 from streamcam.cli.board import Board
-from streamcam.cli.progress import Lines
+from streamcam.cli.progress import Faults, Lines
 from streamcam.cli.report import as_json
 from streamcam.cli.signals import FORCED, stopped_by_signals
 from streamcam.cli.terminal import errors, show_error
 from streamcam.config import Settings, load_settings
 from streamcam.errors import ExitCode
 from streamcam.jobs.watch import Audience, Watch
-from streamcam.records import Item, JobReport, Outcome, SourceInfo
+from streamcam.records import JobReport
 
 
 def watch(
@@ -108,7 +108,7 @@ def _audience(*, quiet: bool, json: bool) -> Iterator[Audience]:
     if json:
         yield _JsonLines()
     elif quiet:
-        yield _Faults()
+        yield Faults()
     elif errors().is_terminal:
         with Board() as board:
             yield board
@@ -116,29 +116,7 @@ def _audience(*, quiet: bool, json: bool) -> Iterator[Audience]:
         yield Lines()
 
 
-class _Faults:
-    """Tells what failed, and what people should know."""
-
-    def started(self, info: SourceInfo) -> None:
-        """Tell nothing."""
-
-    def advanced(self, source: str, item: Item) -> None:
-        """Tell nothing."""
-
-    def ended(self, report: JobReport) -> None:
-        """Print what failed."""
-        if report.outcome is Outcome.FAILED:
-            Lines().ended(report)
-
-    def said(self, line: str) -> None:
-        """Print it."""
-        Lines().said(line)
-
-    def fetching(self, name: str, done: int, total: int | None) -> None:
-        """Tell nothing."""
-
-
-class _JsonLines(_Faults):
+class _JsonLines(Faults):
     """Prints a report a line on stdout, as the jobs end."""
 
     def ended(self, report: JobReport) -> None:

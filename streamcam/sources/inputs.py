@@ -71,7 +71,7 @@ def open_source(spec: str) -> Source:
     if scheme not in (None, "file"):
         raise SourceError(
             f"{redacted(spec)}: {scheme} streams cannot be read as files",
-            hint="Streams and cameras belong to `streamcam live`.",
+            hint="Name files, folders or demo:// scenes; live streams are not supported yet.",
         )
     path = _path(spec)
     if _is_folder(path):
