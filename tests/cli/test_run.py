@@ -241,12 +241,15 @@ def test_second_interrupt_forces_and_leaves_nothing(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_a_single_missing_file_exits_69_before_any_model_is_loaded(
+def test_a_single_missing_file_exits_69_and_is_told_even_when_quiet(
     streamcam: Streamcam, tmp_path: Path
 ) -> None:
-    done = streamcam("run", tmp_path / "absent.mp4", "-o", tmp_path / "out")
+    done = streamcam("run", tmp_path / "absent.mp4", "-o", tmp_path / "out", "--quiet")
     assert done.returncode == 69
-    assert "absent.mp4" in done.stdout + done.stderr
+    assert done.stdout == ""
+    fault, hint = done.stderr.splitlines()
+    assert "absent.mp4: failed: no such file" in fault
+    assert hint.startswith("  ")
     assert not (tmp_path / "out").exists()
 
 
