@@ -75,7 +75,7 @@ class Soak:
     def drop_file(self) -> None:
         """Put a video of its own length into the folder, under its name at once or slowly."""
         name = f"{len(self.frames):03}.mp4"
-        count = self.random.randint(20, 60)
+        count = self.random.randint(40, 100)
         path = write_video(self.incoming / f".{name}", numbered(count))
         self.frames[name] = count
         if self.random.random() < 0.5:
@@ -92,7 +92,7 @@ class Soak:
             *(sys.executable, "-m", module, "watch", str(self.incoming), "-o", str(self.output)),
             *("--settle", "0.1", "--every", "1", *model, *more),
         )
-        variables = {"STREAMCAM_WATCH_MIN_FREE": "0", "STUB_FRAME": "0.02"}
+        variables = {"STREAMCAM_WATCH_MIN_FREE": "0", "STUB_FRAME": "0.03"}
         return subprocess.Popen(
             words,
             env={**os.environ, **variables},

@@ -49,6 +49,7 @@ class Claim:
         verdict: What becomes of the job.
         fault: What broke the work or the judging itself.
         published: Whether publishing of its results has begun.
+        ended: Whether the work has ended.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Claim:
         self.verdict = Verdict.BACK
         self.fault: Exception | None = None
         self.published = False
+        self.ended = False
         self._owned = owned
         self._patience = patience
         self._wake = wake
@@ -79,11 +81,6 @@ class Claim:
     def path(self) -> Path:
         """The file as it was named when the job was claimed."""
         return self.record.path
-
-    @property
-    def ended(self) -> bool:
-        """Whether the work has ended."""
-        return not self._thread.is_alive()
 
     def start(self) -> None:
         """Begin the work."""
@@ -107,6 +104,7 @@ class Claim:
         except Exception as error:  # noqa: BLE001 - raised in the thread that collects
             self.fault = error
         finally:
+            self.ended = True
             self._wake()
 
     def _publishable(self, report: JobReport) -> bool:

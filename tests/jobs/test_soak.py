@@ -9,7 +9,17 @@ CLEAN = ("lost", "doubled", "half_written", "strange_files")
 def test_killing_a_watcher_at_random_loses_and_doubles_nothing() -> None:
     """The short form of the soak; `python -m benchmarks.soak_watch` kills a hundred times."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.soak_watch", "--kills", "8", "--files", "5"],
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.soak_watch",
+            "--kills",
+            "8",
+            "--files",
+            "5",
+            "--longest",
+            "4",
+        ],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
