@@ -39,8 +39,8 @@ NANO_CATEGORIES: Mapping[int, str] = {
 def build_nano(
     categories: Mapping[int, str] = NANO_CATEGORIES,
     *,
-    min_size: int = 320,
-    max_size: int = 640,
+    min_size: int = 256,
+    max_size: int = 512,
     score_thresh: float = 0.05,
     nms_thresh: float = 0.6,
     detections_per_img: int = 100,
@@ -75,8 +75,8 @@ def save_nano(model: Nano, path: Path, training: Mapping[str, str] | None = None
 def load_nano(
     path: Path,
     *,
-    min_size: int = 320,
-    max_size: int = 640,
+    min_size: int = 256,
+    max_size: int = 512,
     score_thresh: float = 0.05,
     nms_thresh: float = 0.6,
     detections_per_img: int = 100,
