@@ -206,7 +206,7 @@ def test_kills_count_for_less_than_crashes(
     for _ in range(20):
         assert job(1).state is State.READY
         ledger.claim(gone, [root], alone=True)
-        recovered(database, attempts=2)
+        recovered(database, attempts=1)
     assert job(1).state is State.FAILED
     assert "killed 20 times" in (job(1).error or "")
 

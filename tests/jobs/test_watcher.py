@@ -354,3 +354,20 @@ def test_a_terminal_shows_a_live_table(house: House) -> None:
     for word in ("a second", "speed", "left", "watching; nothing came yet", "1 failed"):
         assert word in text, word
     assert "done in" in text
+
+
+def test_a_running_watcher_takes_up_what_is_retried(
+    house: House, daemons: Callable[..., Daemon]
+) -> None:
+    video(house.incoming / "a.mp4", 3)
+    daemon = house.watch(*EACH)
+    house.until(a__mp4="done")
+    first = house.jobs()["a.mp4"].ended
+    made = (house.output / "a.manifest.json").stat().st_mtime_ns
+    retry = daemons("jobs", "retry", house.incoming / "a.mp4", "--output", house.output)
+    assert "1 job queued again" in retry.wait()
+    eventually(
+        lambda: (job := house.jobs()["a.mp4"]).state is State.DONE and job.ended != first, "again"
+    )
+    assert (house.output / "a.manifest.json").stat().st_mtime_ns > made
+    assert daemon.end().count(": done") == 2
