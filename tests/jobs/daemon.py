@@ -2,24 +2,28 @@
 
 Loading a real one takes seconds in which nothing happens; a soak would kill little else.
 Variables: STUB_LOAD and STUB_FRAME are seconds that loading and each frame take. A file with
-"poison" in its name crashes the process as a native decoder would.
+"poison" in its name crashes the process as a native decoder would. The GPU fails for good once the
+file STUB_GPU is missing.
 """
 
 import faulthandler
 import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from streamcam.cli.app import main as command
+from streamcam.errors import DeviceError
 from streamcam.pipeline import lazy
 from streamcam.records import Detection, Explanation, Focus, Frame, FrameResult
 
 LOAD = float(os.environ.get("STUB_LOAD", "0"))
 FRAME = float(os.environ.get("STUB_FRAME", "0"))
+GPU = Path(os.environ.get("STUB_GPU", "/dev/null"))
 
 
 class StubEngine:
@@ -37,6 +41,8 @@ class StubEngine:
 
     def explain(self, frames: Sequence[Frame]) -> list[FrameResult]:
         time.sleep(FRAME * len(frames))
+        if not GPU.exists():
+            raise DeviceError("the GPU fell off the bus")
         if any("poison" in frame.source for frame in frames):
             faulthandler._sigsegv()  # type: ignore[attr-defined]
         return [_explained(frame) for frame in frames]

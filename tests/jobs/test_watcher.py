@@ -371,3 +371,41 @@ def test_a_running_watcher_takes_up_what_is_retried(
     )
     assert (house.output / "a.manifest.json").stat().st_mtime_ns > made
     assert daemon.end().count(": done") == 2
+
+
+def test_a_half_that_cannot_be_opened_is_not_called_failed_too_soon(
+    house: House, tmp_path: Path
+) -> None:
+    """An MP4's index comes last: a paused copy of one opens as nothing at all."""
+    whole = video(tmp_path / "whole.mp4", 10).read_bytes()
+    daemon = house.watch(*EACH, "--settle", 0.6)
+    video(house.incoming / "first.mp4", 3)
+    house.until(first__mp4="done")
+    path = house.incoming / "half.mp4"
+    path.write_bytes(whole[: len(whole) // 2])
+    eventually(lambda: (job := house.jobs().get("half.mp4")) and job.started, "tried")
+    with path.open("ab") as file:
+        file.write(whole[len(whole) // 2 :])
+    house.until(half__mp4="done")
+    said = daemon.end()
+    assert "half.mp4: failed" not in said
+    assert "is not whole yet" in said or "changed while" in said, said
+    assert frames_of(house, "half") == 10
+
+
+def test_a_gpu_that_fails_ends_the_watcher_and_no_job(house: House, tmp_path: Path) -> None:
+    """The process cannot mend it; whoever restarts it finds the job in the queue."""
+    gpu = tmp_path / "gpu"
+    gpu.touch()
+    video(house.incoming / "a.mp4", 60)
+    daemon = house.watch(*EACH, STUB_GPU=str(gpu), STUB_FRAME="0.05")
+    underway(house)
+    gpu.unlink()
+    said = daemon.wait()
+    assert daemon.code == 70, said
+    assert "error: the GPU fell off the bus" in said
+    job = house.jobs()["a.mp4"]
+    assert (job.state, job.attempts) == (State.READY, 1)
+    assert house.results() == set()
+    house.watch("--once", *EACH).wait()
+    assert frames_of(house, "a") == 60
