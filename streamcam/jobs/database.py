@@ -12,8 +12,8 @@ from streamcam.jobs.migrations import migrate
 
 FILE_NAME = "ledger.sqlite3"
 
-# Another process holds the ledger for one transaction: measured at 0.1 ms, 25 ms at worst, 0.3 s for
-# the first sight of 10,000 files. Ten seconds without a turn mean that something is broken.
+# Another process holds the ledger for one transaction: measured at 0.1 ms, 25 ms at worst, 0.3 s
+# for the first sight of 10,000 files. Ten seconds without a turn mean that something is broken.
 _BUSY_SECONDS = 10.0
 
 

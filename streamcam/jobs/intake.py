@@ -17,8 +17,8 @@ from streamcam.jobs.saying import Notices
 
 _LIMITS = (errno.ENOSPC, errno.EMFILE)
 
-# A fingerprint of a long file took 1.6 ms from memory and 5 ms from a disk: so many at once keep the
-# ledger from the runners for a third of a second.
+# A fingerprint of a long file took 1.6 ms from memory and 5 ms from a disk: so many at once keep
+# the ledger from the runners for a third of a second.
 _AT_ONCE = 64
 
 
