@@ -22,7 +22,7 @@ def stopped_by_signals(stop: Callable[[], None], message: str) -> Iterator[None]
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
-        errors().print(f"stopping: {message} (Ctrl-C again to force)")
+        errors().print(f"stopping: {message} (Ctrl-C again to force)", soft_wrap=True)
         stop()
 
     numbers = (signal.SIGINT, signal.SIGTERM)

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +63,14 @@ def arrive(arrivals: Arrivals, root: Path, *names: str) -> None:
 class Daemon:
     """A watcher as a process of its own."""
 
-    def __init__(self, *arguments: object, terminal: int | None = None, **variables: str) -> None:
-        words = [sys.executable, "-m", "tests.jobs.daemon", *map(str, arguments)]
+    def __init__(
+        self,
+        *arguments: object,
+        before: Sequence[str] = (),
+        terminal: int | None = None,
+        **variables: str,
+    ) -> None:
+        words = [*before, sys.executable, "-m", "tests.jobs.daemon", *map(str, arguments)]
         self.process = subprocess.Popen(
             words,
             env=environment(**variables),

@@ -409,3 +409,27 @@ def test_a_gpu_that_fails_ends_the_watcher_and_no_job(house: House, tmp_path: Pa
     assert house.results() == set()
     house.watch("--once", *EACH).wait()
     assert frames_of(house, "a") == 60
+
+
+STARVED = (
+    "unshare",
+    "-Ur",
+    "sh",
+    "-c",
+    'echo 0 > /proc/sys/user/max_inotify_watches; exec "$@"',
+    "sh",
+)
+"""Begins a command in a user namespace of its own, in which the kernel watches no folder."""
+
+
+def test_without_inotify_the_folder_is_polled(house: House) -> None:
+    if subprocess.run([*STARVED, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no user namespaces here: the kernel cannot be starved of watches")
+    daemon = house.watch(*EACH, before=STARVED, STREAMCAM_WATCH_POLL_INTERVAL="0.3")
+    eventually(house.state.exists, "it runs")
+    time.sleep(0.5)
+    video(house.incoming / "late.mp4", 3)
+    house.until(late__mp4="done")
+    said = daemon.end()
+    assert said.count("the kernel watches no more folders") == 1, said
+    assert frames_of(house, "late") == 3
