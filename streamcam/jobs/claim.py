@@ -12,6 +12,7 @@ from streamcam.jobs.identity import identity_of
 from streamcam.jobs.record import JobRecord
 from streamcam.pipeline.job import Job
 from streamcam.records import JobReport, Outcome
+from streamcam.sources.base import readable
 
 
 class Verdict(Enum):
@@ -64,7 +65,7 @@ class Claim:
     ) -> None:
         self.record = record
         self.free = free
-        self.report = JobReport(str(record.path), Outcome.STOPPED)
+        self.report = JobReport(readable(record.path), Outcome.STOPPED)
         self.verdict = Verdict.BACK
         self.fault: Exception | None = None
         self.published = False

@@ -23,6 +23,7 @@ from streamcam.records import JobReport, Outcome
 from streamcam.sinks.manifest import read_manifest
 from streamcam.sinks.names import outputs
 from streamcam.sources import Entry
+from streamcam.sources.base import readable
 
 # How often the end looks whether jobs have ended, once nothing else is to be done.
 _POLL_SECONDS = 0.05
@@ -206,8 +207,8 @@ class Runner:
         if manifest is None or not manifest.complete or not younger:
             return False
         files = {**manifest.outputs, "manifest": path}
-        self._finish(job, State.DONE, JobReport(str(job.path), Outcome.DONE, outputs=files))
-        self._observer.ended(JobReport(str(job.path), Outcome.SKIPPED))
+        self._finish(job, State.DONE, JobReport(readable(job.path), Outcome.DONE, outputs=files))
+        self._observer.ended(JobReport(readable(job.path), Outcome.SKIPPED))
         return True
 
     # Ending

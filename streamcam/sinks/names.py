@@ -39,10 +39,11 @@ def outputs(folder: Path, stem: str) -> Outputs:
 
     Returns:
         `clip.heatmap.mp4`, `clip.heatmap.jpg`, `clip.detections.jsonl` and `clip.manifest.json`.
-        A stem too long for a file name is cut, and told apart by a digest of the whole.
+        A stem too long for a file name is cut, and one that is not UTF-8 is mended; both are told
+        apart by a digest of the whole.
     """
     *above, name = stem.split("/")
-    place, short = folder.joinpath(*above), _fit(name)
+    place, short = folder.joinpath(*map(_clean, above)), _fit(_clean(name))
     return Outputs(
         video=place / (short + VIDEO),
         picture=place / (short + PICTURE),
@@ -56,11 +57,21 @@ def is_output(path: Path) -> bool:
     return path.name.removesuffix(PART).endswith((VIDEO, PICTURE, RECORDS, MANIFEST))
 
 
+def _clean(name: str) -> str:
+    """Return a name that JSON can carry: bytes that are not UTF-8 are replaced, and told apart."""
+    encoded = os.fsencode(name)
+    text = encoded.decode("utf-8", "replace")
+    return name if text == name else f"{text}~{_digest(encoded)}"
+
+
 def _fit(name: str) -> str:
     encoded = os.fsencode(name)
     room = MAX_NAME - _LONGEST
     if len(encoded) <= room:
         return name
-    digest = hashlib.sha256(encoded).hexdigest()[:_DIGEST]
     kept = encoded[: room - _DIGEST - 1].decode("utf-8", "ignore")
-    return f"{kept}~{digest}"
+    return f"{kept}~{_digest(encoded)}"
+
+
+def _digest(encoded: bytes) -> str:
+    return hashlib.sha256(encoded).hexdigest()[:_DIGEST]

@@ -16,7 +16,7 @@ from streamcam.avio import opening
 from streamcam.clock import Clock
 from streamcam.errors import CorruptMediaError, NotMediaError
 from streamcam.records import Frame, SourceInfo
-from streamcam.sources.base import Selector
+from streamcam.sources.base import Selector, readable
 from streamcam.sources.decoder import Decoder
 from streamcam.sources.deinterlace import Placed, deinterlaced
 from streamcam.sources.display import Display
@@ -52,7 +52,7 @@ class FileSource:
     """
 
     def __init__(self, path: Path) -> None:
-        self._name = str(path)
+        self._name = readable(path)
         self._interrupted = Event()
         self._clock = Clock()
         self._due = -inf

@@ -17,7 +17,7 @@ from streamcam.avio import opening
 from streamcam.clock import Clock
 from streamcam.errors import CorruptMediaError, NotMediaError, SourceError
 from streamcam.records import Frame, Picture, SourceInfo
-from streamcam.sources.base import Selector
+from streamcam.sources.base import Selector, readable
 from streamcam.sources.display import over_neutral
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
@@ -66,7 +66,7 @@ class ImageSource:
     """
 
     def __init__(self, path: Path) -> None:
-        self._name = str(path)
+        self._name = readable(path)
         self._interrupted = Event()
         self._clock = Clock()
         self._decoded = 0

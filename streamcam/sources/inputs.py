@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from streamcam.avio import opening
 from streamcam.errors import SourceError
-from streamcam.sources.base import Source
+from streamcam.sources.base import Source, readable
 from streamcam.sources.demo import DemoSource
 from streamcam.sources.file import FileSource
 from streamcam.sources.image import ImageSource, is_picture
@@ -101,7 +101,7 @@ def redacted(spec: str) -> str:
     """Return a path, or a URL without user, password and query; options of a scene stay."""
     scheme = _scheme(spec)
     if scheme in (None, "file", "demo"):
-        return spec
+        return readable(spec)
     parts = urlsplit(spec)
     return f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 

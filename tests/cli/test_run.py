@@ -1,6 +1,7 @@
 """`streamcam run` as a subprocess on real files: what it writes, says and leaves behind."""
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -183,6 +184,18 @@ def test_results_are_not_made_twice_unless_asked(result: Result, streamcam: Stre
     assert video.stat().st_mtime_ns > before
 
 
+def test_a_name_that_is_not_utf8_is_explained_like_any_other(
+    inputs: Path, streamcam: Streamcam, tmp_path: Path
+) -> None:
+    clip = tmp_path / os.fsdecode(b"na\xefve.mp4")
+    clip.write_bytes((inputs / "uneven.mp4").read_bytes())
+    done = streamcam("run", clip, "-o", tmp_path / "out", "--json", "--end", "0.3")
+    assert done.returncode == 0, done.stderr
+    (report,) = json.loads(done.stdout)
+    assert report["source"].endswith("na\ufffdve.mp4")
+    assert all(Path(path).is_file() for path in report["outputs"].values())
+
+
 def test_full_video_keeps_every_frame(inputs: Path, streamcam: Streamcam, tmp_path: Path) -> None:
     done = streamcam("run", inputs / "uneven.mp4", "--video", "full", "-o", tmp_path, "--json")
     (report,) = json.loads(done.stdout)
@@ -229,9 +242,7 @@ def test_first_signal_ends_cleanly_with_what_is_done(
 
 def test_second_interrupt_forces_and_leaves_nothing(tmp_path: Path) -> None:
     # A slow model, so that the clean end takes a while.
-    process = started(
-        tmp_path, "--model", "ssd300_vgg16", "--weights", "random", "--batch", "16"
-    )
+    process = started(tmp_path, "--model", "ssd300_vgg16", "--weights", "random", "--batch", "16")
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)

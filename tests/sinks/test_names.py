@@ -57,3 +57,13 @@ def test_names_that_are_no_text_can_be_used(tmp_path: Path) -> None:
 )
 def test_results_are_recognised(name: str, ours: bool) -> None:
     assert is_output(Path("some") / name) is ours
+
+
+def test_names_that_are_not_utf8_are_mended_and_told_apart() -> None:
+    first, second = (os.fsdecode(b"caf\xe9/na" + byte + b"ve") for byte in (b"\xef", b"\xee"))
+    names = [outputs(Path("out"), stem).video for stem in (first, second)]
+    assert names[0] != names[1]
+    for name in names:
+        assert str(name).encode("utf-8")
+        assert is_output(name)
+        assert name.parent.parent == Path("out")
