@@ -35,6 +35,9 @@ NANO_CATEGORIES: Mapping[int, str] = {
 }
 """The shipped classes: COCO's own ids and names."""
 
+NANO_CONFIDENCE = 0.2
+"""The preset confidence: see `docs/models.md` for what was found, and found wrongly, at each."""
+
 
 def build_nano(
     categories: Mapping[int, str] = NANO_CATEGORIES,
@@ -42,7 +45,7 @@ def build_nano(
     min_size: int = 256,
     max_size: int = 512,
     score_thresh: float = 0.05,
-    nms_thresh: float = 0.6,
+    nms_thresh: float = 0.5,
     detections_per_img: int = 100,
 ) -> Nano:
     """A new detector with random weights. Names and meanings follow torchvision's builders."""
@@ -78,7 +81,7 @@ def load_nano(
     min_size: int = 256,
     max_size: int = 512,
     score_thresh: float = 0.05,
-    nms_thresh: float = 0.6,
+    nms_thresh: float = 0.5,
     detections_per_img: int = 100,
 ) -> Nano:
     """A detector, ready to evaluate, with the weights and classes of a file that `save_nano` wrote.
