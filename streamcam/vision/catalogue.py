@@ -64,7 +64,7 @@ def _nano_card() -> ModelCard:
         size_mb=round(NANO_FILE.stat().st_size / 1e6, 1) if present else 0.0,
         licence="MIT",
         box_map=None,
-        input_size="320 to 640",
+        input_size="256 to 512",
         speed="fast",
         origin="built in",
         present=present,

@@ -12,7 +12,7 @@ from torch import nn
 from torchvision.models import detection
 
 from streamcam.errors import UsageError
-from streamcam.vision.nano import NANO_CATEGORIES, build_nano
+from streamcam.vision.nano import NANO_CATEGORIES, NANO_CONFIDENCE, build_nano
 
 NANO = "nano"
 NANO_FILE = Path(__file__).parent / "weights" / "nano.safetensors"
@@ -132,7 +132,7 @@ def find_model(name: str) -> ModelSpec:
         UsageError: There is none of that name.
     """
     if name == NANO:
-        return ModelSpec(NANO, build_nano, _NANO_ACTIVATIONS, NANO_CATEGORIES)
+        return ModelSpec(NANO, build_nano, _NANO_ACTIVATIONS, NANO_CATEGORIES, NANO_CONFIDENCE)
     if name not in _ACTIVATIONS:
         raise _unknown_model(name)
     published = torchvision.models.get_model_weights(name).DEFAULT
