@@ -57,8 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="training.evaluate_street", description=__doc__)
     parser.add_argument("--weights", type=Path, required=True, help="safetensors file")
     parser.add_argument("--streets", type=int, default=20, help="how many, from seed 1 on")
-    parser.add_argument("--min-size", type=int, default=256)
-    parser.add_argument("--max-size", type=int, default=512)
+    parser.add_argument("--min-size", type=int, default=272)
+    parser.add_argument("--max-size", type=int, default=544)
     options = parser.parse_args(arguments)
     model = load_nano(
         options.weights,

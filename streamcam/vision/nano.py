@@ -36,14 +36,15 @@ NANO_CATEGORIES: Mapping[int, str] = {
 """The shipped classes: COCO's own ids and names."""
 
 NANO_CONFIDENCE = 0.2
-"""The preset confidence: see `docs/models.md` for what was found, and found wrongly, at each."""
+"""The preset. On two videos it finds 94 % of the people with 0.004 false ones a frame, and 67 % of
+the cars with 0.12; at 0.3 that is 89 % with none and 53 % with none."""
 
 
 def build_nano(
     categories: Mapping[int, str] = NANO_CATEGORIES,
     *,
-    min_size: int = 256,
-    max_size: int = 512,
+    min_size: int = 272,
+    max_size: int = 544,
     score_thresh: float = 0.05,
     nms_thresh: float = 0.5,
     detections_per_img: int = 100,
@@ -78,8 +79,8 @@ def save_nano(model: Nano, path: Path, training: Mapping[str, str] | None = None
 def load_nano(
     path: Path,
     *,
-    min_size: int = 256,
-    max_size: int = 512,
+    min_size: int = 272,
+    max_size: int = 544,
     score_thresh: float = 0.05,
     nms_thresh: float = 0.5,
     detections_per_img: int = 100,
