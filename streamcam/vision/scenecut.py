@@ -1,4 +1,4 @@
-"""Whether a picture continues the one before it."""
+"""What a small copy of a picture tells: whether it goes on from the last, whether it is empty."""
 
 import cv2
 import numpy as np
@@ -19,6 +19,10 @@ _SIZE = (32, 18)
 _CHANGE = 30.0
 _CORRELATION = 0.55
 
+# Of eight real videos and a thousand photos none had a deviation below 9.9 grey levels. Even areas
+# have none, and sensor noise of 8 grey levels leaves 2.1 once it is averaged.
+_STRUCTURE = 3.0
+
 
 def thumbnail(picture: Picture) -> Thumbnail:
     """A picture small enough to compare. Skips pixels first: averaging 1080p would take 1 ms."""
@@ -32,6 +36,11 @@ def is_cut(before: Thumbnail, after: Thumbnail) -> bool:
     return bool(
         np.abs(after - before).mean() > _CHANGE and _correlation(before, after) < _CORRELATION
     )
+
+
+def is_empty(small: Thumbnail) -> bool:
+    """Whether there is nothing in a picture that a network could look at."""
+    return bool(small.std(axis=(0, 1)).max() < _STRUCTURE)
 
 
 def _correlation(a: Thumbnail, b: Thumbnail) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamcam.records import Frame, HeatMap
-from streamcam.vision.scenecut import Thumbnail, is_cut, thumbnail
+from streamcam.vision.scenecut import Thumbnail, is_cut, is_empty, thumbnail
 
 Floats = npt.NDArray[np.float32]
 
@@ -121,6 +121,9 @@ class Stabiliser:
         shot = self._continued(frame, small, projections.shape[1:])
         component, sign = _choose(directions, projections, shares, shot)
         raw = above_background(projections[component] * sign) - self.quiet
+        if is_empty(small):
+            # All that varies then is how the network sees its own padding, on white strongly.
+            raw = np.zeros_like(raw)
         top = _range(raw, frame.time, shot)
         heat = np.clip(raw / max(top, _FLOOR), 0, 1)
         flicker = None if shot is None else float(np.abs(heat - shot.heat).mean())

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from streamcam.records import FrameResult, Picture
+from streamcam.sources.demo import DemoSource
+from streamcam.vision.build import build_engine
 from streamcam.vision.engine import Engine
 from streamcam.vision.scenecut import is_cut, thumbnail
 from streamcam.vision.stability import Stabiliser, natural_sign
@@ -13,6 +15,9 @@ from tests.vision.scenes import engine, frame, grey, noise, with_patch
 
 ROWS, COLUMNS, CHANNELS = 16, 24, 32
 RNG = np.random.default_rng(0)
+
+SCENERY = with_patch(grey(36, 64), 20, 8, 16)
+"""What the frames show where only their activations matter: anything but an empty picture."""
 
 
 def blob(x: float, y: float, height: float = 1.0) -> np.ndarray:
@@ -62,7 +67,7 @@ def test_arbitrary_signs_never_invert_the_map() -> None:
         found = randomly_signed(components(scene((blob(x, y), ONE), seed=index)), rng)
         flips += before is not None and float(found[0][0] @ before) < 0
         before = found[0][0]
-        settled = stabiliser.settle(frame(grey(36, 64), index), *found)
+        settled = stabiliser.settle(frame(SCENERY, index), *found)
         row, column = divmod(int(settled.heat.argmax()), COLUMNS)
         assert (abs(row - y), abs(column - x)) < (1.5, 1.5)
         assert np.median(settled.heat) < 0.1
@@ -84,7 +89,7 @@ def test_a_component_is_followed_when_two_change_places() -> None:
             np.stack(part).astype(np.float32) for part in zip(*order, strict=True)
         )
         found = randomly_signed((directions, projections, np.array([0.3, 0.29])), RNG)
-        settled = stabiliser.settle(frame(grey(36, 64), index), *found)
+        settled = stabiliser.settle(frame(SCENERY, index), *found)
         columns.append(shown_column(settled.heat))
         followed.append(settled.component)
     assert columns == [5] * 6
@@ -97,7 +102,7 @@ def test_a_component_that_fades_is_given_up() -> None:
     for index in range(50):
         fading = blob(5, 8, max(0.0, 1.2 - index / 30))
         found = components(scene((fading, ONE), (blob(18, 8), EVEN_TWO)))
-        columns.append(shown_column(stabiliser.settle(frame(grey(36, 64), index), *found).heat))
+        columns.append(shown_column(stabiliser.settle(frame(SCENERY, index), *found).heat))
     assert columns[0] == 5
     assert columns[-1] == 18
 
@@ -126,7 +131,7 @@ def test_a_sign_that_drifted_the_wrong_way_is_mended() -> None:
         direction = np.cos(angle) * even + np.sin(angle) * odd
         directions = np.stack([direction, odd]).astype(np.float32)
         projections = np.stack([blob(5, 8) * np.cos(angle), blob(18, 8)]).astype(np.float32)
-        settled = stabiliser.settle(frame(grey(36, 64), index), directions, projections, shares)
+        settled = stabiliser.settle(frame(SCENERY, index), directions, projections, shares)
     assert shown_column(settled.heat) == 5
 
 
@@ -135,7 +140,7 @@ def test_flicker_is_the_mean_change_of_the_map() -> None:
     maps = []
     for index in range(3):
         found = components(scene((blob(5 + index, 8), ONE)))
-        maps.append(stabiliser.settle(frame(grey(36, 64), index), *found))
+        maps.append(stabiliser.settle(frame(SCENERY, index), *found))
     assert maps[0].flicker is None
     for before, after in pairwise(maps):
         assert after.flicker == pytest.approx(float(np.abs(after.heat - before.heat).mean()))
@@ -164,9 +169,9 @@ def test_sources_do_not_disturb_each_other() -> None:
     for index in range(10):
         a = components(scene((blob(5 + index, 8), ONE), seed=index))
         b = components(scene((blob(18 - index, 8, 3), TWO), seed=index))
-        expected = alone.settle(frame(grey(36, 64), index, "a"), *a)
-        mixed.settle(frame(grey(36, 64, 10), index, "b"), *b)
-        got = mixed.settle(frame(grey(36, 64), index, "a"), *a)
+        expected = alone.settle(frame(SCENERY, index, "a"), *a)
+        mixed.settle(frame(SCENERY, index, "b"), *b)
+        got = mixed.settle(frame(SCENERY, index, "a"), *a)
         assert np.array_equal(got.heat, expected.heat)
 
 
@@ -214,6 +219,16 @@ def test_an_empty_picture_does_not_glow(nano: Engine) -> None:
         assert result.explanation.map.mean() < 0.1
     (result,) = explained(nano, [noise(180, 320, deviation=2)])
     assert result.explanation.map.mean() < 0.1
+
+
+def test_the_shipped_detector_shows_no_heat_where_nothing_is_and_some_where_something_is() -> None:
+    with build_engine(device="cpu") as shipped:
+        for value in (0, 64, 128, 192, 255):
+            (result,) = explained(shipped, [grey(432, 768, value)])
+            assert result.explanation.map.max() == 0, value
+        street = DemoSource("demo://street?seed=2").street.picture(1.0)
+        (result,) = explained(shipped, [street])
+        assert result.explanation.map.max() == 1
 
 
 def test_a_single_picture_gets_a_whole_map_at_once(nano: Engine) -> None:
