@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+# Taken out of the environment: to the commands that tests start it would be an unknown setting.
+TEST_DATA = os.environ.pop("STREAMCAM_TEST_DATA", Path(__file__).parents[1] / "../shared/data")
+
 GRACE = 2.0
 """Seconds that a test's threads get to end by themselves."""
 
@@ -30,8 +33,7 @@ def no_leaked_threads() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """The folder of real test media (videos/, odd/, photos/); tests using it carry `data`."""
-    default = Path(__file__).parents[1] / "../shared/data"
-    folder = Path(os.environ.get("STREAMCAM_TEST_DATA", default)).resolve()
+    folder = Path(TEST_DATA).resolve()
     if not folder.is_dir():
         pytest.skip(f"no real test media at {folder}; set STREAMCAM_TEST_DATA")
     return folder
