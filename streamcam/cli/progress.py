@@ -129,7 +129,7 @@ class _Speed(ProgressColumn):
     """Media seconds per second, as ffmpeg tells its speed."""
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f}x" if task.speed else "")
+        return Text(f"{task.speed:.1f}x" if task.fields.get("media") and task.speed else "")
 
 
 class Bars:
@@ -149,7 +149,9 @@ class Bars:
             console=errors(),
             transient=True,
         )
-        self._overall = self._progress.add_task("all", total=count, state="", visible=count > 1)
+        self._overall = self._progress.add_task(
+            "all", total=count, state=f"{count} sources", visible=count > 1
+        )
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -161,7 +163,7 @@ class Bars:
     def started(self, info: SourceInfo) -> None:
         """Add a bar."""
         self._tasks[info.id] = self._progress.add_task(
-            printable(info.id), total=info.duration, state="loading the model"
+            printable(info.id), total=info.duration, state="loading the model", media=True
         )
 
     def advanced(self, source: str, item: Item) -> None:
