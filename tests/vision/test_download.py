@@ -32,6 +32,8 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
+    released = threading.Event()
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             wanted = self.headers.get("Range")
@@ -48,7 +50,14 @@ def server() -> Iterator[Server]:
             self.send_response(206 if wanted else 200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body[: len(body) // 2] if fault == "cut" else body)
+            if fault == "slow":
+                for piece in range(0, len(body), 1 << 17):
+                    self.wfile.write(body[piece : piece + (1 << 17)])
+                    released.wait(0.02)
+                return
+            self.wfile.write(body[: len(body) // 2] if fault in ("cut", "stall") else body)
+            if fault == "stall":
+                released.wait(30)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -58,6 +67,7 @@ def server() -> Iterator[Server]:
     thread = threading.Thread(target=http.serve_forever)
     thread.start()
     yield state
+    released.set()
     http.shutdown()
     http.server_close()
     thread.join()
@@ -96,6 +106,23 @@ def test_a_connection_that_is_cut_off_goes_on_where_it_ended(server: Server) -> 
     assert path.read_bytes() == CONTENT
     half, three_quarters = len(CONTENT) // 2, len(CONTENT) * 3 // 4
     assert server.requests == [None, f"bytes={half}-", f"bytes={three_quarters}-"]
+
+
+def test_a_slow_server_is_waited_for(server: Server) -> None:
+    server.faults = ["slow"]
+    path, _ = download.published_file(server.url, "some")
+    assert path.read_bytes() == CONTENT
+    assert server.requests == [None]
+
+
+def test_a_server_that_stalls_is_asked_again_for_the_rest(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "_TIMEOUT_SECONDS", 0.3)
+    server.faults = ["stall"]
+    path, _ = download.published_file(server.url, "some")
+    assert path.read_bytes() == CONTENT
+    assert server.requests == [None, f"bytes={len(CONTENT) // 2}-"]
 
 
 def test_a_connection_that_is_always_cut_off_is_given_up(server: Server, cache: Path) -> None:
