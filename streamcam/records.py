@@ -71,7 +71,10 @@ class Frame:
         sampled: Whether the engine explains it; others only pass (full-rate video).
         time_utc: Wall-clock time of capture, for live sources.
         discontinuity: Whether the frame before it is unrelated (start, seek, reconnect).
-        arrival: Monotonic seconds when it left the decoder; the age of a map counts from here.
+        arrival: Monotonic seconds when it left the decoder, of live sources when its data came in;
+            the age of a map counts from here.
+        unchanged: Seconds since the source last gave a picture that differs from this one; 0 for
+            one that has just changed, and for files.
     """
 
     source: str
@@ -84,6 +87,7 @@ class Frame:
     time_utc: datetime | None = None
     discontinuity: bool = False
     arrival: float = 0.0
+    unchanged: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,3 +219,78 @@ class JobReport:
     exit_code: int = 0
     retryable: bool = False
     cause: StreamcamError | None = None
+
+
+class CameraState(StrEnum):
+    """How a live source is at this moment."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    STALLED = "stalled"
+    """Connected, but no frame came for too long."""
+    BACKING_OFF = "backing off"
+    """Lost; the next attempt is waited for."""
+    FAILED = "failed"
+    """Given up: only a change of its settings brings it back."""
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """From a frame's data coming in to its result going out, over the last few hundred frames.
+
+    Attributes:
+        p50: The median, in seconds.
+        p95: What 95 % of the frames stayed below, in seconds.
+        decoder: Share of it spent in the decoder (reordering of B-frames included), mean seconds.
+    """
+
+    p50: float
+    p95: float
+    decoder: float
+
+
+@dataclass(frozen=True, slots=True)
+class CameraStatus:
+    """What is known of a live source at this moment.
+
+    Attributes:
+        name: The camera's name.
+        url: Where it is read from, without credentials.
+        state: How it is.
+        since: Monotonic seconds when it came into that state.
+        error: Why it is not live, None while it is.
+        hint: What to do about it.
+        width: Of the picture last seen, in pixels; 0 before the first.
+        height: Of the picture last seen, in pixels; 0 before the first.
+        codec: What it sends, e.g. "h264"; None before the first connection.
+        frame_rate: Frames a second that arrive, measured; 0 while none do.
+        explained_rate: Explained frames a second, measured.
+        last_frame_age: Seconds since the last frame that showed something new; None before the
+            first.
+        counts: What became of its frames since it was added: `decoded` equals `explained` and all
+            of `dropped`, but for those on their way.
+        reconnects: How often it was connected again.
+        killed: How many of its readers hung and had to be killed.
+        latency: None before the first explained frame.
+        outlets: What its results go to, and what is wrong with it (None where nothing is):
+            "recording", "publishing".
+    """
+
+    name: str
+    url: str
+    state: CameraState
+    since: float
+    error: str | None = None
+    hint: str | None = None
+    width: int = 0
+    height: int = 0
+    codec: str | None = None
+    frame_rate: float = 0.0
+    explained_rate: float = 0.0
+    last_frame_age: float | None = None
+    counts: Counts = field(default_factory=Counts)
+    reconnects: int = 0
+    killed: int = 0
+    latency: Latency | None = None
+    outlets: Mapping[str, str | None] = field(default_factory=dict)

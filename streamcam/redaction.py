@@ -1,0 +1,73 @@
+"""Keeps credentials in URLs away from logs, records, pages and errors."""
+
+import re
+from urllib.parse import quote, quote_plus, unquote
+
+HIDDEN = "***"
+"""What stands where a secret stood."""
+
+_URL = re.compile(r"\b([a-z][a-z0-9+.-]*)://([^\s\"'<>]*)", re.IGNORECASE)
+
+
+def redacted_url(url: str) -> str:
+    """Return a URL without user, password, query and fragment; other text as it is."""
+    return _URL.sub(_bare, url)
+
+
+class Redactor:
+    """Removes the secrets of some URLs from texts, in whatever form they turn up there.
+
+    Any other URL in a text loses its credentials too.
+
+    Args:
+        urls: They may hold users, passwords and tokens.
+    """
+
+    def __init__(self, *urls: str) -> None:
+        forms = {form for url in urls for secret in _secrets(url) for form in _forms(secret)}
+        # Longest first: a password may contain another one.
+        ranked = sorted(forms, key=len, reverse=True)
+        self._secrets = re.compile("|".join(map(re.escape, ranked))) if ranked else None
+
+    def __call__(self, text: str) -> str:
+        """Return the text without secrets."""
+        if self._secrets is not None:
+            text = self._secrets.sub(HIDDEN, text)
+        return redacted_url(text)
+
+
+def _bare(match: re.Match[str]) -> str:
+    user_info, rest = _split(match[2])
+    del user_info
+    return f"{match[1]}://{re.split(r'[?#]', rest, maxsplit=1)[0]}"
+
+
+def _split(rest: str) -> tuple[str, str]:
+    """Split what follows a URL's scheme into user and password, and host and path."""
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if "@" in authority:
+        user_info = authority.rpartition("@")[0]
+    elif re.search(r":(?!\d*$)", re.sub(r"^\[[^\]]*\]", "", authority)):
+        # No port is written like that: a password that holds a separator, which should have been
+        # encoded.
+        user_info = rest.rpartition("@")[0]
+    else:
+        user_info = ""
+    return user_info, rest[len(user_info) :].removeprefix("@")
+
+
+def _secrets(url: str) -> set[str]:
+    """Return what must not be seen of a URL: its password, and the values in its query."""
+    match = _URL.match(url)
+    if match is None:
+        return set()
+    user_info, rest = _split(match[2])
+    query = rest.partition("?")[2].partition("#")[0]
+    found = {user_info, user_info.partition(":")[2], *re.findall(r"=([^&]*)", query)}
+    # What is shorter would turn up in innocent words.
+    return {secret for secret in found if len(unquote(secret)) >= 3}
+
+
+def _forms(secret: str) -> set[str]:
+    plain = unquote(secret)
+    return {secret, plain, quote(plain), quote(plain, safe=""), quote_plus(plain)}
