@@ -203,7 +203,12 @@ class Parent:
 def _receive(channel: socket.socket, timeout: float | None) -> Message | None:
     channel.settimeout(timeout)
     try:
-        content = channel.recv(_LONGEST_MESSAGE)
+        try:
+            content = channel.recv(_LONGEST_MESSAGE)
+        except ConnectionResetError:
+            # Said once, before what came in until then, where the other end closed with messages
+            # of ours unread.
+            content = channel.recv(_LONGEST_MESSAGE)
     except (TimeoutError, BlockingIOError):
         return None
     except OSError as error:

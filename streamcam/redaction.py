@@ -1,10 +1,14 @@
 """Keeps credentials in URLs away from logs, records, pages and errors."""
 
 import re
+from collections.abc import Iterable
 from urllib.parse import quote, quote_plus, unquote
 
 HIDDEN = "***"
 """What stands where a secret stood."""
+
+_LEAST = 3
+"""Letters of a secret; what is shorter would turn up in innocent words."""
 
 _URL = re.compile(r"\b([a-z][a-z0-9+.-]*)://([^\s\"'<>]*)", re.IGNORECASE)
 
@@ -21,10 +25,13 @@ class Redactor:
 
     Args:
         urls: They may hold users, passwords and tokens.
+        secrets: Others that must not be seen.
     """
 
-    def __init__(self, *urls: str) -> None:
-        forms = {form for url in urls for secret in _secrets(url) for form in _forms(secret)}
+    def __init__(self, *urls: str, secrets: Iterable[str] = ()) -> None:
+        hidden = {secret for url in urls for secret in _secrets(url)} | set(secrets)
+        told = [secret for secret in hidden if len(unquote(secret)) >= _LEAST]
+        forms = {form for secret in told for form in _forms(secret)}
         # Longest first: a password may contain another one.
         ranked = sorted(forms, key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, ranked))) if ranked else None
@@ -63,9 +70,7 @@ def _secrets(url: str) -> set[str]:
         return set()
     user_info, rest = _split(match[2])
     query = rest.partition("?")[2].partition("#")[0]
-    found = {user_info, user_info.partition(":")[2], *re.findall(r"=([^&]*)", query)}
-    # What is shorter would turn up in innocent words.
-    return {secret for secret in found if len(unquote(secret)) >= 3}
+    return {user_info, user_info.partition(":")[2], *re.findall(r"=([^&]*)", query)}
 
 
 def _forms(secret: str) -> set[str]:

@@ -1,7 +1,7 @@
 """Gathers frames of many sources into batches, fairly and without waiting for slow ones."""
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from streamcam.clock import Clock
@@ -17,11 +17,14 @@ class Track:
         source: Id of the source.
         inbox: Frames on their way to the engine.
         outbox: Items on their way to the tail.
+        dropped: Frames that the inbox gave up, by what kept them from going on: "output" where the
+            tail was slow, else "engine".
     """
 
     source: str
     inbox: Lane[Frame]
     outbox: Lane[Item]
+    dropped: Counter[str]
 
 
 @dataclass(slots=True)
@@ -70,11 +73,14 @@ class Batcher:
             capacity: Frames that may wait on either side of the engine.
             overflow: What the inbox does when it is full.
         """
-        track = Track(
-            source,
-            inbox=Lane(capacity, overflow, self._notify),
-            outbox=Lane(capacity, on_change=self._notify),
-        )
+        dropped: Counter[str] = Counter()
+        outbox: Lane[Item] = Lane(capacity, on_change=self._notify)
+
+        def drop(_: Frame) -> None:
+            dropped["engine" if outbox.room else "output"] += 1
+
+        inbox = Lane(capacity, overflow, self._notify, drop)
+        track = Track(source, inbox, outbox, dropped)
         with self._wake:
             self._tracks.append(track)
         return track
@@ -89,14 +95,14 @@ class Batcher:
         """Wait for work and return it; None when the batcher was closed.
 
         A batch is returned when it is full, when its first frame has waited `max_wait`, or at once
-        when a track has ended.
+        when a track has ended or nobody has more to give soon.
         """
         batch = Batch()
         deadline: float | None = None
         while not self._closed:
             self._changed = False
             self._gather(batch)
-            if batch.finished or len(batch.sampled) >= self._size:
+            if batch.finished or len(batch.sampled) >= self._size or self._is_complete(batch):
                 return batch
             if batch.entries and deadline is None:
                 deadline = self._clock.monotonic() + self._max_wait
@@ -115,6 +121,14 @@ class Batcher:
             if frame is not None:
                 missing -= frame.sampled
                 turns.append(track)
+
+    def _is_complete(self, batch: Batch) -> bool:
+        """Tell whether all sources are live and have given: their next frames take a while."""
+        given = {id(track) for track, _ in batch.entries}
+        with self._wake:
+            return bool(given) and all(
+                track.inbox.newest_only and id(track) in given for track in self._tracks
+            )
 
     def _next_turns(self) -> deque[Track]:
         """Return the tracks, each time another one first, so that a full batch starves nobody."""

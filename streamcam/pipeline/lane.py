@@ -29,6 +29,7 @@ class Lane(Generic[T]):
         capacity: How many items it holds.
         overflow: What `put` does when it is full.
         on_change: Called, without any lock held, after every change; must be quick.
+        on_drop: Called with each item that is given up because the lane is full; must be quick.
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class Lane(Generic[T]):
         capacity: int,
         overflow: Overflow = Overflow.BLOCK,
         on_change: Callable[[], None] = lambda: None,
+        on_drop: Callable[[T], None] = lambda _: None,
     ) -> None:
         self._items: deque[T] = deque()
         self._capacity = capacity
         self._overflow = overflow
         self._on_change = on_change
+        self._on_drop = on_drop
         self._changed = threading.Condition()
         self._closed = False
         self._dropped = 0
@@ -57,7 +60,7 @@ class Lane(Generic[T]):
             if self._closed:
                 return False
             if not self.room:
-                self._items.popleft()
+                self._on_drop(self._items.popleft())
                 self._dropped += 1
             self._items.append(item)
             self._changed.notify_all()
@@ -111,6 +114,11 @@ class Lane(Generic[T]):
     def dropped(self) -> int:
         """How many items were given up because the lane was full."""
         return self._dropped
+
+    @property
+    def newest_only(self) -> bool:
+        """Whether it gives up old items rather than make the giver wait."""
+        return self._overflow is Overflow.DROP_OLDEST
 
     @property
     def drained(self) -> bool:

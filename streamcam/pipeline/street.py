@@ -1,17 +1,20 @@
 """The street: one engine, and the ways of many sources through it."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
 from streamcam.clock import Clock
 from streamcam.errors import DeviceError
 from streamcam.pipeline.batcher import Batch, Batcher, Track
-from streamcam.pipeline.delivery import Delivery
 from streamcam.pipeline.lane import Overflow
 from streamcam.records import Frame, FrameResult, Item
 from streamcam.sources.base import Selector, Source
+
+# A live source's frame waits for one forward at most, since a newer one takes its place; of what
+# comes out one is drawn while the next arrives.
+_LIVE_CAPACITY = 1
 
 
 class Explains(Protocol):
@@ -26,14 +29,27 @@ class Explains(Protocol):
         ...
 
 
+class Delivers(Protocol):
+    """What the street asks of a tail; called from the thread that runs the passage."""
+
+    def write(self, item: Item) -> None:
+        """Take one item."""
+        ...
+
+
 class Passage:
     """The way of one source: a head thread decodes, the engine explains, the caller delivers.
 
     Made by `Street.open`; run once.
+
+    Attributes:
+        received: How many frames came from the source.
+        delivered: How many items went out.
+        stopped: Whether it was asked to end early.
     """
 
     def __init__(
-        self, source: Source, selector: Selector, delivery: Delivery, track: Track, *, every: bool
+        self, source: Source, selector: Selector, delivery: Delivers, track: Track, *, every: bool
     ) -> None:
         self._source = source
         self._selector = selector
@@ -41,7 +57,14 @@ class Passage:
         self._track = track
         self._every = every
         self._fault: Exception | None = None
+        self.received = 0
+        self.delivered = 0
         self.stopped = False
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Frames that were received and given up, by cause: "engine", "output", "stop", "fault"."""
+        return self._track.dropped
 
     def run(self, on_item: Callable[[Item], None] = lambda _: None) -> None:
         """Carry the source through to its end, in the calling thread and a head of its own.
@@ -60,22 +83,31 @@ class Passage:
         try:
             for item in self._track.outbox:
                 self._delivery.write(item)
+                self.delivered += 1
                 on_item(item)
         finally:
             self.cancel()
             head.join()
+            self._write_off()
         if self._fault is not None:
             raise self._fault
 
     def _decode(self) -> None:
         try:
             for frame in self._source.frames(self._selector, every=self._every):
+                self.received += 1
                 if not self._track.inbox.put(frame):
                     break
         except Exception as error:  # noqa: BLE001 - re-raised in the thread that called `run`
             self.fail(error)
         finally:
             self._track.inbox.close()
+
+    def _write_off(self) -> None:
+        """Account for what was on its way when the passage ended."""
+        left = self.received - self.delivered - self._track.dropped.total()
+        if left:
+            self._track.dropped["stop" if self._fault is None else "fault"] += left
 
     def fail(self, error: Exception) -> None:
         """Note the first fault; `run` raises it at the end."""
@@ -133,7 +165,7 @@ class Street:
         self,
         source: Source,
         selector: Selector,
-        delivery: Delivery,
+        delivery: Delivers,
         *,
         overflow: Overflow = Overflow.BLOCK,
         every: bool = False,
@@ -153,7 +185,9 @@ class Street:
         with self._lock:
             if self._broken is not None:
                 raise self._broken
-            track = self._batcher.add(source.info.id, capacity=self._capacity, overflow=overflow)
+            live = overflow is Overflow.DROP_OLDEST
+            capacity = _LIVE_CAPACITY if live else self._capacity
+            track = self._batcher.add(source.info.id, capacity=capacity, overflow=overflow)
             passage = Passage(source, selector, delivery, track, every=every)
             self._passages[track] = passage
         return passage

@@ -1,0 +1,7 @@
+"""Live sources: cameras and streams, each connection read by a process of its own."""
+
+from streamcam.sources.live.address import Address
+from streamcam.sources.live.source import LiveSource, Report
+from streamcam.sources.live.watch import Patience
+
+__all__ = ["Address", "LiveSource", "Patience", "Report"]

@@ -1,0 +1,97 @@
+"""One connection to a live source, read by a process of its own."""
+
+import logging
+import signal
+
+from streamcam import errors
+from streamcam.child import Child, Message
+from streamcam.errors import SourceError, SourceUnavailableError
+from streamcam.records import Picture
+from streamcam.sources.live.address import Address
+
+_log = logging.getLogger(__name__)
+
+_READER = "streamcam.sources.live.reader"
+
+# A reader that is not stuck takes leave with its next packet.
+_LEAVE_SECONDS = 0.5
+
+
+class Connection:
+    """The parent's end of a reader. For one thread, but for `interrupt`.
+
+    Args:
+        name: The source's name for people.
+        address: Where it is read from.
+        origin: Monotonic seconds of the source's first frame, None before it.
+    """
+
+    def __init__(self, name: str, address: Address, origin: float | None) -> None:
+        self._name = name
+        self._hung = False
+        self._child = Child(
+            _READER,
+            {
+                "name": name,
+                "address": address.as_order(),
+                "origin": origin,
+                "debug": _log.isEnabledFor(logging.DEBUG),
+            },
+        )
+
+    def want(self, due: float) -> None:
+        """Ask for the first frame whose time is not before `due`."""
+        self._child.send({"due": due})
+
+    def next(self, timeout: float) -> Message | None:
+        """Return the next message, see `streamcam.sources.live.reader`; None where none comes.
+
+        Raises:
+            SourceError: The source failed, or its reader crashed.
+            EOFError: Somebody interrupted.
+        """
+        try:
+            message = self._child.receive(timeout)
+        except EOFError:
+            raise self._crash() from None
+        if message is not None and message["kind"] == "fault":
+            raise _fault(message)
+        if message is not None and message["kind"] == "log":
+            _log.debug("%s: %s", self._name, message["text"])
+        return message
+
+    def picture(self, width: int, height: int) -> Picture:
+        """Return a copy of the frame that was announced last."""
+        return self._child.picture.get(width, height)
+
+    def give_up(self) -> None:
+        """Note that the reader hangs: it will be killed without waiting for it."""
+        self._hung = True
+
+    def interrupt(self) -> None:
+        """Make `next` end, and the reader take leave. From any thread."""
+        self._child.interrupt()
+
+    def close(self) -> None:
+        """End the reader, whatever it does."""
+        self._child.interrupt()
+        if not self._hung:
+            self._child.ended(_LEAVE_SECONDS)
+        if self._child.kill() is None:
+            _log.warning("%s: its reader hangs in the kernel and was left behind", self._name)
+
+    def _crash(self) -> Exception:
+        """Return why the messages ended."""
+        code = self._child.ended(_LEAVE_SECONDS)
+        if code is None or code >= 0:
+            return EOFError()
+        how = signal.Signals(-code).name if -code in signal.valid_signals() else str(code)
+        return SourceUnavailableError(f"{self._name}: its reader crashed ({how})")
+
+
+def _fault(message: Message) -> SourceError:
+    """Return the error that a reader told of."""
+    kind = getattr(errors, message["error"], None)
+    if not (isinstance(kind, type) and issubclass(kind, SourceError)):
+        kind = SourceUnavailableError
+    return kind(message["message"], hint=message["hint"])
