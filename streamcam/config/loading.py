@@ -4,13 +4,14 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from streamcam.config.settings import Settings
 from streamcam.errors import ConfigError
+from streamcam.redaction import redacted_url
 
 ENV_PREFIX = "STREAMCAM_"
 ENV_CONFIG = "STREAMCAM_CONFIG"
@@ -79,10 +80,12 @@ def _dotted(error: ErrorDetails) -> str:
 def _reason(error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
         return "unknown" + _suggestion(error["loc"])
+    if error["type"] == "missing":
+        return "is missing"
     if error["type"] == "value_error":
         return error["msg"].removeprefix("Value error, ")
     bound = error["msg"].removeprefix("Input ").replace("should", "must", 1)
-    return f"{bound}, not {error['input']!r}"
+    return f"{bound}, not {redacted_url(repr(error['input']))}"
 
 
 def _suggestion(location: tuple[int | str, ...]) -> str:
@@ -90,7 +93,8 @@ def _suggestion(location: tuple[int | str, ...]) -> str:
     if not parents:
         known = list(Settings.model_fields)
     else:
-        section = Settings.model_fields[parents[0]].annotation
+        annotation = Settings.model_fields[parents[0]].annotation
+        section = next(iter(get_args(annotation)), annotation)  # of a table, or of a list of them
         known = list(getattr(section, "model_fields", ()))
     near = difflib.get_close_matches(last, known, n=1)
     return f', did you mean "{near[0]}"?' if near else f" (known: {', '.join(known)})"

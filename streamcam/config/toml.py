@@ -2,12 +2,15 @@
 
 import json
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from pydantic import ByteSize
 from pydantic.fields import FieldInfo
 
 from streamcam.config.settings import Section, Settings
+from streamcam.redaction import redacted_url
 
 _HEADER = """\
 Settings of streamcam, each with its default.
@@ -16,21 +19,49 @@ the environment as STREAMCAM_<SECTION>_<KEY> (STREAMCAM_SAMPLING_MAX_FPS=2), the
 the last one found wins. Check your file with `streamcam config check`."""
 
 _WIDTH = 100
+_KILOBYTE = 1000
 
 
 def to_toml(settings: Settings) -> str:
     """Return the settings as TOML, every key described; keys without a value are commented out."""
     parts = [_comment(line) for line in _HEADER.splitlines()]
-    for name in Settings.model_fields:
-        parts += ["", *_section(name, getattr(settings, name))]
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        parts += [
+            "",
+            *(_tables(name, value, field) if type(value) is tuple else _section(name, value)),
+        ]
     return "\n".join(parts) + "\n"
 
 
 def _section(name: str, section: Section) -> list[str]:
-    lines = [_comment(section.__doc__ or ""), f"[{name}]"]
+    return [_comment(section.__doc__ or ""), f"[{name}]", *_assignments(section)]
+
+
+def _tables(name: str, sections: tuple[Section, ...], field: FieldInfo) -> list[str]:
+    """Return a table for each section; where there are none, an example that is commented out."""
+    lines = [_comment(field.description or "")]
+    for section in sections:
+        lines += [f"[[{name}]]", *_assignments(section)]
+    if not sections:
+        (kind, _) = get_args(field.annotation)
+        lines += [f"# [[{name}]]", *_example(kind)]
+    return lines
+
+
+def _assignments(section: Section) -> list[str]:
+    lines: list[str] = []
     for key, field in type(section).model_fields.items():
         value = getattr(section, key)
         lines += ["", _comment(field.description or ""), _assignment(key, value, field)]
+    return lines
+
+
+def _example(kind: type[Section]) -> list[str]:
+    lines: list[str] = []
+    for key, field in kind.model_fields.items():
+        value = field.examples[0] if field.examples else field.default
+        lines += ["#", _comment(field.description or ""), f"# {key} = {_literal(value)}"]
     return lines
 
 
@@ -42,9 +73,16 @@ def _assignment(key: str, value: Any, field: FieldInfo) -> str:  # noqa: ANN401 
 
 
 def _literal(value: Any) -> str:  # noqa: ANN401 - any setting's
-    """Return a value as TOML; for these types its literals are those of JSON."""
+    """Return a value as TOML, its credentials hidden; most literals are those of JSON."""
+    if isinstance(value, Mapping):
+        pairs = ", ".join(f"{_literal(key)} = {_literal(item)}" for key, item in value.items())
+        return f"{{ {pairs} }}" if pairs else "{}"
+    if isinstance(value, ByteSize) and value >= _KILOBYTE:
+        value = value.human_readable(decimal=True)
     if isinstance(value, Path):
         value = str(value)
+    if isinstance(value, str):
+        value = redacted_url(value)
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -93,6 +93,7 @@ def build_engine(
         grid=grid,
         batch=batch,
         versions={"torch": torch.__version__, "torchvision": torchvision.__version__},
+        preset=spec.confidence,
     )
     return Engine(detector, EigenCam(spec.activations, grid), description, keep=keep)
 

@@ -66,7 +66,8 @@ class Detector:
         self._dtype = dtype
         self._network = network.eval().requires_grad_(False).to(device)
         self._network.to(memory_format=torch.channels_last)
-        _find_only_boxes(network, confidence)
+        _find_only_boxes(network)
+        self.admit(confidence)
         self._transform = BytesTransform.like(network.transform)
         network.transform = self._transform
         self._watched = network.get_submodule(watched)
@@ -88,6 +89,15 @@ class Detector:
             levels=self._take(),
             placements=self._transform.placed,
         )
+
+    def admit(self, confidence: float) -> None:
+        """Make detections from this score on.
+
+        Suppression only ever drops the weaker of two boxes, so the threshold may as well come
+        before it.
+        """
+        heads = getattr(self._network, "roi_heads", self._network)
+        heads.score_thresh = confidence
 
     def levels_of_greys(self, side: int, greys: Sequence[int]) -> Levels:
         """The activations of a batch of empty pictures (0..255) that fill a square canvas."""
@@ -139,14 +149,9 @@ class Detector:
         return [head.register_forward_hook(_give_floats) for head in heads]
 
 
-def _find_only_boxes(network: nn.Module, confidence: float) -> None:
-    """Leave out what no record shows.
-
-    Suppression only ever drops the weaker of two boxes, so the threshold may as well come before
-    it. Masks and key points are computed from the boxes and change none.
-    """
+def _find_only_boxes(network: nn.Module) -> None:
+    """Leave out what no record shows: masks and key points are made from boxes and change none."""
     heads = getattr(network, "roi_heads", network)
-    heads.score_thresh = confidence
     for extra in ("mask", "keypoint"):
         if hasattr(heads, f"{extra}_roi_pool"):
             setattr(heads, f"{extra}_roi_pool", None)

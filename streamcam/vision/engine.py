@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Self
 
@@ -52,6 +52,7 @@ class EngineDescription:
         grid: "fine" or "pool".
         batch: The most pictures in one forward.
         versions: Of torch and torchvision.
+        preset: The confidence that the model recommends.
     """
 
     model: str
@@ -65,6 +66,7 @@ class EngineDescription:
     grid: str
     batch: int
     versions: Mapping[str, str]
+    preset: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,12 @@ class Engine:
             else:
                 results += [self._result(f, s) for f, s in zip(some, seen, strict=True)]
         return results
+
+    def admit(self, confidence: float) -> None:
+        """Give detections from this confidence on, if not so many were given before. Any thread."""
+        if confidence < self._description.confidence:
+            self._detector.admit(confidence)
+            self._description = replace(self._description, confidence=confidence)
 
     def forget(self, source: str) -> None:
         """Drop what is remembered of a source that has ended."""

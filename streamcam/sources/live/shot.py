@@ -1,4 +1,4 @@
-"""What a reader's camera gives: decoded frames whose pictures are made only when they are wanted."""
+"""What a camera gives its reader: decoded frames, made pictures only when they are wanted."""
 
 import time
 from collections.abc import Callable, Iterator
