@@ -32,7 +32,7 @@ class Relay:
     """Hands what is published on to those who play it, coded pictures as they came."""
 
     def __init__(self) -> None:
-        self._source: GstApp.AppSrc | None = None
+        self._sources: list[GstApp.AppSrc] = []
 
     def published(self, _factory: Any, media: Any) -> None:
         """Listen to a publisher's stream."""
@@ -40,13 +40,14 @@ class Relay:
         tap.connect("new-sample", self._pass_on)
 
     def played(self, _factory: Any, media: Any) -> None:
-        """Feed a stream that somebody wants to play."""
-        self._source = media.get_element().get_by_name("source")
+        """Feed a stream that somebody plays, as long as it is played."""
+        source = media.get_element().get_by_name("source")
+        media.connect("unprepared", lambda _media: self._sources.remove(source))
+        self._sources.append(source)
 
     def _pass_on(self, tap: Any) -> Gst.FlowReturn:
         sample = tap.emit("pull-sample")
-        if self._source is not None and sample is not None:
-            source = self._source
+        for source in list(self._sources):
             source.set_property("caps", sample.get_caps())
             # Its clock is not the publisher's: the source stamps what it gets.
             buffer = sample.get_buffer().copy_deep()
@@ -58,10 +59,9 @@ class Relay:
 def factory(
     launch: str, transports: list[str], on_media: Callable[..., None] | None = None
 ) -> GstRtspServer.RTSPMediaFactory:
-    """Return what makes a stream, one for all its clients like a camera's."""
+    """Return what makes a stream, one for each client."""
     made = GstRtspServer.RTSPMediaFactory()
     made.set_launch(launch)
-    made.set_shared(True)
     protocols = GstRtsp.RTSPLowerTrans(0)
     for transport in transports:
         protocols |= RTSP_TRANSPORTS[transport]
@@ -102,8 +102,10 @@ def main() -> None:
     # A thread for each client: one that waits for a stream to begin would hold up its publisher.
     server.get_thread_pool().set_max_threads(-1)
     mounts = server.get_mount_points()
-    for path, launch in order["streams"].items():
-        mounts.add_factory(f"/{path}", factory(launch, order["transports"]))
+    for path, stream in order["streams"].items():
+        made = factory(stream["launch"], order["transports"])
+        made.set_shared(stream["shared"])
+        mounts.add_factory(f"/{path}", made)
     for path, launches in order["published"].items():
         relay = Relay()
         take = factory(launches["take"], order["transports"], relay.published)

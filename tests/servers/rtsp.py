@@ -47,13 +47,14 @@ raise SystemExit("GStreamer lacks " + ", ".join(missing) if missing else 0)
 
 _TAKE = (
     "( rtph264depay name=depay0 ! h264parse config-interval=-1"
-    " ! video/x-h264,stream-format=byte-stream,alignment=au ! tee name=taken"
-    " taken. ! queue ! mpegtsmux ! filesink location={file} buffer-mode=2 async=false"
+    " ! video/x-h264,stream-format=avc,alignment=au ! tee name=taken"
+    " taken. ! queue ! h264parse config-interval=-1 ! mpegtsmux"
+    " ! filesink location={file} buffer-mode=2 async=false"
     " taken. ! queue ! appsink name=tap emit-signals=true sync=false async=false )"
 )
 _GIVE = (
     "( appsrc name=source is-live=true format=time do-timestamp=true"
-    " ! h264parse config-interval=-1 ! rtph264pay name=pay0 pt=96 config-interval=-1 )"
+    " ! rtph264pay name=pay0 pt=96 config-interval=-1 )"
 )
 
 
@@ -71,6 +72,8 @@ class Stream:
         pattern: What is shown: one of videotestsrc's patterns, e.g. ball, smpte, snow, red.
         pictures: Shown in a loop instead of a pattern; a change of their size changes the stream's.
         audio: Whether a tone goes with it.
+        shared: Whether all clients see one stream, which a second one joins where it is, as a
+            camera's; else it begins anew for each, with its first picture.
     """
 
     width: int = 320
@@ -82,6 +85,7 @@ class Stream:
     pattern: str = "ball"
     pictures: Sequence[Picture] = ()
     audio: bool = False
+    shared: bool = False
 
     def launch(self, folder: Path) -> str:
         """Return GStreamer's words for it; pictures go through files in a folder of its own."""
@@ -244,7 +248,10 @@ class RtspServer:
         return self._order | {
             "port": self.port,
             "streams": {
-                path: stream.launch(self._work / f"pictures-{index}")
+                path: {
+                    "launch": stream.launch(self._work / f"pictures-{index}"),
+                    "shared": stream.shared,
+                }
                 for index, (path, stream) in enumerate(self._streams.items())
             },
             "published": {
