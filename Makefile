@@ -10,7 +10,7 @@ DEMO_OUTPUT ?= demo-output
 help:
 	@echo "make demo   explain the demo scene with the built-in detector"
 	@echo "make test   lint, types, rooms and tests"
-	@echo "make test-packages  as root on Debian: install what the tests want beside Python"
+	@echo "make test-packages   install what the tests want beside Python (Debian, root)"
 	@echo "make clean  remove the environment and what was made"
 
 $(INSTALLED): pyproject.toml constraints.txt
