@@ -11,7 +11,6 @@ import select
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +72,8 @@ class Stream:
         pictures: Shown in a loop instead of a pattern; a change of their size changes the stream's.
         audio: Whether a tone goes with it.
         shared: Whether all clients see one stream, which a second one joins where it is, as a
-            camera's; else it begins anew for each, with its first picture.
+            camera's; else it begins anew for each, with its first picture. A shared one answers 503
+            while it ends because its last client has just left.
     """
 
     width: int = 320
@@ -263,8 +263,7 @@ class RtspServer:
     def _said_port(self) -> int:
         assert self._process is not None
         assert self._process.stdout is not None
-        deadline = time.monotonic() + PATIENCE
-        ready, _, _ = select.select([self._process.stdout], [], [], deadline - time.monotonic())
+        ready, _, _ = select.select([self._process.stdout], [], [], PATIENCE)
         line = self._process.stdout.readline() if ready else b""
         if not line:
             self.kill()
