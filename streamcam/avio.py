@@ -28,6 +28,7 @@ _FORBIDDEN: _Kinds = (
     av.error.HTTPUnauthorizedError,
     av.error.HTTPForbiddenError,
 )
+_UNFOUND: _Kinds = (av.error.HTTPNotFoundError,)
 _SILENT: _Kinds = (
     TimeoutError,
     ConnectionError,
@@ -99,6 +100,22 @@ def reading(name: str) -> Iterator[None]:
 
 
 @contextmanager
+def receiving(name: str) -> Iterator[None]:
+    """Turn errors of connecting to a live source, or of reading it, into ours.
+
+    Args:
+        name: The source, as a person knows it.
+
+    Raises:
+        SourceUnavailableError: It is not there, not now, or not in a form that can be read.
+    """
+    try:
+        yield
+    except FOREIGN as error:
+        raise _live_error(error, name) from error
+
+
+@contextmanager
 def writing(name: str) -> Iterator[None]:
     """Turn errors of writing into ours.
 
@@ -132,6 +149,27 @@ def _source_error(error: Exception, name: str, *, opened: bool) -> SourceError:
     return NotMediaError(
         f"{name}: not a video or picture that can be read: {_reason(error)}",
         hint="It may be incomplete, damaged, or another kind of file under this name.",
+    )
+
+
+def _live_error(error: Exception, name: str) -> SourceUnavailableError:
+    if isinstance(error, _ABSENT + _UNFOUND):
+        return SourceUnavailableError(
+            f"{name}: there is no such stream or device", hint="Check its URL."
+        )
+    if isinstance(error, _FORBIDDEN):
+        return SourceUnavailableError(
+            f"{name}: access is denied", hint="Check user, password and permissions."
+        )
+    if isinstance(error, _SILENT):
+        return SourceUnavailableError(f"{name}: does not answer: {_reason(error)}")
+    if isinstance(error, _UNREADABLE):
+        return SourceUnavailableError(
+            f"{name}: sends nothing that can be read: {_reason(error)}",
+            hint="Check its URL, and its format and options if it has some.",
+        )
+    return SourceUnavailableError(
+        f"{name}: cannot be reached: {_reason(error)}", hint="Check its URL and the network."
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from streamcam.cli import config, demo, doctor, jobs, models, run, schema, watch
+from streamcam.cli import config, demo, doctor, jobs, live, models, run, schema, watch
 from streamcam.cli.terminal import errors, show_error
 from streamcam.errors import ExitCode, StreamcamError
 from streamcam.version import __version__
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("watch")(watch.watch)
+app.command("live")(live.live)
 app.add_typer(jobs.app, name="jobs")
 app.command("demo")(demo.demo)
 app.add_typer(models.app, name="models")

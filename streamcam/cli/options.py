@@ -78,6 +78,7 @@ _SETTINGS = {
     "sampling": ("max_fps", "every", "start", "end"),
     "render": ("colormap", "opacity"),
     "output": ("overwrite", "video", "encoder", "audio", "workers", ("output", "folder")),
+    "live": ("segment",),
     "watch": ("recursive", "include", "exclude", "settle", "poll", "after", "state"),
 }
 """The options that are settings, by section; a pair where the setting is called otherwise."""

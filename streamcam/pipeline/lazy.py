@@ -44,18 +44,7 @@ class LazyStreet:
     def facts(self) -> EngineFacts:
         """Return what results are made with; only after `street` was called."""
         assert self._engine is not None
-        engine = self._engine.description
-        settings = self._settings.model_dump(mode="json")
-        # What "auto" and presets came to is what a reader wants to know.
-        settings["model"] |= {"precision": engine.precision, "confidence": engine.confidence}
-        return EngineFacts(
-            model=engine.model,
-            classes=tuple(engine.classes.values()),
-            method=engine.method,
-            device=engine.device,
-            weights_sha256=engine.weights_sha256,
-            settings=settings,
-        )
+        return engine_facts(self._engine, self._settings)
 
     def street(self) -> Street:
         """Return the street, open.
@@ -72,7 +61,7 @@ class LazyStreet:
 
     def _open(self) -> Street:
         try:
-            self._engine = _build_engine(self._settings, self._fetching)
+            self._engine = build_engine(self._settings, self._fetching)
         except StreamcamError as error:
             self._fault = error
             raise
@@ -82,13 +71,38 @@ class LazyStreet:
         return self._exits.enter_context(street)
 
 
-def _build_engine(settings: Settings, fetching: FetchProgress | None) -> "Engine":
+def engine_facts(engine: "Engine", settings: Settings) -> EngineFacts:
+    """Return what results are made with: the engine, and the settings that they follow."""
+    made_by = engine.description
+    shown = settings.model_dump(mode="json", exclude={"camera"})
+    # What "auto" and presets came to is what a reader wants to know.
+    confidence = settings.model.confidence
+    shown["model"] |= {
+        "precision": made_by.precision,
+        "confidence": made_by.preset if confidence is None else confidence,
+    }
+    return EngineFacts(
+        model=made_by.model,
+        classes=tuple(made_by.classes.values()),
+        method=made_by.method,
+        device=made_by.device,
+        weights_sha256=made_by.weights_sha256,
+        settings=shown,
+    )
+
+
+def build_engine(settings: Settings, fetching: FetchProgress | None = None) -> "Engine":
+    """Build the engine that the settings ask for.
+
+    Raises:
+        StreamcamError: It cannot be built.
+    """
     # Imported here because it brings torch, which takes seconds: not for a file that is missing.
-    from streamcam.vision.build import build_engine
+    from streamcam.vision.build import build_engine as build
     from streamcam.vision.library import Library
 
     model = settings.model
-    return build_engine(
+    return build(
         model=model.name,
         weights=_weights(model.weights),
         labels=model.labels,

@@ -46,6 +46,7 @@ class Passage:
         received: How many frames came from the source.
         delivered: How many items went out.
         stopped: Whether it was asked to end early.
+        ended: Set once the engine has done with the source.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Passage:
         self.received = 0
         self.delivered = 0
         self.stopped = False
+        self.ended = threading.Event()
 
     @property
     def dropped(self) -> Mapping[str, int]:
@@ -215,7 +217,9 @@ class Street:
             self._engine.forget(track.source)
             track.outbox.close()
             with self._lock:
-                self._passages.pop(track, None)
+                passage = self._passages.pop(track, None)
+            if passage is not None:
+                passage.ended.set()
 
     def _fail_batch(self, batch: Batch, error: Exception) -> None:
         for track in {track for track, _ in batch.entries}:
@@ -238,3 +242,4 @@ class Street:
             passage.stop()
             track.inbox.cancel()
             track.outbox.close()
+            passage.ended.set()

@@ -11,8 +11,9 @@ from streamcam.redaction import Redactor, redacted_url
 _DEVICE = re.compile(r"/dev/video\d+")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
-# Over UDP cameras lose packets, which smears pictures, and few firewalls let it through.
-_RTSP = {"rtsp_transport": "tcp"}
+# Over UDP cameras lose packets, which smears pictures, and few firewalls let it through. Guessing
+# the frame rate, which nobody needs, makes opening take 1.0 s instead of 0.3 s.
+_RTSP = {"rtsp_transport": "tcp", "fpsprobesize": "0"}
 
 _SECRET = re.compile(r"pass|token|key|secret|auth|cookie|header|user", re.IGNORECASE)
 

@@ -10,13 +10,13 @@ from fractions import Fraction
 from functools import partial
 
 import av
-from av.error import FFmpegError
+from av.error import FFmpegError, InvalidDataError
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from streamcam.avio import opening, reading
-from streamcam.errors import CorruptMediaError, NotMediaError
+from streamcam.avio import receiving
+from streamcam.errors import SourceUnavailableError
 from streamcam.sources.decoder import MOST_FAILURES
 from streamcam.sources.display import Display
 from streamcam.sources.live.address import Address
@@ -34,6 +34,10 @@ _RAW = frozenset(("wrapped_avframe", "gif"))
 
 # More frames than any decoder holds back.
 _MOST_UNDERWAY = 64
+
+# Garbage decodes to a few frames of sizes such as 32x30624, never twice the same; a camera that
+# changes its resolution sticks to it.
+_SURE = 3
 
 
 class FFmpegCamera:
@@ -54,7 +58,7 @@ class FFmpegCamera:
     def __init__(self, address: Address, name: str, origin: float | None) -> None:
         self.corrupt = 0
         self._name = name
-        with opening(name):
+        with receiving(name):
             self._container = av.open(
                 address.url,
                 "r",
@@ -70,7 +74,8 @@ class FFmpegCamera:
         self.rate: Fraction | None = self._stream.average_rate or self._stream.guessed_rate
         self._failures = 0
         self._display: Display | None = None
-        self._size = (0, 0)
+        self._size = (context.width, context.height)
+        self._new_size = (self._size, 0)
         self._arrivals: OrderedDict[int, float] = OrderedDict()
         self._timed = self._container.format.name not in _UNTIMED
         self._paced = address.generated or self._container.format.name in _BURSTING
@@ -82,13 +87,12 @@ class FFmpegCamera:
         """Yield each good frame, from the first key frame on, and None for each packet.
 
         Raises:
-            CorruptMediaError: Nothing could be decoded for too long.
-            SourceUnavailableError: The source went away.
+            SourceUnavailableError: It went away, or sends nothing that can be decoded.
         """
         for packet in self._packets():
             yield None
             for frame in self._decoded(packet):
-                if frame.is_corrupt:
+                if frame.is_corrupt or not self._is_of_sure_size(frame):
                     self._fail()
                     continue
                 self._failures = 0
@@ -103,20 +107,20 @@ class FFmpegCamera:
         for stream in self._container.streams.video:
             if stream.codec_context is not None:
                 return stream
-        raise NotMediaError(f"{self._name}: sends no video that can be decoded here")
+        raise SourceUnavailableError(f"{self._name}: sends no video that can be decoded here")
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         """Yield the stream's packets from the first key frame on."""
         begun = self._stream.codec_context.codec.intra_only or self.codec in _RAW
         packets = self._container.demux(self._stream)
         while True:
-            try:
-                with reading(self._name):
+            with receiving(self._name):
+                try:
                     packet = next(packets, None)
-            except CorruptMediaError:
-                self._fail()
-                packets = self._container.demux(self._stream)
-                continue
+                except InvalidDataError:
+                    self._fail()
+                    packets = self._container.demux(self._stream)
+                    continue
             if packet is None or not packet.size:
                 return
             begun = begun or packet.is_keyframe
@@ -144,10 +148,21 @@ class FFmpegCamera:
         self.corrupt += 1
         self._failures += 1
         if self._failures >= MOST_FAILURES:
-            raise CorruptMediaError(
+            raise SourceUnavailableError(
                 f"{self._name}: sends nothing that can be decoded: "
                 f"{self._failures} failures in a row"
             )
+
+    def _is_of_sure_size(self, frame: VideoFrame) -> bool:
+        size = (frame.width, frame.height)
+        if size == self._size:
+            return True
+        last, seen = self._new_size
+        self._new_size = (size, seen + 1 if size == last else 1)
+        if self._new_size[1] < _SURE:
+            return False
+        self._size, self._display = size, None
+        return True
 
     def _shot(self, frame: VideoFrame) -> Iterator[Shot | None]:
         pts = frame.pts if frame.pts is not None else frame.dts
@@ -167,7 +182,6 @@ class FFmpegCamera:
         )
 
     def _display_of(self, frame: VideoFrame) -> Display:
-        if self._display is None or self._size != (frame.width, frame.height):
-            self._size = (frame.width, frame.height)
+        if self._display is None:
             self._display = Display(frame, self._stream.sample_aspect_ratio)
         return self._display

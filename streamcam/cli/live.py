@@ -1,0 +1,212 @@
+"""`streamcam live`: explain one camera or stream."""
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from math import inf
+from pathlib import PurePath
+from typing import Annotated
+
+import typer
+
+from streamcam.cli import options
+from streamcam.cli.cameras import CameraBoard, CameraLines, CameraRecords, summary
+from streamcam.cli.signals import FORCED, stopped_by_signals
+from streamcam.cli.terminal import errors, show_error
+from streamcam.config import Settings, load_settings
+from streamcam.config.settings import CameraSettings
+from streamcam.errors import ExitCode, UsageError
+from streamcam.pipeline.cameras.fleet import Fleet
+from streamcam.pipeline.cameras.plan import CameraPlan
+from streamcam.records import CameraStatus
+from streamcam.redaction import redacted_url
+
+_TURN_SECONDS = 0.2
+_GRACE_SECONDS = 5.0
+_LONGEST_NAME = 64
+
+
+def live(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A URL (rtsp, http, ...), a device such as /dev/video0, demo://street, or the "
+            "name of a camera in the configuration.",
+            metavar="SOURCE",
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", help="The camera's name, and its folder's.")
+    ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", help="FFmpeg's input format, e.g. `lavfi` or `v4l2`."),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", help="An option of FFmpeg's for reading, KEY=VALUE; repeatable."),
+    ] = None,
+    reconnect: Annotated[
+        bool, typer.Option("--reconnect", help="Connect again, for ever, when it is lost.")
+    ] = False,
+    seconds: Annotated[
+        float | None, typer.Option("--duration", min=0.1, help="End after so many seconds.")
+    ] = None,
+    record: Annotated[
+        str | None,
+        typer.Option("--record", help="What is recorded: `always`, `detections` or `never`."),
+    ] = None,
+    segment: Annotated[
+        float | None, typer.Option("--segment", help="Seconds of one recorded file.")
+    ] = None,
+    publish: Annotated[
+        str | None,
+        typer.Option("--publish", help="Where the annotated stream is sent, e.g. rtsp://..."),
+    ] = None,
+    output: options.Output = None,
+    config: options.Config = None,
+    model: options.Model = None,
+    weights: options.Weights = None,
+    labels: options.Labels = None,
+    confidence: options.Confidence = None,
+    classes: options.Classes = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    half: options.Half = False,
+    max_fps: options.MaxFps = None,
+    method: options.Method = None,
+    grid: options.Grid = None,
+    colormap: options.Colormap = None,
+    opacity: options.Opacity = None,
+    video: options.Video = None,
+    encoder: options.Encoder = None,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+) -> None:
+    """Explain a camera or stream as it comes, and record it in segments.
+
+    Results are `out/NAME/YYYY-MM-DD/HH/MM-SS.mp4` and `.jsonl`, in UTC. A source that is lost ends
+    it with exit code 69; with --reconnect it is connected again. --json prints the records.
+    """
+    settings = load_settings(config, os.environ, options.tables(locals()))
+    changes = {
+        "name": name,
+        "format": format_,
+        "options": _pairs(option) if option else None,
+        "max_fps": max_fps,
+        "model": model,
+        "weights": weights,
+        "labels": labels,
+        "confidence": confidence,
+        "classes": classes,
+        "record": record,
+        "publish": publish,
+    }
+    camera = _camera(source, settings, {k: v for k, v in changes.items() if v is not None})
+    work = _Live(CameraPlan.of(camera, settings), settings, reconnect=reconnect)
+    raise typer.Exit(work.run(seconds, quiet=quiet, json=json))
+
+
+def _camera(source: str, settings: Settings, changes: dict[str, object]) -> CameraSettings:
+    """Return the camera of that name in the configuration, or a new one."""
+    known = {camera.name: camera for camera in settings.camera}
+    if source in known:
+        given = known[source].model_dump(exclude_unset=True) | changes
+    else:
+        given = {"name": _name_of(source, changes), "url": source} | changes
+    try:
+        return CameraSettings.model_validate(given)
+    except ValueError as error:
+        raise UsageError(redacted_url(f"{source}: {_first_fault(error)}")) from None
+
+
+def _first_fault(error: ValueError) -> str:
+    fault = error.errors()[0]  # type: ignore[attr-defined]
+    return f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+
+
+def _name_of(source: str, changes: dict[str, object]) -> str:
+    """Return a name that tells a source: host and path, or the device's or file's own."""
+    if changes.get("format") == "lavfi":
+        return re.split(r"[=,@]", source, maxsplit=1)[0] or "lavfi"
+    shown = redacted_url(source)
+    scheme, separator, rest = shown.partition("://")
+    text = rest if separator else PurePath(scheme).stem
+    tame = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-._")
+    return tame[:_LONGEST_NAME] or "camera"
+
+
+def _pairs(words: list[str]) -> dict[str, str]:
+    pairs = dict(word.split("=", 1) for word in words if "=" in word)
+    for word in words:
+        if "=" not in word:
+            raise UsageError(f"--option {word}: an option is KEY=VALUE")
+    return pairs
+
+
+class _Live:
+    """One camera at work, until it is over or somebody stops it."""
+
+    def __init__(self, plan: CameraPlan, settings: Settings, *, reconnect: bool) -> None:
+        self._plan = plan
+        self._settings = settings
+        self._reconnect = reconnect
+        self._stopping = threading.Event()
+        self._begun = time.monotonic()
+
+    def run(self, seconds: float | None, *, quiet: bool, json: bool) -> ExitCode:
+        """Explain the camera; return what the shell is told."""
+        try:
+            with stopped_by_signals(self._stopping.set, "the recording is completed"):
+                fleet = self._explain(seconds or inf, quiet=quiet, json=json)
+        except KeyboardInterrupt:
+            show_error("forced to stop; the running segment may lack its last second")
+            os._exit(FORCED)
+        code = self._tell(fleet, quiet=quiet)
+        if fleet.stuck:
+            # A thread that hangs in native code must not keep the process from ending.
+            os._exit(code)
+        return code
+
+    def _explain(self, seconds: float, *, quiet: bool, json: bool) -> Fleet:
+        with ExitStack() as stack:
+            watcher = self._watcher(lambda: fleet.statuses(), quiet=quiet, json=json)
+            if isinstance(watcher, CameraBoard):
+                stack.enter_context(watcher)
+            fleet = stack.enter_context(
+                Fleet(
+                    self._settings,
+                    watcher,
+                    fetching=watcher.fetching,
+                    reconnect=self._reconnect,
+                )
+            )
+            fleet.reconcile([self._plan])
+            (camera,) = fleet.cameras
+            while camera.running and time.monotonic() - self._begun < seconds:
+                if self._stopping.wait(_TURN_SECONDS):
+                    break
+            fleet.stop(_GRACE_SECONDS)
+        return fleet
+
+    def _tell(self, fleet: Fleet, *, quiet: bool) -> ExitCode:
+        (camera,) = fleet.cameras
+        if not quiet:
+            seconds = time.monotonic() - self._begun
+            errors().print(summary(camera.status(), seconds), soft_wrap=True)
+        if camera.fault is None:
+            return ExitCode.OK
+        show_error(camera.fault.message, camera.fault.hint)
+        return camera.fault.exit_code
+
+    def _watcher(
+        self, statuses: Callable[[], Sequence[CameraStatus]], *, quiet: bool, json: bool
+    ) -> CameraLines:
+        if json:
+            return CameraRecords(self._stopping.set)
+        if errors().is_terminal and not quiet:
+            return CameraBoard(statuses)
+        return CameraLines(quiet=quiet)

@@ -1,0 +1,1 @@
+"""Cameras: any number of live sources on one engine, for months."""

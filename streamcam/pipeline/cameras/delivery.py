@@ -1,0 +1,67 @@
+"""The tail's work on a camera: results in, to every way out."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from streamcam.clock import Clock
+from streamcam.pipeline.cameras.outlet import Outlet
+from streamcam.pipeline.cameras.wish import Wish
+from streamcam.records import FrameResult, Item, Picture
+from streamcam.sinks.preview import PreviewSink
+
+
+class LiveObserver(Protocol):
+    """Is told of what was explained; called from the cameras' threads, must be quick."""
+
+    def explained(self, result: FrameResult, latency: float) -> None:
+        """A frame has gone out, so many seconds after its data came in."""
+        ...
+
+
+class LiveDelivery:
+    """Narrows results to what is wanted, draws them where a way out needs it, and hands them on.
+
+    Args:
+        wish: Which detections count.
+        annotate: Draws a result.
+        outlets: The ways out that may be slow.
+        preview: Holds the newest result for whoever looks.
+        observer: Is told of every frame.
+        clock: Where the time comes from.
+
+    Attributes:
+        explained: How many frames went out.
+        detections: How many detections went out, by label.
+    """
+
+    def __init__(
+        self,
+        wish: Wish,
+        annotate: Callable[[FrameResult], Picture],
+        outlets: Sequence[Outlet],
+        preview: PreviewSink,
+        observer: LiveObserver,
+        clock: Clock,
+    ) -> None:
+        self._wish = wish
+        self._annotate = annotate
+        self._outlets = outlets
+        self._preview = preview
+        self._observer = observer
+        self._clock = clock
+        self._drawn = any(outlet.needs_picture for outlet in outlets)
+        self.explained = 0
+        self.detections: Counter[str] = Counter()
+
+    def write(self, item: Item) -> None:
+        """Send an explained frame out; never waits for anybody."""
+        assert isinstance(item, FrameResult), "a live source gives the wanted frames only"
+        result = self._wish.of(item)
+        picture = self._annotate(result) if self._drawn else None
+        for outlet in self._outlets:
+            outlet.offer(result, picture if outlet.needs_picture else None)
+        self._preview.write(result, picture)
+        self.explained += 1
+        self.detections.update(detection.label for detection in result.detections)
+        self._observer.explained(result, self._clock.monotonic() - result.frame.arrival)

@@ -1,0 +1,137 @@
+"""One way out for a camera's results, in a thread of its own."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from streamcam.backoff import Backoff
+from streamcam.clock import Clock
+from streamcam.errors import SinkError, StreamcamError
+from streamcam.pipeline.lane import Lane, Overflow
+from streamcam.records import FrameResult, Picture
+from streamcam.sinks.base import Sink
+
+_log = logging.getLogger(__name__)
+
+# Two seconds at five frames a second: longer than any write to a healthy disk, and of 1080p 60 MB.
+_CAPACITY = 10
+
+# A full disk or a server that has gone comes back in minutes, not at once.
+_FIRST_PAUSE = 2.0
+_LONGEST_PAUSE = 60.0
+
+Parcel = tuple[FrameResult, Picture | None]
+
+
+class Outlet:
+    """Hands results to a sink that may be slow, stuck or failing, and harms nobody else by it.
+
+    A sink that fails is put away and made anew after a pause, again and again. What comes in the
+    meantime, or faster than the sink takes it, is given up and counted.
+
+    Args:
+        name: What it is to people, e.g. "recording".
+        camera: Whose results they are.
+        make: Makes the sink.
+        needs_picture: Whether the sink has to be given the annotated pictures.
+        clock: Where the time comes from.
+
+    Attributes:
+        name: What it is to people.
+        needs_picture: Whether it has to be given the annotated pictures.
+        dropped: Results that never reached the sink.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        camera: str,
+        make: Callable[[], Sink],
+        *,
+        needs_picture: bool = True,
+        clock: Clock | None = None,
+    ) -> None:
+        self.name = name
+        self.needs_picture = needs_picture
+        self.dropped = 0
+        self._camera = camera
+        self._make = make
+        self._clock = clock or Clock()
+        self._sink: Sink | None = None
+        self._error: StreamcamError | None = None
+        self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+        self._not_before = 0.0
+        self._lane: Lane[Parcel] = Lane(_CAPACITY, Overflow.DROP_OLDEST, on_drop=self._drop)
+        self._thread = threading.Thread(
+            target=self._work, name=f"streamcam {name} {camera}", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def error(self) -> str | None:
+        """What is wrong with it at this moment, None where nothing is."""
+        return None if self._error is None else self._error.message
+
+    def offer(self, result: FrameResult, picture: Picture | None) -> None:
+        """Hand over a result; never waits."""
+        self._lane.put((result, picture))
+
+    def close(self) -> None:
+        """Take no more; what was handed over is still written."""
+        self._lane.close()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the end of all work; tell whether it came within so many seconds."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _drop(self, _: Parcel) -> None:
+        self.dropped += 1
+
+    def _work(self) -> None:
+        for result, picture in self._lane:
+            if self._clock.monotonic() < self._not_before:
+                self.dropped += 1
+                continue
+            try:
+                self._write(result, picture)
+            except StreamcamError as error:
+                self._fail(error)
+            except Exception as error:  # noqa: BLE001 - one way out must not end the others
+                _log.debug("internal fault", exc_info=error)
+                self._fail(SinkError(f"internal fault: {type(error).__name__}: {error}"))
+        self._finish()
+
+    def _write(self, result: FrameResult, picture: Picture | None) -> None:
+        if self._sink is None:
+            self._sink = self._make()
+        self._sink.write(result, picture)
+        if self._error is not None:
+            _log.warning("%s: %s goes on", self._camera, self.name)
+            self._error = None
+            self._backoff.reset()
+
+    def _fail(self, error: StreamcamError) -> None:
+        self.dropped += 1
+        if self._error is None or self._error.message != error.message:
+            _log.error("%s: %s stopped: %s", self._camera, self.name, error.message)
+        self._error = error
+        self._not_before = self._clock.monotonic() + self._backoff.next()
+        self._put_away()
+
+    def _put_away(self) -> None:
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            try:
+                sink.abort()
+            except StreamcamError as error:
+                _log.warning("%s: %s", self._camera, error.message)
+
+    def _finish(self) -> None:
+        if self._sink is None:
+            return
+        try:
+            self._sink.finish()
+        except StreamcamError as error:
+            _log.error("%s: %s could not be completed: %s", self._camera, self.name, error.message)
+            self._put_away()

@@ -1,0 +1,83 @@
+"""What is to be done with one camera, all defaults filled in."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from streamcam.config import Settings
+from streamcam.config.settings import CameraSettings
+from streamcam.pipeline.cameras.wish import Wish, region
+from streamcam.sources.live import Address, Patience
+
+
+@dataclass(frozen=True, slots=True)
+class CameraPlan:
+    """A camera and all that is wanted of it; two that are equal need no change.
+
+    Attributes:
+        name: Its name, and that of its folder.
+        address: Where it is read from.
+        patience: How long it is waited for.
+        max_fps: Explained frames a second, at most.
+        settings: All settings, with the camera's own detector.
+        ignore: Regions whose detections do not count, see `CameraSettings.ignore`.
+        record: What is recorded.
+        publish: URL to which the annotated pictures are sent.
+    """
+
+    name: str
+    address: Address
+    patience: Patience
+    max_fps: float
+    settings: Settings
+    ignore: tuple[tuple[float, ...], ...]
+    record: Literal["always", "detections", "never"]
+    publish: str | None
+
+    @classmethod
+    def of(cls, camera: CameraSettings, settings: Settings) -> "CameraPlan":
+        """Fill in what the camera leaves out."""
+        live = settings.live
+        return cls(
+            name=camera.name,
+            address=Address(camera.url, camera.format, camera.options),
+            patience=Patience(opening=live.open_timeout, reading=live.read_timeout),
+            max_fps=camera.max_fps or live.max_fps,
+            settings=_with_model(settings, camera),
+            ignore=camera.ignore,
+            record=camera.record or live.record,
+            publish=camera.publish,
+        )
+
+    def wish(self, preset: float) -> Wish:
+        """Return which detections count.
+
+        Args:
+            preset: The confidence that the detector recommends.
+        """
+        model = self.settings.model
+        return Wish(
+            confidence=preset if model.confidence is None else model.confidence,
+            classes=frozenset(map(str.casefold, model.classes)) or None,
+            ignored=tuple(map(region, self.ignore)),
+        )
+
+
+def plans(settings: Settings) -> list[CameraPlan]:
+    """Return a plan for each camera that is enabled."""
+    return [CameraPlan.of(camera, settings) for camera in settings.camera if camera.enabled]
+
+
+def _with_model(settings: Settings, camera: CameraSettings) -> Settings:
+    """Return the settings with the camera's own detector; weights belong to their model."""
+    changes = {
+        "name": camera.model,
+        "weights": camera.weights,
+        "labels": camera.labels,
+        "confidence": camera.confidence,
+        "classes": camera.classes,
+    }
+    own: dict[str, object] = {key: value for key, value in changes.items() if value is not None}
+    if camera.model is not None and camera.weights is None:
+        own = {**own, "weights": None, "labels": None}
+    model = settings.model.model_copy(update=own)
+    return settings.model_copy(update={"model": model, "camera": ()})
