@@ -1,0 +1,1 @@
+"""The daemon: what keeps streamcam at work for months."""
