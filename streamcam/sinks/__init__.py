@@ -1,10 +1,12 @@
-"""Where results leave: video, pictures, records and the manifest."""
+"""Where results leave: video, pictures, records, the manifest, and segments of cameras."""
 
 from streamcam.sinks.base import Sink
 from streamcam.sinks.encoder import VideoSettings, nvenc_works
 from streamcam.sinks.jsonl import JsonlSink
 from streamcam.sinks.manifest import EngineFacts, Manifest, read_manifest, write_manifest
 from streamcam.sinks.names import Outputs, is_output, outputs
+from streamcam.sinks.recovery import recover
+from streamcam.sinks.segments import SegmentSettings, SegmentSink
 from streamcam.sinks.still import StillSink
 from streamcam.sinks.video import VideoSink
 
@@ -13,6 +15,8 @@ __all__ = [
     "JsonlSink",
     "Manifest",
     "Outputs",
+    "SegmentSettings",
+    "SegmentSink",
     "Sink",
     "StillSink",
     "VideoSettings",
@@ -21,5 +25,6 @@ __all__ = [
     "nvenc_works",
     "outputs",
     "read_manifest",
+    "recover",
     "write_manifest",
 ]

@@ -37,10 +37,10 @@ class JsonlSink:
         """
         if isinstance(item, Frame):
             return
-        line = orjson.dumps(record(item), option=orjson.OPT_APPEND_NEWLINE)
+        content = line(item)
         with writing(str(self._file.path)):
             stream = self._stream or self._open()
-            stream.write(line)
+            stream.write(content)
             stream.flush()
 
     def finish(self) -> Path:
@@ -65,6 +65,11 @@ class JsonlSink:
     def _open(self) -> BinaryIO:
         self._stream = self._file.prepare().open("wb")
         return self._stream
+
+
+def line(result: FrameResult) -> bytes:
+    """Return an explained frame's record as a line of JSON."""
+    return orjson.dumps(record(result), option=orjson.OPT_APPEND_NEWLINE)
 
 
 def record(result: FrameResult) -> dict[str, Any]:
