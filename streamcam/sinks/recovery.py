@@ -11,7 +11,7 @@ from streamcam.sinks.atomic import PartFile
 from streamcam.sinks.fragments import layout
 from streamcam.sinks.lock import FolderLock
 from streamcam.sinks.names import PART
-from streamcam.sinks.segment_names import SEGMENT_RECORDS, SEGMENT_VIDEO, hours, place_of
+from streamcam.sinks.segment_names import SEGMENT_RECORDS, SEGMENT_VIDEO, dates, hours, place_of
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +119,8 @@ def _line_ends(path: Path) -> Iterator[int]:
 def _unfinished(folder: Path) -> set[Path]:
     return {
         Path(hour.path, file).with_suffix("").with_suffix("")
-        for _, hour in hours(folder)
+        for date, day in dates(folder)
+        for _, hour in hours(date, day)
         for file in _parts(Path(hour.path))
     }
 

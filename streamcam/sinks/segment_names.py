@@ -58,28 +58,27 @@ def place_of(file: str) -> tuple[timedelta, str] | None:
     return timedelta(minutes=int(match[1]), seconds=int(match[2])), match[3]
 
 
-def hours(folder: "Path | os.DirEntry[str]") -> Iterator[tuple[datetime, "os.DirEntry[str]"]]:
-    """Find the folders of a camera's hours, by way of no link.
+def dates(folder: "Path | os.DirEntry[str]") -> Iterator[tuple[datetime, "os.DirEntry[str]"]]:
+    """Find the folders of a camera's days, by way of no link.
 
     Yields:
-        When the hour begins, and its folder; in no order.
+        When the day begins, and its folder; in no order.
 
     Raises:
-        OSError: A folder cannot be read.
+        OSError: The folder cannot be read.
     """
-    for date, day in dates(folder):
-        for entry in _folders(day):
-            hour = hour_of(entry.name)
-            if hour is not None:
-                yield date + hour, entry
-
-
-def dates(folder: "Path | os.DirEntry[str]") -> Iterator[tuple[datetime, "os.DirEntry[str]"]]:
-    """Find the folders of a camera's days as `hours` does."""
     for entry in _folders(folder):
         date = date_of(entry.name)
         if date is not None:
             yield date, entry
+
+
+def hours(date: datetime, day: "os.DirEntry[str]") -> Iterator[tuple[datetime, "os.DirEntry[str]"]]:
+    """Find the folders of a day's hours as `dates` finds those of days."""
+    for entry in _folders(day):
+        hour = hour_of(entry.name)
+        if hour is not None:
+            yield date + hour, entry
 
 
 def _folders(folder: "Path | os.DirEntry[str]") -> Iterator["os.DirEntry[str]"]:
