@@ -9,14 +9,17 @@ from streamcam.records import Item, Picture
 class Sink(Protocol):
     """Takes one source's results, in order, and publishes them at the end or not at all.
 
-    Nothing is visible under the final name before `finish`. Every method may raise `SinkError`.
+    Nothing is visible under the final name before `finish`; sinks of live sources publish a whole
+    piece at a time. Every method may raise `SinkError`.
     """
 
     kind: ClassVar[str]
-    """What it writes, as named in reports: "video", "picture", "records"."""
+    """What it writes, as named in reports: "video", "picture", "records", "segments"."""
 
-    needs_picture: ClassVar[bool]
-    """Whether `write` must be given the annotated picture."""
+    @property
+    def needs_picture(self) -> bool:
+        """Whether `write` must be given the annotated picture."""
+        ...
 
     def write(self, item: Item, picture: Picture | None) -> None:
         """Take one item.

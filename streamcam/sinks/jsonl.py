@@ -37,10 +37,10 @@ class JsonlSink:
         """
         if isinstance(item, Frame):
             return
-        line = orjson.dumps(record(item), option=orjson.OPT_APPEND_NEWLINE)
+        content = line(item)
         with writing(str(self._file.path)):
             stream = self._stream or self._open()
-            stream.write(line)
+            stream.write(content)
             stream.flush()
 
     def finish(self) -> Path:
@@ -67,16 +67,23 @@ class JsonlSink:
         return self._stream
 
 
+def line(result: FrameResult) -> bytes:
+    """Return an explained frame's record as a line of JSON."""
+    return orjson.dumps(record(result), option=orjson.OPT_APPEND_NEWLINE)
+
+
 def record(result: FrameResult) -> dict[str, Any]:
     """Return an explained frame as plain values, in the form of the schema "record".
 
     Boxes and the peak are rounded to a hundredth of a pixel, times to a microsecond, scores to four
-    decimals: far below what any of them is accurate to.
+    decimals: far below what any of them is accurate to. The wall-clock time, and how long the
+    picture has stood still, are told of live sources only.
     """
     frame = result.frame
     times: dict[str, Any] = {"time": round(frame.time, 6)}
     if frame.time_utc is not None:
         times["time_utc"] = utc(frame.time_utc)
+        times["last_frame_age"] = round(frame.unchanged, 3)
     return {
         "source": frame.source,
         "frame": frame.index,
