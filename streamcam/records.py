@@ -163,8 +163,9 @@ Item: TypeAlias = FrameResult | Frame
 
 
 class Outcome(StrEnum):
-    """How the work on a source ended."""
+    """How the work on a source ended, or that it goes on."""
 
+    RUNNING = "running"
     DONE = "done"
     STOPPED = "stopped"
     FAILED = "failed"

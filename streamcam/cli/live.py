@@ -156,6 +156,7 @@ class _Live:
         self._reconnect = reconnect
         self._stopping = threading.Event()
         self._begun = time.monotonic()
+        self._folder = settings.output.folder / plan.name
 
     def run(self, seconds: float | None, *, quiet: bool, json: bool) -> ExitCode:
         """Explain the camera; return what the shell is told."""
@@ -197,6 +198,8 @@ class _Live:
         if not quiet:
             seconds = time.monotonic() - self._begun
             errors().print(summary(camera.status(), seconds), soft_wrap=True)
+            if self._plan.record != "never":
+                errors().print(f"results in {self._folder}", soft_wrap=True)
         if camera.fault is None:
             return ExitCode.OK
         show_error(camera.fault.message, camera.fault.hint)

@@ -163,10 +163,9 @@ class Camera:
 
     def _explain(self) -> None:
         name = self.plan.name
-        engine = self._engines.assign(name, self.plan.settings)
+        self._engines.assign(name, self.plan.settings, self.plan.ignore)
         source = self._new_source()
         delivery = LiveDelivery(
-            self.plan.wish(engine.description.preset),
             self._draw,
             self._outlets,
             self.preview,

@@ -1,10 +1,12 @@
 """Several detectors as one engine: each frame goes to the one that its source asked for."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from streamcam.config import Settings
+from streamcam.pipeline.cameras.wish import Wish, region
 from streamcam.pipeline.lazy import FetchProgress, build_engine, engine_facts
 from streamcam.records import Frame, FrameResult
 from streamcam.sinks.manifest import EngineFacts
@@ -12,7 +14,17 @@ from streamcam.sinks.manifest import EngineFacts
 if TYPE_CHECKING:
     from streamcam.vision.engine import Engine
 
-Builder = Callable[[Settings], "Engine"]
+FILES = ""
+"""Stands for all sources that have asked for nothing themselves: the files of watched folders."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Client:
+    """What a source asked for."""
+
+    key: str
+    settings: Settings
+    wish: Wish
 
 
 class Engines:
@@ -29,17 +41,20 @@ class Engines:
         self._fetching = fetching
         self._lock = threading.Lock()
         self._engines: dict[str, Engine] = {}
-        self._assigned: dict[str, str] = {}
+        self._clients: dict[str, _Client] = {}
 
-    def assign(self, source: str, settings: Settings) -> "Engine":
+    def assign(
+        self, source: str, settings: Settings, ignore: Sequence[Sequence[float]] = ()
+    ) -> None:
         """Give a source its detector, loading it where it is not loaded yet. From any thread.
 
         Args:
-            source: Id of the source.
-            settings: Which detector, from which confidence on.
+            source: Id of the source, or `FILES`.
+            settings: Which detector, and which of its detections.
+            ignore: Regions whose detections do not count, see `region`.
 
         Raises:
-            StreamcamError: It cannot be loaded.
+            StreamcamError: It cannot be loaded, or knows no such class.
         """
         key = _key(settings)
         with self._lock:
@@ -47,38 +62,38 @@ class Engines:
             if engine is None:
                 engine = build_engine(_for_all(settings), self._fetching)
                 self._engines[key] = engine
-            wanted = settings.model.confidence
-            engine.admit(engine.description.preset if wanted is None else wanted)
-            self._assigned[source] = key
-        return engine
+            wish = _wish(settings, engine.description.preset, ignore)
+            engine.admit(wish.confidence)
+            self._clients[source] = _Client(key, settings, wish)
 
     def release(self, source: str) -> None:
         """Let go of a source's detector, once no frame of it is on its way. From any thread."""
         with self._lock:
-            key = self._assigned.pop(source, None)
-            if key is not None and key not in self._assigned.values():
-                self._engines.pop(key).close()
+            client = self._clients.pop(source, None)
+            keys = {other.key for other in self._clients.values()}
+            if client is not None and client.key not in keys:
+                self._engines.pop(client.key).close()
 
-    def facts(self, source: str, settings: Settings) -> EngineFacts:
+    def facts(self, source: str) -> EngineFacts:
         """Return what a source's results are made with."""
-        return engine_facts(self._engines[self._assigned[source]], settings)
+        client = self._client(source)
+        return engine_facts(self._engines[client.key], client.settings)
 
     def explain(self, frames: Sequence[Frame]) -> list[FrameResult]:
         """Explain frames of any sources, in one pass for each detector; results in their order."""
+        clients = [self._client(frame.source) for frame in frames]
         groups: dict[str, list[int]] = {}
-        for place, frame in enumerate(frames):
-            groups.setdefault(self._assigned[frame.source], []).append(place)
+        for place, client in enumerate(clients):
+            groups.setdefault(client.key, []).append(place)
         results: dict[int, FrameResult] = {}
         for key, places in groups.items():
             explained = self._engines[key].explain([frames[place] for place in places])
             results.update(zip(places, explained, strict=True))
-        return [results[place] for place in range(len(frames))]
+        return [clients[place].wish.of(results[place]) for place in range(len(frames))]
 
     def forget(self, source: str) -> None:
         """Drop what is kept of a source that has ended."""
-        key = self._assigned.get(source)
-        if key is not None:
-            self._engines[key].forget(source)
+        self._engines[self._client(source).key].forget(source)
 
     def close(self) -> None:
         """Let go of all detectors."""
@@ -86,13 +101,25 @@ class Engines:
             for engine in self._engines.values():
                 engine.close()
             self._engines.clear()
-            self._assigned.clear()
+            self._clients.clear()
+
+    def _client(self, source: str) -> _Client:
+        return self._clients.get(source) or self._clients[FILES]
 
 
 def _for_all(settings: Settings) -> Settings:
     """Return settings for a detector that sources with various wishes share."""
     model = settings.model.model_copy(update={"classes": ()})
     return settings.model_copy(update={"model": model})
+
+
+def _wish(settings: Settings, preset: float, ignore: Sequence[Sequence[float]]) -> Wish:
+    model = settings.model
+    return Wish(
+        confidence=preset if model.confidence is None else model.confidence,
+        classes=frozenset(map(str.casefold, model.classes)) or None,
+        ignored=tuple(map(region, ignore)),
+    )
 
 
 def _key(settings: Settings) -> str:

@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from streamcam.backoff import Backoff
 from streamcam.clock import Clock
@@ -93,14 +94,22 @@ class Outlet:
             if self._clock.monotonic() < self._not_before:
                 self.dropped += 1
                 continue
-            try:
+            with self._caught(self._fail):
                 self._write(result, picture)
-            except StreamcamError as error:
-                self._fail(error)
-            except Exception as error:  # noqa: BLE001 - one way out must not end the others
-                _log.debug("internal fault", exc_info=error)
-                self._fail(SinkError(f"internal fault: {type(error).__name__}: {error}"))
-        self._finish()
+        if self._sink is not None:
+            with self._caught(self._lament):
+                self._sink.finish()
+
+    @contextmanager
+    def _caught(self, handle: Callable[[StreamcamError], None]) -> Iterator[None]:
+        """Let no error of the sink reach anybody else."""
+        try:
+            yield
+        except StreamcamError as error:
+            handle(error)
+        except Exception as error:  # noqa: BLE001 - one way out must not end the others
+            _log.debug("internal fault", exc_info=error)
+            handle(SinkError(f"internal fault: {type(error).__name__}: {error}"))
 
     def _write(self, result: FrameResult, picture: Picture | None) -> None:
         if self._sink is None:
@@ -122,16 +131,9 @@ class Outlet:
     def _put_away(self) -> None:
         sink, self._sink = self._sink, None
         if sink is not None:
-            try:
+            with self._caught(lambda error: _log.warning("%s: %s", self._camera, error.message)):
                 sink.abort()
-            except StreamcamError as error:
-                _log.warning("%s: %s", self._camera, error.message)
 
-    def _finish(self) -> None:
-        if self._sink is None:
-            return
-        try:
-            self._sink.finish()
-        except StreamcamError as error:
-            _log.error("%s: %s could not be completed: %s", self._camera, self.name, error.message)
-            self._put_away()
+    def _lament(self, error: StreamcamError) -> None:
+        _log.error("%s: %s could not be completed: %s", self._camera, self.name, error.message)
+        self._put_away()

@@ -5,7 +5,6 @@ from typing import Literal
 
 from streamcam.config import Settings
 from streamcam.config.settings import CameraSettings
-from streamcam.pipeline.cameras.wish import Wish, region
 from streamcam.sources.live import Address, Patience
 
 
@@ -46,19 +45,6 @@ class CameraPlan:
             ignore=camera.ignore,
             record=camera.record or live.record,
             publish=camera.publish,
-        )
-
-    def wish(self, preset: float) -> Wish:
-        """Return which detections count.
-
-        Args:
-            preset: The confidence that the detector recommends.
-        """
-        model = self.settings.model
-        return Wish(
-            confidence=preset if model.confidence is None else model.confidence,
-            classes=frozenset(map(str.casefold, model.classes)) or None,
-            ignored=tuple(map(region, self.ignore)),
         )
 
 
