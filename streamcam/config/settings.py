@@ -223,6 +223,32 @@ class WatchSettings(Section):
     )
 
 
+class HttpSettings(Section):
+    """The live page, the API, health and metrics, as `streamcam serve` offers them."""
+
+    enabled: bool = Field(True, description="Whether they are offered.")
+    host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address to listen on. Any but this machine's own needs a token: `0.0.0.0` is "
+        "every network that the machine is in.",
+    )
+    port: int = Field(8719, ge=0, le=65535, description="Port to listen on; 0: any free one.")
+    token_file: Path | None = Field(
+        None,
+        description="File that holds the token which visitors must know, at least 16 characters. "
+        "Unset: everybody on this machine may look.",
+        examples=["/etc/streamcam/token"],
+    )
+    max_clients: int = Field(
+        64,
+        ge=1,
+        le=1000,
+        description="Requests that are answered at a time; a watching page has one open, and now "
+        "and then two more.",
+    )
+
+
 class Settings(Section):
     """All settings, a section per concern."""
 
@@ -232,3 +258,4 @@ class Settings(Section):
     render: RenderSettings = RenderSettings()
     output: OutputSettings = OutputSettings()
     watch: WatchSettings = WatchSettings()
+    http: HttpSettings = HttpSettings()
