@@ -6,7 +6,6 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Request, Response
-from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
@@ -51,7 +50,6 @@ def make_app(overview: Overview, metrics: Metrics, access: Access, clock: Clock)
     _add_health(app, overview, metrics, access)
     _add_pages(app, access)
     app.add_exception_handler(StreamcamError, _unavailable)
-    _answer_head(app)
     return app
 
 
@@ -128,11 +126,3 @@ def _page(name: str, status: int = HTTPStatus.OK) -> FileResponse:
 
 def _unavailable(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": redacted_url(str(error))}, HTTPStatus.SERVICE_UNAVAILABLE)
-
-
-def _answer_head(app: FastAPI) -> None:
-    """Answer HEAD wherever GET is answered; described before, or OpenAPI would tell it twice."""
-    app.openapi()
-    for route in app.routes:
-        if isinstance(route, APIRoute) and "GET" in route.methods:
-            route.methods.add("HEAD")

@@ -47,6 +47,8 @@ class Gate:
         if scope["type"] != "http":
             return
         send = _protected(send)
+        if scope["method"] == "HEAD":
+            scope, send = {**scope, "method": "GET"}, _bodyless(send)
         refusal = self._refusal(scope)
         if refusal is not None:
             await refusal(scope, receive, send)
@@ -89,3 +91,18 @@ def _protected(send: Send) -> Send:
         await send(message)
 
     return with_headers
+
+
+def _bodyless(send: Send) -> Send:
+    """Answer HEAD like GET, but for the body; sending ends there, so files are not read."""
+    ended = False
+
+    async def without_body(message: Message) -> None:
+        nonlocal ended
+        if message["type"] != "http.response.body":
+            await send(message)
+        elif not ended:
+            ended = True
+            await send({"type": "http.response.body"})
+
+    return without_body
