@@ -121,10 +121,11 @@ class PreviewSink:
 
 
 def _jpeg(picture: Picture) -> bytes:
+    shown = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     height, width = picture.shape[:2]
     scale = LONGEST_SIDE / max(height, width)
     if scale < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    _, content = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), _JPEG)
+        shown = cv2.resize(shown, size, interpolation=cv2.INTER_AREA)
+    _, content = cv2.imencode(".jpg", shown, _JPEG)
     return content.tobytes()

@@ -45,9 +45,10 @@ class Files:
         jobs, recordings = "/jobs/{number}", "/cameras/{name}/recordings/{moment}"
         get(jobs + "/timeline", tags=["jobs"])(self.job_timeline)
         get(recordings + "/timeline", tags=["cameras"])(self.segment_timeline)
-        plain = {"response_class": FileResponse}
-        self.router.get(jobs + "/files/{kind}", tags=["jobs"], **plain)(self.job_file)
-        self.router.get(recordings + "/{kind}", tags=["cameras"], **plain)(self.segment_file)
+        get(jobs + "/files/{kind}", tags=["jobs"], response_class=FileResponse)(self.job_file)
+        get(recordings + "/{kind}", tags=["cameras"], response_class=FileResponse)(
+            self.segment_file
+        )
 
     def job_file(self, number: int, kind: Kind) -> FileResponse:
         """A result of a finished job; parts of it by HTTP ranges."""

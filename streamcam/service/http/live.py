@@ -7,6 +7,7 @@ ask costs nothing, and the page needs one of the six connections that browsers o
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import orjson
 from anyio import CapacityLimiter, to_thread
@@ -29,6 +30,14 @@ MOST_CAMERAS = 64
 _ENCODERS = 1
 """Threads that encode previews: 4 ms a picture are 250 pictures a second, and the engine keeps the
 other cores."""
+
+# What OpenAPI tells of the answers.
+_LIVE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {}}, "description": "Pictures, packed."}
+}
+_JPEG: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {}}, "description": "The picture."}
+}
 
 
 class Live:
@@ -127,7 +136,3 @@ def _seen(query: Sequence[tuple[str, str]]) -> dict[str, int]:
 
 def _number(sink: PreviewSink) -> int:
     return 0 if sink.shown is None else sink.shown.number
-
-
-_LIVE = {200: {"content": {"application/octet-stream": {}}, "description": "Pictures, packed."}}
-_JPEG = {200: {"content": {"image/jpeg": {}}, "description": "The picture."}}

@@ -38,13 +38,10 @@ def days(folder: Path) -> list[date]:
 
 def segments(folder: Path, day: date) -> list[Segment]:
     """Return a day's segments, the first first."""
-    found: list[Segment] = []
-    for hour in _entries(folder / day.isoformat()):
-        if _HOUR.match(hour.name):
-            matches = (_SEGMENT.match(entry.name) for entry in _entries(hour))
-            moments = (f"{day:%Y%m%d}T{hour.name}{m[1]}{m[2]}" for m in matches if m)
-            found += [found for name in moments if (found := _placed(folder, name))]
-    return sorted(found, key=lambda segment: segment.begin)
+    hours = (hour for hour in _entries(folder / day.isoformat()) if _HOUR.match(hour.name))
+    names = (f"{day:%Y%m%d}T{hour.name}{minute}" for hour in hours for minute in _minutes(hour))
+    placed = (_placed(folder, name) for name in names)
+    return sorted((each for each in placed if each), key=lambda segment: segment.begin)
 
 
 def segment(folder: Path, name: str) -> Segment | None:
@@ -63,6 +60,12 @@ def _placed(folder: Path, name: str) -> Segment | None:
         return None
     place = folder / f"{begin:%Y-%m-%d}" / f"{begin:%H}" / f"{begin:%M-%S}"
     return Segment(begin, place.with_suffix(".mp4"), place.with_suffix(".jsonl"))
+
+
+def _minutes(hour: Path) -> list[str]:
+    """Return when in an hour segments begin, e.g. "0530"."""
+    matches = (_SEGMENT.match(entry.name) for entry in _entries(hour))
+    return [match[1] + match[2] for match in matches if match]
 
 
 def _day(name: str) -> date | None:

@@ -20,6 +20,9 @@ BUCKETS = 400
 MOST_CLASSES = 12
 """Rows that still fit a page; the rarest classes are left out."""
 
+_ROUNDING = 0.999
+"""Frames exactly as far apart as a bucket is long still count as one in each."""
+
 _TAIL = 1 << 16
 """Bytes in which a file's last record is looked for first; some 300 detections of one frame."""
 
@@ -88,20 +91,17 @@ def start_of(records: Path, time_base: float) -> float:
         OSError: It cannot be read.
         ValueError: It holds something else.
     """
-    with records.open("rb") as lines:
-        first = _record(lines.readline())
-    return max(0.0, first["pts"] * time_base)
+    first: int = next(_records(records))["pts"]
+    return max(0.0, first * time_base)
 
 
 @lru_cache(maxsize=64)
 def _condensed(records: Path, start: float, *_version: int) -> Timeline:
     lines = _records(records)
-    first = next(lines, None)
-    if first is None:
-        raise ValueError(f"{records} is empty")
+    first = next(lines)
     began = first["time"]
     length = _last(records)["time"] - began
-    step = _step(length)
+    step = _step(length, _count(records))
     buckets = _Buckets(math.floor(length / step) + 1)
     buckets.add(0, first)
     for record in lines:
@@ -109,11 +109,11 @@ def _condensed(records: Path, start: float, *_version: int) -> Timeline:
     return buckets.timeline(start, step)
 
 
-def _step(length: float) -> float:
-    """Return a length of bucket that is easy on the eye: 0.1, 0.25, 0.5, 1 s or a multiple."""
-    least = length / BUCKETS
-    for step in (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0):
-        if step >= least:
+def _step(length: float, frames: int) -> float:
+    """Return a bucket's length that is easy on the eye, and has a frame in every bucket."""
+    least = length / min(BUCKETS, max(1, frames - 1))
+    for step in (0.04, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0):
+        if step >= least * _ROUNDING:
             return step
     return math.ceil(least / 60) * 60.0
 
@@ -190,8 +190,15 @@ def _means(sums: list[float], numbers: list[int]) -> tuple[float | None, ...]:
 
 def _records(path: Path) -> Iterator[Record]:
     with path.open("rb") as lines:
+        # An empty file has an empty first line, which is no record.
+        yield _record(lines.readline())
         for line in lines:
             yield _record(line)
+
+
+def _count(path: Path) -> int:
+    with path.open("rb") as lines:
+        return sum(1 for _ in lines)
 
 
 def _record(line: bytes) -> Record:

@@ -17,7 +17,7 @@ from tests.sinks.items import PERSON, explained, frame
 
 SIZE = (320, 180)
 
-COUNTS = Counts(decoded=1000, explained=400, corrupt=3, dropped={"busy": 590}, detections={"cat": 7})
+COUNTS = Counts(1000, explained=400, corrupt=3, dropped={"busy": 590}, detections={"cat": 7})
 
 
 def camera(name: str, state: CameraState = CameraState.LIVE) -> CameraStatus:

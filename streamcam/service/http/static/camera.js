@@ -28,8 +28,13 @@ export class CameraView {
       el(
         "div",
         { class: "beside" },
-        el("div", { class: "tile", id: "big" }, el("div", { class: "screen" }, this.canvas, this.note)),
-        el("div", { class: "side" }, detectionTable(this.found), this.facts),
+        el(
+          "div",
+          { class: "side" },
+          el("div", { class: "tile" }, el("div", { class: "screen" }, this.canvas, this.note)),
+          detectionTable(this.found),
+        ),
+        this.facts,
       ),
       this.recordings.root,
     );
@@ -171,8 +176,9 @@ class Recordings {
   }
 
   play(segment) {
-    this.player = new Player(segment.files.video, `${this.base}/${segment.name}/timeline`);
-    this.place.replaceChildren(this.player.root, downloads(segment.files));
+    const timeline = `${this.base}/${segment.name}/timeline`;
+    this.player = new Player(segment.files.video, timeline, null, downloads(segment.files));
+    this.place.replaceChildren(this.player.root);
     this.place.scrollIntoView({ block: "nearest" });
   }
 

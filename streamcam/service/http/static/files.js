@@ -1,7 +1,7 @@
 // Files of watched folders: how far they are, and what became of them.
 
 import { el, Keyed, mark, say } from "./dom.js";
-import { moment, percent } from "./format.js";
+import { moment, percent, span } from "./format.js";
 import { Player } from "./player.js";
 import { get } from "./server.js";
 
@@ -140,14 +140,15 @@ export class FileView {
       const text = job.error ? lineOf(job) : `This file is ${job.state}.`;
       return [el("p", { class: job.error ? "fault" : "quiet" }, text)];
     }
-    const parts = [];
-    if (job.files.video) {
-      this.player = new Player(job.files.video, `/api/jobs/${job.number}/timeline`, job.files.picture);
-      parts.push(this.player.root);
-    } else if (job.files.picture) {
-      parts.push(el("img", { class: "only", src: job.files.picture, alt: `${job.name}, annotated` }));
+    const { video, picture } = job.files;
+    const below = [await manifest(job.files.manifest), downloads(job.files)];
+    if (video) {
+      const timeline = `/api/jobs/${job.number}/timeline`;
+      this.player = new Player(video, timeline, picture ?? null, ...below);
+      return [this.player.root];
     }
-    return [...parts, downloads(job.files), await manifest(job.files.manifest)];
+    const still = picture ? el("img", { class: "only", src: picture, alt: `${job.name}, annotated` }) : "";
+    return [el("div", { class: "beside" }, el("div", {}, still), el("div", { class: "side" }, ...below))];
   }
 
   close() {
@@ -161,10 +162,10 @@ export function downloads(files) {
 }
 
 async function manifest(url) {
-  if (!url) return null;
-  const content = await get(url).catch(() => null);
-  if (!content) return null;
+  const content = url ? await get(url).catch(() => null) : null;
+  if (!content) return "";
   const { engine, counts, source } = content;
+  const took = Date.parse(content.ended) - Date.parse(content.started);
   const dropped = Object.values(counts.dropped).reduce((sum, number) => sum + number, 0);
   return factList({
     Model: engine.model,
@@ -176,7 +177,7 @@ async function manifest(url) {
     Found: Object.entries(counts.detections)
       .map(([label, number]) => `${label} ${number}`)
       .join(", ") || "nothing",
-    Took: `${content.seconds.toFixed(1)} s for ${content.media_seconds.toFixed(1)} s of video`,
+    Took: `${span(took / 1000)} for ${span(content.media_seconds)} of video`,
   });
 }
 

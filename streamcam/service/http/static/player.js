@@ -10,11 +10,11 @@ const LONG = 5; // s, as players usually have it
 const SHORT = 1;
 
 export class Player {
-  /** `video` and `timeline` are addresses, `poster` one or undefined. */
-  constructor(video, timeline, poster) {
+  /** `video` and `timeline` are addresses, `poster` one or null; `below` goes under the timeline. */
+  constructor(video, timeline, poster, ...below) {
     this.video = el("video", {
       src: video,
-      poster: poster ?? null,
+      poster,
       controls: true,
       playsinline: true,
       preload: "metadata",
@@ -23,11 +23,13 @@ export class Player {
     });
     this.reading = el("p", { class: "reading", id: "reading" }, "Reading the records…");
     this.chartPlace = el("div", {});
+    const chart = el("div", { class: "under" }, this.reading, this.chartPlace, help());
+    this.side = el("div", { class: "side" }, chart, ...below);
     this.root = el(
       "div",
       { class: "player", role: "group", "aria-label": "Player" },
       this.video,
-      el("div", { class: "under" }, this.reading, this.chartPlace, this.help()),
+      this.side,
     );
     this.root.addEventListener("keydown", (event) => this.key(event), { capture: true });
     this.video.addEventListener("timeupdate", () => this.moved());
@@ -47,16 +49,6 @@ export class Player {
     } catch (error) {
       say(this.reading, `No timeline: ${error.message}.`);
     }
-  }
-
-  help() {
-    return el(
-      "p",
-      { class: "quiet help" },
-      "Space plays, ← → 5 s, with Shift 1 s, , . one step. Height: most at once. Colour: focus lift ",
-      el("span", { class: "scale", "aria-hidden": "true" }),
-      " from 1 (chance) to 8.",
-    );
   }
 
   seek(seconds) {
@@ -113,4 +105,17 @@ export class Player {
     this.video.load();
     this.chart?.close();
   }
+}
+
+function help() {
+  const key = (name) => el("kbd", {}, name);
+  return el(
+    "p",
+    { class: "quiet help" },
+    "Bars: the most at once; colour: focus lift ",
+    el("span", { class: "scale", "aria-hidden": "true" }),
+    " from 1 (chance) to 8. ",
+    ...[key("space"), " plays, ", key("←"), key("→"), " 5 s, with ", key("shift"), " 1 s, "],
+    ...[key(","), key("."), " one step."],
+  );
 }

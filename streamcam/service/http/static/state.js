@@ -16,6 +16,10 @@ function limit(camera) {
   return Math.max(3, 5 / Math.max(camera.explained_rate, 0.1));
 }
 
+function old(age) {
+  return age === null ? "no picture yet" : `picture is ${span(age)} old`;
+}
+
 /**
  * Judge a camera.
  * @returns {{look: string, word: string, note: string}} `look` is "live" only when the picture is.
@@ -26,11 +30,11 @@ export function judge(camera, age, server) {
   const since = camera.seconds + server.silence;
   if (camera.state !== "live") {
     const look = { connecting: "connecting", stalled: "stalled" }[camera.state] ?? "offline";
-    const note = age === null ? "no picture yet" : `picture is ${span(age)} old`;
-    return { look, word: `${WORDS[camera.state]} ${span(since)}`, note };
+    const word = `${WORDS[camera.state]} ${span(since)}`;
+    return { look, word, note: `${WORDS[camera.state]}\n${old(age)}` };
   }
   if (age === null) return { look: "waiting", word: "Live", note: "waiting for a picture" };
-  if (age > limit(camera)) return { look: "old", word: "Live", note: `picture is ${span(age)} old` };
+  if (age > limit(camera)) return { look: "old", word: "Old picture", note: old(age) };
   return { look: "live", word: "Live", note: "" };
 }
 

@@ -4,8 +4,7 @@
 import { el } from "./dom.js";
 import { position } from "./format.js";
 
-const ROW = 30; // px
-const AXIS = 18;
+const AXIS = 18; // px
 const HOT = 8; // the lift that has the last colour
 
 export class TimelineChart extends EventTarget {
@@ -95,22 +94,25 @@ export class TimelineChart extends EventTarget {
 
   draw() {
     const width = this.slider.clientWidth;
-    const rows = Math.max(1, this.data.classes.length);
-    const height = rows * ROW + AXIS;
     if (!width) return;
+    const style = getComputedStyle(this.slider);
+    const pixels = (name) => Number.parseFloat(style.getPropertyValue(name));
+    const [row, bar] = [pixels("--row"), pixels("--bar")];
+    const bottom = row * Math.max(1, this.data.classes.length);
+    const height = bottom + AXIS;
     const scale = devicePixelRatio || 1;
     this.canvas.width = Math.round(width * scale);
     this.canvas.height = Math.round(height * scale);
     this.canvas.style.height = `${height}px`;
     const pen = this.canvas.getContext("2d");
     pen.scale(scale, scale);
-    const style = getComputedStyle(this.slider);
-    this.data.classes.forEach((line, row) => this.drawRow(pen, width, row, line, style));
-    this.drawAxis(pen, width, rows * ROW, style);
+    this.data.classes.forEach((line, index) => {
+      this.drawClass(pen, width, (index + 1) * row - 1, bar, line, style);
+    });
+    this.drawAxis(pen, width, bottom, style);
   }
 
-  drawRow(pen, width, row, { counts, lifts }, style) {
-    const floor = (row + 1) * ROW - 1;
+  drawClass(pen, width, floor, bar, { counts, lifts }, style) {
     pen.fillStyle = style.getPropertyValue("--line");
     pen.fillRect(0, floor, width, 1);
     const most = Math.max(1, ...counts);
@@ -118,7 +120,7 @@ export class TimelineChart extends EventTarget {
     const wide = (width * this.data.step) / this.end;
     counts.forEach((count, index) => {
       if (!count) return;
-      const high = Math.max(3, (ROW - 6) * (count / most));
+      const high = Math.max(3, bar * (count / most));
       const left = (width * (this.data.start + index * this.data.step)) / this.end;
       pen.fillStyle = colours[heat(lifts[index])];
       pen.fillRect(left, floor - high, Math.max(1, wide - (wide > 4 ? 1 : 0)), high);

@@ -42,7 +42,7 @@ export class Wall {
     for (let columns = 1; columns <= Math.min(count, most); columns += 1) {
       const rows = Math.ceil(count / columns);
       const size = Math.min(width / columns, (height / rows - (full ? 0 : CAPTION)) * SHAPE);
-      if (size > best.size) best = { columns, size };
+      if (size >= best.size) best = { columns, size };
     }
     const readable = full || best.size >= LEAST_WIDTH;
     const columns = readable ? best.columns : Math.min(count, most);
