@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streamcam.service.http.access import Access
+from streamcam.service.http.protocol import LONGEST_HEAD
 
 HEALTH = ("/healthz", "/readyz")
 """Answered without a token and however many clients there are: they tell whether to restart it."""
@@ -68,6 +69,8 @@ class Gate:
 
     def _refusal(self, scope: Scope) -> JSONResponse | RedirectResponse | None:
         headers, path = Headers(scope=scope), scope["path"]
+        if _head_size(scope) > LONGEST_HEAD:
+            return _refused(431, "the request's head is too long")
         if not self._access.knows_host(headers):
             return _refused(421, "this server is not known by that name")
         if path in _OPEN or path.startswith(_STATIC) or self._access.allows(headers):
@@ -75,6 +78,12 @@ class Gate:
         if "text/html" in headers.get("accept", ""):
             return RedirectResponse("/login", 303)
         return _refused(401, "a token is needed", {"www-authenticate": "Bearer"})
+
+
+def _head_size(scope: Scope) -> int:
+    """Return about how long a request's head is: the parser only bounds what comes in pieces."""
+    fields = sum(len(name) + len(value) for name, value in scope["headers"])
+    return len(scope["raw_path"]) + len(scope["query_string"]) + fields
 
 
 def _refused(status: int, text: str, headers: Mapping[str, str] | None = None) -> JSONResponse:

@@ -20,8 +20,8 @@ BUCKETS = 400
 MOST_CLASSES = 12
 """Rows that still fit a page; the rarest classes are left out."""
 
-_ROUNDING = 0.999
-"""Frames exactly as far apart as a bucket is long still count as one in each."""
+_ACCURACY = 1e-6
+"""Seconds: what records round their times to."""
 
 _TAIL = 1 << 16
 """Bytes in which a file's last record is looked for first; some 300 detections of one frame."""
@@ -102,18 +102,23 @@ def _condensed(records: Path, start: float, *_version: int) -> Timeline:
     began = first["time"]
     length = _last(records)["time"] - began
     step = _step(length, _count(records))
-    buckets = _Buckets(math.floor(length / step) + 1)
+    buckets = _Buckets(_bucket(length, step) + 1)
     buckets.add(0, first)
     for record in lines:
-        buckets.add(math.floor((record["time"] - began) / step), record)
+        buckets.add(_bucket(record["time"] - began, step), record)
     return buckets.timeline(start, step)
+
+
+def _bucket(time: float, step: float) -> int:
+    """Return in which bucket a time lies; times are written with a microsecond's accuracy."""
+    return math.floor((time + _ACCURACY) / step)
 
 
 def _step(length: float, frames: int) -> float:
     """Return a bucket's length that is easy on the eye, and has a frame in every bucket."""
-    least = length / min(BUCKETS, max(1, frames - 1))
+    least = length / min(BUCKETS, max(1, frames - 1)) - _ACCURACY
     for step in (0.04, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0):
-        if step >= least * _ROUNDING:
+        if step >= least:
             return step
     return math.ceil(least / 60) * 60.0
 

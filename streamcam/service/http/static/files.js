@@ -87,7 +87,10 @@ class Card {
 function lineOf(job) {
   if (job.state === "running")
     return job.progress === null ? `since ${moment(job.started)}` : percent(job.progress);
-  if (job.error) return job.hint ? `${job.error}. ${job.hint}` : job.error;
+  if (job.error) {
+    const error = job.error.replace(`${job.path}: `, "");
+    return job.hint ? `${error}. ${job.hint}` : error;
+  }
   return job.ended ? moment(job.ended) : `came ${moment(job.arrived)}`;
 }
 
