@@ -17,7 +17,7 @@ from streamcam.cli.cameras import CameraBoard, CameraLines, CameraRecords, summa
 from streamcam.cli.signals import FORCED, stopped_by_signals
 from streamcam.cli.terminal import errors, show_error
 from streamcam.config import Settings, load_settings
-from streamcam.config.settings import CameraSettings
+from streamcam.config.cameras import CameraSettings
 from streamcam.errors import ExitCode, UsageError
 from streamcam.pipeline.cameras.fleet import Fleet
 from streamcam.pipeline.cameras.plan import CameraPlan

@@ -1,1 +1,1 @@
-"""The daemon: what keeps streamcam at work for months."""
+"""What keeps streamcam at work for months: the supervisor, its health, the live page."""

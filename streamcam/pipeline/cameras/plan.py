@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from streamcam.config import Settings
-from streamcam.config.settings import CameraSettings
+from streamcam.config.cameras import CameraSettings
 from streamcam.sources.live import Address, Patience
 
 
