@@ -17,7 +17,7 @@ from streamcam.jobs.loader import Loader
 from streamcam.jobs.record import JobRecord, State
 from streamcam.jobs.saying import Notices
 from streamcam.pipeline.job import Observer
-from streamcam.pipeline.lazy import LazyStreet
+from streamcam.pipeline.lazy import OpensStreet
 from streamcam.pipeline.run import make_job
 from streamcam.records import JobReport, Outcome
 from streamcam.sinks.manifest import read_manifest
@@ -178,7 +178,7 @@ class Runner:
             self._begin(record, street)
         return True
 
-    def _begin(self, record: JobRecord, street: LazyStreet) -> None:
+    def _begin(self, record: JobRecord, street: OpensStreet) -> None:
         assert record.stem is not None
         entry = Entry(str(record.path), record.stem)
         claim = Claim(

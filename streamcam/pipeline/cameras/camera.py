@@ -57,6 +57,7 @@ class Camera:
         plan: What is wanted.
         preview: Its newest result, for whoever looks.
         fault: Why it was given up, None while it was not.
+        settled: Whether it has its detector, or waits for one that cannot be had now.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Camera:
     ) -> None:
         self.plan = plan
         self.fault: StreamcamError | None = None
+        self.settled = False
         self._street = street
         self._engines = engines
         self._make_outlets = outlets
@@ -142,7 +144,7 @@ class Camera:
         finally:
             for outlet in self._outlets:
                 outlet.close()
-            self._ended = True
+            self._ended = self.settled = True
             self._observer.changed(self.status())
 
     def _explain_once(self) -> bool:
@@ -164,6 +166,7 @@ class Camera:
     def _explain(self) -> None:
         name = self.plan.name
         self._engines.assign(name, self.plan.settings, self.plan.ignore)
+        self.settled = True
         source = self._new_source()
         delivery = LiveDelivery(
             self._draw,
@@ -210,6 +213,13 @@ class Camera:
         return True
 
     def _pause(self, reason: str) -> None:
+        self.settled = True
         pause = self._pauses.next()
-        _log.warning("%s: %s; trying again in %.0f s", self.plan.name, reason, pause)
+        _log.warning(
+            "%s: %s; trying again in %.0f s",
+            self.plan.name,
+            reason,
+            pause,
+            extra={"source": self.plan.name},
+        )
         self._stopping.wait(pause)

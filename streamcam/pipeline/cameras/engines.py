@@ -95,6 +95,16 @@ class Engines:
         """Drop what is kept of a source that has ended."""
         self._engines[self._client(source).key].forget(source)
 
+    def holds(self, source: str) -> bool:
+        """Tell whether a source has its detector. From any thread."""
+        return source in self._clients
+
+    @property
+    def devices(self) -> list[str]:
+        """Where the detectors run, with the GPUs' names. From any thread."""
+        with self._lock:
+            return sorted({engine.description.device for engine in self._engines.values()})
+
     def close(self) -> None:
         """Let go of all detectors."""
         with self._lock:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 from streamcam.clock import Clock
@@ -10,6 +10,7 @@ from streamcam.config import Settings
 from streamcam.errors import DeviceError
 from streamcam.pipeline.cameras.camera import Camera, CameraObserver
 from streamcam.pipeline.cameras.engines import Engines
+from streamcam.pipeline.cameras.files import FilesStreet
 from streamcam.pipeline.cameras.outlet import Outlet
 from streamcam.pipeline.cameras.outlets import make_outlets
 from streamcam.pipeline.cameras.plan import CameraPlan
@@ -34,6 +35,7 @@ class Fleet:
     Args:
         settings: What the user wants; each camera's plan brings its own.
         observer: Is told how the cameras fare.
+        on_batch: Told of each batch's seconds in the engine; must be quick.
         fetching: Is told of downloads.
         clock: Where the time comes from.
         reconnect: Whether cameras are connected again when they are lost.
@@ -47,6 +49,7 @@ class Fleet:
         settings: Settings,
         observer: CameraObserver,
         *,
+        on_batch: Callable[[float], None] = lambda _: None,
         fetching: FetchProgress | None = None,
         clock: Clock | None = None,
         reconnect: bool = True,
@@ -58,7 +61,9 @@ class Fleet:
         self._reconnect = reconnect
         self._engines = Engines(fetching)
         model = settings.model
-        self._street = Street(self._engines, batch=model.batch, max_wait=model.max_wait)
+        self._street = Street(
+            self._engines, batch=model.batch, max_wait=model.max_wait, on_batch=on_batch
+        )
         self._cameras: dict[str, Camera] = {}
         self._lock = threading.Lock()
 
@@ -76,6 +81,25 @@ class Fleet:
         """The cameras, in the order in which they were named. From any thread."""
         with self._lock:
             return list(self._cameras.values())
+
+    @property
+    def street(self) -> Street:
+        """The street of all cameras. From any thread."""
+        return self._street
+
+    def files_street(self, settings: Settings) -> FilesStreet:
+        """Return a way for files to share the cameras' street. From any thread."""
+        return FilesStreet(settings, self._street, self._engines)
+
+    @property
+    def devices(self) -> list[str]:
+        """Where the detectors run, with the GPUs' names. From any thread."""
+        return self._engines.devices
+
+    @property
+    def warm(self) -> bool:
+        """Whether every camera has its detector, or waits for one that cannot be had."""
+        return all(camera.settled for camera in self.cameras)
 
     def statuses(self) -> list[CameraStatus]:
         """Return how all cameras are at this moment. From any thread."""
