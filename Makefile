@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_OUTPUT ?= demo-output
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test test-packages lint clean
 
 help:
 	@echo "make demo   explain the demo scene with the built-in detector"
 	@echo "make test   lint, types, rooms and tests"
+	@echo "make test-packages   install what the tests want beside Python (Debian, root)"
 	@echo "make clean  remove the environment and what was made"
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -25,6 +26,9 @@ demo: $(INSTALLED)
 test: export OMP_WAIT_POLICY := PASSIVE
 test: lint
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+test-packages:
+	.ci/packages
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
