@@ -51,7 +51,7 @@ def _publish(parent: Parent, order: Message) -> None:
         encoder.container.mux(encoder.encode(picture, message["time"] - first, key=False))
         parent.send({"taken": True})
     encoder.container.mux(encoder.flush())
-    encoder.container.close()
+    encoder.close()
 
 
 if __name__ == "__main__":
