@@ -5,6 +5,7 @@ from streamcam.sinks.encoder import VideoSettings, nvenc_works
 from streamcam.sinks.jsonl import JsonlSink
 from streamcam.sinks.manifest import EngineFacts, Manifest, read_manifest, write_manifest
 from streamcam.sinks.names import Outputs, is_output, outputs
+from streamcam.sinks.publish import PublishSink
 from streamcam.sinks.recovery import recover
 from streamcam.sinks.retention import Deleted, Retention, Swept
 from streamcam.sinks.segments import SegmentSettings, SegmentSink
@@ -17,6 +18,7 @@ __all__ = [
     "JsonlSink",
     "Manifest",
     "Outputs",
+    "PublishSink",
     "Retention",
     "SegmentSettings",
     "SegmentSink",

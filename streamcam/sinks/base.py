@@ -14,7 +14,7 @@ class Sink(Protocol):
     """
 
     kind: ClassVar[str]
-    """What it writes, as named in reports: "video", "picture", "records", "segments"."""
+    """What it writes, as named in reports: "video", "picture", "records", "segments", "publish"."""
 
     @property
     def needs_picture(self) -> bool:
@@ -31,10 +31,16 @@ class Sink(Protocol):
         """
         ...
 
-    def finish(self) -> Path:
-        """Complete, sync and publish what was written; return the final path."""
+    def finish(self) -> Path | None:
+        """Complete, sync and publish what was written; return the final path.
+
+        None is returned by sinks whose results are no files.
+        """
         ...
 
     def abort(self) -> None:
-        """Leave no trace; safe to call at any time, also after a failure or twice."""
+        """Leave no trace; safe to call at any time, also after a failure or twice.
+
+        Sinks of live sources publish what is whole: it cannot be had again.
+        """
         ...

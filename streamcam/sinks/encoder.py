@@ -117,7 +117,7 @@ def add_video_stream(
         time_base: Of the timestamps.
         rate: Mean frames a second; it sets the H.264 level, not the timestamps.
         threads: Of the encoder.
-        live: Whether packets must not wait for frames to come; it costs a tenth of the size.
+        live: Whether each frame's packet must come out with it, as cameras need it.
 
     Raises:
         SinkError: The encoder does not work, or not at this size.

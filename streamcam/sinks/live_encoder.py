@@ -31,8 +31,8 @@ TIME_BASE = Fraction(1, 90_000)
 """Seconds per tick of the packets: the clock of RTP and MPEG-TS, 11 µs."""
 
 _KEY_FRAME_SECONDS = 1.0
-"""From one key frame to the next: what a viewer waits for, and what a cut may lose. At 10 frames a
-second it costs a third more than none."""
+"""From one key frame to the next: what a viewer of a stream waits for, and how far a pre-roll may
+begin too early. It makes 1280x720 larger by 16 % at 10 frames a second, by 24 % at 5."""
 
 _USUAL_STEP = 1 / 25
 _LONGEST_STEP = 1.0
@@ -108,6 +108,10 @@ class LiveEncoder:
     def flush(self) -> list[VideoPacket]:
         """Return what the encoder still holds; it takes no more pictures."""
         return self.stream.encode(None)
+
+    def close(self) -> None:
+        """Close the container; what was told of the stream stays valid."""
+        self.container.close()
 
     def _placed(self, time: float) -> int:
         ticks = round(time / TIME_BASE)

@@ -122,6 +122,7 @@ class SegmentSink:
         """
         try:
             with writing(str(self._folder)):
+                self._close_encoder()
                 self._end_segment()
         except SinkError as error:
             logger.warning("%s", error.message)
@@ -152,8 +153,13 @@ class SegmentSink:
         if self._encoder is None:
             return []
         packets = self._encoder.flush()
-        self._encoder = None
+        self._close_encoder()
         return self._paired(packets)
+
+    def _close_encoder(self) -> None:
+        encoder, self._encoder = self._encoder, None
+        if encoder is not None:
+            encoder.close()
 
     def _paired(self, packets: list[VideoPacket]) -> list[Entry]:
         """Give packets to their entries: without B-frames they come in the order of the frames."""
