@@ -284,9 +284,12 @@ def test_a_phone_needs_no_sideways_scrolling(
         housed.add(f"cam{index}").write(coloured(RED))
     url = serve(housed).url
     page = visit(url, viewport={"width": 390, "height": 844}, color_scheme="light")
-    for address in ("#/", "#/files", "#/camera/cam1", f"#/file/{house.video}"):
+    for address, there in (
+        *(("#/", "article.tile"), ("#/files", ".file img"), ("#/files/failed", ".file .fault")),
+        *(("#/camera/cam1", "tbody th"), (f"#/file/{house.video}", ".strip canvas")),
+    ):
         page.goto(f"{url}/{address}")
-        page.wait_for_timeout(300)
+        expect(page.locator(there).first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, address
     page.goto(f"{url}/docs")
     expect(page.get_by_text("/api/cameras/{name}/picture")).to_be_visible()
