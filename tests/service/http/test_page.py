@@ -204,10 +204,12 @@ def words(house: House, at: float) -> str:
 def test_the_player_follows_the_keyboard(
     housed: Stage, house: House, serve: Serve, visit: Open
 ) -> None:
-    page = visit(f"{serve(housed).url}/#/file/{house.video}")
+    size = {"width": 800, "height": 500}
+    page = visit(f"{serve(housed).url}/#/file/{house.video}", viewport=size)
     video = page.locator("video")
     strip = page.get_by_role("slider", name="Position")
     strip.focus()
+    scrolled = page.evaluate("scrollY")
 
     def at() -> float:
         found: float = video.evaluate("v => v.currentTime")
@@ -222,6 +224,7 @@ def test_the_player_follows_the_keyboard(
         assert at() == pytest.approx(expected, abs=0.01), key
     page.keyboard.press("Space")
     wait_until(page, lambda: at() > 0.2, "it plays")
+    assert page.evaluate("scrollY") == scrolled > 0
     video.focus()
     page.keyboard.press("Space")
     wait_until(page, lambda: video.evaluate("v => v.paused"), "it stops")
