@@ -100,7 +100,8 @@ def _add_pages(app: FastAPI, access: Access) -> None:
             max_age=_DAYS_LOGGED_IN * 86400,
             httponly=True,
             samesite="strict",
-            secure=request.url.scheme == "https",
+            # The server speaks plain HTTP; a proxy in front of it may not.
+            secure=request.headers.get("x-forwarded-proto") == "https",
         )
         return response
 
