@@ -162,14 +162,14 @@ def _live_error(error: Exception, name: str) -> SourceUnavailableError:
             f"{name}: access is denied", hint="Check user, password and permissions."
         )
     if isinstance(error, _SILENT):
-        return SourceUnavailableError(f"{name}: does not answer: {_reason(error)}")
+        return SourceUnavailableError(f"{name}: does not answer: {reason(error)}")
     if isinstance(error, _UNREADABLE):
         return SourceUnavailableError(
-            f"{name}: sends nothing that can be read: {_reason(error)}",
+            f"{name}: sends nothing that can be read: {reason(error)}",
             hint="Check its URL, and its format and options if it has some.",
         )
     return SourceUnavailableError(
-        f"{name}: cannot be reached: {_reason(error)}", hint="Check its URL and the network."
+        f"{name}: cannot be reached: {reason(error)}", hint="Check its URL and the network."
     )
 
 

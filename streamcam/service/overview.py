@@ -64,8 +64,8 @@ class Overview(Protocol):
         """Return the folder of a camera's segments; None where it is unknown or does not record."""
         ...
 
-    def jobs(self, limit: int) -> Sequence[JobView]:
-        """Return the latest jobs, the latest arrival last."""
+    def jobs(self, states: Sequence[State], limit: int) -> Sequence[JobView]:
+        """Return the latest jobs in these states, of any where none is named; the latest last."""
         ...
 
     def job(self, number: int) -> JobView | None:

@@ -89,10 +89,10 @@ class JobAnswer(BaseModel):
 
 
 class JobsAnswer(BaseModel):
-    """The latest files of the watched folders, the latest first."""
+    """Files of the watched folders."""
 
     counts: dict[str, int] = Field(description="How many there are in each state.")
-    jobs: list[JobAnswer]
+    jobs: list[JobAnswer] = Field(description="Those that run, then the others, the latest first.")
 
 
 class GpuAnswer(BaseModel):

@@ -1,5 +1,6 @@
 """The routes that tell how things are, in JSON."""
 
+from collections.abc import Sequence
 from datetime import date
 from http import HTTPStatus
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query
 
 from streamcam.clock import Clock
+from streamcam.jobs.record import State
 from streamcam.service.http.answers import (
     CameraAnswer,
     JobAnswer,
@@ -67,11 +69,20 @@ class Api:
             segments=[] if day is None else [_segment(name, s) for s in segments(folder, day)],
         )
 
-    def jobs(self, limit: Annotated[int, Query(ge=1, le=MOST_JOBS)] = 50) -> JobsAnswer:
-        """The latest files of the watched folders, the latest first."""
+    def jobs(
+        self,
+        state: Annotated[tuple[State, ...], Query()] = (),
+        limit: Annotated[int, Query(ge=1, le=MOST_JOBS)] = 50,
+    ) -> JobsAnswer:
+        """Files of the watched folders, of these states or all: running ones, then the latest."""
+        found = [job for job in self._overview.jobs(state, limit) if not _runs(job)]
+        running: Sequence[JobView] = ()
+        if not state or State.RUNNING in state:
+            # Of many files that came at once, these came first: the latest are not among them.
+            running = self._overview.jobs((State.RUNNING,), MOST_JOBS)
         return JobsAnswer(
             counts=job_counts(self._overview),
-            jobs=[job_answer(job) for job in reversed(self._overview.jobs(limit))],
+            jobs=[job_answer(job) for job in (*running, *reversed(found))],
         )
 
     def job(self, number: int) -> JobAnswer:
@@ -102,6 +113,10 @@ def recordings_folder(overview: Overview, camera: str) -> Path:
     if folder is None:
         raise HTTPException(HTTPStatus.NOT_FOUND, "no recordings of such a camera")
     return folder
+
+
+def _runs(job: JobView) -> bool:
+    return job.record.state is State.RUNNING
 
 
 def _segment(camera: str, segment: Segment) -> SegmentAnswer:

@@ -1,12 +1,12 @@
 """The application: routes, and the page's files."""
 
-import asyncio
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 
@@ -25,7 +25,6 @@ STATIC = Path(__file__).parent / "static"
 
 _DAYS_LOGGED_IN = 30
 _LONGEST_FORM = 4096
-_FORM_SECONDS = 10.0
 
 
 def make_app(overview: Overview, metrics: Metrics, access: Access, clock: Clock) -> FastAPI:
@@ -101,21 +100,21 @@ def _add_pages(app: FastAPI, access: Access) -> None:
             max_age=_DAYS_LOGGED_IN * 86400,
             httponly=True,
             samesite="strict",
-            secure=request.url.scheme == "https",
+            # The server speaks plain HTTP; a proxy in front of it may not.
+            secure=request.headers.get("x-forwarded-proto") == "https",
         )
         return response
 
 
 async def _form_value(request: Request, name: str) -> str:
-    """Return a value of a small form, empty for one that is missing, too long or too slow."""
+    """Return a value of a small form, empty where it is missing or the form too long."""
     body = bytearray()
     try:
-        async with asyncio.timeout(_FORM_SECONDS):
-            async for part in request.stream():
-                body += part
-                if len(body) > _LONGEST_FORM:
-                    return ""
-    except TimeoutError:
+        async for part in request.stream():
+            body += part
+            if len(body) > _LONGEST_FORM:
+                return ""
+    except ClientDisconnect:
         return ""
     return parse_qs(body.decode("utf-8", "replace")).get(name, [""])[0].strip()
 

@@ -9,10 +9,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamcam.service.http.access import Access
 from streamcam.service.http.protocol import LONGEST_HEAD
 
-HEALTH = ("/healthz", "/readyz")
-"""Answered without a token and however many clients there are: they tell whether to restart it."""
+_OPEN = ("/healthz", "/readyz", "/login")
+"""Answered at once, without a token and however many clients there are: whoever watches over the
+service would restart it otherwise."""
 
-_OPEN = (*HEALTH, "/login")
 _STATIC = "/static/"
 """The program's own files, the same everywhere: nothing to hide, and the login page needs them."""
 
@@ -53,7 +53,7 @@ class Gate:
         refusal = self._refusal(scope)
         if refusal is not None:
             await refusal(scope, receive, send)
-        elif scope["path"] in HEALTH:
+        elif _is_open(scope["path"]):
             await self._app(scope, receive, send)
         elif self._clients >= self._max_clients:
             await _refused(503, "too many clients", {"retry-after": "5"})(scope, receive, send)
@@ -73,11 +73,15 @@ class Gate:
             return _refused(431, "the request's head is too long")
         if not self._access.knows_host(headers):
             return _refused(421, "this server is not known by that name")
-        if path in _OPEN or path.startswith(_STATIC) or self._access.allows(headers):
+        if _is_open(path) or self._access.allows(headers):
             return None
         if "text/html" in headers.get("accept", ""):
             return RedirectResponse("/login", 303)
         return _refused(401, "a token is needed", {"www-authenticate": "Bearer"})
+
+
+def _is_open(path: str) -> bool:
+    return path in _OPEN or path.startswith(_STATIC)
 
 
 def _head_size(scope: Scope) -> int:

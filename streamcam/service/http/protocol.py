@@ -7,9 +7,9 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 PATIENCE = 10.0
-"""Seconds that a client has for a request's head, and between two requests. Browsers open spare
-connections and open them anew when they need them; a head of a few hundred bytes takes one round
-trip, three seconds on a network that loses half its packets."""
+"""Seconds that a client has for a whole request, and between two. Browsers open spare connections
+and open them anew when they need them; a request of a few hundred bytes takes one round trip, three
+seconds on a network that loses half its packets."""
 
 STALL = 30.0
 """Seconds in which a client has to read the 64 kB that wait for it. A browser whose video is paused
@@ -54,10 +54,9 @@ class BoundedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def handle_events(self) -> None:
-        """Stop the clock when a request's head is complete."""
-        before = self.cycle
+        """Stop the clock when a request is complete."""
         super().handle_events()
-        if self.cycle is not before:
+        if not self.silent:
             _cancel(self._deadline)
 
     def on_response_complete(self) -> None:
@@ -81,8 +80,9 @@ class BoundedProtocol(H11Protocol):
 
     @property
     def silent(self) -> bool:
-        """Whether the client asks for nothing, or not yet for all to see."""
-        return self.cycle is None or self.cycle.response_complete
+        """Whether the client asks for nothing, or has not asked to the end."""
+        cycle = self.cycle
+        return cycle is None or cycle.response_complete or cycle.more_body
 
     def _await_request(self) -> None:
         self.silent_since = self.loop.time()

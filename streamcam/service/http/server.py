@@ -30,6 +30,8 @@ _GRACE = 2
 class HttpServer:
     """Serves health, metrics, the API and the live page; never in the way of engine or signals.
 
+    It is started once.
+
     Args:
         overview: What it tells of.
         metrics: What was counted.
@@ -59,6 +61,11 @@ class HttpServer:
         """Where it can be reached from this machine."""
         host = self._settings.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self._port}"
+
+    @property
+    def running(self) -> bool:
+        """Whether it still answers."""
+        return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
         """Listen, and answer from now on.

@@ -3,6 +3,7 @@
 import http.client
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,6 +18,7 @@ from streamcam.service.http import HttpServer
 from streamcam.service.metrics import Metrics
 from streamcam.sources.demo import DemoSource
 from tests.cli.conftest import command, environment
+from tests.jobs.conftest import arrivals, database  # noqa: F401 - fixtures here too
 from tests.media import write_video
 from tests.service.http.stage import Stage
 
@@ -113,9 +115,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
     (incoming / "broken.mp4").write_bytes(b"no video" * 100)
     words = command("watch", incoming, "--output", output, "--once", "--settle", 0.1, "--quiet")
     subprocess.run(words, env=environment(), check=False, timeout=180, capture_output=True)
-    database = open_ledger(folder / "out.state")
-    jobs = {job.path.name: job for job in Catalogue(database).jobs()}
-    database.close()
+    with closing(open_ledger(folder / "out.state")) as ledger:
+        jobs = {job.path.name: job for job in Catalogue(ledger).jobs()}
     assert jobs["street.mp4"].state == "done", jobs["street.mp4"].error
     return House(output, jobs["street.mp4"].id, jobs["broken.mp4"].id)
 
@@ -123,6 +124,5 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
 @pytest.fixture
 def housed(house: House) -> Iterator[Stage]:
     """A stage with the house's ledger."""
-    database = open_ledger(house.output.with_name("out.state"))
-    yield Stage(Catalogue(database))
-    database.close()
+    with closing(open_ledger(house.output.with_name("out.state"))) as ledger:
+        yield Stage(Catalogue(ledger))

@@ -89,12 +89,12 @@ class Stage:
     def recordings(self, camera: str) -> Path | None:
         return self.folders.get(camera)
 
-    def jobs(self, limit: int) -> Sequence[JobView]:
-        found = [] if self._catalogue is None else self._catalogue.jobs(limit=limit)
+    def jobs(self, states: Sequence[State], limit: int) -> Sequence[JobView]:
+        found = [] if self._catalogue is None else self._catalogue.jobs(states, limit)
         return [JobView(job, self.progress.get(job.id)) for job in found]
 
     def job(self, number: int) -> JobView | None:
-        return next((job for job in self.jobs(1000) if job.record.id == number), None)
+        return next((job for job in self.jobs((), 1000) if job.record.id == number), None)
 
     def job_counts(self) -> Mapping[State, int]:
         return {} if self._catalogue is None else self._catalogue.counts()

@@ -114,6 +114,16 @@ def test_a_browser_logs_in_and_keeps_a_cookie_that_is_not_the_token(
     assert ask("/api/status", Cookie=f"streamcam={cookie.value[:-1]}").status == 401
 
 
+def test_behind_a_proxy_with_tls_the_cookie_stays_off_plain_http(
+    serve: Serve, stage: Stage, token_file: Path
+) -> None:
+    ask = serve(stage, token_file=token_file)
+    form = urlencode({"token": TOKEN})
+    for protocol, secure in (("https", True), ("http", False)):
+        told = ask("/login", "POST", form, X_Forwarded_Proto=protocol)
+        assert bool(SimpleCookie(told.headers["set-cookie"])["streamcam"]["secure"]) is secure
+
+
 def test_where_no_token_is_needed_there_is_no_login(serve: Serve, stage: Stage) -> None:
     ask = serve(stage)
     assert ask("/login").headers["location"] == "/"

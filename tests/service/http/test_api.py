@@ -1,9 +1,11 @@
 """What the routes tell."""
 
+import os
 import re
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -11,12 +13,17 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streamcam.config.settings import HttpSettings
 from streamcam.errors import LedgerError, StreamcamError
+from streamcam.jobs.arrivals import Arrivals
+from streamcam.jobs.catalogue import Catalogue
+from streamcam.jobs.database import Database
+from streamcam.jobs.ledger import Ledger
 from streamcam.jobs.record import State
 from streamcam.records import CameraState
 from streamcam.schemas import schema
 from streamcam.service.http import HttpServer
 from streamcam.service.http.app import STATIC
 from streamcam.service.metrics import Metrics
+from tests.jobs.conftest import arrive
 from tests.service.http.conftest import House, Serve
 from tests.service.http.stage import Stage, coloured
 
@@ -86,8 +93,31 @@ def test_jobs_are_told_with_their_files_the_latest_first(
     assert (failed["state"], failed["files"]) == ("failed", {})
     assert "not a video" in failed["error"]
     assert [job["number"] for job in ask("/api/jobs?limit=1").json["jobs"]] == numbers[:1]
+    assert [job["state"] for job in ask("/api/jobs?state=failed").json["jobs"]] == ["failed"]
+    assert ask("/api/jobs?state=lost").status == 422
     housed.progress[house.video] = 0.25
     assert ask(f"/api/jobs/{house.video}").json["progress"] == 0.25
+
+
+def test_what_runs_is_told_however_many_came_after_it(
+    database: Database, arrivals: Arrivals, tmp_path: Path, serve: Serve
+) -> None:
+    arrive(arrivals, tmp_path, "first.mp4", "second.mp4")
+    assert Ledger(database).claim("us", [tmp_path], alone=True)
+    arrive(arrivals, tmp_path, *(f"later{index}.mp4" for index in range(5)))
+    ask = serve(Stage(Catalogue(database)))
+    told = [(job["name"], job["state"]) for job in ask("/api/jobs?limit=2").json["jobs"]]
+    assert told == [("first.mp4", "running"), ("later4.mp4", "ready"), ("later3.mp4", "ready")]
+    names = [job["name"] for job in ask("/api/jobs?state=running&state=ready").json["jobs"]]
+    assert (len(names), names[0], names[-1]) == (7, "first.mp4", "second.mp4")
+
+
+def test_a_name_that_is_not_utf8_is_told_all_the_same(
+    database: Database, arrivals: Arrivals, tmp_path: Path, serve: Serve
+) -> None:
+    arrive(arrivals, tmp_path, os.fsdecode(b"caf\xe9.mp4"))
+    (told,) = serve(Stage(Catalogue(database)))("/api/jobs").json["jobs"]
+    assert (told["name"], told["path"]) == ("caf\ufffd.mp4", f"{tmp_path}/caf\ufffd.mp4")
 
 
 def test_metrics_are_served_in_prometheus_own_format(stage: Stage, serve: Serve) -> None:
@@ -149,6 +179,9 @@ class Leaking(Stage):
 
     def job_counts(self) -> Mapping[State, int]:
         raise LedgerError(self.fault)
+
+    def recordings(self, camera: str) -> Path | None:  # noqa: ARG002
+        raise RuntimeError(self.fault)
 
 
 def test_a_cameras_password_is_in_no_answer(serve: Serve, stage: Stage) -> None:

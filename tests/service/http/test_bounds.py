@@ -15,6 +15,7 @@ from tests.service.http.stage import Stage, coloured
 
 SLOW = 200
 HEAD = b"GET /api/status HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
+FORM = b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000\r\n\r\ntoken="
 WATCH = b"GET /api/live?front=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -46,14 +47,17 @@ def drip(line: socket.socket) -> None:
         line.send(b"x")
 
 
-def test_two_hundred_slow_clients_do_not_keep_others_out(serve: Serve, stage: Stage) -> None:
+@pytest.mark.parametrize("begin", [HEAD, FORM])
+def test_two_hundred_slow_clients_do_not_keep_others_out(
+    serve: Serve, stage: Stage, begin: bytes
+) -> None:
     stage.add("front")
     ask = serve(stage, max_clients=8)
     with lines(ask, SLOW) as slow:
         for line in slow:
             with contextlib.suppress(OSError):
-                line.sendall(HEAD)
-        end = time.monotonic() + 2
+                line.sendall(begin)
+        end = time.monotonic() + 1.5
         while time.monotonic() < end:
             for line in slow:
                 drip(line)
@@ -63,13 +67,14 @@ def test_two_hundred_slow_clients_do_not_keep_others_out(serve: Serve, stage: St
         assert held <= 8 + server._SPARE_CONNECTIONS
 
 
-def test_a_head_that_does_not_end_is_cut_though_it_grows(
-    serve: Serve, stage: Stage, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("begin", [b"", HEAD, FORM])
+def test_a_request_that_does_not_end_is_cut_though_it_grows(
+    serve: Serve, stage: Stage, monkeypatch: pytest.MonkeyPatch, begin: bytes
 ) -> None:
     monkeypatch.setattr(protocol, "PATIENCE", 0.3)
     with lines(serve(stage), 1) as (slow,):
-        slow.sendall(HEAD)
-        eventually(lambda: drip(slow) or is_cut(slow), "the slow head is cut", within=10)
+        slow.sendall(begin)
+        eventually(lambda: drip(slow) or is_cut(slow), "the slow request is cut", within=10)
 
 
 def test_a_silent_connection_is_cut_after_an_answer_too(

@@ -18,7 +18,7 @@ function viewOf(address) {
   const [kind, name, moment] = address.split("/").slice(1).map(decodeURIComponent);
   if (kind === "camera" && name) return new CameraView(server, pictures, name, moment);
   if (kind === "file" && name) return new FileView(Number(name));
-  if (kind === "files") return new Files();
+  if (kind === "files") return new Files(200, name);
   return new Overview();
 }
 

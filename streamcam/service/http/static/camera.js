@@ -76,7 +76,9 @@ function detectionTable(body) {
     "Whether the map's maximum lies in the box",
   ];
   const cells = heads.map((head, index) => el("th", { scope: "col", title: titles[index] }, head));
-  return el("table", { class: "found" }, el("thead", {}, el("tr", {}, ...cells)), body);
+  const table = el("table", { class: "found" }, el("thead", {}, el("tr", {}, ...cells)), body);
+  // Of one height however many there are: what is below stays where it is.
+  return el("div", { class: "scroller", role: "region", "aria-label": "Last found", tabindex: 0 }, table);
 }
 
 function rows(camera) {

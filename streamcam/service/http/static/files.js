@@ -9,10 +9,12 @@ const ORDER = ["running", "ready", "found", "failed", "done", "skipped"];
 const PERIOD = 2000; // ms between two looks at the list
 
 export class Files {
-  constructor(limit = 200) {
-    this.limit = limit;
+  /** The latest files, or those in one state. */
+  constructor(limit = 200, state = null) {
+    this.query = new URLSearchParams({ limit, ...(state ? { state } : {}) });
+    this.state = state;
     this.asked = 0;
-    this.counts = el("p", { class: "quiet", id: "counts" });
+    this.counts = el("p", { class: "counts", id: "counts" });
     this.list = el("ul", { class: "files", id: "files" });
     this.empty = el("p", { class: "empty", hidden: true });
     this.root = el(
@@ -23,29 +25,35 @@ export class Files {
       this.empty,
     );
     this.cards = new Keyed(this.list, (number) => new Card(number));
+    this.links = new Keyed(this.counts, (each) => countLink(each, each === state));
   }
 
   async update() {
     if (document.hidden || performance.now() - this.asked < PERIOD) return;
     this.asked = performance.now();
     try {
-      this.show(await get(`/api/jobs?limit=${this.limit}`));
+      this.show(await get(`/api/jobs?${this.query}`));
     } catch (error) {
-      say(this.counts, `The list cannot be read: ${error.message}`);
+      this.empty.hidden = false;
+      say(this.empty, `The list cannot be read: ${error.message}`);
     }
   }
 
   show({ counts, jobs }) {
-    const parts = ORDER.filter((state) => counts[state]).map((state) => `${counts[state]} ${state}`);
-    say(this.counts, parts.join(" · "));
-    const running = jobs.filter((job) => job.state === "running");
-    const others = jobs.filter((job) => job.state !== "running");
-    this.cards.update([...running, ...others].map((job) => [job.number, job]));
+    this.links.update(ORDER.filter((state) => counts[state]).map((state) => [state, counts[state]]));
+    this.cards.update(jobs.map((job) => [job.number, job]));
     this.empty.hidden = jobs.length > 0;
-    say(this.empty, "What comes into the watched folders appears here.");
+    say(this.empty, this.state ? `No file is ${this.state}.` : "What comes into the watched folders appears here.");
   }
 
   close() {}
+}
+
+/** How many files are in a state, leading to them; where one is in view, back to all. */
+function countLink(state, here) {
+  const href = here ? "#/files" : `#/files/${state}`;
+  const root = el("a", { href, "aria-current": here ? "true" : null });
+  return { root, update: (count) => say(root, `${count} ${state}`) };
 }
 
 class Card {
@@ -127,7 +135,7 @@ export class FileView {
 
   async show(job) {
     say(this.title, job.name);
-    say(this.badge, job.state);
+    say(this.badge, job.progress === null ? job.state : `${job.state} ${percent(job.progress)}`);
     mark(this.root, "data-state", job.state);
     say(this.path, job.path);
     const version = `${job.state} ${job.ended}`;
