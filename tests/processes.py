@@ -49,7 +49,7 @@ def children() -> set[int]:
 
 def descriptors() -> int:
     """Return how many file descriptors this process holds."""
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def resident_bytes() -> int:
