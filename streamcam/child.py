@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -83,29 +83,28 @@ class SharedPicture:
 class Child:
     """The parent's end: a running child, its messages and the shared picture.
 
-    One thread owns it; `interrupt` may be called from any.
+    One thread owns it; `interrupt` may be called from any. The child ends with the thread that made
+    it, since the kernel takes that one for its parent.
 
     Args:
         module: What the child runs, e.g. "streamcam.sources.live.reader"; it calls `Parent.met`.
         order: The first message, what the child has to do. It may hold passwords: it is seen in no
             list of processes.
+
+    Raises:
+        OSError: There is no room for another process.
     """
 
     def __init__(self, module: str, order: Mapping[str, Any]) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        memory = os.memfd_create("streamcam picture")
-        self.picture = SharedPicture(memory)
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-m", module, str(theirs.fileno()), str(memory), str(os.getpid())],
-                pass_fds=(theirs.fileno(), memory),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                # Ctrl-C on a terminal is meant for the parent, which ends its children.
-                process_group=0,
-            )
-        self.send(order)
+        with theirs, ExitStack() as undo:
+            undo.callback(self._socket.close)
+            self.send(order)
+            memory = os.memfd_create("streamcam picture")
+            self.picture = SharedPicture(memory)
+            undo.callback(self.picture.close)
+            self._process = _start(module, theirs.fileno(), memory)
+            undo.pop_all()
 
     @property
     def pid(self) -> int:
@@ -198,6 +197,21 @@ class Parent:
             EOFError: The parent has gone.
         """
         return _receive(self._socket, timeout)
+
+
+def _start(module: str, channel: int, memory: int) -> subprocess.Popen[bytes]:
+    # Without -P a user's own av.py or token.py in the current folder would stand in for the real
+    # one; what the parent may import, the child may.
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-P", "-m", module, str(channel), str(memory), str(os.getpid())],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        pass_fds=(channel, memory),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # Ctrl-C on a terminal is meant for the parent, which ends its children.
+        process_group=0,
+    )
 
 
 def _receive(channel: socket.socket, timeout: float | None) -> Message | None:

@@ -10,7 +10,13 @@ HIDDEN = "***"
 _LEAST = 3
 """Letters of a secret; what is shorter would turn up in innocent words."""
 
-_URL = re.compile(r"\b([a-z][a-z0-9+.-]*)://([^\s\"'<>]*)", re.IGNORECASE)
+_SCHEME = r"\b([a-z][a-z0-9+.-]*)://"
+
+# A password may hold what ends a URL in a text: quotes, blanks.
+_USER_INFO = r"[^\s/?#@:]*:[^\n/?#@]*@"
+
+_URL = re.compile(rf"{_SCHEME}((?:{_USER_INFO})?[^\s\"'<>]*)", re.IGNORECASE)
+_WHOLE = re.compile(rf"{_SCHEME}(.*)", re.IGNORECASE | re.DOTALL)
 
 
 def redacted_url(url: str) -> str:
@@ -65,7 +71,7 @@ def _split(rest: str) -> tuple[str, str]:
 
 def _secrets(url: str) -> set[str]:
     """Return what must not be seen of a URL: its password, and the values in its query."""
-    match = _URL.match(url)
+    match = _WHOLE.match(url)
     if match is None:
         return set()
     user_info, rest = _split(match[2])

@@ -12,6 +12,8 @@ from streamcam.redaction import Redactor, redacted_url
         ("rtsps://admin:p%40ss%2Fword@cam/live", "rtsps://cam/live"),
         ("rtsp://admin:p@ss@cam/live", "rtsp://cam/live"),
         ("rtsp://admin:pa/ss?w@cam/live", "rtsp://cam/live"),
+        ("rtsp://admin:se\"c'r e<t>@cam/live", "rtsp://cam/live"),
+        ("{'url': 'rtsp://admin:se\"cret@cam/1'}", "{'url': 'rtsp://cam/1'}"),
         ("rtsp://cam/channel@1", "rtsp://cam/channel@1"),
         ("http://[::1]:8080/channel@1", "http://[::1]:8080/channel@1"),
         ("/dev/video0", "/dev/video0"),
@@ -41,5 +43,12 @@ def test_secrets_are_removed_in_every_form(text: str) -> None:
     assert "t0ken" not in redacted
 
 
+def test_a_password_is_known_whatever_it_holds() -> None:
+    redacted = Redactor("rtsp://admin:se\"c'r e<t>@cam/live")
+    assert redacted("401 for admin with se\"c'r e<t>") == "401 for admin with ***"
+
+
 def test_innocent_text_stays() -> None:
     assert Redactor("rtsp://cam/live")("no route to cam") == "no route to cam"
+    text = "tried 'http://cam:80/a', then rtsp://cam:554/b of bob@home"
+    assert redacted_url(text) == text

@@ -24,20 +24,27 @@ class Connection:
         name: The source's name for people.
         address: Where it is read from.
         origin: Monotonic seconds of the source's first frame, None before it.
+
+    Raises:
+        SourceUnavailableError: The machine has no room for a reader.
     """
 
     def __init__(self, name: str, address: Address, origin: float | None) -> None:
         self._name = name
         self._hung = False
-        self._child = Child(
-            _READER,
-            {
-                "name": name,
-                "address": address.as_order(),
-                "origin": origin,
-                "debug": _log.isEnabledFor(logging.DEBUG),
-            },
-        )
+        self._interrupted = False
+        order = {
+            "name": name,
+            "address": address.as_order(),
+            "origin": origin,
+            "debug": _log.isEnabledFor(logging.DEBUG),
+        }
+        try:
+            self._child = Child(_READER, order)
+        except OSError as error:
+            raise SourceUnavailableError(
+                f"{name}: its reader cannot be started: {error.strerror}"
+            ) from error
 
     def want(self, due: float) -> None:
         """Ask for the first frame whose time is not before `due`."""
@@ -70,6 +77,7 @@ class Connection:
 
     def interrupt(self) -> None:
         """Make `next` end, and the reader take leave. From any thread."""
+        self._interrupted = True
         self._child.interrupt()
 
     def close(self) -> None:
@@ -82,7 +90,7 @@ class Connection:
 
     def _crash(self) -> Exception:
         """Return why the messages ended."""
-        code = self._child.ended(_LEAVE_SECONDS)
+        code = None if self._interrupted else self._child.ended(_LEAVE_SECONDS)
         if code is None or code >= 0:
             return EOFError()
         how = signal.Signals(-code).name if -code in signal.valid_signals() else str(code)

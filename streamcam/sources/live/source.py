@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from fractions import Fraction
-from typing import Any
 
 from streamcam.backoff import Backoff
 from streamcam.child import Message
@@ -86,8 +85,7 @@ class LiveSource:
         self._lock = threading.Lock()
         self._connection: Connection | None = None
         self._origin: float | None = None
-        self._earlier = (0, 0)
-        self._here = (0, 0)
+        self._before = self._totals = (0, 0)
         self._report = Report(CameraState.CONNECTING, self._clock.monotonic())
         self._info = SourceInfo(name, 0, 0, Fraction(1, 1000), live=True)
 
@@ -104,12 +102,12 @@ class LiveSource:
     @property
     def decoded(self) -> int:
         """How many good frames were decoded so far, over all connections."""
-        return self._earlier[0] + self._here[0]
+        return self._totals[0]
 
     @property
     def corrupt(self) -> int:
         """How many packets or frames were refused or marked as damaged so far."""
-        return self._earlier[1] + self._here[1]
+        return self._totals[1]
 
     def frames(self, selector: Selector, *, every: bool = False) -> Iterator[Frame]:
         """Yield the wanted frames as they come; a slow caller gets the newest next.
@@ -159,7 +157,7 @@ class LiveSource:
             with self._lock:
                 self._connection = None
             connection.close()
-            self._earlier, self._here = (self.decoded, self.corrupt), (0, 0)
+            self._before = self._totals
 
     def _connect(self) -> Connection:
         with self._lock:
@@ -171,7 +169,7 @@ class LiveSource:
     def _received(self, connection: Connection, selector: Selector) -> Iterator[Frame]:
         watch = Watch(self._name, self._patience, self._clock.monotonic())
         connection.want(selector.next_due)
-        fresh = True
+        last: tuple[int, int] | None = None
         for message in self._messages(connection, watch):
             if message["kind"] == "opened":
                 self._opened(message, watch)
@@ -179,13 +177,12 @@ class LiveSource:
                 self._heard(message, watch)
             elif message["kind"] == "frame":
                 self._heard(message, watch)
-                frame = self._frame(message, connection, fresh=fresh)
+                frame = self._frame(message, connection, last)
                 if selector.wants(frame.index, frame.time):
-                    fresh = False
-                    connection.want(selector.next_due)
+                    last = (self._info.width, self._info.height)
                     yield frame
-                else:
-                    connection.want(selector.next_due)
+                # Not before the caller is ready: what it gets then is new.
+                connection.want(selector.next_due)
 
     def _messages(self, connection: Connection, watch: Watch) -> Iterator[Message]:
         """Yield what the reader tells, until it says that the source is over."""
@@ -219,28 +216,37 @@ class LiveSource:
 
     def _heard(self, message: Message, watch: Watch) -> None:
         watch.heard(message["decoded"], self._clock.monotonic())
-        self._here = (message["decoded"], message["corrupt"])
+        decoded, corrupt = self._before
+        self._totals = (decoded + message["decoded"], corrupt + message["corrupt"])
         if watch.live:
             self._change(CameraState.LIVE)
 
-    def _frame(self, message: dict[str, Any], connection: Connection, *, fresh: bool) -> Frame:
+    def _frame(
+        self, message: Message, connection: Connection, last: tuple[int, int] | None
+    ) -> Frame:
+        """Return the frame that was announced.
+
+        Args:
+            message: The announcement.
+            connection: What it came from.
+            last: Width and height of the frame before it, None for the connection's first.
+        """
         arrival, size = message["arrival"], (message["width"], message["height"])
         if self._origin is None:
             self._origin = arrival - message["time"]
         time_base = Fraction(*message["time_base"])
-        known = (self._info.width, self._info.height)
         self._info = replace(self._info, width=size[0], height=size[1], time_base=time_base)
         self._report = replace(self._report, waited=message["waited"])
         age = timedelta(seconds=self._clock.monotonic() - arrival)
         return Frame(
             source=self._name,
-            index=self._earlier[0] + message["decoded"] - 1,
+            index=self.decoded - 1,
             pts=message["pts"],
             time_base=time_base,
             time=message["time"],
             picture=connection.picture(*size),
             time_utc=self._clock.utc() - age,
-            discontinuity=fresh or size != known,
+            discontinuity=size != last,
             arrival=arrival,
             unchanged=message["unchanged"],
         )
@@ -251,6 +257,8 @@ class LiveSource:
         Raises:
             SourceError: There is to be none.
         """
+        if self._interrupted.is_set():
+            return
         good = self._report.state in (CameraState.LIVE, CameraState.STALLED)
         if good and self._clock.monotonic() - self._report.since >= _GOOD_SECONDS:
             self._backoff.reset()
