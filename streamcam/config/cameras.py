@@ -89,8 +89,8 @@ class CameraSettings(Section):
     )
     publish: str | None = Field(
         None,
-        min_length=1,
-        description="Where the annotated pictures are sent, as H.264.",
+        pattern=r"^(rtsps?|rtmps?|srt|udp|tcp)://",
+        description="Where the annotated pictures are sent, as H.264: rtsp, rtmp, srt, udp, tcp.",
         examples=["rtsp://127.0.0.1:8554/yard"],
     )
 

@@ -11,6 +11,7 @@ from streamcam.errors import SinkError, StreamcamError
 from streamcam.pipeline.lane import Lane, Overflow
 from streamcam.records import FrameResult, Picture
 from streamcam.sinks.base import Sink
+from streamcam.sinks.publish import PublishSink
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +72,10 @@ class Outlet:
     @property
     def error(self) -> str | None:
         """What is wrong with it at this moment, None where nothing is."""
-        return None if self._error is None else self._error.message
+        if self._error is not None:
+            return self._error.message
+        # It connects again by itself, so its troubles are no errors of `write`.
+        return self._sink.error if isinstance(self._sink, PublishSink) else None
 
     def offer(self, result: FrameResult, picture: Picture | None) -> None:
         """Hand over a result; never waits."""

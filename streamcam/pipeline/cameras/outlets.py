@@ -8,6 +8,7 @@ from streamcam.pipeline.cameras.outlet import Outlet
 from streamcam.pipeline.cameras.plan import CameraPlan
 from streamcam.pipeline.cameras.recording import Recording
 from streamcam.sinks.encoder import VideoSettings
+from streamcam.sinks.publish import PublishSink
 from streamcam.sinks.segments import SegmentSettings
 
 # A core of the machine's is enough for the few frames a second of one camera.
@@ -16,7 +17,12 @@ _ENCODER_THREADS = 1
 
 def make_outlets(plan: CameraPlan, engines: Engines, clock: Clock) -> Sequence[Outlet]:
     """Open the ways out that a camera's plan names."""
-    return [_recording(plan, engines, clock)] if plan.record != "never" else []
+    outlets: list[Outlet] = []
+    if plan.record != "never":
+        outlets.append(_recording(plan, engines, clock))
+    if plan.publish is not None:
+        outlets.append(_publishing(plan, plan.publish, clock))
+    return outlets
 
 
 def _recording(plan: CameraPlan, engines: Engines, clock: Clock) -> Outlet:
@@ -28,7 +34,7 @@ def _recording(plan: CameraPlan, engines: Engines, clock: Clock) -> Outlet:
         record=plan.record,
         pre_roll=live.pre_roll,
         post_roll=live.post_roll,
-        encoder=VideoSettings(output.encoder, _ENCODER_THREADS),
+        encoder=_encoding(plan),
     )
     folder = output.folder / plan.name
 
@@ -36,3 +42,14 @@ def _recording(plan: CameraPlan, engines: Engines, clock: Clock) -> Outlet:
         return Recording(folder, settings, lambda: engines.facts(plan.name), clock)
 
     return Outlet("recording", plan.name, make, needs_picture=settings.video, clock=clock)
+
+
+def _publishing(plan: CameraPlan, url: str, clock: Clock) -> Outlet:
+    def make() -> PublishSink:
+        return PublishSink(url, _encoding(plan), clock=clock)
+
+    return Outlet("publishing", plan.name, make, clock=clock)
+
+
+def _encoding(plan: CameraPlan) -> VideoSettings:
+    return VideoSettings(plan.settings.output.encoder, _ENCODER_THREADS)
