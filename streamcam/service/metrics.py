@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
@@ -14,6 +15,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from streamcam.errors import StreamcamError
 from streamcam.records import CameraState, CameraStatus
 from streamcam.service.overview import Overview
 
@@ -91,10 +93,7 @@ class Metrics:
     def text(self, overview: Overview) -> bytes:
         """Return everything in Prometheus' text format.
 
-        A camera that was removed is not in it any more.
-
-        Raises:
-            LedgerError: The jobs cannot be counted.
+        A camera that was removed is not in it any more; nor are jobs that cannot be counted.
         """
         cameras = overview.cameras()
         with self._lock:
@@ -168,8 +167,9 @@ def _summary(name: str, text: str, sums: dict[str, _Sum]) -> Metric:
 
 def _service(overview: Overview) -> list[Metric]:
     jobs = GaugeMetricFamily("streamcam_jobs", "Files of the watched folders.", labels=["state"])
-    for state, number in overview.job_counts().items():
-        jobs.add_metric([state.value], number)
+    with suppress(StreamcamError):  # the cameras' numbers are none the worse for it
+        for state, number in overview.job_counts().items():
+            jobs.add_metric([state.value], number)
     free = GaugeMetricFamily("streamcam_output_free_bytes", "Room for results.")
     room = overview.output_free_bytes()
     if room is not None:

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from streamcam.clock import Clock
+from streamcam.errors import StreamcamError
 from streamcam.jobs.record import readable
 from streamcam.records import CameraState, CameraStatus
 from streamcam.redaction import redacted_url
@@ -137,13 +138,19 @@ def status_answer(overview: Overview, clock: Clock) -> StatusAnswer:
         device: GpuAnswer(used=gpu.used, total=gpu.total)
         for device, gpu in overview.gpu_memory().items()
     }
+    reasons = list(overview.readiness())
+    jobs: dict[str, int] = {}
+    try:
+        jobs = job_counts(overview)
+    except StreamcamError as error:  # the cameras are none the worse for it
+        reasons.append(error.message)
     return StatusAnswer(
         version=__version__,
         now=clock.utc(),
         alive=overview.alive(),
-        not_ready=[redacted_url(reason) for reason in overview.readiness()],
+        not_ready=[redacted_url(reason) for reason in reasons],
         cameras=[camera_answer(status, overview, clock) for status in overview.cameras()],
-        jobs=job_counts(overview),
+        jobs=jobs,
         output_free_bytes=overview.output_free_bytes(),
         gpu_memory=memory,
     )

@@ -54,8 +54,9 @@ def make_app(overview: Overview, metrics: Metrics, access: Access, clock: Clock)
 
 def _add_health(app: FastAPI, overview: Overview, metrics: Metrics, access: Access) -> None:
     @app.get("/healthz", tags=["service"], response_class=PlainTextResponse)
-    def alive() -> PlainTextResponse:
+    async def alive() -> PlainTextResponse:
         """Whether the service is alive; if not (503), it wants to be restarted."""
+        # On the loop itself: it needs none of the threads that a slow disk may hold up.
         if overview.alive():
             return PlainTextResponse("alive\n")
         return PlainTextResponse("not alive\n", HTTPStatus.SERVICE_UNAVAILABLE)

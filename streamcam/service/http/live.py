@@ -73,7 +73,7 @@ class Live:
         return Response(packed, media_type="application/octet-stream")
 
     async def picture(self, request: Request, name: str, after: int = 0) -> Response:
-        """A camera's newest annotated picture; waits ten seconds for one newer than `after`."""
+        """A camera's newest annotated picture; waits ten seconds for another than `after`."""
         if self._overview.preview(name) is None:
             raise HTTPException(404, "no such camera")
         sinks = await self._until_new(request, {name: after})
@@ -90,7 +90,9 @@ class Live:
         deadline = self._clock.monotonic() + LONGEST_WAIT
         while True:
             sinks = self._asked(seen)
-            new = {name: sink for name, sink in sinks.items() if _number(sink) > seen[name]}
+            new = {
+                name: sink for name, sink in sinks.items() if _number(sink) not in (0, seen[name])
+            }
             over = self._clock.monotonic() >= deadline or await request.is_disconnected()
             if new or over:
                 return new
@@ -136,4 +138,5 @@ def _seen(query: Sequence[tuple[str, str]]) -> dict[str, int]:
 
 
 def _number(sink: PreviewSink) -> int:
+    """Return the newest picture's number; a lower one than before is a camera that began anew."""
     return 0 if sink.shown is None else sink.shown.number

@@ -79,7 +79,7 @@ def serve() -> Iterator[Serve]:
     servers: list[HttpServer] = []
 
     def start(stage: Stage, *, metrics: Metrics | None = None, **settings: Any) -> Visitor:
-        server = HttpServer(stage, metrics or Metrics(), HttpSettings(port=0, **settings))
+        server = HttpServer(stage, metrics or Metrics(), HttpSettings(**{"port": 0, **settings}))
         server.start()
         servers.append(server)
         return Visitor(server)

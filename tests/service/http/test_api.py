@@ -172,30 +172,33 @@ def test_pages_load_nothing_from_elsewhere() -> None:
         assert addresses <= {"http://www.w3.org/2000/svg"}, file
 
 
-class Leaking(Stage):
-    """A stage whose people forgot to redact."""
+class WithoutLedger(Stage):
+    """A stage whose ledger is broken, and whose people forgot to redact."""
 
     fault = f"rtsp://admin:{PASSWORD}@10.0.0.5/live?token={PASSWORD} does not answer"
 
     def job_counts(self) -> Mapping[State, int]:
         raise LedgerError(self.fault)
 
+
+class Broken(WithoutLedger):
+    """A stage with a fault of its own."""
+
     def recordings(self, camera: str) -> Path | None:  # noqa: ARG002
         raise RuntimeError(self.fault)
 
 
 def test_a_cameras_password_is_in_no_answer(serve: Serve, stage: Stage) -> None:
-    leaking = Leaking()
-    for each in (stage, leaking):
+    for each in (stage, WithoutLedger(), Broken()):
         each.add("front", CameraState.BACKING_OFF).write(coloured([9, 9, 9]))
         each.statuses["front"] = replace(
             each.statuses["front"],
             url=f"rtsp://admin:{PASSWORD}@10.0.0.5/live",
-            error=Leaking.fault,
-            hint=Leaking.fault,
-            outlets={"publishing": Leaking.fault},
+            error=WithoutLedger.fault,
+            hint=WithoutLedger.fault,
+            outlets={"publishing": WithoutLedger.fault},
         )
-        each.reasons = [Leaking.fault]
+        each.reasons = [WithoutLedger.fault]
         ask = serve(each)
         for path in (
             *("/", "/docs", "/openapi.json", "/healthz", "/readyz", "/metrics", "/api/status"),
@@ -205,8 +208,19 @@ def test_a_cameras_password_is_in_no_answer(serve: Serve, stage: Stage) -> None:
             told = ask(path)
             assert PASSWORD.encode() not in told.body, path
             assert PASSWORD not in str(told.headers), path
-    assert ask("/metrics").status == 503
-    assert ask("/metrics").json["detail"] == "rtsp://10.0.0.5/live does not answer"
+    assert ask("/api/status").status == 500
+    assert ask("/api/jobs").status == 503
+    assert ask("/api/jobs").json["detail"] == "rtsp://10.0.0.5/live does not answer"
+
+
+def test_cameras_are_told_though_the_ledger_cannot_be_read(serve: Serve) -> None:
+    stage = WithoutLedger()
+    stage.add("front")
+    ask = serve(stage)
+    status = ask("/api/status").json
+    assert (status["cameras"][0]["name"], status["jobs"]) == ("front", {})
+    assert status["not_ready"] == ["rtsp://10.0.0.5/live does not answer"]
+    assert 'streamcam_source_up{source="front"} 1.0' in ask("/metrics").text
 
 
 def test_a_port_that_is_taken_is_told(stage: Stage) -> None:

@@ -52,6 +52,11 @@ def test_the_newest_pictures_come_in_one_answer(stage: Stage, serve: Serve) -> N
     assert front.encodings == yard.encodings == 1
 
 
+def test_a_camera_that_began_anew_is_shown_at_once(stage: Stage, serve: Serve) -> None:
+    stage.add("front").write(coloured(RED))
+    assert_shows(unpacked(serve(stage)("/api/live?front=500"))["front"], 1, RED)
+
+
 def test_it_waits_for_something_new_and_skips_what_nobody_saw(stage: Stage, serve: Serve) -> None:
     front = stage.add("front")
     front.write(coloured(RED))

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import pytest
@@ -143,8 +144,10 @@ def test_cameras_come_and_go(stage: Stage, serve: Serve, visit: Open) -> None:
     expect(page.locator("article.tile h2")).to_have_text(["yard"])
 
 
-def test_a_server_that_is_gone_is_said_to_be(stage: Stage, visit: Open) -> None:
-    stage.add("front").write(coloured(RED))
+def test_a_server_that_is_gone_is_said_to_be(stage: Stage, serve: Serve, visit: Open) -> None:
+    sink = stage.add("front")
+    for _ in range(3):
+        sink.write(coloured(RED))
     server = HttpServer(stage, Metrics(), HttpSettings(port=0))
     server.start()
     try:
@@ -155,6 +158,11 @@ def test_a_server_that_is_gone_is_said_to_be(stage: Stage, visit: Open) -> None:
     expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
     expect(tile(page, "front")).to_have_attribute("data-look", "gone")
     expect(tile(page, "front").locator(".badge")).to_have_text("No answer")
+    # It comes back, and counts its pictures from one again.
+    stage.add("front").write(coloured(GREEN))
+    serve(stage, port=urlsplit(server.url).port)
+    wait_until(page, lambda: shows(page, "front", GREEN), "it is shown again")
+    expect(page.get_by_role("alert")).to_be_hidden()
 
 
 def test_pictures_are_encoded_only_for_a_page_that_is_there(

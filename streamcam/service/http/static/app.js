@@ -94,8 +94,9 @@ function tellGone() {
   const line = document.getElementById("gone");
   line.hidden = !server.gone;
   document.body.classList.toggle("silent", server.gone);
-  if (server.gone)
-    say(line, `The server does not answer. What you see is ${span(server.silence)} old.`);
+  if (!server.gone) return;
+  const fault = server.fault ? `The server answers: ${server.fault}` : "The server does not answer";
+  say(line, `${fault}. What you see is ${span(server.silence)} old.`);
 }
 
 /** Only the pictures, on the whole screen; any view but the wall is left for it. */
