@@ -222,6 +222,11 @@ class JobReport:
     cause: StreamcamError | None = None
 
 
+STANDSTILL_SECONDS = 10.0
+"""From so many seconds without any change of the picture on, a camera counts as frozen. Noise and
+every key frame change some pixels even of an empty yard; key frames come every few seconds."""
+
+
 class CameraState(StrEnum):
     """How a live source is at this moment."""
 

@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from streamcam.cli import config, demo, doctor, jobs, live, models, run, schema, watch
+from streamcam.cli import (
+    config,
+    demo,
+    doctor,
+    jobs,
+    live,
+    models,
+    run,
+    schema,
+    serve,
+    status,
+    watch,
+)
 from streamcam.cli.logs import speak_to_people
 from streamcam.cli.terminal import show_error
 from streamcam.errors import ExitCode, StreamcamError
@@ -27,6 +39,8 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("watch")(watch.watch)
 app.command("live")(live.live)
+app.command("serve")(serve.serve)
+app.command("status")(status.status)
 app.add_typer(jobs.app, name="jobs")
 app.command("demo")(demo.demo)
 app.add_typer(models.app, name="models")

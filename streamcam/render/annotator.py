@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from streamcam.records import Frame, FrameResult, Item, Picture
+import cv2
+
+from streamcam.records import STANDSTILL_SECONDS, Frame, FrameResult, Item, Picture
 from streamcam.render.blend import Mask, Placed
 from streamcam.render.boxes import draw_boxes, draw_labels
 from streamcam.render.footer import footer
@@ -55,6 +57,8 @@ class Annotator:
         Returns:
             A new picture of the frame's size; the frame's own is left as it was.
         """
+        if isinstance(item, FrameResult) and item.frame.unchanged >= STANDSTILL_SECONDS:
+            return self._draw_still(item.frame)
         if isinstance(item, FrameResult):
             self._held = _Held.of(item)
             return self._draw(item.frame, self._held, age=None)
@@ -75,6 +79,11 @@ class Annotator:
             draw_boxes(canvas, held.result.detections, line)
             draw_labels(canvas, held.result.detections, scale, notes)
         return _with(canvas, notes)
+
+    def _draw_still(self, frame: Frame) -> Picture:
+        """Draw on a picture that stands still: its map is not what a detector sees now."""
+        grey = cv2.cvtColor(cv2.cvtColor(frame.picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        return _with(grey, footer(frame, None, None, self._style, _scale(frame)))  # type: ignore[arg-type]
 
     def _draw_bare(self, frame: Frame) -> Picture:
         """Draw on a frame that came before the first map."""

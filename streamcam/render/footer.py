@@ -6,7 +6,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from streamcam.records import Frame
+from streamcam.records import STANDSTILL_SECONDS, Frame
 from streamcam.render.blend import Layer, Placed
 from streamcam.render.heat import palette
 from streamcam.render.palette import BLACK
@@ -55,10 +55,18 @@ def footer(
         if legend is not None:
             placed.append(Placed(legend, scale.gap, bottom - legend.height))
     # Above the time, so that neither it nor the legend moves when it comes and goes.
-    age = None if map_age is None else _note(f"map {map_age * 1000:.0f} ms old", scale)
+    text = _warning(frame, map_age)
+    age = None if text is None else _note(text, scale)
     if style.legend and age is not None and age.width <= width * _MOST:
         placed.append(Placed(age, right - age.width, bottom - 2 * age.height))
     return placed
+
+
+def _warning(frame: Frame, map_age: float | None) -> str | None:
+    """Return what is old about a frame."""
+    if frame.unchanged >= STANDSTILL_SECONDS:
+        return f"picture stands still for {frame.unchanged:.0f} s"
+    return None if map_age is None else f"map {map_age * 1000:.0f} ms old"
 
 
 @lru_cache(maxsize=32)

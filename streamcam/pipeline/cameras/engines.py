@@ -105,6 +105,14 @@ class Engines:
         with self._lock:
             return sorted({engine.description.device for engine in self._engines.values()})
 
+    def memory(self) -> dict[str, tuple[int, int]]:
+        """Return the GPUs' memory, used and in all, in bytes; none where no detector is on one."""
+        if not any(device.startswith("cuda") for device in self.devices):
+            return {}
+        from streamcam.vision.devices import device_memory
+
+        return device_memory()
+
     def close(self) -> None:
         """Let go of all detectors."""
         with self._lock:

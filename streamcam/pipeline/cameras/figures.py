@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from streamcam.clock import Clock
-from streamcam.errors import StreamcamError
+from streamcam.errors import SourceUnavailableError, StreamcamError
 from streamcam.pipeline.cameras.delivery import LiveDelivery
 from streamcam.pipeline.cameras.meters import LatencyMeter, RateMeter
 from streamcam.pipeline.cameras.outlet import Outlet
 from streamcam.pipeline.street import Passage
-from streamcam.records import CameraState, CameraStatus, Counts, FrameResult
+from streamcam.records import (
+    STANDSTILL_SECONDS,
+    CameraState,
+    CameraStatus,
+    Counts,
+    FrameResult,
+)
 from streamcam.sources.live import LiveSource
 
 
@@ -107,7 +113,9 @@ class Figures:
             self._measure()
             tally = self._tally()
             report, info = self._source.report, self._source.info
-            error = fault or report.error
+            error = fault or report.error or self._standstill(report.state)
+            if report.state is CameraState.LIVE and error is not None:
+                state = state or CameraState.STALLED
             return CameraStatus(
                 name=self._name,
                 url=self._url,
@@ -151,6 +159,17 @@ class Figures:
         self._decoded_rate.note(self._past.decoded + self._source.decoded, now)
         explained = self._delivery.explained if self._delivery else 0
         self._explained_rate.note(self._past.explained + explained, now)
+
+    def _standstill(self, state: CameraState) -> StreamcamError | None:
+        """Return what is wrong with a camera that sends the same picture again and again."""
+        if self._last is None or state is not CameraState.LIVE:
+            return None
+        still = self._last.frame.unchanged
+        if still < STANDSTILL_SECONDS:
+            return None
+        return SourceUnavailableError(
+            f"{self._name}: its picture has stood still for {still:.0f} s"
+        )
 
     def _last_frame_age(self) -> float | None:
         if self._last is None:

@@ -7,10 +7,12 @@ from typing import Self
 
 from streamcam.clock import Clock
 from streamcam.config import Settings
+from streamcam.config.cameras import RetentionSettings
 from streamcam.errors import DeviceError
 from streamcam.pipeline.cameras.camera import Camera, CameraObserver
 from streamcam.pipeline.cameras.engines import Engines
 from streamcam.pipeline.cameras.files import FilesStreet
+from streamcam.pipeline.cameras.janitor import Janitor
 from streamcam.pipeline.cameras.outlet import Outlet
 from streamcam.pipeline.cameras.outlets import make_outlets
 from streamcam.pipeline.cameras.plan import CameraPlan
@@ -41,6 +43,7 @@ class Fleet:
         reconnect: Whether cameras are connected again when they are lost.
 
     Attributes:
+        settings: What holds for all of them: batches, the janitor's folder.
         stuck: Whether something could not be ended: the process should not wait for its threads.
     """
 
@@ -55,7 +58,7 @@ class Fleet:
         reconnect: bool = True,
     ) -> None:
         self.stuck = False
-        self._settings = settings
+        self.settings = settings
         self._observer = observer
         self._clock = clock or Clock()
         self._reconnect = reconnect
@@ -64,14 +67,17 @@ class Fleet:
         self._street = Street(
             self._engines, batch=model.batch, max_wait=model.max_wait, on_batch=on_batch
         )
+        self._janitor = Janitor(settings.output.folder, settings.retention, self._clock)
         self._cameras: dict[str, Camera] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self._street.__enter__()
+        self._janitor.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.stuck |= not self._janitor.stop(_CANCEL_SECONDS)
         if not self.stuck:
             self._street.__exit__(None, None, None)
             self._engines.close()
@@ -90,6 +96,10 @@ class Fleet:
     def files_street(self, settings: Settings) -> FilesStreet:
         """Return a way for files to share the cameras' street. From any thread."""
         return FilesStreet(settings, self._street, self._engines)
+
+    def memory(self) -> dict[str, tuple[int, int]]:
+        """Return the GPUs' memory in use and in all, in bytes. From any thread."""
+        return self._engines.memory()
 
     @property
     def devices(self) -> list[str]:
@@ -129,6 +139,10 @@ class Fleet:
             self._cameras = {name: both[name] for name in wanted}
         for camera in added:
             camera.start()
+
+    def keep(self, bounds: RetentionSettings) -> None:
+        """Keep recordings as these bounds say from now on."""
+        self._janitor.change(bounds)
 
     def stop(self, grace: float) -> None:
         """End all cameras; what does not end within so many seconds is given up."""

@@ -17,7 +17,7 @@ class CameraPlan:
         address: Where it is read from.
         patience: How long it is waited for.
         max_fps: Explained frames a second, at most.
-        settings: All settings, with the camera's own detector.
+        settings: The settings that concern it, with its own detector.
         ignore: Regions whose detections do not count, see `CameraSettings.ignore`.
         record: What is recorded.
         publish: URL to which the annotated pictures are sent.
@@ -66,4 +66,11 @@ def _with_model(settings: Settings, camera: CameraSettings) -> Settings:
     if camera.model is not None and camera.weights is None:
         own = {**own, "weights": None, "labels": None}
     model = settings.model.model_copy(update=own)
-    return settings.model_copy(update={"model": model, "camera": ()})
+    # The rest does not concern a camera, and a change of it does not change the plan.
+    return Settings(
+        model=model,
+        cam=settings.cam,
+        render=settings.render,
+        output=settings.output,
+        live=settings.live,
+    )
