@@ -62,7 +62,11 @@ def test_what_is_shown_has_no_credentials(url: str, shown: str) -> None:
 def test_secrets_of_the_options_are_removed_from_texts() -> None:
     address = Address(
         "http://cam/video",
-        options={"headers": "Authorization: Bearer abcdef", "user_agent": "streamcam", "rate": "25"},
+        options={
+            "headers": "Authorization: Bearer abcdef",
+            "user_agent": "streamcam",
+            "rate": "25",
+        },
     )
     redact = address.redactor()
     assert "abcdef" not in redact("sent Authorization: Bearer abcdef to the camera")
