@@ -108,11 +108,14 @@ def test_order_and_time(seen: Seen) -> None:
 
 
 def test_time_is_real_time(seen: Seen) -> None:
-    """By timestamps where they mean something: what is asked for at first may come in a burst."""
+    """By timestamps where they mean something: what is asked for at first may come in a burst.
+
+    RTSP's first two frames may bear the same timestamp, which costs a step.
+    """
     first, last = seen.frames[0], seen.frames[-1]
     stamped = float((last.pts - first.pts) * last.time_base)
     passed = last.arrival - first.arrival
-    assert min(abs(last.time - stamped), abs(last.time - passed)) < 0.02
+    assert min(abs(last.time - stamped), abs(last.time - passed)) < 0.05
     assert last.time == pytest.approx(passed, abs=1.5)
     for before, after in pairwise(seen.frames):
         assert after.arrival >= before.arrival
