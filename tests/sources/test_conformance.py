@@ -1,7 +1,6 @@
-"""What every source keeps, whatever it reads."""
+"""What every source that can be read to its end keeps, whatever it reads."""
 
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -13,6 +12,7 @@ from streamcam.sources import open_source
 from streamcam.sources.base import Source
 from tests.media import flat, numbered, write_video
 from tests.sources.selectors import Everything, Periodic
+from tests.sources.statements import assert_as_announced, assert_in_order
 
 Maker = Callable[[Path], str]
 
@@ -78,16 +78,8 @@ def test_frames_agree_with_what_was_announced(spec: str) -> None:
     assert not info.live
     assert info.still == (len(frames) == 1)
     assert info.frame_count is None or info.frame_count == pytest.approx(len(frames), rel=0.5)
-    for frame in frames:
-        assert frame.source == info.id
-        assert frame.time_base == info.time_base
-        assert frame.sampled
-        assert frame.time_utc is None
-        assert frame.arrival > 0
-        assert frame.picture.shape == (info.height, info.width, 3)
-        assert frame.picture.dtype == np.uint8
-        assert frame.picture.flags.c_contiguous
-        assert frame.picture.flags.writeable, "read-only arrays make other libraries warn"
+    assert_as_announced(frames, info)
+    assert all(frame.time_utc is None for frame in frames)
     assert (source.decoded, source.corrupt) == (len(frames), 0)
 
 
@@ -95,15 +87,11 @@ def test_order_and_time(spec: str) -> None:
     source = opened(spec)
     frames = list(source.frames(Everything()))
     source.close()
-    first = frames[0]
-    assert (first.index, first.time, first.discontinuity) == (0, 0.0, True)
-    for before, after in pairwise(frames):
-        assert after.index == before.index + 1
-        assert after.pts > before.pts
-        assert after.time > before.time
-        assert not after.discontinuity
+    assert_in_order(frames)
+    assert [frame.index for frame in frames] == list(range(len(frames)))
     for frame in frames:
-        assert frame.time == pytest.approx(float((frame.pts - first.pts) * frame.time_base))
+        passed = float((frame.pts - frames[0].pts) * frame.time_base)
+        assert frame.time == pytest.approx(passed)
 
 
 def test_the_selector_is_asked_about_every_frame_once_and_in_order(spec: str) -> None:

@@ -1,6 +1,7 @@
 """One connection to a live source, read by a process of its own."""
 
 import logging
+import math
 import signal
 
 from streamcam import errors
@@ -47,8 +48,9 @@ class Connection:
             ) from error
 
     def want(self, due: float) -> None:
-        """Ask for the first frame whose time is not before `due`."""
-        self._child.send({"due": due})
+        """Ask for the first frame whose time is not before `due`; for none where it is `inf`."""
+        # JSON knows no infinity.
+        self._child.send({"due": None if due == math.inf else max(0.0, due)})
 
     def next(self, timeout: float) -> Message | None:
         """Return the next message, see `streamcam.sources.live.reader`; None where none comes.

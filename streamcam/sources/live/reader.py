@@ -9,12 +9,14 @@ It tells its parent, in messages of these kinds:
     fault     it cannot go on: which error, what is wrong, what to do
     end       a source that is made here is over
 
-The parent sends `{"due": seconds}` for each frame that it wants: the first one from that time on.
+The parent sends `{"due": seconds}` for each frame that it wants: the first one from that time on;
+null for none.
 """
 
 import logging
 import time
 import zlib
+from contextlib import suppress
 from fractions import Fraction
 
 import av.logging
@@ -67,6 +69,8 @@ class Reader:
             for shot in camera.shots():
                 self._tell(camera, shot)
         finally:
+            with suppress(OSError):
+                self._say_alive(camera)  # so that no frame goes uncounted
             camera.close()
         if not self._address.generated:
             raise SourceUnavailableError(f"{self._name}: the stream ended")
@@ -88,7 +92,10 @@ class Reader:
                 return
         if time.monotonic() >= self._next_alive:
             self._next_alive = time.monotonic() + _ALIVE_SECONDS
-            self._parent.send({"kind": "alive", **self._counts(camera)})
+            self._say_alive(camera)
+
+    def _say_alive(self, camera: Camera) -> None:
+        self._parent.send({"kind": "alive", **self._counts(camera)})
 
     def _show(self, camera: Camera, shot: Shot) -> None:
         picture = shot.picture()
