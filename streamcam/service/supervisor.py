@@ -167,7 +167,9 @@ class Supervisor:
         try:
             settings = checked(self._load())
         except StreamcamError as error:
-            _log.error("the configuration stays as it was: %s", error.message)
+            # One line, and another reason is another fact.
+            reason = "; ".join(line.strip() for line in error.message.splitlines())
+            _log.error(f"the configuration stays as it was: {reason}")
         else:
             self._apply(_with_what_stays(settings, self._settings))
             _log.info("the configuration was read again: %s", self._summary())

@@ -212,10 +212,10 @@ class Segment:
     records: Sequence[Mapping[str, Any]]
 
     @property
-    def seconds(self) -> float:
-        """From its first frame to its last."""
-        length: float = self.records[-1]["time"] - self.records[0]["time"]
-        return length
+    def begin(self) -> float:
+        """When its first frame was taken, in seconds of the camera's time."""
+        time: float = self.records[0]["time"]
+        return time
 
 
 def segments(folder: Path) -> list[Segment]:
