@@ -125,6 +125,7 @@ def test_cameras_come_go_and_change_without_a_gap_in_the_others(running: Box) ->
     assert not unfinished(service.output / "bars")
     assert segments(service.output / "bars")
     # The other camera has noticed nothing: one connection, one clock, whole segments.
+    service.until(lambda: len(list(street.rglob("*.mp4"))) >= 3)
     told = service.cameras()["street"]
     assert (told["state"], told["reconnects"]) == ("live", 0)
     assert json.loads((street / "street.manifest.json").read_text()) == manifest
