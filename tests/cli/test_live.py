@@ -121,11 +121,11 @@ def test_a_source_that_cannot_be_read_ends_it(live: StartLive, rtsp_server: Star
         mpegts = stack.enter_context(GarbageServer("mpegts", seconds=2))
         sources = {
             "rtsp://127.0.0.1:9/cam": "connection refused",
-            rtsp_server().url("absent"): "404",
+            rtsp_server().url("absent"): "there is no such stream",
             silent.url(): "did not answer for 3 s",
             noise.url(): "",
             mpegts.url("http"): "",
-            "/dev/video77": "no such",
+            "/dev/video77": "there is no such",
         }
         limits = {silent.url(): short, noise.url(): short}
         runs = {live(url, **limits.get(url, {})): text for url, text in sources.items()}

@@ -178,7 +178,7 @@ def test_no_path_leads_out(serve: Serve, housed: Stage, house: House, tmp_path: 
     "moment",
     [
         *("20260229T000000", "20260101T246000", "20260101T000000%0a", "20260101T00000%D9%A0"),
-        *("2026-01-01", "*", "."),
+        *("2026-01-01", "*", ".", "20260101T000000-1", "20260101T000000-2%0a"),
     ],
 )
 def test_only_moments_name_recordings(

@@ -108,6 +108,23 @@ def test_recordings_are_listed_by_day(recorded: Stage, serve: Serve) -> None:
     assert ask("/api/cameras/nobody/recordings").status == 404
 
 
+def test_recordings_of_one_second_are_told_apart(recorded: Stage, serve: Serve) -> None:
+    hour = recorded.folders["front"] / "2026-03-01" / "12"
+    for number in (2, 10):
+        (hour / f"10-00-{number}.mp4").write_bytes(b"video %d" % number)
+        (hour / f"10-00-{number}.jsonl").write_bytes(record(float(number), ["cat"]))
+    for litter in ("10-00-1", "10-00-02", "10-00-x", "10-00-2-2"):
+        (hour / f"{litter}.mp4").write_bytes(b"litter")
+    ask = serve(recorded)
+    told = ask("/api/cameras/front/recordings").json["segments"]
+    names = ["20260301T121000", "20260301T121000-2", "20260301T121000-10"]
+    assert [segment["name"] for segment in told[1:]] == names
+    assert {segment["begin"] for segment in told[1:]} == {"2026-03-01T12:10:00Z"}
+    assert ask(told[2]["files"]["video"]).body == b"video 2"
+    assert ask(told[3]["files"]["video"]).body == b"video 10"
+    assert ask(f"/api/cameras/front/recordings/{names[2]}/timeline").json["frames"] == [1]
+
+
 def test_a_recordings_timeline_begins_with_its_video(recorded: Stage, serve: Serve) -> None:
     told = serve(recorded)("/api/cameras/front/recordings/20260301T120000/timeline").json
     assert (told["start"], told["step"], told["frames"]) == (0, 0.5, [1, 1])
