@@ -52,6 +52,21 @@ class _Tally:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a camera is where its source does not know: between two runs, and after the last.
+
+    Attributes:
+        state: How it is.
+        since: Monotonic seconds when it came into that state.
+        error: Why.
+    """
+
+    state: CameraState
+    since: float
+    error: StreamcamError | None = None
+
+
 class Figures:
     """Keeps a camera's figures; from any thread.
 
@@ -90,31 +105,25 @@ class Figures:
             self._latency.note(latency, self._source.report.waited)
             self._measure()
 
-    def status(
-        self,
-        outlets: Sequence[Outlet],
-        state: CameraState | None = None,
-        fault: StreamcamError | None = None,
-    ) -> CameraStatus:
+    def status(self, outlets: Sequence[Outlet], standing: Standing | None = None) -> CameraStatus:
         """Return what is known at this moment.
 
         Args:
             outlets: The camera's ways out.
-            state: How it is, where its source does not know.
-            fault: Why it was given up.
+            standing: How it is, where its source does not know.
         """
         with self._lock:
             self._measure()
             tally = self._tally()
             report, info = self._source.report, self._source.info
-            error = fault or report.error
+            told = standing or report
             return CameraStatus(
                 name=self._name,
                 url=self._url,
-                state=state or report.state,
-                since=report.since,
-                error=None if error is None else error.message,
-                hint=None if error is None else error.hint,
+                state=told.state,
+                since=told.since,
+                error=None if told.error is None else told.error.message,
+                hint=None if told.error is None else told.error.hint,
                 width=info.width,
                 height=info.height,
                 codec=report.codec,

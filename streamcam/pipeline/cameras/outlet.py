@@ -39,7 +39,6 @@ class Outlet:
     Attributes:
         name: What it is to people.
         needs_picture: Whether it has to be given the annotated pictures.
-        dropped: Results that never reached the sink.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class Outlet:
     ) -> None:
         self.name = name
         self.needs_picture = needs_picture
-        self.dropped = 0
+        self._lost = 0
         self._camera = camera
         self._make = make
         self._clock = clock or Clock()
@@ -61,7 +60,7 @@ class Outlet:
         self._error: StreamcamError | None = None
         self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         self._not_before = 0.0
-        self._lane: Lane[Parcel] = Lane(_CAPACITY, Overflow.DROP_OLDEST, on_drop=self._drop)
+        self._lane: Lane[Parcel] = Lane(_CAPACITY, Overflow.DROP_OLDEST)
         self._thread = threading.Thread(
             target=self._work, name=f"streamcam {name} {camera}", daemon=True
         )
@@ -71,6 +70,11 @@ class Outlet:
     def error(self) -> str | None:
         """What is wrong with it at this moment, None where nothing is."""
         return None if self._error is None else self._error.message
+
+    @property
+    def dropped(self) -> int:
+        """How many results never reached the sink."""
+        return self._lane.dropped + self._lost
 
     def offer(self, result: FrameResult, picture: Picture | None) -> None:
         """Hand over a result; never waits."""
@@ -85,21 +89,15 @@ class Outlet:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _drop(self, _: Parcel) -> None:
-        self.dropped += 1
-
     def _work(self) -> None:
         for result, picture in self._lane:
             if self._clock.monotonic() < self._not_before:
-                self.dropped += 1
+                self._lost += 1
                 continue
             try:
                 self._write(result, picture)
-            except StreamcamError as error:
-                self._fail(error)
             except Exception as error:  # noqa: BLE001 - one way out must not end the others
-                _log.debug("internal fault", exc_info=error)
-                self._fail(SinkError(f"internal fault: {type(error).__name__}: {error}"))
+                self._fail(_ours(error))
         self._finish()
 
     def _write(self, result: FrameResult, picture: Picture | None) -> None:
@@ -112,7 +110,7 @@ class Outlet:
             self._backoff.reset()
 
     def _fail(self, error: StreamcamError) -> None:
-        self.dropped += 1
+        self._lost += 1
         if self._error is None or self._error.message != error.message:
             _log.error("%s: %s stopped: %s", self._camera, self.name, error.message)
         self._error = error
@@ -124,14 +122,23 @@ class Outlet:
         if sink is not None:
             try:
                 sink.abort()
-            except StreamcamError as error:
-                _log.warning("%s: %s", self._camera, error.message)
+            except Exception as error:  # noqa: BLE001 - it is made anew in any case
+                _log.warning("%s: %s", self._camera, _ours(error).message)
 
     def _finish(self) -> None:
         if self._sink is None:
             return
         try:
             self._sink.finish()
-        except StreamcamError as error:
-            _log.error("%s: %s could not be completed: %s", self._camera, self.name, error.message)
+        except Exception as error:  # noqa: BLE001 - told like any other
+            reason = _ours(error).message
+            _log.error("%s: %s could not be completed: %s", self._camera, self.name, reason)
             self._put_away()
+
+
+def _ours(error: Exception) -> StreamcamError:
+    """Return an error that can be told to people."""
+    if isinstance(error, StreamcamError):
+        return error
+    _log.debug("internal fault", exc_info=error)
+    return SinkError(f"internal fault: {type(error).__name__}: {error}")
