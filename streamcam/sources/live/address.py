@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from streamcam.redaction import Redactor, redacted_url
+from streamcam.redaction import Redactor, is_secret, redacted_url
 
 _DEVICE = re.compile(r"/dev/video\d+")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
@@ -14,8 +14,6 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 # Over UDP cameras lose packets, which smears pictures, and few firewalls let it through. Guessing
 # the frame rate, which nobody needs, makes opening take 1.0 s instead of 0.3 s.
 _RTSP = {"rtsp_transport": "tcp", "fpsprobesize": "0"}
-
-_SECRET = re.compile(r"pass|token|key|secret|auth|cookie|header|user", re.IGNORECASE)
 
 _GENERATORS = ("lavfi", "demo")
 """What makes pictures as fast as it can: it has to be slowed down to real time, and may end."""
@@ -61,7 +59,7 @@ class Address:
 
     def redactor(self) -> Redactor:
         """Return what removes this source's secrets from texts."""
-        secrets = [value for name, value in self.options.items() if _SECRET.search(name)]
+        secrets = [value for name, value in self.options.items() if is_secret(name)]
         return Redactor(self.url, secrets=secrets)
 
     def as_order(self) -> dict[str, Any]:
