@@ -129,7 +129,7 @@ FULL: dict[str, Any] = {
         {
             "name": "yard",
             "url": "rtsp://10.0.0.5/stream1",
-            "options": {"rtsp_transport": "udp", 'odd "key"': "a = b # c\n"},
+            "options": {"rtsp_transport": "udp", 'odd "name"': "a = b # c\n"},
             "max_fps": 2.5,
             "model": "ssdlite320_mobilenet_v3_large",
             "weights": "/srv/own.pth",
