@@ -30,6 +30,8 @@ class Engines:
         self._lock = threading.Lock()
         self._engines: dict[str, Engine] = {}
         self._assigned: dict[str, str] = {}
+        # A download may take minutes: it holds up nobody but those that wait for the same.
+        self._loading: dict[str, threading.Lock] = {}
 
     def assign(self, source: str, settings: Settings) -> "Engine":
         """Give a source its detector, loading it where it is not loaded yet. From any thread.
@@ -43,21 +45,29 @@ class Engines:
         """
         key = _key(settings)
         with self._lock:
-            engine = self._engines.get(key)
-            if engine is None:
-                engine = build_engine(_for_all(settings), self._fetching)
-                self._engines[key] = engine
-            wanted = settings.model.confidence
-            engine.admit(engine.description.preset if wanted is None else wanted)
-            self._assigned[source] = key
+            self._assigned[source] = key  # from now on nobody lets go of it
+            loading = self._loading.setdefault(key, threading.Lock())
+        try:
+            with loading:
+                if key not in self._engines:
+                    self._engines[key] = build_engine(_for_all(settings), self._fetching)
+                engine = self._engines[key]
+        except BaseException:
+            self.release(source)
+            raise
+        wanted = settings.model.confidence
+        engine.admit(engine.description.preset if wanted is None else wanted)
         return engine
 
     def release(self, source: str) -> None:
         """Let go of a source's detector, once no frame of it is on its way. From any thread."""
         with self._lock:
             key = self._assigned.pop(source, None)
-            if key is not None and key not in self._assigned.values():
-                self._engines.pop(key).close()
+            if key is None or key in self._assigned.values():
+                return
+            engine = self._engines.pop(key, None)
+        if engine is not None:
+            engine.close()
 
     def facts(self, source: str, settings: Settings) -> EngineFacts:
         """Return what a source's results are made with."""
@@ -76,9 +86,9 @@ class Engines:
 
     def forget(self, source: str) -> None:
         """Drop what is kept of a source that has ended."""
-        key = self._assigned.get(source)
-        if key is not None:
-            self._engines[key].forget(source)
+        engine = self._engines.get(self._assigned.get(source, ""))
+        if engine is not None:
+            engine.forget(source)
 
     def close(self) -> None:
         """Let go of all detectors."""

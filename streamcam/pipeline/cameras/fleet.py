@@ -68,7 +68,7 @@ class Fleet:
 
     def __exit__(self, *exception: object) -> None:
         if not self.stuck:
-            self.stop(_CANCEL_SECONDS)
+            self.stop(_REMOVAL_SECONDS)
         if not self.stuck:
             self._street.__exit__(None, None, None)
             self._engines.close()

@@ -1,6 +1,9 @@
 """Several real detectors as one engine."""
 
+import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,3 +120,46 @@ def test_one_that_cannot_be_loaded_changes_nothing(engines: Engines) -> None:
     engines.release("gate")
     picture = np.full((90, 160, 3), 90, np.uint8)
     assert len(engines.explain([frame(picture, 0, "yard")])) == 1
+
+
+def test_a_slow_download_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others are loaded and let go meanwhile; who wants the same waits and shares it."""
+    begun, fetched = threading.Event(), threading.Event()
+    built: list[str] = []
+
+    class Loaded:
+        description = SimpleNamespace(preset=0.5)
+
+        def admit(self, confidence: float) -> None:
+            """Give no detections in any case."""
+
+        def close(self) -> None:
+            built.append("closed")
+
+    def build(settings: Settings, _: object) -> Any:
+        built.append(settings.model.name)
+        if settings.model.name == SSDLITE:
+            begun.set()
+            assert fetched.wait(10)
+        return Loaded()
+
+    monkeypatch.setattr(room, "build_engine", build)
+    engines = Engines()
+    got: dict[str, object] = {}
+    threads = [
+        threading.Thread(target=lambda name=name: got.update({name: engines.assign(name, OTHER)}))
+        for name in ("gate", "roof")
+    ]
+    for thread in threads:
+        thread.start()
+    assert begun.wait(10)
+    engines.assign("yard", NANO)
+    engines.release("yard")
+    assert not got
+    fetched.set()
+    for thread in threads:
+        thread.join(10)
+    assert got["gate"] is got["roof"]
+    assert built == [SSDLITE, "nano", "closed"]
+    engines.close()
+    assert built[3:] == ["closed"]

@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +23,7 @@ from streamcam.pipeline.cameras import engines as engines_room
 from streamcam.pipeline.cameras.fleet import Fleet
 from streamcam.pipeline.cameras.plan import plans
 from streamcam.pipeline.lazy import build_engine
+from streamcam.pipeline.restarts import Restarts
 from streamcam.records import CameraState, CameraStatus, Explanation, Frame, FrameResult
 from tests.processes import children, eventually
 
@@ -210,8 +212,9 @@ def test_weights_that_may_come_later_are_tried_again(
 
 
 def test_a_camera_that_breaks_the_engine_is_given_up_and_the_other_goes_on(
-    fleet: Fleet, observer: Observer, engine: Engine
+    fleet: Fleet, observer: Observer, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(camera_room, "Restarts", partial(Restarts, most=2))
     engine.errors["odd"] = ValueError("a shape that nobody expected")
     fleet.reconcile(plans(settings({"name": "odd"}, {"name": "sound"})))
     assert eventually(lambda: not fleet.cameras[0].running)
@@ -220,10 +223,10 @@ def test_a_camera_that_breaks_the_engine_is_given_up_and_the_other_goes_on(
     odd, sound = fleet.statuses()
     assert odd.state is CameraState.FAILED
     assert "given up: internal fault: ValueError: a shape that nobody expected" in (odd.error or "")
-    assert observer.states("odd").count(CameraState.BACKING_OFF) == 5
-    assert odd.reconnects == 5
+    assert observer.states("odd").count(CameraState.BACKING_OFF) == 2
+    assert odd.reconnects == 2
     assert odd.counts.explained == 0
-    assert odd.counts.dropped["fault"] >= 6
+    assert odd.counts.dropped["fault"] >= 3
     assert_accounted(odd)
     assert [frame.discontinuity for frame in observer.seen["sound"]].count(True) == 1
     assert sound.state is CameraState.LIVE

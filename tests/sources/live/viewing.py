@@ -13,8 +13,11 @@ from streamcam.sources.live import Address, LiveSource, Patience, Report
 from tests.processes import PATIENCE
 from tests.sources.selectors import Everything
 
-QUICK = Patience(opening=3.0, reading=1.0, picture=3.0, stall=0.4)
-"""A reader alone takes 0.3 s to start, on a busy machine more."""
+CALM = Patience(opening=30.0)
+"""A reader takes 0.3 s to start, on a busy machine much more."""
+
+QUICK = Patience(opening=30.0, reading=1.5, stall=0.5)
+"""For who waits for a stall, or for its end."""
 
 
 class Viewer:
@@ -30,7 +33,7 @@ class Viewer:
         format_, ffmpeg = options.pop("format", None), options.pop("options", {})
         self.reports: list[Report] = []
         self.on_change: Callable[[Report], object] = lambda _: None
-        options = {"backoff": Backoff(0.05, 0.1), "patience": QUICK} | options
+        options = {"backoff": Backoff(0.05, 0.1), "patience": CALM} | options
         self.source = LiveSource(
             "cam", Address(url, format_, ffmpeg), on_change=self._changed, **options
         )
@@ -47,7 +50,7 @@ class Viewer:
         return [error.message for error in lost if error is not None]
 
     def frames(
-        self, selector: Selector | None = None, within: float = 2 * PATIENCE
+        self, selector: Selector | None = None, within: float = 3 * PATIENCE
     ) -> Iterator[Frame]:
         """Yield all frames, or those that a selector wants."""
         timer = threading.Timer(within, self.source.interrupt)
