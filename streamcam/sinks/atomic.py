@@ -1,5 +1,6 @@
 """Files that appear under their name complete, or not at all."""
 
+import io
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -46,6 +47,20 @@ class PartFile:
         """Remove what was written but not published."""
         with suppress(OSError):
             self.part.unlink()
+
+
+class WholeFile(io.FileIO):
+    """An unbuffered file that takes all it is given, or fails.
+
+    PyAV takes no notice of what a full disk has left over of a write.
+    """
+
+    def write(self, data: "bytes | memoryview") -> int:  # type: ignore[override]
+        """Write all of it, and return its length."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[super().write(rest) :]
+        return len(data)
 
 
 def write_file(path: Path, content: bytes) -> Path:
