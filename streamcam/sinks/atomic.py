@@ -37,9 +37,9 @@ class PartFile:
             SinkError: The file cannot be synced or renamed.
         """
         with writing(str(self.path)):
-            _sync(self.part)
+            sync(self.part)
             self.part.replace(self.path)
-            _sync(self.path.parent)
+            sync(self.path.parent)
         return self.path
 
     def discard(self) -> None:
@@ -65,7 +65,8 @@ def write_file(path: Path, content: bytes) -> Path:
         raise
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make a file, or the names in a folder, durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

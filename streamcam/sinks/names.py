@@ -9,13 +9,18 @@ VIDEO = ".heatmap.mp4"
 PICTURE = ".heatmap.jpg"
 RECORDS = ".detections.jsonl"
 MANIFEST = ".manifest.json"
+MAPS_ARCHIVE = ".maps.npz"
+MAPS_FOLDER = ".maps"
+MAP = ".map.png"
+"""Ends the name of a map in such a folder."""
 PART = ".part"
 """Ends the name of a file that is still being written."""
 
 MAX_NAME = 255
 """Bytes in a file name on ext4, XFS, Btrfs and APFS."""
 
-_LONGEST = max(len(ending) for ending in (VIDEO, PICTURE, RECORDS, MANIFEST)) + len(PART)
+_ENDINGS = (VIDEO, PICTURE, RECORDS, MANIFEST, MAPS_ARCHIVE, MAP)
+_LONGEST = max(len(ending) for ending in _ENDINGS) + len(PART)
 _DIGEST = 8
 
 
@@ -27,6 +32,8 @@ class Outputs:
     picture: Path
     records: Path
     manifest: Path
+    maps_archive: Path
+    maps_folder: Path
 
 
 def outputs(folder: Path, stem: str) -> Outputs:
@@ -38,7 +45,8 @@ def outputs(folder: Path, stem: str) -> Outputs:
             "dir/clip", where their tree is mirrored.
 
     Returns:
-        `clip.heatmap.mp4`, `clip.heatmap.jpg`, `clip.detections.jsonl` and `clip.manifest.json`.
+        `clip.heatmap.mp4`, `clip.heatmap.jpg`, `clip.detections.jsonl`, `clip.manifest.json`,
+        `clip.maps.npz` and the folder `clip.maps`.
         A stem too long for a file name is cut, and one that is not UTF-8 is mended; both are told
         apart by a digest of the whole.
     """
@@ -49,12 +57,14 @@ def outputs(folder: Path, stem: str) -> Outputs:
         picture=place / (short + PICTURE),
         records=place / (short + RECORDS),
         manifest=place / (short + MANIFEST),
+        maps_archive=place / (short + MAPS_ARCHIVE),
+        maps_folder=place / (short + MAPS_FOLDER),
     )
 
 
 def is_output(path: Path) -> bool:
     """Tell whether a path is named like a result of ours, finished or not."""
-    return path.name.removesuffix(PART).endswith((VIDEO, PICTURE, RECORDS, MANIFEST))
+    return path.name.removesuffix(PART).endswith(_ENDINGS)
 
 
 def _clean(name: str) -> str:
