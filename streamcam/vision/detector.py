@@ -112,7 +112,7 @@ class Detector:
             with torch.inference_mode(), self._autocast():
                 return self._replay.on_canvas(canvas, placements, least)
         finally:
-            self._seen = None
+            self.drop()
 
     def go_on(self, levels: Levels, placements: Sequence[Placement], least: float) -> list[Found]:
         """Go on from activations that were changed, in float32; see `Replay.on_levels`.
@@ -121,6 +121,15 @@ class Detector:
         levels that require them: the network's own weights never do.
         """
         return self._replay.on_levels(levels, placements, least)
+
+    @property
+    def network(self) -> nn.Module:
+        """What works inside; who uses it directly calls `drop` afterwards."""
+        return self._network
+
+    def drop(self) -> None:
+        """Let go of activations that nobody took."""
+        self._seen = None
 
     def close(self) -> None:
         """Stop watching the network. Idempotent."""

@@ -116,6 +116,16 @@ class Engine:
         """What made the results, for manifests."""
         return self._description
 
+    @property
+    def detector(self) -> Detector:
+        """What looks; for the same thread."""
+        return self._detector
+
+    @property
+    def cam(self) -> EigenCam:
+        """What makes the ordinary maps."""
+        return self._cam
+
     def explain(self, frames: Sequence[Frame]) -> list[FrameResult]:
         """Detect and explain frames; frames of one source come in their order.
 

@@ -36,6 +36,8 @@ _MOST_CHANNELS = 256
 _CHUNK_BYTES = 384e6
 _LARGEST_CHUNK = 16
 
+_TINY = 1e-6
+
 Weights: TypeAlias = Callable[[Detector, Kept, Sequence[Group], Sequence[Channel]], Floats]
 
 
@@ -76,13 +78,14 @@ def ablation_weights(
     Returns:
         [groups, channels], 1 where the box vanishes.
     """
-    whole = _group_scores(detector.go_on(kept.levels, kept.placements, LEAST), groups)
+    least = _least(groups)
+    whole = _group_scores(detector.go_on(kept.levels, kept.placements, least), groups)
     lost = []
     for some in _chunks(channels, _bytes(kept.levels)):
         levels = without_channels(kept.levels, some)
         placements = [kept.placements[0]] * len(some)
-        lost.append(whole - _group_scores(detector.go_on(levels, placements, LEAST), groups))
-    shares = np.concatenate(lost) / np.maximum(whole, LEAST)
+        lost.append(whole - _group_scores(detector.go_on(levels, placements, least), groups))
+    shares = np.concatenate(lost) / np.maximum(whole, _TINY)
     return shares.T.astype(np.float32)
 
 
@@ -95,10 +98,11 @@ def score_weights(
         [groups, channels], softmax over the channels.
     """
     canvas, placement = detector.canvas(kept.pictures[0])
+    least = _least(groups)
     scores = []
     for some in _chunks(channels, canvas.nbytes):
         masks = torch.stack([_mask(kept.levels[name][0, c], placement) for name, c in some])
-        found = detector.look_again(canvas * masks[:, None], [placement] * len(some), LEAST)
+        found = detector.look_again(canvas * masks[:, None], [placement] * len(some), least)
         scores.append(_group_scores(found, groups))
     weights = torch.from_numpy(np.concatenate(scores)).softmax(dim=0)
     return weights.numpy().T
@@ -138,6 +142,11 @@ def _strongest(pyramid: Pyramid) -> list[Channel]:
         for name, mean in means.items()
         for channel in torch.nonzero(mean >= least).flatten()
     ]
+
+
+def _least(groups: Sequence[Group]) -> float:
+    """Score from which boxes are made: lower than usual where a target's own is low."""
+    return min(LEAST, *(target.score / 2 for group in groups for target in group))
 
 
 def _chunks(channels: Sequence[Channel], size: float) -> Iterator[list[Channel]]:
