@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from streamcam.cli import config, demo, doctor, jobs, models, run, schema, watch
+from streamcam.cli import audit, config, demo, doctor, jobs, models, run, schema, watch
 from streamcam.cli.terminal import errors, show_error
 from streamcam.errors import ExitCode, StreamcamError
 from streamcam.version import __version__
@@ -27,6 +27,7 @@ app.command("run")(run.run)
 app.command("watch")(watch.watch)
 app.add_typer(jobs.app, name="jobs")
 app.command("demo")(demo.demo)
+app.command("audit")(audit.audit)
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
 app.command("schema")(schema.schema)

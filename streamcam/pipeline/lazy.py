@@ -72,7 +72,7 @@ class LazyStreet:
 
     def _open(self) -> Street:
         try:
-            self._engine = _build_engine(self._settings, self._fetching)
+            self._engine = make_engine(self._settings, self._fetching)
         except StreamcamError as error:
             self._fault = error
             raise
@@ -82,7 +82,12 @@ class LazyStreet:
         return self._exits.enter_context(street)
 
 
-def _build_engine(settings: Settings, fetching: FetchProgress | None) -> "Engine":
+def make_engine(settings: Settings, fetching: FetchProgress | None = None) -> "Engine":
+    """Build the engine that settings ask for.
+
+    Raises:
+        StreamcamError: The model, its weights or the device cannot be used.
+    """
     # Imported here because it brings torch, which takes seconds: not for a file that is missing.
     from streamcam.vision.build import build_engine
     from streamcam.vision.library import Library

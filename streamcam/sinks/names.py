@@ -9,6 +9,8 @@ VIDEO = ".heatmap.mp4"
 PICTURE = ".heatmap.jpg"
 RECORDS = ".detections.jsonl"
 MANIFEST = ".manifest.json"
+AUDIT_VALUES = ".audit.json"
+AUDIT_PAGE = ".audit.html"
 MAPS_ARCHIVE = ".maps.npz"
 MAPS_FOLDER = ".maps"
 MAP = ".map.png"
@@ -19,7 +21,10 @@ PART = ".part"
 MAX_NAME = 255
 """Bytes in a file name on ext4, XFS, Btrfs and APFS."""
 
-_ENDINGS = (VIDEO, PICTURE, RECORDS, MANIFEST, MAPS_ARCHIVE, MAP)
+_ENDINGS = (
+    *(VIDEO, PICTURE, RECORDS, MANIFEST, MAPS_ARCHIVE, MAP),
+    *(AUDIT_VALUES, AUDIT_PAGE),
+)
 _LONGEST = max(len(ending) for ending in _ENDINGS) + len(PART)
 _DIGEST = 8
 
@@ -34,6 +39,8 @@ class Outputs:
     manifest: Path
     maps_archive: Path
     maps_folder: Path
+    audit_values: Path
+    audit_page: Path
 
 
 def outputs(folder: Path, stem: str) -> Outputs:
@@ -46,7 +53,7 @@ def outputs(folder: Path, stem: str) -> Outputs:
 
     Returns:
         `clip.heatmap.mp4`, `clip.heatmap.jpg`, `clip.detections.jsonl`, `clip.manifest.json`,
-        `clip.maps.npz` and the folder `clip.maps`.
+        `clip.maps.npz`, the folder `clip.maps`, `clip.audit.json` and `clip.audit.html`.
         A stem too long for a file name is cut, and one that is not UTF-8 is mended; both are told
         apart by a digest of the whole.
     """
@@ -59,6 +66,8 @@ def outputs(folder: Path, stem: str) -> Outputs:
         manifest=place / (short + MANIFEST),
         maps_archive=place / (short + MAPS_ARCHIVE),
         maps_folder=place / (short + MAPS_FOLDER),
+        audit_values=place / (short + AUDIT_VALUES),
+        audit_page=place / (short + AUDIT_PAGE),
     )
 
 

@@ -107,8 +107,8 @@ class Maps:
             forward = detector([frame.picture])
             (found,) = cam(forward.levels, forward.placements, [None])
         projection = found.maps[0].cpu().numpy()
-        sign = natural_sign(found.directions[0].cpu().numpy(), projection)
-        return np.clip(above_background(projection * sign), 0, None)
+        projection *= natural_sign(found.directions[0].cpu().numpy(), projection)
+        return np.clip(above_background(projection), 0, None)
 
     def _made(
         self, method: str, looked: Looked, groups: Sequence[Group], only: str | None = None

@@ -119,13 +119,18 @@ class PublishedEigenCam:
 def projection_as_published(
     detector: Detector, activations: Activations, picture: Picture
 ) -> tuple[Floats, Placement]:
-    """Our first component with the notebook's settings, and where the picture lies."""
-    forward = detector([picture])
-    rows, columns = forward.levels[activations.pool].shape[-2:]
-    cells = join_levels_as_published(list(forward.levels.values()), (rows, columns)).flatten(1, 2)
+    """Our first component with the notebook's settings, and where the picture lies.
+
+    The notebook computes in float32, so this does too, whatever the detector's precision.
+    """
+    canvas, placement = detector.canvas(picture)
+    levels = detector.network.get_submodule(activations.module)(canvas)
+    detector.drop()
+    rows, columns = levels[activations.pool].shape[-2:]
+    cells = join_levels_as_published(list(levels.values()), (rows, columns)).flatten(1, 2)
     found = principal_components(cells, torch.ones_like(cells[:, 0]))
     projection = (found.projections[0, 0] * found.scale[0]).reshape(rows, columns)
-    return projection.cpu().numpy(), forward.placements[0]
+    return projection.cpu().numpy(), placement
 
 
 def compare(
