@@ -6,16 +6,11 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from streamcam.cli.audit_pictures import inlined, whole
-from streamcam.cli.audit_values import MEASURES, number, remarks
+from streamcam.cli.audit_values import BASELINES, MEASURES, number, remarks
 from streamcam.render.footer import method_name
 
 if TYPE_CHECKING:
     from streamcam.vision.audit.report import AuditReport, Example
-
-_BASELINES = {
-    "random": "random map",
-    "centre": "centre prior",
-}
 
 _COMPARED = ("layercam", "gradcam")
 
@@ -24,10 +19,9 @@ def page(report: "AuditReport", values: Mapping[str, Any]) -> str:
     """Return the page as HTML that needs no other file."""
     title = f"{values['model']} on {values['source']}"
     weights = f"weights {values['weights']}, {values['device']}, {values['precision']}"
-    sizes = f"{report.boxes} boxes in {report.frames} frames"
     parts = [
         "<h1>Can these maps be trusted?</h1>",
-        f"<p class=lead>{escape(title)}: {sizes}; {escape(weights)}.</p>",
+        f"<p class=lead>{escape(title)}; {escape(weights)}.</p>",
         _list(remarks(report)),
         "<h2>Numbers</h2>",
         _table(report),
@@ -68,7 +62,7 @@ def _table(report: "AuditReport") -> str:
             mark = "bad" if fails else "best" if value is not None and value == best[key] else ""
             text = number(key, value) + (" fails" if fails else "")
             cells.append(f'<td class="{mark}">{text}</td>')
-        kind = "base" if name in _BASELINES else ""
+        kind = "base" if name in BASELINES else ""
         rows.append(f'<tr class="{kind}"><th scope=row>{_title(name)}</th>{"".join(cells)}</tr>')
     return (
         f"<div class=scroll><table><thead><tr><th scope=col>method</th>{head}</tr></thead>"
@@ -80,7 +74,7 @@ def _best(report: "AuditReport", key: str) -> float | None:
     found: list[float] = [
         value
         for name, scores in report.methods.items()
-        if name not in _BASELINES and (value := getattr(scores, key)) is not None
+        if name not in BASELINES and (value := getattr(scores, key)) is not None
     ]
     if not found:
         return None
@@ -132,4 +126,4 @@ def _figure(picture: bytes, caption: str) -> str:
 
 
 def _title(name: str) -> str:
-    return escape(_BASELINES.get(name, method_name(name)))
+    return escape(BASELINES.get(name, method_name(name)))

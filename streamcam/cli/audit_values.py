@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from streamcam.vision.audit.report import AuditReport
     from streamcam.vision.engine import EngineDescription
 
+BASELINES = {"random": "random map", "centre": "centre prior"}
+"""Names of the baselines, and what they are."""
+
 _DIGITS = 5
 _NONE = "-"
 
@@ -125,16 +128,12 @@ def remarks(report: "AuditReport") -> Sequence[str]:
     comparison = report.comparison
     rows, columns = comparison.cells[0]
     own_rows, own_columns = comparison.cells[1]
+    known = f", {report.known} of them on known objects" if report.known else ", no truth given"
     found = [
-        f"{report.boxes} boxes in {report.frames} frames"
-        + (f", {report.known} of them on known objects." if report.known else "; no truth given.")
+        f"{_count(report.boxes, 'box', 'boxes')} in {_count(report.frames, 'frame', 'frames')}"
+        f"{known}.",
+        _sanity(report),
     ]
-    insane = [name for name, scores in report.methods.items() if not scores.sane]
-    if insane:
-        found.append(
-            f"Fails the sanity check: {', '.join(insane)}. With shuffled weights the map stays "
-            "much the same, so it shows the picture or the place more than what was learnt."
-        )
     for name, seen in report.visibility.items():
         if name in ("layercam", "gradcam"):
             found.append(
@@ -150,6 +149,21 @@ def remarks(report: "AuditReport") -> Sequence[str]:
         f"{comparison.seconds_ours * 1000:.1f} ms on top of the only forward."
     )
     return found
+
+
+def _sanity(report: "AuditReport") -> str:
+    """Say which methods show the same whatever the network has learnt."""
+    insane = [n for n, scores in report.methods.items() if not scores.sane and n not in BASELINES]
+    if not insane:
+        return "Every method's map changes when the network's weights are shuffled, as it must."
+    return (
+        f"Fails the sanity check: {', '.join(insane)}. With shuffled weights the map stays much "
+        "the same, so it shows the picture or the place more than what was learnt."
+    )
+
+
+def _count(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 def _rounded(values: dict[str, Any]) -> dict[str, Any]:
