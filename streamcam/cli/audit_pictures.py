@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
+import numpy as np
 
 from streamcam.records import Detection, Frame, HeatMap
 from streamcam.render.boxes import draw_boxes
@@ -22,7 +23,7 @@ def whole(frame: Frame, detections: Sequence[Detection] = (), heat: HeatMap | No
     height, width = frame.picture.shape[:2]
     factor = min(1.0, _WIDTH / width)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    canvas = cv2.resize(frame.picture, size, interpolation=cv2.INTER_AREA)
+    canvas = cv2.resize(frame.picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
     if heat is not None:
         style = Style()
         canvas = Heat(style.colormap, style.opacity).over(canvas, enlarge(heat, *size))

@@ -129,11 +129,8 @@ def remarks(report: "AuditReport") -> Sequence[str]:
     rows, columns = comparison.cells[0]
     own_rows, own_columns = comparison.cells[1]
     known = f", {report.known} of them on known objects" if report.known else ", no truth given"
-    found = [
-        f"{_count(report.boxes, 'box', 'boxes')} in {_count(report.frames, 'frame', 'frames')}"
-        f"{known}.",
-        _sanity(report),
-    ]
+    boxes, frames = _count(report.boxes, "box", "boxes"), _count(report.frames, "frame", "frames")
+    found = [f"{boxes} in {frames}{known}.", _sanity(report)]
     for name, seen in report.visibility.items():
         if name in ("layercam", "gradcam"):
             found.append(
