@@ -10,6 +10,7 @@ import pytest
 from streamcam.errors import DiskFullError, SinkError
 from streamcam.records import Picture
 from streamcam.sinks import JsonlSink, Sink, StillSink, VideoSink
+from streamcam.sinks.maps import NpzSink
 from tests.sinks.items import SIZE, explained, frame, info, picture
 
 MakeSink = Callable[[Path], Sink]
@@ -18,6 +19,7 @@ SINKS: dict[str, MakeSink] = {
     "clip.heatmap.mp4": lambda path: VideoSink(path, info()),
     "clip.heatmap.jpg": StillSink,
     "clip.detections.jsonl": JsonlSink,
+    "clip.maps.npz": NpzSink,
 }
 
 
@@ -165,7 +167,7 @@ def test_a_disk_that_fills_up_midway(make: MakeSink, path: Path, tmp_path: Path)
     sink = make(path)
     noise = np.random.default_rng(0)
     with pytest.raises(DiskFullError, match=path.name):  # noqa: PT012
-        for index in range(100):
+        for index in range(1000):
             shown = noise.integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)
             write(sink, index, np.tile(shown, (4, 4, 1)) if isinstance(sink, StillSink) else shown)
         sink.finish()

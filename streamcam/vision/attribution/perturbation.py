@@ -162,11 +162,11 @@ def _bytes(levels: Mapping[str, Tensor]) -> int:
 
 
 def _mask(channel: Tensor, placement: Placement) -> Tensor:
-    """A channel over the whole canvas, from 0 at its least to 1 at its largest."""
+    """A channel's magnitude over the whole canvas, from 0 at its least to 1 at its largest."""
     spread = torch.nn.functional.interpolate(
-        channel[None, None], placement.canvas, mode="bilinear", align_corners=True
+        channel.abs()[None, None], placement.canvas, mode="bilinear", align_corners=True
     )[0, 0]
-    low, high = channel.min(), channel.max()
+    low, high = spread.min(), spread.max()
     return (spread - low) / (high - low).clamp(min=1e-8)
 
 
