@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from streamcam.config import Settings
+from streamcam.config.settings import CamSettings
 from streamcam.errors import SourceError, UsageError
 from streamcam.pipeline.lazy import FetchProgress, make_engine
 from streamcam.pipeline.sampler import Sampler
@@ -15,9 +16,10 @@ from streamcam.pipeline.truth import CocoTruth, truth_of
 from streamcam.records import Frame
 from streamcam.sources import Entry, expand, open_source
 from streamcam.sources.base import Source
+from streamcam.vision.audit.samples import Sample
 
 if TYPE_CHECKING:
-    from streamcam.vision.audit.report import AuditReport, Sample
+    from streamcam.vision.audit.report import AuditReport
     from streamcam.vision.engine import EngineDescription
 
 # Frames of the clip for flicker: three changes, a fifth of a second apart as in ordinary runs.
@@ -60,6 +62,7 @@ def run_audit(
         UsageError: There is no such method, model or device, or the truth cannot be used.
         SourceError: The source cannot be read, or nothing is found in it.
     """
+    methods = _methods(plan.methods)
     entries = expand([plan.source])
     truth = None if plan.truth is None else CocoTruth(plan.truth)
     samples = _samples(entries, plan.frames, truth)
@@ -67,7 +70,6 @@ def run_audit(
     # Imported here because it brings torch, which takes seconds: not for a file that is missing.
     from streamcam.vision.audit.audit import Audit
 
-    methods = _methods(plan.methods)
     ordinary = settings.model_copy(
         update={"cam": settings.cam.model_copy(update={"method": "eigencam"})}
     )
@@ -77,15 +79,14 @@ def run_audit(
 
 
 def _methods(wanted: Sequence[str]) -> Sequence[str]:
-    from streamcam.vision.attribution.methods import METHODS
-
+    known = get_args(CamSettings.model_fields["method"].annotation)
     for name in wanted:
-        if name not in METHODS:
-            raise UsageError(f"there is no method {name!r}", hint=f"Known: {', '.join(METHODS)}.")
-    return [name for name in METHODS if not wanted or name in wanted]
+        if name not in known:
+            raise UsageError(f"there is no method {name!r}", hint=f"Known: {', '.join(known)}.")
+    return [name for name in known if not wanted or name in wanted]
 
 
-def _samples(entries: Sequence[Entry], count: int, truth: CocoTruth | None) -> "list[Sample]":
+def _samples(entries: Sequence[Entry], count: int, truth: CocoTruth | None) -> list[Sample]:
     """Frames spread evenly over one source, or one of each of several that are spread evenly."""
     if len(entries) == 1:
         return _of_one(entries[0], count, truth)
@@ -93,9 +94,7 @@ def _samples(entries: Sequence[Entry], count: int, truth: CocoTruth | None) -> "
     return [sample for entry in dict.fromkeys(chosen) for sample in _of_one(entry, 1, truth)]
 
 
-def _of_one(entry: Entry, count: int, truth: CocoTruth | None) -> "list[Sample]":
-    from streamcam.vision.audit.report import Sample
-
+def _of_one(entry: Entry, count: int, truth: CocoTruth | None) -> list[Sample]:
     with _opened(entry) as source:
         frames = list(islice(source.frames(_spread(source, count)), count))
         if not frames:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
@@ -11,9 +11,7 @@ from streamcam.errors import UsageError
 from streamcam.records import Frame
 from streamcam.sources.base import Source
 from streamcam.sources.demo import DemoSource
-
-if TYPE_CHECKING:
-    from streamcam.vision.audit.report import TrueBox
+from streamcam.vision.audit.samples import TrueBox
 
 _HINT = "It needs COCO's `images` (file_name; frame_id for videos), `annotations` and `categories`."
 
@@ -38,15 +36,13 @@ class CocoTruth:
         except (ValueError, KeyError, TypeError):
             raise UsageError(f"--truth {path} is no COCO annotation file", hint=_HINT) from None
 
-    def of(self, frame: Frame, path: Path | None) -> "Sequence[TrueBox] | None":
+    def of(self, frame: Frame, path: Path | None) -> Sequence[TrueBox] | None:
         """What is known of a frame; None where its picture is not in the file."""
         by_name = self._by_name.get(path.name) if path is not None else None
         image = self._by_frame.get(frame.index) if by_name is None else by_name
         return None if image is None else self._boxes[image]
 
     def _read(self, content: dict[str, Any]) -> None:
-        from streamcam.vision.audit.report import TrueBox
-
         names = {category["id"]: str(category["name"]) for category in content["categories"]}
         self._by_name = {
             Path(image["file_name"]).name: image["id"]
@@ -66,10 +62,8 @@ class CocoTruth:
             self._boxes[annotation["image_id"]].append(TrueBox(label, box))
 
 
-def truth_of(source: Source, frame: Frame, file: CocoTruth | None) -> "Sequence[TrueBox] | None":
+def truth_of(source: Source, frame: Frame, file: CocoTruth | None) -> Sequence[TrueBox] | None:
     """What is known to be in a frame; None where nothing is known."""
-    from streamcam.vision.audit.report import TrueBox
-
     if file is not None:
         return file.of(frame, source.info.path)
     if isinstance(source, DemoSource):

@@ -19,11 +19,10 @@ from streamcam.vision.audit.published import Comparison, PublishedEigenCam, comp
 from streamcam.vision.audit.report import (
     AuditReport,
     Example,
-    Sample,
     Scores,
-    TrueBox,
     Visibility,
 )
+from streamcam.vision.audit.samples import Sample, TrueBox
 from streamcam.vision.audit.sanity import SIMILAR, shuffled, similarity
 from streamcam.vision.engine import Engine
 from streamcam.vision.focus import measure_focus

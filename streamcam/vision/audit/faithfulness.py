@@ -6,6 +6,7 @@ al. 2022, arXiv:2202.00449) fills what is taken away with its surroundings, so t
 hole tells nothing; it is pytorch_grad_cam's, with its imputation done on a smaller picture.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -153,9 +154,16 @@ class _SmallImputer:
         size = (picture.shape[1] // _IMPUTED, picture.shape[2] // _IMPUTED)
         small = functional.adaptive_avg_pool2d(picture, size)
         kept = functional.adaptive_avg_pool2d(keep[None], size)[0] >= 0.5
-        filled = self._impute(small, kept.float()) if not kept.all() else small
+        filled = small if kept.all() else self._filled(small, kept.float())
         large = functional.interpolate(filled[None], picture.shape[1:], mode="bilinear")[0]
         return torch.where(keep.bool(), picture, large)
+
+    def _filled(self, picture: Tensor, keep: Tensor) -> Tensor:
+        with warnings.catch_warnings():
+            # It hands tensors to NumPy, which will want to be asked differently some day.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            filled: Tensor = self._impute(picture, keep)
+        return filled
 
 
 def _averaged(removal: Callable[..., object]) -> AveragerAcrossThresholds:
