@@ -71,10 +71,11 @@ def _table(report: "AuditReport") -> str:
 
 
 def _best(report: "AuditReport", key: str) -> float | None:
+    """Return the best value of the methods that pass the sanity check."""
     found: list[float] = [
         value
         for name, scores in report.methods.items()
-        if name not in BASELINES and (value := getattr(scores, key)) is not None
+        if name not in BASELINES and scores.sane and (value := getattr(scores, key)) is not None
     ]
     if not found:
         return None

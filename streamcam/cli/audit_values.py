@@ -145,6 +145,12 @@ def remarks(report: "AuditReport") -> Sequence[str]:
         f"{comparison.seconds * 1000:.0f} ms a frame; ours "
         f"{comparison.seconds_ours * 1000:.1f} ms on top of the only forward."
     )
+    eigencam = report.methods.get("eigencam")
+    if report.published_flicker is not None and eigencam and eigencam.flicker is not None:
+        found.append(
+            f"Its map changes by {report.published_flicker:.3f} from frame to frame of the clip, "
+            f"ours by {eigencam.flicker:.3f}."
+        )
     return found
 
 

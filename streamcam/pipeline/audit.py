@@ -90,6 +90,9 @@ def _samples(entries: Sequence[Entry], count: int, truth: CocoTruth | None) -> l
     """Frames spread evenly over one source, or one of each of several that are spread evenly."""
     if len(entries) == 1:
         return _of_one(entries[0], count, truth)
+    if truth is not None:
+        known = [entry for entry in entries if truth.knows(Path(entry.spec))]
+        entries = known or entries
     chosen = [entries[place * len(entries) // count] for place in range(min(count, len(entries)))]
     return [sample for entry in dict.fromkeys(chosen) for sample in _of_one(entry, 1, truth)]
 

@@ -36,6 +36,10 @@ class CocoTruth:
         except (ValueError, KeyError, TypeError):
             raise UsageError(f"--truth {path} is no COCO annotation file", hint=_HINT) from None
 
+    def knows(self, path: Path) -> bool:
+        """Whether a picture is in the file."""
+        return path.name in self._by_name
+
     def of(self, frame: Frame, path: Path | None) -> Sequence[TrueBox] | None:
         """What is known of a frame; None where its picture is not in the file."""
         by_name = self._by_name.get(path.name) if path is not None else None

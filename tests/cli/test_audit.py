@@ -5,8 +5,10 @@ import re
 import subprocess
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from streamcam import schemas
 from tests.cli.conftest import Streamcam
 
 SCENE = "demo://street?seconds=2&seed=1&width=384&height=216"
@@ -28,6 +30,7 @@ def test_json_names_each_method_and_baseline_by_its_flag(
 ) -> None:
     assert done.returncode == 0, done.stderr
     values = json.loads(done.stdout)
+    jsonschema.Draft202012Validator(schemas.schema("audit")).validate(values)
     assert list(values["methods"]) == ["eigencam", "gradcam", "layercam", "random", "centre"]
     assert set(values["methods"]["layercam"]) == {
         *("deletion", "insertion", "road", "pointing", "energy", "lift"),

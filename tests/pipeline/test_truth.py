@@ -37,14 +37,22 @@ def pictures(tmp_path: Path) -> Path:
 
 def test_pictures_are_known_by_their_names(tmp_path: Path, pictures: Path) -> None:
     truth = CocoTruth(written(tmp_path / "coco.json", COCO))
-    samples = _samples(expand([str(pictures)]), 4, truth)
-    known = {Path(sample.frame.source).stem: sample.truth for sample in samples}
+    known = {
+        name: _samples(expand([str(pictures / f"{name}.png")]), 4, truth)[0].truth
+        for name in ("one", "two", "three")
+    }
     assert [(t.label, t.box) for t in known["one"] or ()] == [
         ("dog", (10, 20, 40, 60)),
         ("dog", (1, 2, 4, 6)),
     ]
     assert known["two"] == []
     assert known["three"] is None
+
+
+def test_pictures_that_are_known_are_sampled_first(tmp_path: Path, pictures: Path) -> None:
+    truth = CocoTruth(written(tmp_path / "coco.json", COCO))
+    samples = _samples(expand([str(pictures)]), 2, truth)
+    assert {Path(sample.frame.source).stem for sample in samples} == {"one", "two"}
 
 
 def test_frames_of_a_video_are_known_by_their_numbers(tmp_path: Path) -> None:

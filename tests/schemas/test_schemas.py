@@ -53,7 +53,7 @@ def parts(schema: object) -> list[dict[str, Any]]:
 
 
 def test_names() -> None:
-    assert schemas.names() == ("manifest", "record")
+    assert schemas.names() == ("audit", "manifest", "record")
     with pytest.raises(KeyError):
         schemas.schema("recrod")
 

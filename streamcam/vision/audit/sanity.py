@@ -58,4 +58,4 @@ def similarity(one: HeatMap, other: HeatMap) -> float:
     """The absolute correlation of two maps' cells, 0..1; 0 where one of them is even."""
     a, b = one.ravel() - one.mean(), other.ravel() - other.mean()
     lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return abs(float(a @ b)) / lengths if lengths > 0 else 0.0
+    return min(1.0, abs(float(a @ b)) / lengths) if lengths > 0 else 0.0
