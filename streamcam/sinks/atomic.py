@@ -38,9 +38,9 @@ class PartFile:
             SinkError: The file cannot be synced or renamed.
         """
         with writing(str(self.path)):
-            _sync(self.part)
+            sync(self.part)
             self.part.replace(self.path)
-            _sync(self.path.parent)
+            sync(self.path.parent)
         return self.path
 
     def discard(self) -> None:
@@ -80,7 +80,8 @@ def write_file(path: Path, content: bytes) -> Path:
         raise
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make a file, or the names in a folder, durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

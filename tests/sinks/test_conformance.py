@@ -21,6 +21,7 @@ from streamcam.sinks import (
     VideoSink,
     recover,
 )
+from streamcam.sinks.maps import NpzSink
 from tests.sinks.items import SIZE, explained, frame, info, picture
 
 MakeSink = Callable[[Path], Sink]
@@ -48,6 +49,7 @@ SINKS: dict[str, Kind] = {
     "clip.heatmap.mp4": Kind(lambda path: VideoSink(path, info())),
     "clip.heatmap.jpg": Kind(StillSink),
     "clip.detections.jsonl": Kind(JsonlSink),
+    "clip.maps.npz": Kind(NpzSink),
     "door": Kind(
         lambda path: SegmentSink(path, SegmentSettings(), Standing()),
         ("2025-03-01/12/34-56.jsonl", "2025-03-01/12/34-56.mp4"),
@@ -229,7 +231,7 @@ def test_a_disk_that_fills_up_midway(
     sink = kind.make(path)
     noise = np.random.default_rng(0)
     with pytest.raises(DiskFullError, match=path.name):  # noqa: PT012
-        for index in range(100):
+        for index in range(1000):
             shown = noise.integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)
             write(sink, index, np.tile(shown, (4, 4, 1)) if isinstance(sink, StillSink) else shown)
         sink.finish()
