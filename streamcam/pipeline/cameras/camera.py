@@ -13,6 +13,7 @@ from streamcam.pipeline.cameras.engines import Engines
 from streamcam.pipeline.cameras.figures import Figures
 from streamcam.pipeline.cameras.outlet import Outlet
 from streamcam.pipeline.cameras.plan import CameraPlan
+from streamcam.pipeline.cameras.stages import OnStage, unmeasured
 from streamcam.pipeline.lane import Overflow
 from streamcam.pipeline.restarts import Restarts
 from streamcam.pipeline.sampler import Sampler
@@ -51,6 +52,7 @@ class Camera:
         style: What its pictures look like.
         observer: Is told how it fares.
         clock: Where the time comes from.
+        on_stage: Told how long stages take.
         reconnect: Whether it is connected again when it is lost.
 
     Attributes:
@@ -70,6 +72,7 @@ class Camera:
         observer: CameraObserver,
         clock: Clock,
         *,
+        on_stage: OnStage = unmeasured,
         reconnect: bool = True,
     ) -> None:
         self.plan = plan
@@ -81,6 +84,7 @@ class Camera:
         self._style = style
         self._observer = observer
         self._clock = clock
+        self._on_stage = on_stage
         self._reconnect = reconnect
         self.preview = PreviewSink(self._draw, clock)
         self._outlets: Sequence[Outlet] = ()
@@ -174,6 +178,7 @@ class Camera:
             self.preview,
             self,
             self._clock,
+            on_stage=self._on_stage,
         )
         sampler = Sampler(max_fps=self.plan.max_fps)
         passage = self._street.open(source, sampler, delivery, overflow=Overflow.DROP_OLDEST)

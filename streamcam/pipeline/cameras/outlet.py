@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from streamcam.backoff import Backoff
 from streamcam.clock import Clock
 from streamcam.errors import SinkError, StreamcamError
+from streamcam.pipeline.cameras.stages import OnStage, unmeasured
 from streamcam.pipeline.lane import Lane, Overflow
 from streamcam.records import FrameResult, Picture
 from streamcam.sinks.base import Sink
@@ -36,6 +37,7 @@ class Outlet:
         camera: Whose results they are.
         make: Makes the sink.
         needs_picture: Whether the sink has to be given the annotated pictures.
+        on_stage: Told how long writing takes.
         clock: Where the time comes from.
 
     Attributes:
@@ -51,11 +53,13 @@ class Outlet:
         make: Callable[[], Sink],
         *,
         needs_picture: bool = True,
+        on_stage: OnStage = unmeasured,
         clock: Clock | None = None,
     ) -> None:
         self.name = name
         self.needs_picture = needs_picture
         self.dropped = 0
+        self._on_stage = on_stage
         self._camera = camera
         self._make = make
         self._clock = clock or Clock()
@@ -118,7 +122,9 @@ class Outlet:
     def _write(self, result: FrameResult, picture: Picture | None) -> None:
         if self._sink is None:
             self._sink = self._make()
+        begun = self._clock.monotonic()
         self._sink.write(result, picture)
+        self._on_stage(self.name, self._clock.monotonic() - begun)
         if self._error is not None:
             _log.warning("%s: %s goes on", self._camera, self.name)
             self._error = None
