@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 from streamcam.config import Settings
 from streamcam.config.settings import CamSettings
 from streamcam.errors import SourceError, UsageError
-from streamcam.pipeline.lazy import FetchProgress, make_engine
+from streamcam.pipeline.lazy import FetchProgress, build_engine
 from streamcam.pipeline.sampler import Sampler
 from streamcam.pipeline.truth import CocoTruth, truth_of
 from streamcam.records import Frame
@@ -73,7 +73,7 @@ def run_audit(
     ordinary = settings.model_copy(
         update={"cam": settings.cam.model_copy(update={"method": "eigencam"})}
     )
-    with make_engine(ordinary, fetching) as engine:
+    with build_engine(ordinary, fetching) as engine:
         audit = Audit(engine, methods, top=plan.top, progress=progress)
         return audit.run(samples, clip), engine.description
 

@@ -72,7 +72,7 @@ class LazyStreet:
 
     def _open(self) -> Street:
         try:
-            self._engine = make_engine(self._settings, self._fetching)
+            self._engine = build_engine(self._settings, self._fetching)
         except StreamcamError as error:
             self._fault = error
             raise
@@ -82,18 +82,18 @@ class LazyStreet:
         return self._exits.enter_context(street)
 
 
-def make_engine(settings: Settings, fetching: FetchProgress | None = None) -> "Engine":
-    """Build the engine that settings ask for.
+def build_engine(settings: Settings, fetching: FetchProgress | None = None) -> "Engine":
+    """Build the engine that the settings ask for.
 
     Raises:
-        StreamcamError: The model, its weights or the device cannot be used.
+        StreamcamError: It cannot be built.
     """
     # Imported here because it brings torch, which takes seconds: not for a file that is missing.
-    from streamcam.vision.build import build_engine
+    from streamcam.vision.build import build_engine as build
     from streamcam.vision.library import Library
 
     model = settings.model
-    return build_engine(
+    return build(
         model=model.name,
         weights=_weights(model.weights),
         labels=model.labels,

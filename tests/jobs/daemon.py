@@ -67,7 +67,7 @@ def build_engine(*_: Any) -> StubEngine:
 
 
 def main() -> None:
-    lazy._build_engine = build_engine  # type: ignore[assignment]
+    lazy.build_engine = build_engine  # type: ignore[assignment]
     command()
 
 
