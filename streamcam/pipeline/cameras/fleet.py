@@ -84,6 +84,8 @@ class Fleet:
     def __exit__(self, *exception: object) -> None:
         self.stuck |= not self._janitor.stop(_CANCEL_SECONDS)
         if not self.stuck:
+            self.stop(_CANCEL_SECONDS)
+        if not self.stuck:
             self._street.__exit__(None, None, None)
             self._engines.close()
 

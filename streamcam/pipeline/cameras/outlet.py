@@ -43,7 +43,6 @@ class Outlet:
     Attributes:
         name: What it is to people.
         needs_picture: Whether it has to be given the annotated pictures.
-        dropped: Results that never reached the sink.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class Outlet:
     ) -> None:
         self.name = name
         self.needs_picture = needs_picture
-        self.dropped = 0
+        self._lost = 0
         self._on_stage = on_stage
         self._camera = camera
         self._make = make
@@ -67,7 +66,7 @@ class Outlet:
         self._error: StreamcamError | None = None
         self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         self._not_before = 0.0
-        self._lane: Lane[Parcel] = Lane(_CAPACITY, Overflow.DROP_OLDEST, on_drop=self._drop)
+        self._lane: Lane[Parcel] = Lane(_CAPACITY, Overflow.DROP_OLDEST)
         self._thread = threading.Thread(
             target=self._work, name=f"streamcam {name} {camera}", daemon=True
         )
@@ -80,6 +79,11 @@ class Outlet:
             return self._error.message
         # It connects again by itself, so its troubles are no errors of `write`.
         return self._sink.error if isinstance(self._sink, PublishSink) else None
+
+    @property
+    def dropped(self) -> int:
+        """How many results never reached the sink."""
+        return self._lane.dropped + self._lost
 
     def offer(self, result: FrameResult, picture: Picture | None) -> None:
         """Hand over a result; never waits."""
@@ -94,13 +98,10 @@ class Outlet:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _drop(self, _: Parcel) -> None:
-        self.dropped += 1
-
     def _work(self) -> None:
         for result, picture in self._lane:
             if self._clock.monotonic() < self._not_before:
-                self.dropped += 1
+                self._lost += 1
                 continue
             with self._caught(self._fail):
                 self._write(result, picture)
@@ -131,7 +132,7 @@ class Outlet:
             self._backoff.reset()
 
     def _fail(self, error: StreamcamError) -> None:
-        self.dropped += 1
+        self._lost += 1
         if self._error is None or self._error.message != error.message:
             _log.error("%s: %s stopped: %s", self._camera, self.name, error.message)
         self._error = error
