@@ -138,16 +138,16 @@ def _source_error(error: Exception, name: str, *, opened: bool) -> SourceError:
     if isinstance(error, _FORBIDDEN):
         return SourceUnavailableError(f"{name}: may not be read", hint="Check its permissions.")
     if isinstance(error, _SILENT):
-        return SourceUnavailableError(f"{name}: does not answer: {_reason(error)}")
+        return SourceUnavailableError(f"{name}: does not answer: {reason(error)}")
     if not isinstance(error, _UNREADABLE):
         return SourceUnavailableError(
-            f"{name}: cannot be read: {_reason(error)}",
+            f"{name}: cannot be read: {reason(error)}",
             hint="It may be cut off, or its disk may be failing.",
         )
     if opened:
-        return CorruptMediaError(f"{name}: became unreadable: {_reason(error)}")
+        return CorruptMediaError(f"{name}: became unreadable: {reason(error)}")
     return NotMediaError(
-        f"{name}: not a video or picture that can be read: {_reason(error)}",
+        f"{name}: not a video or picture that can be read: {reason(error)}",
         hint="It may be incomplete, damaged, or another kind of file under this name.",
     )
 
@@ -162,14 +162,14 @@ def _live_error(error: Exception, name: str) -> SourceUnavailableError:
             f"{name}: access is denied", hint="Check user, password and permissions."
         )
     if isinstance(error, _SILENT):
-        return SourceUnavailableError(f"{name}: does not answer: {_reason(error)}")
+        return SourceUnavailableError(f"{name}: does not answer: {reason(error)}")
     if isinstance(error, _UNREADABLE):
         return SourceUnavailableError(
-            f"{name}: sends nothing that can be read: {_reason(error)}",
+            f"{name}: sends nothing that can be read: {reason(error)}",
             hint="Check its URL, and its format and options if it has some.",
         )
     return SourceUnavailableError(
-        f"{name}: cannot be reached: {_reason(error)}", hint="Check its URL and the network."
+        f"{name}: cannot be reached: {reason(error)}", hint="Check its URL and the network."
     )
 
 
@@ -178,9 +178,10 @@ def _sink_error(error: Exception, name: str) -> SinkError:
         return DiskFullError(f"{name}: no room left to write", hint="Make room and run it again.")
     if isinstance(error, _FORBIDDEN):
         return SinkError(f"{name}: may not be written", hint="Check the folder's permissions.")
-    return SinkError(f"{name}: cannot be written: {_reason(error)}")
+    return SinkError(f"{name}: cannot be written: {reason(error)}")
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Return what is wrong, in a few words and without the medium's name."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(text).split()).lower()

@@ -8,8 +8,22 @@ from typing import Annotated
 
 import typer
 
-from streamcam.cli import config, demo, doctor, jobs, live, models, run, schema, watch
-from streamcam.cli.terminal import errors, show_error
+from streamcam.cli import (
+    audit,
+    config,
+    demo,
+    doctor,
+    jobs,
+    live,
+    models,
+    run,
+    schema,
+    serve,
+    status,
+    watch,
+)
+from streamcam.cli.logs import speak_to_people
+from streamcam.cli.terminal import show_error
 from streamcam.errors import ExitCode, StreamcamError
 from streamcam.version import __version__
 
@@ -26,8 +40,11 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("watch")(watch.watch)
 app.command("live")(live.live)
+app.command("serve")(serve.serve)
+app.command("status")(status.status)
 app.add_typer(jobs.app, name="jobs")
 app.command("demo")(demo.demo)
+app.command("audit")(audit.audit)
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
 app.command("schema")(schema.schema)
@@ -53,17 +70,7 @@ def _main(
     ] = False,
 ) -> None:
     del version
-    _configure_logging(logging.DEBUG if debug else logging.WARNING)
-
-
-def _configure_logging(level: int) -> None:
-    from rich.logging import RichHandler
-
-    handler = RichHandler(level, errors(), show_time=False, show_path=False)
-    logger = logging.getLogger("streamcam")
-    logger.handlers = [handler]
-    logger.setLevel(level)
-    logger.propagate = False
+    speak_to_people(logging.DEBUG if debug else logging.WARNING)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,8 +2,9 @@
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from typing import Self
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import orjson
 from rich.console import RenderableType
@@ -15,7 +16,7 @@ from streamcam.cli.terminal import duration, errors, printable, size
 from streamcam.records import CameraState, CameraStatus, FrameResult
 from streamcam.sinks.jsonl import record
 
-_STYLES = {
+STATE_STYLES = {
     CameraState.CONNECTING: "yellow",
     CameraState.LIVE: "green",
     CameraState.STALLED: "yellow",
@@ -130,7 +131,7 @@ class CameraBoard(CameraLines):
         lost = sum(n for cause, n in status.counts.dropped.items() if cause != "rate")
         return (
             status.name,
-            Text(status.state.value, _STYLES[status.state]),
+            Text(status.state.value, STATE_STYLES[status.state]),
             f"{status.frame_rate:.1f}/s",
             f"{status.explained_rate:.1f}/s",
             "" if latency is None else f"{latency.p50 * 1000:.0f} ms",
@@ -142,10 +143,13 @@ class CameraBoard(CameraLines):
         result = self._last.get(status.name)
         if result is None:
             return Text()
-        labels = [d.label for d in result.detections]
-        counts = {label: labels.count(label) for label in dict.fromkeys(labels)}
-        shown = [f"{count} {label}" for label, count in counts.items()][:_MOST_LABELS]
-        return Text(", ".join(shown), "dim")
+        return Text(counted([{"label": found.label} for found in result.detections]), "dim")
+
+
+def counted(detections: Sequence[Mapping[str, Any]]) -> str:
+    """Return what was found, in the form of records, as e.g. "2 person, 1 dog"."""
+    labels = Counter(detection["label"] for detection in detections)
+    return ", ".join(f"{count} {label}" for label, count in labels.most_common(_MOST_LABELS))
 
 
 def describe(status: CameraStatus) -> str:

@@ -17,7 +17,7 @@ from streamcam.cli.cameras import CameraBoard, CameraLines, CameraRecords, summa
 from streamcam.cli.signals import FORCED, stopped_by_signals
 from streamcam.cli.terminal import errors, show_error
 from streamcam.config import Settings, load_settings
-from streamcam.config.settings import CameraSettings
+from streamcam.config.cameras import CameraSettings
 from streamcam.errors import ExitCode, UsageError
 from streamcam.pipeline.cameras.fleet import Fleet
 from streamcam.pipeline.cameras.plan import CameraPlan
@@ -78,6 +78,9 @@ def live(
     half: options.Half = False,
     max_fps: options.MaxFps = None,
     method: options.Method = None,
+    why: options.Explain = None,
+    why_every: options.WhyEvery = None,
+    why_top: options.WhyTop = None,
     grid: options.Grid = None,
     colormap: options.Colormap = None,
     opacity: options.Opacity = None,
@@ -156,6 +159,7 @@ class _Live:
         self._reconnect = reconnect
         self._stopping = threading.Event()
         self._begun = time.monotonic()
+        self._folder = settings.output.folder / plan.name
 
     def run(self, seconds: float | None, *, quiet: bool, json: bool) -> ExitCode:
         """Explain the camera; return what the shell is told."""
@@ -197,6 +201,8 @@ class _Live:
         if not quiet:
             seconds = time.monotonic() - self._begun
             errors().print(summary(camera.status(), seconds), soft_wrap=True)
+            if self._plan.record != "never":
+                errors().print(f"results in {self._folder}", soft_wrap=True)
         if camera.fault is None:
             return ExitCode.OK
         show_error(camera.fault.message, camera.fault.hint)

@@ -12,6 +12,7 @@ from streamcam.cli.terminal import duration, output, printable
 from streamcam.records import JobReport, Outcome
 
 STYLES = {
+    Outcome.RUNNING: "cyan",
     Outcome.DONE: "green",
     Outcome.SKIPPED: "dim",
     Outcome.STOPPED: "yellow",

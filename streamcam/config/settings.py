@@ -5,33 +5,12 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ByteSize,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
-
-def _split_commas(value: object) -> object:
-    """Accept "person, dog" where a list is meant: environment variables have no lists."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
-
-
-NameList = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
-
-
-class Section(BaseModel):
-    """A table of the configuration file: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from streamcam.config.cameras import CameraSettings, LiveSettings, RetentionSettings
+from streamcam.config.section import NameList, Section
 
 
 class ModelSettings(Section):
@@ -91,10 +70,40 @@ class ModelSettings(Section):
 class CamSettings(Section):
     """The map: what the detector looks at."""
 
-    method: Literal["eigencam"] = Field(
+    method: Literal[
+        "eigencam",
+        "eigengradcam",
+        "gradcam",
+        "gradcam++",
+        "hirescam",
+        "layercam",
+        "ablationcam",
+        "scorecam",
+        "segeigencam",
+    ] = Field(
         "eigencam",
         description="How the map is made. `eigencam`: the strongest common pattern of the "
-        "activations, the same for every class.",
+        "activations, the same for every class. The others tell why boxes got their scores: by "
+        "gradients `layercam`, `hirescam`, `eigengradcam`, `segeigencam`, `gradcam`, `gradcam++`; "
+        "by taking things away, slowly, `ablationcam` and `scorecam`. See docs/explanations.md.",
+    )
+    explain: Literal["box", "frame"] = Field(
+        "box",
+        description="With a method other than `eigencam`: `box` makes a map for each box, `frame` "
+        "one for the scores of all of them.",
+    )
+    why_every: int = Field(
+        1,
+        ge=1,
+        description="With a method other than `eigencam`: explain the boxes of every n-th "
+        "explained frame; the frames in between have EigenCAM's map.",
+    )
+    why_top: int = Field(
+        5,
+        ge=1,
+        le=100,
+        description="With a method other than `eigencam`: explain so many boxes of a frame, the "
+        "most confident.",
     )
     grid: Literal["fine", "pool"] = Field(
         "fine",
@@ -154,6 +163,11 @@ class OutputSettings(Section):
         "sampled",
         description="`sampled`: a video of exactly the explained frames. `full`: every frame, the "
         "last map held and its age shown. `off`: records only.",
+    )
+    save_maps: Literal["off", "png", "npz"] = Field(
+        "off",
+        description="Write the maps too, for programs: `png` (16 bits, a file for every map) or "
+        "`npz` (float32, one file for every source).",
     )
     encoder: Literal["auto", "libx264", "h264_nvenc"] = Field(
         "auto",
@@ -232,123 +246,35 @@ class WatchSettings(Section):
     )
 
 
-class LiveSettings(Section):
-    """Cameras and streams: what holds for each that says nothing else."""
+class FolderSettings(Section):
+    """A folder that `streamcam serve` watches; how, is as in [watch]."""
 
-    max_fps: float = Field(5.0, gt=0, le=1000, description="Explained frames a second, at most.")
-    record: Literal["always", "detections", "never"] = Field(
-        "always",
-        description="What is recorded, picture and records: `always`, `detections` (and some "
-        "seconds before and after), `never`.",
-    )
-    segment: float = Field(60.0, ge=1, le=3600, description="Seconds of one recorded file.")
-    pre_roll: float = Field(
-        5.0, ge=0, le=60, description="Seconds recorded before the first detection."
-    )
-    post_roll: float = Field(
-        5.0, ge=0, le=3600, description="Seconds recorded after the last detection."
-    )
-    open_timeout: float = Field(
-        10.0, gt=0, le=600, description="Seconds that a camera gets to answer."
-    )
-    read_timeout: float = Field(
-        10.0,
-        gt=0,
-        le=600,
-        description="Seconds without any data after which a camera is connected again.",
-    )
+    path: Path = Field(description="The folder.", examples=["/srv/streamcam/incoming"])
 
 
-class CameraSettings(Section):
-    """A camera or stream; what it leaves out is as in [live] and [model]."""
+class HttpSettings(Section):
+    """The live page, the API, health and metrics, as `streamcam serve` offers them."""
 
-    name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
-        description="Its name in results, logs and pages, and of its folder.",
-        examples=["yard"],
-    )
-    url: str = Field(
+    enabled: bool = Field(True, description="Whether they are offered.")
+    host: str = Field(
+        "127.0.0.1",
         min_length=1,
-        description="Where it is read from: RTSP, HTTP, HLS, a device such as /dev/video0, "
-        "`demo://street`, or what `format` takes.",
-        examples=["rtsp://user:password@10.0.0.5/stream1"],
+        description="Address to listen on. Any but this machine's own needs a token: `0.0.0.0` is "
+        "every network that the machine is in.",
     )
-    format: str | None = Field(
+    port: int = Field(8719, ge=0, le=65535, description="Port to listen on; 0: any free one.")
+    token_file: Path | None = Field(
         None,
-        description="FFmpeg's input format, where it cannot be told from the URL, e.g. `lavfi`.",
-        examples=["v4l2"],
+        description="File that holds the token which visitors must know, at least 16 characters. "
+        "Unset: everybody on this machine may look.",
+        examples=["/etc/streamcam/token"],
     )
-    options: dict[str, str] = Field(
-        default_factory=dict,
-        description="FFmpeg's options for reading it.",
-        examples=[{"rtsp_transport": "udp"}],
-    )
-    enabled: bool = Field(True, description="Whether it is read at all.")
-    max_fps: float | None = Field(
-        None, gt=0, le=1000, description="Explained frames a second, at most.", examples=[2.0]
-    )
-    model: str | None = Field(
-        None, min_length=1, description="Its own detector.", examples=["ssdlite320_mobilenet_v3"]
-    )
-    weights: str | None = Field(
-        None, description="File with weights for its own detector.", examples=["/srv/own.pth"]
-    )
-    labels: Path | None = Field(
-        None, description="File with the class names for `weights`.", examples=["/srv/own.txt"]
-    )
-    confidence: float | None = Field(
-        None, ge=0, le=1, description="Least confidence of a detection.", examples=[0.5]
-    )
-    classes: NameList | None = Field(
-        None, description="Only these classes, by name.", examples=[["person", "dog"]]
-    )
-    ignore: tuple[tuple[float, ...], ...] = Field(
-        (),
-        description="Regions whose detections do not count, where these stand: polygons as x, y, "
-        "x, y, ... in shares of the width and height, 0..1; four numbers are a box.",
-        examples=[[[0.0, 0.0, 1.0, 0.2]]],
-    )
-    record: Literal["always", "detections", "never"] | None = Field(
-        None, description="What is recorded.", examples=["detections"]
-    )
-    publish: str | None = Field(
-        None,
-        min_length=1,
-        description="Where the annotated pictures are sent, as H.264.",
-        examples=["rtsp://127.0.0.1:8554/yard"],
-    )
-
-    @field_validator("ignore")
-    @classmethod
-    def _are_polygons(cls, regions: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
-        for region in regions:
-            if len(region) < 4 or len(region) % 2:
-                raise ValueError("a region is x, y, x, y, ...: two points (a box) or more")
-            if not all(0 <= number <= 1 for number in region):
-                raise ValueError("regions are in shares of the width and height, 0..1")
-        return regions
-
-
-class RetentionSettings(Section):
-    """Recordings of cameras: how long they are kept."""
-
-    max_age: float | None = Field(
-        None, gt=0, description="Days that videos are kept. Unset: for ever.", examples=[7.0]
-    )
-    max_age_records: float | None = Field(
-        None, gt=0, description="Days that records are kept. Unset: for ever.", examples=[365.0]
-    )
-    max_bytes: ByteSize | None = Field(
-        None,
-        gt=0,
-        description='Room that recordings may take, e.g. "200GB"; the oldest videos go first, '
-        "records only when no video is left. Unset: all there is.",
-        examples=["200GB"],
-    )
-    min_free: ByteSize = Field(
-        ByteSize(1_000_000_000),
-        ge=0,
-        description="Room that has to stay free on their disk; what is oldest goes first.",
+    max_clients: int = Field(
+        64,
+        ge=1,
+        le=1000,
+        description="Requests that are answered at a time; a watching page has one open, and now "
+        "and then two more.",
     )
 
 
@@ -363,6 +289,10 @@ class Settings(Section):
     watch: WatchSettings = WatchSettings()
     live: LiveSettings = LiveSettings()
     retention: RetentionSettings = RetentionSettings()
+    http: HttpSettings = HttpSettings()
+    folder: tuple[FolderSettings, ...] = Field(
+        (), description="Folders that `streamcam serve` watches, a table `[[folder]]` for each."
+    )
     camera: tuple[CameraSettings, ...] = Field(
         (), description="Cameras and streams, a table `[[camera]]` for each."
     )

@@ -38,6 +38,10 @@ class Catalogue:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def close(self) -> None:
+        """Close the ledger."""
+        self._database.close()
+
     def jobs(self, states: Sequence[State] = (), limit: int | None = None) -> list[JobRecord]:
         """Return jobs, the latest arrivals last; of many the latest ones."""
         wanted = states or tuple(State)

@@ -1,5 +1,6 @@
 """Runs ready jobs, several at a time, through one engine, and books how they end."""
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ from streamcam.jobs.loader import Loader
 from streamcam.jobs.record import JobRecord, State
 from streamcam.jobs.saying import Notices
 from streamcam.pipeline.job import Observer
-from streamcam.pipeline.lazy import LazyStreet
+from streamcam.pipeline.lazy import OpensStreet
 from streamcam.pipeline.run import make_job
 from streamcam.records import JobReport, Outcome
 from streamcam.sinks.manifest import read_manifest
@@ -178,7 +179,7 @@ class Runner:
             self._begin(record, street)
         return True
 
-    def _begin(self, record: JobRecord, street: LazyStreet) -> None:
+    def _begin(self, record: JobRecord, street: OpensStreet) -> None:
         assert record.stem is not None
         entry = Entry(str(record.path), record.stem)
         claim = Claim(
@@ -273,9 +274,11 @@ class Runner:
         """Remove results of which only some could be published."""
         assert job.stem is not None
         paths = outputs(self._settings.output.folder, job.stem)
-        for path in (paths.manifest, paths.records, paths.video, paths.picture):
+        files = (paths.manifest, paths.records, paths.video, paths.picture, paths.maps_archive)
+        for path in files:
             with suppress(OSError):
                 path.unlink()
+        shutil.rmtree(paths.maps_folder, ignore_errors=True)
 
     def _finish(self, job: JobRecord, state: State, report: JobReport) -> None:
         self._ledger.finish(

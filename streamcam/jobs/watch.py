@@ -1,7 +1,7 @@
 """Files in, results out, for ever: the wiring of `streamcam watch`."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -22,7 +22,7 @@ from streamcam.jobs.runner import Runner
 from streamcam.jobs.saying import Notices
 from streamcam.jobs.sweeping import sweep_parts
 from streamcam.pipeline.job import Observer
-from streamcam.pipeline.lazy import LazyStreet
+from streamcam.pipeline.lazy import LazyStreet, OpensStreet
 
 # How long the loop sleeps when nothing calls: a signal, a retry of somebody's, a disk with room
 # again are noticed within it. A turn with nothing to do took 0.01 ms.
@@ -64,6 +64,7 @@ class Watch:
         settings: What the user wants.
         audience: Is told how it goes.
         once: Whether to end when everything that is there is explained.
+        streets: Gives the street, where the engine is not to be the watcher's own.
         clock: Where the time comes from.
 
     Attributes:
@@ -81,6 +82,7 @@ class Watch:
         audience: Audience,
         *,
         once: bool = False,
+        streets: Callable[[], OpensStreet] | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.stuck = False
@@ -97,7 +99,7 @@ class Watch:
         self._next_care = 0.0
         self._database = Database(self._state / FILE_NAME)
         self._loader = Loader(
-            lambda: LazyStreet(settings, audience.fetching),
+            streets or (lambda: LazyStreet(settings, audience.fetching)),
             self._notices,
             wake=self._wake.set,
             clock=self._clock,

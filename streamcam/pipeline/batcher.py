@@ -92,6 +92,12 @@ class Batcher:
             self._tracks.append(track)
         return track
 
+    @property
+    def has_work(self) -> bool:
+        """Whether a frame waits that could go on."""
+        with self._wake:
+            return any(len(track.inbox) and track.outbox.room for track in self._tracks)
+
     def close(self) -> None:
         """Make `next` return None soon."""
         with self._wake:

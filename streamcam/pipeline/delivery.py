@@ -70,7 +70,8 @@ class Delivery:
         fault: StreamcamError | None = None
         for sink in self._sinks:
             try:
-                outputs[sink.kind] = sink.finish()
+                if path := sink.finish():
+                    outputs[sink.kind] = path
             except StreamcamError as error:
                 sink.abort()
                 fault = fault or error

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from streamcam.config import Settings
 from streamcam.errors import StreamcamError
@@ -16,6 +16,26 @@ if TYPE_CHECKING:
 
 FetchProgress = Callable[[str, int, int | None], None]
 """Is told of a download: the file, bytes so far, bytes in all where known."""
+
+
+class OpensStreet(Protocol):
+    """What jobs ask for their street."""
+
+    def street(self) -> Street:
+        """Return the street, its engine loaded; it may take a while.
+
+        Raises:
+            StreamcamError: The engine cannot be had.
+        """
+        ...
+
+    def facts(self) -> EngineFacts:
+        """Return what results are made with; only after `street` was called."""
+        ...
+
+    def __exit__(self, *exception: object) -> None:
+        """Let go of it."""
+        ...
 
 
 class LazyStreet:
@@ -111,6 +131,10 @@ def build_engine(settings: Settings, fetching: FetchProgress | None = None) -> "
         confidence=model.confidence,
         classes=model.classes or None,
         grid=settings.cam.grid,
+        method=settings.cam.method,
+        explain=settings.cam.explain,
+        why_every=settings.cam.why_every,
+        why_top=settings.cam.why_top,
         batch=model.batch,
         library=Library(model.library),
         progress=fetching,

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.pipeline.job import Job, Observer
-from streamcam.pipeline.lazy import FetchProgress, LazyStreet
+from streamcam.pipeline.lazy import FetchProgress, LazyStreet, OpensStreet
 from streamcam.pipeline.results import Results
 from streamcam.pipeline.sampler import Sampler
 from streamcam.records import JobReport
@@ -87,7 +87,7 @@ class Run:
 def make_job(
     entry: Entry,
     settings: Settings,
-    lazy: LazyStreet,
+    lazy: OpensStreet,
     observer: Observer,
     clock: Clock,
     publishable: Callable[[JobReport], bool] = lambda _: True,

@@ -136,13 +136,27 @@ class Street:
         engine: Explains batches of frames.
         batch: Most frames in one forward pass.
         max_wait: Seconds that a frame waits for others to share its batch.
+        on_batch: Told of each batch's seconds in the engine, from its thread; must be quick.
         clock: Where the time comes from.
+
+    Attributes:
+        finished: Counts the batches that the engine has done with.
     """
 
     def __init__(
-        self, engine: Explains, *, batch: int, max_wait: float, clock: Clock | None = None
+        self,
+        engine: Explains,
+        *,
+        batch: int,
+        max_wait: float,
+        on_batch: Callable[[float], None] = lambda _: None,
+        clock: Clock | None = None,
     ) -> None:
+        self.finished = 0
+        self._in_hand = False
         self._engine = engine
+        self._on_batch = on_batch
+        self._clock = clock or Clock()
         # Two batches on either side: one being worked on, one ready to follow without a pause.
         self._capacity = 2 * batch
         self._batcher = Batcher(batch, max_wait, clock)
@@ -164,6 +178,11 @@ class Street:
         self._batcher.close()
         self._thread.join()
         self._cancel_all()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the engine has frames in hand, or could have them. From any thread."""
+        return self._in_hand or self._batcher.has_work
 
     def open(
         self,
@@ -198,11 +217,15 @@ class Street:
 
     def _work(self) -> None:
         while (batch := self._batcher.next()) is not None:
+            self._in_hand = True
             try:
                 self._carry_or_fail(batch)
             except DeviceError as error:
                 self._break(error)
                 return
+            finally:
+                self._in_hand = False
+                self.finished += 1
             self._end(batch.finished)
 
     def _carry_or_fail(self, batch: Batch) -> None:
@@ -226,7 +249,10 @@ class Street:
     def _carry(self, batch: Batch) -> None:
         """Explain a batch and send every item on, in order, to its own tail."""
         sampled = batch.sampled
+        begun = self._clock.monotonic()
         results = iter(self._engine.explain(sampled) if sampled else ())
+        if sampled:
+            self._on_batch(self._clock.monotonic() - begun)
         for track, frame in batch.entries:
             track.outbox.put(next(results) if frame.sampled else frame)
 

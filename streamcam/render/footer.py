@@ -6,7 +6,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from streamcam.records import Frame
+from streamcam.records import STANDSTILL_SECONDS, Frame
 from streamcam.render.blend import Layer, Placed
 from streamcam.render.heat import palette
 from streamcam.render.palette import BLACK
@@ -16,6 +16,16 @@ from streamcam.render.style import Colormap, Scale, Style
 _OPACITY = 0.6
 _MOST = 0.6
 """Share of a tiny frame's width beyond which a note would hide more than it tells."""
+_WHY = (
+    "what spoke for the explained boxes",
+    "what spoke for the boxes",
+    "",
+)
+_CHANNELS = (
+    "channels that the explained boxes need, wherever they respond",
+    "channels that the boxes need",
+    "",
+)
 _METHODS = {
     "eigencam": (
         "EigenCAM",
@@ -27,7 +37,22 @@ _METHODS = {
             "",
         ),
     ),
+    "eigengradcam": ("EigenGradCAM", _WHY),
+    "gradcam": ("Grad-CAM", _CHANNELS),
+    "gradcam++": ("Grad-CAM++", _CHANNELS),
+    "hirescam": ("HiResCAM", _WHY),
+    "layercam": ("LayerCAM", _WHY),
+    "ablationcam": ("Ablation-CAM", _CHANNELS),
+    "scorecam": ("Score-CAM", _CHANNELS),
+    "segeigencam": ("Seg-Eigen-CAM", _WHY),
 }
+"""Names, and what the heat means in ever shorter words. What weighs each point by itself points at
+causes; what weighs whole channels shows where these respond, on other things too."""
+
+
+def method_name(method: str) -> str:
+    """Return a method's name as its paper writes it."""
+    return _METHODS[method][0] if method in _METHODS else method
 
 
 def footer(
@@ -55,10 +80,18 @@ def footer(
         if legend is not None:
             placed.append(Placed(legend, scale.gap, bottom - legend.height))
     # Above the time, so that neither it nor the legend moves when it comes and goes.
-    age = None if map_age is None else _note(f"map {map_age * 1000:.0f} ms old", scale)
+    text = _warning(frame, map_age)
+    age = None if text is None else _note(text, scale)
     if style.legend and age is not None and age.width <= width * _MOST:
         placed.append(Placed(age, right - age.width, bottom - 2 * age.height))
     return placed
+
+
+def _warning(frame: Frame, map_age: float | None) -> str | None:
+    """Return what is old about a frame."""
+    if frame.unchanged >= STANDSTILL_SECONDS:
+        return f"picture stands still for {frame.unchanged:.0f} s"
+    return None if map_age is None else f"map {map_age * 1000:.0f} ms old"
 
 
 @lru_cache(maxsize=32)

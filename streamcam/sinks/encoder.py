@@ -36,6 +36,12 @@ _OPTIONS: Mapping[EncoderName, Mapping[str, str]] = {
     "h264_nvenc": {"preset": "p4", "rc": "vbr", "cq": str(QUALITY), "bf": "0", "g": "250"},
 }
 
+# Every packet comes out with its own frame, and key frames that are asked for can be entered.
+_LIVE_OPTIONS: Mapping[EncoderName, Mapping[str, str]] = {
+    "libx264": {"tune": "zerolatency", "forced-idr": "1"},
+    "h264_nvenc": {"zerolatency": "1", "delay": "0", "forced-idr": "1"},
+}
+
 _HD_HEIGHT = 720
 """From here on BT.709, below it BT.601: what players assume, so that those that do not read the
 file's own flags show the right colours too."""
@@ -99,22 +105,26 @@ def add_video_stream(
     time_base: Fraction,
     rate: Fraction | None,
     threads: int,
+    *,
+    live: bool = False,
 ) -> VideoStream:
     """Add a video stream and open its encoder.
 
     Args:
-        container: An MP4 being written.
+        container: What is being written.
         encoder: Which encoder.
         size: Width and height of the coded pictures, both even.
         time_base: Of the timestamps.
         rate: Mean frames a second; it sets the H.264 level, not the timestamps.
         threads: Of the encoder.
+        live: Whether each frame's packet must come out with it, as cameras need it.
 
     Raises:
         SinkError: The encoder does not work, or not at this size.
     """
     rate = rate or _USUAL_RATE
-    stream = container.add_stream(encoder, rate=rate, options=dict(_OPTIONS[encoder]))
+    options = {**_OPTIONS[encoder], **(_LIVE_OPTIONS[encoder] if live else {})}
+    stream = container.add_stream(encoder, rate=rate, options=options)
     stream.time_base = time_base
     _set_up(stream.codec_context, size, time_base, rate, threads)
     try:

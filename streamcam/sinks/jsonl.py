@@ -9,7 +9,16 @@ import orjson
 
 from streamcam.avio import writing
 from streamcam.errors import SinkError
-from streamcam.records import Detection, Explanation, Focus, Frame, FrameResult, Item, Picture
+from streamcam.records import (
+    BoxMap,
+    Detection,
+    Explanation,
+    Focus,
+    Frame,
+    FrameResult,
+    Item,
+    Picture,
+)
 from streamcam.sinks.atomic import PartFile
 
 
@@ -37,10 +46,10 @@ class JsonlSink:
         """
         if isinstance(item, Frame):
             return
-        line = orjson.dumps(record(item), option=orjson.OPT_APPEND_NEWLINE)
+        content = line(item)
         with writing(str(self._file.path)):
             stream = self._stream or self._open()
-            stream.write(line)
+            stream.write(content)
             stream.flush()
 
     def finish(self) -> Path:
@@ -67,16 +76,23 @@ class JsonlSink:
         return self._stream
 
 
+def line(result: FrameResult) -> bytes:
+    """Return an explained frame's record as a line of JSON."""
+    return orjson.dumps(record(result), option=orjson.OPT_APPEND_NEWLINE)
+
+
 def record(result: FrameResult) -> dict[str, Any]:
     """Return an explained frame as plain values, in the form of the schema "record".
 
     Boxes and the peak are rounded to a hundredth of a pixel, times to a microsecond, scores to four
-    decimals: far below what any of them is accurate to.
+    decimals: far below what any of them is accurate to. The wall-clock time, and how long the
+    picture has stood still, are told of live sources only.
     """
     frame = result.frame
     times: dict[str, Any] = {"time": round(frame.time, 6)}
     if frame.time_utc is not None:
         times["time_utc"] = utc(frame.time_utc)
+        times["last_frame_age"] = round(frame.unchanged, 3)
     return {
         "source": frame.source,
         "frame": frame.index,
@@ -100,6 +116,15 @@ def _detection(detection: Detection) -> dict[str, Any]:
         "confidence": _score(detection.confidence),
         "box": [_pixel(edge) for edge in detection.box],
         "focus": _focus(detection.focus),
+        **({} if detection.why is None else {"why": _why(detection.why)}),
+    }
+
+
+def _why(why: BoxMap) -> dict[str, Any]:
+    return {
+        "method": why.method,
+        **_focus(why.focus),
+        "age_ms": round(why.age * 1000, 1),
     }
 
 
@@ -112,10 +137,10 @@ def _focus(focus: Focus) -> dict[str, Any]:
 
 
 def _cam(explanation: Explanation) -> dict[str, Any]:
-    flicker = explanation.flicker
+    flicker, share = explanation.flicker, explanation.explained_variance
     return {
         "method": explanation.method,
-        "explained_variance": _score(explanation.explained_variance),
+        "explained_variance": None if share is None else _score(share),
         "flicker": None if flicker is None else _score(flicker),
         "peak": [_pixel(edge) for edge in explanation.peak],
         # An explained frame carries the map that was computed for it; only held maps grow old.

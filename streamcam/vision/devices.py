@@ -100,3 +100,12 @@ def _is_cuda_failure(error: RuntimeError) -> bool:
     if accelerator_error is not None and isinstance(error, accelerator_error):
         return True
     return any(mark in str(error) for mark in ("CUDA error", "cuDNN error", "CUBLAS_STATUS"))
+
+
+def device_memory() -> dict[str, tuple[int, int]]:
+    """Return the memory of every GPU in bytes, used by all processes and in all, by name."""
+    memory = {}
+    for index in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(index)
+        memory[f"cuda:{index}"] = (total - free, total)
+    return memory

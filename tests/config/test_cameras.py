@@ -64,7 +64,7 @@ def test_two_of_one_name(tmp_path: Path) -> None:
         ("confidence = 1.5", "confidence: must be less than or equal to 1, not 1.5"),
         ("record = 'sometimes'", "record: must be 'always', 'detections' or 'never'"),
         ("model = ''", "model: String must have at least 1 character"),
-        ("publish = ''", "publish: String must have at least 1 character"),
+        ("publish = ''", "publish: String must match pattern"),
         ("ignore = [[0, 0, 1]]", "ignore: a region is x, y, x, y, ...: two points (a box) or more"),
         ("ignore = [[0, 0]]", "ignore: a region is"),
         ("ignore = [[0, 0, 1, 1.1]]", "ignore: regions are in shares"),

@@ -54,7 +54,7 @@ def arrive(arrivals: Arrivals, root: Path, *names: str) -> None:
     for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(name)
+        path.write_bytes(os.fsencode(name))
         identity = identity_of(path)
         arrivals.sight(root, path, identity.stat)
         arrivals.settle(path, identity, [Path(name).stem, name, f"{name}~1"])

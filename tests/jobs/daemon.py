@@ -34,6 +34,7 @@ class StubEngine:
         device="cpu",
         weights_sha256=None,
         confidence=0.5,
+        preset=0.5,
         precision="fp32",
         grid="fine",
         batch=4,

@@ -14,6 +14,7 @@ RECORD: dict[str, Any] = {
     "pts": -5,
     "time": 0.0,
     "time_utc": "2025-03-01T12:00:00.250Z",
+    "last_frame_age": 0.0,
     "detections": [
         {
             "label": "person",
@@ -21,6 +22,13 @@ RECORD: dict[str, Any] = {
             "confidence": 1.0,
             "box": [0, 0, 10.5, 20],
             "focus": {"energy": 0.0, "lift": 0.0, "peak_inside": False},
+            "why": {
+                "method": "layercam",
+                "energy": 1.0,
+                "lift": 12.5,
+                "peak_inside": True,
+                "age_ms": 400.0,
+            },
         }
     ],
     "cam": {
@@ -46,7 +54,7 @@ def parts(schema: object) -> list[dict[str, Any]]:
 
 
 def test_names() -> None:
-    assert schemas.names() == ("manifest", "record")
+    assert schemas.names() == ("audit", "manifest", "record")
     with pytest.raises(KeyError):
         schemas.schema("recrod")
 
@@ -67,9 +75,14 @@ def described(schema: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
     return schema["$defs"][reference] | part if reference else part
 
 
-def test_a_record_is_accepted_with_and_without_a_wall_clock_time() -> None:
+def test_a_record_is_accepted_with_and_without_what_only_live_sources_tell() -> None:
     validator("record").validate(RECORD)
-    validator("record").validate({k: v for k, v in RECORD.items() if k != "time_utc"})
+    live = ("time_utc", "last_frame_age")
+    validator("record").validate({k: v for k, v in RECORD.items() if k not in live})
+
+
+def test_methods_without_components_have_no_share_of_the_variance() -> None:
+    validator("record").validate(RECORD | {"cam": RECORD["cam"] | {"explained_variance": None}})
 
 
 @pytest.mark.parametrize(
@@ -80,6 +93,8 @@ def test_a_record_is_accepted_with_and_without_a_wall_clock_time() -> None:
         (["pts"], 0.5),
         (["time"], None),
         (["time_utc"], "2025-03-01 12:00"),
+        (["last_frame_age"], -0.1),
+        (["last_frame_age"], None),
         (["source"], ""),
         (["detections", 0, "confidence"], 1.1),
         (["detections", 0, "box"], [0, 0, 1]),
@@ -88,7 +103,10 @@ def test_a_record_is_accepted_with_and_without_a_wall_clock_time() -> None:
         (["detections", 0, "focus", "peak_inside"], 1),
         (["detections", 0, "score"], 0.5),
         (["cam", "flicker"], 1.5),
-        (["cam", "explained_variance"], None),
+        (["detections", 0, "why", "age_ms"], -1),
+        (["detections", 0, "why", "method"], ""),
+        (["detections", 0, "why"], None),
+        (["cam", "explained_variance"], 1.5),
         (["cam", "age_ms"], -1),
         (["cam", "peak"], None),
     ],

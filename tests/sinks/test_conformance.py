@@ -2,23 +2,65 @@
 
 import resource
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from streamcam.clock import Clock
 from streamcam.errors import DiskFullError, SinkError
 from streamcam.records import Picture
-from streamcam.sinks import JsonlSink, Sink, StillSink, VideoSink
+from streamcam.sinks import (
+    JsonlSink,
+    SegmentSettings,
+    SegmentSink,
+    Sink,
+    StillSink,
+    VideoSink,
+    recover,
+)
+from streamcam.sinks.maps import NpzSink
 from tests.sinks.items import SIZE, explained, frame, info, picture
 
 MakeSink = Callable[[Path], Sink]
 
-SINKS: dict[str, MakeSink] = {
-    "clip.heatmap.mp4": lambda path: VideoSink(path, info()),
-    "clip.heatmap.jpg": StillSink,
-    "clip.detections.jsonl": JsonlSink,
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of sink, made for a path: that of its file, or of the folder of its files.
+
+    Attributes:
+        make: Makes it.
+        files: What it has written below the path after `finish`.
+        lasting: Whether each piece that is whole stays, whatever comes: live sources only.
+    """
+
+    make: MakeSink
+    files: tuple[str, ...] = ("",)
+    lasting: bool = False
+
+    def results(self, path: Path) -> list[Path]:
+        return [path / file if file else path for file in self.files]
+
+
+SINKS: dict[str, Kind] = {
+    "clip.heatmap.mp4": Kind(lambda path: VideoSink(path, info())),
+    "clip.heatmap.jpg": Kind(StillSink),
+    "clip.detections.jsonl": Kind(JsonlSink),
+    "clip.maps.npz": Kind(NpzSink),
+    "door": Kind(
+        lambda path: SegmentSink(path, SegmentSettings(), Standing()),
+        ("2025-03-01/12/34-56.jsonl", "2025-03-01/12/34-56.mp4"),
+        lasting=True,
+    ),
 }
+
+
+class Standing(Clock):
+    def utc(self) -> datetime:
+        return datetime(2025, 3, 1, 12, 34, 56, tzinfo=UTC)
 
 
 @pytest.fixture(params=SINKS)
@@ -27,8 +69,13 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def make(name: str) -> MakeSink:
+def kind(name: str) -> Kind:
     return SINKS[name]
+
+
+@pytest.fixture
+def make(kind: Kind) -> MakeSink:
+    return kind.make
 
 
 @pytest.fixture
@@ -43,40 +90,42 @@ def write(sink: Sink, index: int, shown: Picture | None = None) -> None:
 
 
 def files(folder: Path) -> list[Path]:
-    return [found for found in folder.rglob("*") if found.is_file()]
+    return sorted(found for found in folder.rglob("*") if found.is_file())
 
 
-def test_nothing_is_visible_before_finish_and_only_the_result_after(
-    make: MakeSink, path: Path
-) -> None:
-    sink = make(path)
+def visible(folder: Path) -> list[Path]:
+    return [file for file in files(folder) if file.suffix != ".part"]
+
+
+def test_nothing_is_visible_before_finish_and_only_the_result_after(kind: Kind, path: Path) -> None:
+    sink = kind.make(path)
     for index in range(3):
         write(sink, index)
-        assert not path.exists()
+        assert visible(path.parents[1]) == []
     assert sink.finish() == path
-    assert files(path.parents[1]) == [path]
-    assert path.stat().st_size > 0
+    assert files(path.parents[1]) == kind.results(path)
+    assert all(file.stat().st_size > 0 for file in kind.results(path))
 
 
 @pytest.mark.parametrize("written", [0, 1, 5])
-def test_abort_leaves_no_file_at_any_moment(
-    make: MakeSink, path: Path, tmp_path: Path, written: int
+def test_abort_leaves_nothing_unfinished_at_any_moment(
+    kind: Kind, path: Path, tmp_path: Path, written: int
 ) -> None:
-    sink = make(path)
+    sink = kind.make(path)
     for index in range(written):
         write(sink, index)
     sink.abort()
     sink.abort()
-    assert files(tmp_path) == []
+    assert files(tmp_path) == (kind.results(path) if kind.lasting and written else [])
 
 
-def test_abort_after_finish_keeps_the_result(make: MakeSink, path: Path) -> None:
-    sink = make(path)
+def test_abort_after_finish_keeps_the_result(kind: Kind, path: Path) -> None:
+    sink = kind.make(path)
     write(sink, 0)
     sink.finish()
-    content = path.read_bytes()
+    contents = [file.read_bytes() for file in kind.results(path)]
     sink.abort()
-    assert path.read_bytes() == content
+    assert [file.read_bytes() for file in kind.results(path)] == contents
 
 
 def test_finish_without_a_frame_fails_clearly_and_leaves_nothing(
@@ -89,36 +138,39 @@ def test_finish_without_a_frame_fails_clearly_and_leaves_nothing(
     assert files(tmp_path) == []
 
 
-def test_an_earlier_result_is_replaced_only_by_finish(make: MakeSink, path: Path) -> None:
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"before")
-    sink = make(path)
-    write(sink, 0)
-    sink.abort()
-    assert path.read_bytes() == b"before"
-    sink = make(path)
-    write(sink, 0)
-    sink.finish()
-    assert path.read_bytes() != b"before"
+def test_an_earlier_result_is_replaced_only_by_finish_and_a_lasting_one_never(
+    kind: Kind, path: Path
+) -> None:
+    for file in kind.results(path):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"before")
+    for end, kept in (("abort", True), ("finish", kind.lasting)):
+        sink = kind.make(path)
+        write(sink, 0)
+        getattr(sink, end)()
+        assert all((file.read_bytes() == b"before") == kept for file in kind.results(path))
 
 
-def test_remains_of_a_killed_run_do_not_hinder(make: MakeSink, path: Path) -> None:
-    path.parent.mkdir(parents=True)
-    path.with_name(path.name + ".part").write_bytes(b"half a file" * 10_000)
-    sink = make(path)
+def test_remains_of_a_killed_run_do_not_hinder(kind: Kind, path: Path) -> None:
+    for file in kind.results(path):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.with_name(file.name + ".part").write_bytes(b"half a file" * 10_000)
+    if kind.lasting:
+        recover(path)
+    sink = kind.make(path)
     write(sink, 0)
     sink.finish()
-    assert files(path.parent) == [path]
-    assert b"half a file" not in path.read_bytes()
+    assert files(path.parent) == kind.results(path)
+    assert not any(b"half a file" in file.read_bytes() for file in kind.results(path))
 
 
 @pytest.mark.parametrize("stem", ["Straße 1", "自転車-мост", "a:b?%d#[x]", "-dash", "x" * 200])
-def test_names_of_all_kinds(make: MakeSink, path: Path, stem: str) -> None:
+def test_names_of_all_kinds(kind: Kind, path: Path, stem: str) -> None:
     target = path.with_name(stem + path.suffix)
-    sink = make(target)
+    sink = kind.make(target)
     write(sink, 0)
     assert sink.finish() == target
-    assert files(path.parent) == [target]
+    assert files(path.parent) == kind.results(target)
 
 
 def test_a_relative_path_is_taken_from_the_folder_at_the_start(
@@ -139,7 +191,8 @@ def test_a_folder_that_cannot_be_made_is_named(make: MakeSink, name: str, tmp_pa
     assert files(tmp_path) == [tmp_path / "taken"]
 
 
-def test_a_disk_that_is_full_from_the_start(make: MakeSink, path: Path) -> None:
+@pytest.mark.parametrize("name", [name for name, kind in SINKS.items() if not kind.lasting])
+def test_a_device_that_is_full_from_the_start(make: MakeSink, path: Path) -> None:
     path.parent.mkdir(parents=True)
     part = path.with_name(path.name + ".part")
     part.symlink_to("/dev/full")
@@ -152,37 +205,51 @@ def test_a_disk_that_is_full_from_the_start(make: MakeSink, path: Path) -> None:
 
 
 @pytest.fixture
-def little_room() -> Iterator[None]:
-    """Let no file grow beyond 20 kB, as if the disk were full then."""
+def room() -> Iterator[Callable[[int], None]]:
+    """Let no file grow beyond so many bytes, as if the disk were full then."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-    yield
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.usefixtures("little_room")
-def test_a_disk_that_fills_up_midway(make: MakeSink, path: Path, tmp_path: Path) -> None:
+def test_a_disk_that_is_full_from_the_start(
+    make: MakeSink, path: Path, tmp_path: Path, room: Callable[[int], None]
+) -> None:
+    room(0)
     sink = make(path)
+    with pytest.raises(DiskFullError, match=path.name):
+        write_and_finish(sink)
+    sink.abort()
+    assert files(tmp_path) == []
+    assert not opened(path)
+
+
+def test_a_disk_that_fills_up_midway(
+    kind: Kind, path: Path, tmp_path: Path, room: Callable[[int], None]
+) -> None:
+    room(20_000)
+    sink = kind.make(path)
     noise = np.random.default_rng(0)
     with pytest.raises(DiskFullError, match=path.name):  # noqa: PT012
-        for index in range(100):
+        for index in range(1000):
             shown = noise.integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)
             write(sink, index, np.tile(shown, (4, 4, 1)) if isinstance(sink, StillSink) else shown)
         sink.finish()
     sink.abort()
-    assert files(tmp_path) == []
+    assert files(tmp_path) == (kind.results(path) if kind.lasting else [])
+
+
+def opened(path: Path) -> list[str]:
+    links = (link for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
+    return [name for name in map(str, map(Path.readlink, links)) if name.startswith(str(path))]
 
 
 def test_open_files_are_let_go(make: MakeSink, path: Path) -> None:
-    def opened() -> set[str]:
-        links = (link for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
-        return {str(link.readlink()) for link in links}
-
     for end in ("finish", "abort"):
         sink = make(path)
         write(sink, 0)
         getattr(sink, end)()
-        assert not any(path.name in name for name in opened())
+        assert not opened(path)
 
 
 def write_and_finish(sink: Sink) -> None:

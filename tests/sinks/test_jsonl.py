@@ -63,6 +63,15 @@ def test_live_frames_tell_their_wall_clock_time(tmp_path: Path) -> None:
     assert record["time_utc"] == "2025-03-01T12:00:00.250Z"
 
 
+def test_live_frames_tell_how_long_their_picture_has_stood_still(tmp_path: Path) -> None:
+    moment = datetime(2025, 3, 1, 12, tzinfo=UTC)
+    sink = JsonlSink(tmp_path / "x.jsonl")
+    for unchanged in (0.0, 12.34567):
+        still = replace(frame(0, time_utc=moment), unchanged=unchanged)
+        sink.write(explained(still))
+    assert [record["last_frame_age"] for record in lines(sink.finish())] == [0.0, 12.346]
+
+
 def test_empty_frames_have_records_and_passing_ones_have_none(tmp_path: Path) -> None:
     sink = JsonlSink(tmp_path / "x.jsonl")
     sink.write(explained(frame(0), detections=[], flicker=None))

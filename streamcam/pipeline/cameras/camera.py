@@ -13,6 +13,7 @@ from streamcam.pipeline.cameras.engines import Engines
 from streamcam.pipeline.cameras.figures import Figures, Standing
 from streamcam.pipeline.cameras.outlet import Outlet
 from streamcam.pipeline.cameras.plan import CameraPlan
+from streamcam.pipeline.cameras.stages import OnStage, unmeasured
 from streamcam.pipeline.lane import Overflow
 from streamcam.pipeline.restarts import Restarts
 from streamcam.pipeline.sampler import Sampler
@@ -51,12 +52,14 @@ class Camera:
         style: What its pictures look like.
         observer: Is told how it fares.
         clock: Where the time comes from.
+        on_stage: Told how long stages take.
         reconnect: Whether it is connected again when it is lost.
 
     Attributes:
         plan: What is wanted.
         preview: Its newest result, for whoever looks.
         fault: Why it was given up, None while it was not.
+        settled: Whether it has its detector, or waits for one that cannot be had now.
     """
 
     def __init__(
@@ -69,16 +72,19 @@ class Camera:
         observer: CameraObserver,
         clock: Clock,
         *,
+        on_stage: OnStage = unmeasured,
         reconnect: bool = True,
     ) -> None:
         self.plan = plan
         self.fault: StreamcamError | None = None
+        self.settled = False
         self._street = street
         self._engines = engines
         self._make_outlets = outlets
         self._style = style
         self._observer = observer
         self._clock = clock
+        self._on_stage = on_stage
         self._reconnect = reconnect
         self.preview = PreviewSink(self._draw, clock)
         self._outlets: Sequence[Outlet] = ()
@@ -138,7 +144,7 @@ class Camera:
         finally:
             for outlet in self._outlets:
                 outlet.close()
-            self._ended = True
+            self._ended = self.settled = True
             self._stand(CameraState.FAILED if self.fault else CameraState.STOPPED, self.fault)
 
     def _explain_once(self) -> bool:
@@ -160,24 +166,25 @@ class Camera:
     def _explain(self) -> None:
         if not self._outlets:
             self._outlets = self._make_outlets()
-        engine = self._engines.assign(self.plan.name, self.plan.settings)
+        self._engines.assign(self.plan.name, self.plan.settings, self.plan.ignore)
+        self.settled = True
         passage: Passage | None = None
         try:
-            passage = self._open(engine.description.preset)
+            passage = self._open()
             passage.run()
         finally:
             if passage is None or passage.ended.wait(_FORWARD_SECONDS):
                 self._engines.release(self.plan.name)
 
-    def _open(self, preset: float) -> Passage:
+    def _open(self) -> Passage:
         source = self._new_source()
         delivery = LiveDelivery(
-            self.plan.wish(preset),
             self._draw,
             self._outlets,
             self.preview,
             self,
             self._clock,
+            on_stage=self._on_stage,
         )
         sampler = Sampler(max_fps=self.plan.max_fps)
         passage = self._street.open(source, sampler, delivery, overflow=Overflow.DROP_OLDEST)
@@ -213,8 +220,15 @@ class Camera:
         return True
 
     def _pause(self, error: StreamcamError) -> None:
+        self.settled = True
         pause = self._pauses.next()
-        _log.warning("%s: %s; trying again in %.0f s", self.plan.name, error.message, pause)
+        _log.warning(
+            "%s: %s; trying again in %.0f s",
+            self.plan.name,
+            error.message,
+            pause,
+            extra={"source": self.plan.name},
+        )
         self._stand(CameraState.BACKING_OFF, error)
         self._stopping.wait(pause)
         self._standing = None

@@ -1,10 +1,12 @@
 """Several detectors as one engine: each frame goes to the one that its source asked for."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from streamcam.config import Settings
+from streamcam.pipeline.cameras.wish import Wish, region
 from streamcam.pipeline.lazy import FetchProgress, build_engine, engine_facts
 from streamcam.records import Frame, FrameResult
 from streamcam.sinks.manifest import EngineFacts
@@ -12,7 +14,17 @@ from streamcam.sinks.manifest import EngineFacts
 if TYPE_CHECKING:
     from streamcam.vision.engine import Engine
 
-Builder = Callable[[Settings], "Engine"]
+FILES = ""
+"""Stands for all sources that have asked for nothing themselves: the files of watched folders."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Client:
+    """What a source asked for."""
+
+    key: str
+    settings: Settings
+    wish: Wish
 
 
 class Engines:
@@ -29,66 +41,84 @@ class Engines:
         self._fetching = fetching
         self._lock = threading.Lock()
         self._engines: dict[str, Engine] = {}
-        self._assigned: dict[str, str] = {}
+        self._clients: dict[str, _Client] = {}
         # A download may take minutes: it holds up nobody but those that wait for the same.
-        self._loading: dict[str, threading.Lock] = {}
+        self._turns: dict[str, threading.Lock] = {}
 
-    def assign(self, source: str, settings: Settings) -> "Engine":
+    def assign(
+        self, source: str, settings: Settings, ignore: Sequence[Sequence[float]] = ()
+    ) -> None:
         """Give a source its detector, loading it where it is not loaded yet. From any thread.
 
         Args:
-            source: Id of the source.
-            settings: Which detector, from which confidence on.
+            source: Id of the source, or `FILES`.
+            settings: Which detector, and which of its detections.
+            ignore: Regions whose detections do not count, see `region`.
 
         Raises:
-            StreamcamError: It cannot be loaded.
+            StreamcamError: It cannot be loaded, or knows no such class.
         """
         key = _key(settings)
-        with self._lock:
-            self._assigned[source] = key  # from now on nobody lets go of it
-            loading = self._loading.setdefault(key, threading.Lock())
-        try:
-            with loading:
-                if key not in self._engines:
-                    self._engines[key] = build_engine(_for_all(settings), self._fetching)
-                engine = self._engines[key]
-        except BaseException:
-            self.release(source)
-            raise
-        wanted = settings.model.confidence
-        engine.admit(engine.description.preset if wanted is None else wanted)
-        return engine
+        with self._turn(key):
+            try:
+                engine = self._loaded(key, settings)
+                wish = _wish(settings, engine.description.preset, ignore)
+                engine.admit(wish.confidence)
+                with self._lock:
+                    self._clients[source] = _Client(key, settings, wish)
+            finally:
+                self._close_unused(key)
 
     def release(self, source: str) -> None:
         """Let go of a source's detector, once no frame of it is on its way. From any thread."""
-        with self._lock:
-            key = self._assigned.pop(source, None)
-            if key is None or key in self._assigned.values():
-                return
-            engine = self._engines.pop(key, None)
-        if engine is not None:
-            engine.close()
+        client = self._clients.get(source)
+        if client is None:
+            return
+        with self._turn(client.key):
+            with self._lock:
+                self._clients.pop(source, None)
+            self._close_unused(client.key)
 
-    def facts(self, source: str, settings: Settings) -> EngineFacts:
+    def facts(self, source: str) -> EngineFacts:
         """Return what a source's results are made with."""
-        return engine_facts(self._engines[self._assigned[source]], settings)
+        client = self._client(source)
+        return engine_facts(self._engines[client.key], client.settings)
 
     def explain(self, frames: Sequence[Frame]) -> list[FrameResult]:
         """Explain frames of any sources, in one pass for each detector; results in their order."""
+        clients = [self._client(frame.source) for frame in frames]
         groups: dict[str, list[int]] = {}
-        for place, frame in enumerate(frames):
-            groups.setdefault(self._assigned[frame.source], []).append(place)
+        for place, client in enumerate(clients):
+            groups.setdefault(client.key, []).append(place)
         results: dict[int, FrameResult] = {}
         for key, places in groups.items():
             explained = self._engines[key].explain([frames[place] for place in places])
             results.update(zip(places, explained, strict=True))
-        return [results[place] for place in range(len(frames))]
+        return [clients[place].wish.of(results[place]) for place in range(len(frames))]
 
     def forget(self, source: str) -> None:
         """Drop what is kept of a source that has ended."""
-        engine = self._engines.get(self._assigned.get(source, ""))
-        if engine is not None:
-            engine.forget(source)
+        client = self._clients.get(source) or self._clients.get(FILES)
+        if client is not None:
+            self._engines[client.key].forget(source)
+
+    def holds(self, source: str) -> bool:
+        """Tell whether a source has its detector. From any thread."""
+        return source in self._clients
+
+    @property
+    def devices(self) -> list[str]:
+        """Where the detectors run, with the GPUs' names. From any thread."""
+        with self._lock:
+            return sorted({engine.description.device for engine in self._engines.values()})
+
+    def memory(self) -> dict[str, tuple[int, int]]:
+        """Return the GPUs' memory, used and in all, in bytes; none where no detector is on one."""
+        if not any(device.startswith("cuda") for device in self.devices):
+            return {}
+        from streamcam.vision.devices import device_memory
+
+        return device_memory()
 
     def close(self) -> None:
         """Let go of all detectors."""
@@ -96,13 +126,44 @@ class Engines:
             for engine in self._engines.values():
                 engine.close()
             self._engines.clear()
-            self._assigned.clear()
+            self._clients.clear()
+
+    def _turn(self, key: str) -> threading.Lock:
+        """Return the lock under which a detector is loaded and let go."""
+        with self._lock:
+            return self._turns.setdefault(key, threading.Lock())
+
+    def _loaded(self, key: str, settings: Settings) -> "Engine":
+        if key not in self._engines:
+            engine = build_engine(_for_all(settings), self._fetching)
+            with self._lock:
+                self._engines[key] = engine
+        return self._engines[key]
+
+    def _close_unused(self, key: str) -> None:
+        with self._lock:
+            used = any(client.key == key for client in self._clients.values())
+            engine = None if used else self._engines.pop(key, None)
+        if engine is not None:
+            engine.close()
+
+    def _client(self, source: str) -> _Client:
+        return self._clients.get(source) or self._clients[FILES]
 
 
 def _for_all(settings: Settings) -> Settings:
     """Return settings for a detector that sources with various wishes share."""
     model = settings.model.model_copy(update={"classes": ()})
     return settings.model_copy(update={"model": model})
+
+
+def _wish(settings: Settings, preset: float, ignore: Sequence[Sequence[float]]) -> Wish:
+    model = settings.model
+    return Wish(
+        confidence=preset if model.confidence is None else model.confidence,
+        classes=frozenset(map(str.casefold, model.classes)) or None,
+        ignored=tuple(map(region, ignore)),
+    )
 
 
 def _key(settings: Settings) -> str:

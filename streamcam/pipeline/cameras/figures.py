@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from streamcam.clock import Clock
-from streamcam.errors import StreamcamError
+from streamcam.errors import SourceUnavailableError, StreamcamError
 from streamcam.pipeline.cameras.delivery import LiveDelivery
 from streamcam.pipeline.cameras.meters import LatencyMeter, RateMeter
 from streamcam.pipeline.cameras.outlet import Outlet
 from streamcam.pipeline.street import Passage
-from streamcam.records import CameraState, CameraStatus, Counts, FrameResult
+from streamcam.records import (
+    STANDSTILL_SECONDS,
+    CameraState,
+    CameraStatus,
+    Counts,
+    FrameResult,
+)
 from streamcam.sources.live import LiveSource
 
 
@@ -116,7 +122,7 @@ class Figures:
             self._measure()
             tally = self._tally()
             report, info = self._source.report, self._source.info
-            told = standing or report
+            told = standing or self._standstill(report.state) or report
             return CameraStatus(
                 name=self._name,
                 url=self._url,
@@ -160,6 +166,16 @@ class Figures:
         self._decoded_rate.note(self._past.decoded + self._source.decoded, now)
         explained = self._delivery.explained if self._delivery else 0
         self._explained_rate.note(self._past.explained + explained, now)
+
+    def _standstill(self, state: CameraState) -> Standing | None:
+        """Return how a camera is that sends the same picture again and again."""
+        if self._last is None or state is not CameraState.LIVE:
+            return None
+        still = self._last.frame.unchanged
+        if still < STANDSTILL_SECONDS:
+            return None
+        error = SourceUnavailableError(f"{self._name}: its picture stands still for {still:.0f} s")
+        return Standing(CameraState.STALLED, self._clock.monotonic() - still, error)
 
     def _last_frame_age(self) -> float | None:
         if self._last is None:

@@ -7,12 +7,16 @@ from typing import Self
 
 from streamcam.clock import Clock
 from streamcam.config import Settings
+from streamcam.config.cameras import RetentionSettings
 from streamcam.errors import DeviceError
 from streamcam.pipeline.cameras.camera import Camera, CameraObserver
 from streamcam.pipeline.cameras.engines import Engines
+from streamcam.pipeline.cameras.files import FilesStreet
+from streamcam.pipeline.cameras.janitor import Janitor
 from streamcam.pipeline.cameras.outlet import Outlet
 from streamcam.pipeline.cameras.outlets import make_outlets
 from streamcam.pipeline.cameras.plan import CameraPlan
+from streamcam.pipeline.cameras.stages import OnStage, unmeasured
 from streamcam.pipeline.lazy import FetchProgress
 from streamcam.pipeline.street import Street
 from streamcam.records import CameraStatus
@@ -34,11 +38,13 @@ class Fleet:
     Args:
         settings: What the user wants; each camera's plan brings its own.
         observer: Is told how the cameras fare.
+        on_stage: Told how long stages take.
         fetching: Is told of downloads.
         clock: Where the time comes from.
         reconnect: Whether cameras are connected again when they are lost.
 
     Attributes:
+        settings: What holds for all of them: batches, the janitor's folder.
         stuck: Whether something could not be ended: the process should not wait for its threads.
     """
 
@@ -47,26 +53,36 @@ class Fleet:
         settings: Settings,
         observer: CameraObserver,
         *,
+        on_stage: OnStage = unmeasured,
         fetching: FetchProgress | None = None,
         clock: Clock | None = None,
         reconnect: bool = True,
     ) -> None:
         self.stuck = False
-        self._settings = settings
+        self.settings = settings
         self._observer = observer
         self._clock = clock or Clock()
         self._reconnect = reconnect
         self._engines = Engines(fetching)
         model = settings.model
-        self._street = Street(self._engines, batch=model.batch, max_wait=model.max_wait)
+        self._on_stage = on_stage
+        self._street = Street(
+            self._engines,
+            batch=model.batch,
+            max_wait=model.max_wait,
+            on_batch=lambda seconds: on_stage("engine", seconds),
+        )
+        self._janitor = Janitor(settings.output.folder, settings.retention, self._clock)
         self._cameras: dict[str, Camera] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self._street.__enter__()
+        self._janitor.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.stuck |= not self._janitor.stop(_CANCEL_SECONDS)
         if not self.stuck:
             self.stop(_REMOVAL_SECONDS)
         if not self.stuck:
@@ -78,6 +94,29 @@ class Fleet:
         """The cameras, in the order in which they were named. From any thread."""
         with self._lock:
             return list(self._cameras.values())
+
+    @property
+    def street(self) -> Street:
+        """The street of all cameras. From any thread."""
+        return self._street
+
+    def files_street(self, settings: Settings) -> FilesStreet:
+        """Return a way for files to share the cameras' street. From any thread."""
+        return FilesStreet(settings, self._street, self._engines)
+
+    def memory(self) -> dict[str, tuple[int, int]]:
+        """Return the GPUs' memory in use and in all, in bytes. From any thread."""
+        return self._engines.memory()
+
+    @property
+    def devices(self) -> list[str]:
+        """Where the detectors run, with the GPUs' names. From any thread."""
+        return self._engines.devices
+
+    @property
+    def warm(self) -> bool:
+        """Whether every camera has its detector, or waits for one that cannot be had."""
+        return all(camera.settled for camera in self.cameras)
 
     def statuses(self) -> list[CameraStatus]:
         """Return how all cameras are at this moment. From any thread."""
@@ -108,6 +147,10 @@ class Fleet:
         for camera in added:
             camera.start()
 
+    def keep(self, bounds: RetentionSettings) -> None:
+        """Keep recordings as these bounds say from now on."""
+        self._janitor.change(bounds)
+
     def stop(self, grace: float) -> None:
         """End all cameras; what does not end within so many seconds is given up."""
         self._end(self.cameras, grace)
@@ -134,7 +177,7 @@ class Fleet:
         )
 
         def outlets() -> Sequence[Outlet]:
-            return make_outlets(plan, self._engines, self._clock)
+            return make_outlets(plan, self._engines, self._clock, self._on_stage)
 
         return Camera(
             plan,
@@ -144,5 +187,6 @@ class Fleet:
             style,
             self._observer,
             self._clock,
+            on_stage=self._on_stage,
             reconnect=self._reconnect,
         )

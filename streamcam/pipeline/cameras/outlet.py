@@ -2,14 +2,17 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from streamcam.backoff import Backoff
 from streamcam.clock import Clock
 from streamcam.errors import SinkError, StreamcamError
+from streamcam.pipeline.cameras.stages import OnStage, unmeasured
 from streamcam.pipeline.lane import Lane, Overflow
 from streamcam.records import FrameResult, Picture
 from streamcam.sinks.base import Sink
+from streamcam.sinks.publish import PublishSink
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +37,7 @@ class Outlet:
         camera: Whose results they are.
         make: Makes the sink.
         needs_picture: Whether the sink has to be given the annotated pictures.
+        on_stage: Told how long writing takes.
         clock: Where the time comes from.
 
     Attributes:
@@ -48,11 +52,13 @@ class Outlet:
         make: Callable[[], Sink],
         *,
         needs_picture: bool = True,
+        on_stage: OnStage = unmeasured,
         clock: Clock | None = None,
     ) -> None:
         self.name = name
         self.needs_picture = needs_picture
         self._lost = 0
+        self._on_stage = on_stage
         self._camera = camera
         self._make = make
         self._clock = clock or Clock()
@@ -69,7 +75,10 @@ class Outlet:
     @property
     def error(self) -> str | None:
         """What is wrong with it at this moment, None where nothing is."""
-        return None if self._error is None else self._error.message
+        if self._error is not None:
+            return self._error.message
+        # It connects again by itself, so its troubles are no errors of `write`.
+        return self._sink.error if isinstance(self._sink, PublishSink) else None
 
     @property
     def dropped(self) -> int:
@@ -94,16 +103,29 @@ class Outlet:
             if self._clock.monotonic() < self._not_before:
                 self._lost += 1
                 continue
-            try:
+            with self._caught(self._fail):
                 self._write(result, picture)
-            except Exception as error:  # noqa: BLE001 - one way out must not end the others
-                self._fail(_ours(error))
-        self._finish()
+        if self._sink is not None:
+            with self._caught(self._lament):
+                self._sink.finish()
+
+    @contextmanager
+    def _caught(self, handle: Callable[[StreamcamError], None]) -> Iterator[None]:
+        """Let no error of the sink reach anybody else."""
+        try:
+            yield
+        except StreamcamError as error:
+            handle(error)
+        except Exception as error:  # noqa: BLE001 - one way out must not end the others
+            _log.debug("internal fault", exc_info=error)
+            handle(SinkError(f"internal fault: {type(error).__name__}: {error}"))
 
     def _write(self, result: FrameResult, picture: Picture | None) -> None:
         if self._sink is None:
             self._sink = self._make()
+        begun = self._clock.monotonic()
         self._sink.write(result, picture)
+        self._on_stage(self.name, self._clock.monotonic() - begun)
         if self._error is not None:
             _log.warning("%s: %s goes on", self._camera, self.name)
             self._error = None
@@ -120,25 +142,9 @@ class Outlet:
     def _put_away(self) -> None:
         sink, self._sink = self._sink, None
         if sink is not None:
-            try:
+            with self._caught(lambda error: _log.warning("%s: %s", self._camera, error.message)):
                 sink.abort()
-            except Exception as error:  # noqa: BLE001 - it is made anew in any case
-                _log.warning("%s: %s", self._camera, _ours(error).message)
 
-    def _finish(self) -> None:
-        if self._sink is None:
-            return
-        try:
-            self._sink.finish()
-        except Exception as error:  # noqa: BLE001 - told like any other
-            reason = _ours(error).message
-            _log.error("%s: %s could not be completed: %s", self._camera, self.name, reason)
-            self._put_away()
-
-
-def _ours(error: Exception) -> StreamcamError:
-    """Return an error that can be told to people."""
-    if isinstance(error, StreamcamError):
-        return error
-    _log.debug("internal fault", exc_info=error)
-    return SinkError(f"internal fault: {type(error).__name__}: {error}")
+    def _lament(self, error: StreamcamError) -> None:
+        _log.error("%s: %s could not be completed: %s", self._camera, self.name, error.message)
+        self._put_away()

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from streamcam.config import Settings
-from streamcam.config.settings import CameraSettings
-from streamcam.pipeline.cameras.wish import Wish, region
+from streamcam.config.cameras import CameraSettings
 from streamcam.sources.live import Address, Patience
 
 
@@ -18,7 +17,7 @@ class CameraPlan:
         address: Where it is read from.
         patience: How long it is waited for.
         max_fps: Explained frames a second, at most.
-        settings: All settings, with the camera's own detector.
+        settings: The settings that concern it, with its own detector.
         ignore: Regions whose detections do not count, see `CameraSettings.ignore`.
         record: What is recorded.
         publish: URL to which the annotated pictures are sent.
@@ -48,19 +47,6 @@ class CameraPlan:
             publish=camera.publish,
         )
 
-    def wish(self, preset: float) -> Wish:
-        """Return which detections count.
-
-        Args:
-            preset: The confidence that the detector recommends.
-        """
-        model = self.settings.model
-        return Wish(
-            confidence=preset if model.confidence is None else model.confidence,
-            classes=frozenset(map(str.casefold, model.classes)) or None,
-            ignored=tuple(map(region, self.ignore)),
-        )
-
 
 def plans(settings: Settings) -> list[CameraPlan]:
     """Return a plan for each camera that is enabled."""
@@ -80,4 +66,11 @@ def _with_model(settings: Settings, camera: CameraSettings) -> Settings:
     if camera.model is not None and camera.weights is None:
         own = {**own, "weights": None, "labels": None}
     model = settings.model.model_copy(update=own)
-    return settings.model_copy(update={"model": model, "camera": ()})
+    # The rest does not concern a camera, and a change of it does not change the plan.
+    return Settings(
+        model=model,
+        cam=settings.cam,
+        render=settings.render,
+        output=settings.output,
+        live=settings.live,
+    )

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from streamcam.config import load_settings
 from streamcam.config.settings import Settings
 from streamcam.pipeline.cameras.plan import CameraPlan, plans
@@ -30,8 +28,6 @@ def test_all_defaults() -> None:
     assert made.record == "always"
     assert (made.ignore, made.publish) == ((), None)
     assert made.settings == load_settings(), "the cameras themselves belong to no plan"
-    wish = made.wish(preset=0.35)
-    assert (wish.confidence, wish.classes, wish.ignored) == (0.35, None, ())
 
 
 def test_the_sections_hold_for_cameras_that_say_nothing_else() -> None:
@@ -42,12 +38,12 @@ def test_the_sections_hold_for_cameras_that_say_nothing_else() -> None:
     made = plan({}, **sections)
     assert (made.max_fps, made.record) == (2, "never")
     assert made.patience == Patience(opening=3, reading=4)
-    assert made.wish(0.3).confidence == 0.6
-    assert made.wish(0.3).classes == {"person"}
+    assert made.settings.model.confidence == 0.6
+    assert made.settings.model.classes == ("Person",)
     own = plan({"max_fps": 9, "record": "detections", "confidence": 0.0, "classes": []}, **sections)
     assert (own.max_fps, own.record) == (9, "detections")
-    assert own.wish(0.3).confidence == 0.0, "nought is said, not left out"
-    assert own.wish(0.3).classes is None
+    assert own.settings.model.confidence == 0.0, "nought is said, not left out"
+    assert own.settings.model.classes == ()
 
 
 def test_weights_belong_to_their_model() -> None:
@@ -63,18 +59,14 @@ def test_weights_belong_to_their_model() -> None:
     assert (own.weights, own.labels) == ("w.pth", Path("l.txt"))
 
 
-def test_regions_become_polygons() -> None:
-    (box,) = plan({"ignore": [[0, 0, 0.5, 0.2]]}).wish(0.5).ignored
-    expected = np.array([[0, 0], [0.5, 0], [0.5, 0.2], [0, 0.2]], np.float32)
-    assert np.array_equal(box, expected)
-
-
 def test_only_what_is_enabled_is_planned_in_the_order_of_the_file() -> None:
     made = plans(
-        settings({"name": "b"}, {"name": "off", "enabled": False}, {"name": "a", "publish": "x"})
+        settings(
+            {"name": "b"}, {"name": "off", "enabled": False}, {"name": "a", "publish": "rtsp://x"}
+        )
     )
     assert [each.name for each in made] == ["b", "a"]
-    assert made[1].publish == "x"
+    assert made[1].publish == "rtsp://x"
 
 
 def test_a_plan_changes_with_what_it_is_made_of_and_with_nothing_else() -> None:
@@ -83,3 +75,4 @@ def test_a_plan_changes_with_what_it_is_made_of_and_with_nothing_else() -> None:
     assert plans(both)[0] == plans(changed)[0]
     assert plans(both)[1] != plans(changed)[1]
     assert plan({}) != plan({}, live={"max_fps": 1})
+    assert plan({}) == plan({}, http={"port": 1}, watch={"settle": 9}, retention={"max_age": 1})

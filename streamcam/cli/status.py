@@ -1,0 +1,118 @@
+"""`streamcam status`: how a running service is, from the terminal."""
+
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from streamcam.cli import options
+from streamcam.cli.cameras import STATE_STYLES, counted
+from streamcam.cli.terminal import output, printable, size
+from streamcam.errors import SourceUnavailableError, UsageError
+from streamcam.records import CameraState
+
+_PATIENCE = 5.0
+
+
+def status(
+    url: Annotated[
+        str, typer.Option("--url", help="Where the service's page is.")
+    ] = "http://127.0.0.1:8719",
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", help="File with the token, if it wants one.")
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Show how a running `streamcam serve` is: cameras, files, room."""
+    answer = _ask(f"{url.rstrip('/')}/api/status", token_file)
+    if json:
+        sys.stdout.buffer.write(answer + b"\n")
+    else:
+        _print(orjson.loads(answer))
+
+
+def _ask(url: str, token_file: Path | None) -> bytes:
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(f"{url}: is no address of a page", hint="It begins with http://.")
+    request = urllib.request.Request(url)  # noqa: S310 - http and https only, see above
+    if token_file is not None:
+        request.add_header("Authorization", f"Bearer {_token(token_file)}")
+    # Straight to the box: a proxy of the environment does not know it.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=_PATIENCE) as response:
+            return bytes(response.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            raise _refused(url, error.code) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise SourceUnavailableError(
+            f"no service answers at {url}: {reason}", hint="Is `streamcam serve` running?"
+        ) from None
+
+
+def _refused(url: str, code: int) -> SourceUnavailableError:
+    if code in (401, 403):
+        return SourceUnavailableError(
+            f"{url}: wants a token", hint="Name the file that holds it with --token-file."
+        )
+    return SourceUnavailableError(f"{url}: answered with status {code}")
+
+
+def _token(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read the token in {path}: {error}") from None
+
+
+def _print(answer: dict[str, Any]) -> None:
+    console = output()
+    if answer["cameras"]:
+        console.print(_cameras(answer["cameras"]))
+    jobs = ", ".join(f"{count} {state}" for state, count in answer["jobs"].items() if count)
+    console.print(f"files: {jobs or 'none'}")
+    if answer["output_free_bytes"] is not None:
+        console.print(f"room for results: {size(answer['output_free_bytes'])}")
+    for device, memory in answer["gpu_memory"].items():
+        console.print(f"{device}: {size(memory['used'])} of {size(memory['total'])} in use")
+    for reason in answer["not_ready"]:
+        console.print(Text(f"not ready: {printable(reason)}", "yellow"), soft_wrap=True)
+
+
+def _cameras(cameras: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("camera", "state", "picture"):
+        table.add_column(name, no_wrap=True)
+    for name in ("in", "explained", "latency", "reconnects"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("found, or what is wrong", overflow="fold")
+    for camera in cameras:
+        latency = camera["latency"]
+        table.add_row(
+            camera["name"],
+            Text(camera["state"], STATE_STYLES[CameraState(camera["state"])]),
+            f"{camera['width']}x{camera['height']}" if camera["width"] else "",
+            f"{camera['frame_rate']:.1f}/s",
+            f"{camera['explained_rate']:.1f}/s",
+            f"{latency['p50'] * 1000:.0f} ms" if latency else "",
+            str(camera["reconnects"] or ""),
+            _remark(camera),
+        )
+    return table
+
+
+def _remark(camera: dict[str, Any]) -> Text:
+    troubles = [camera["error"], *camera["outlets"].values()]
+    name = f"{camera['name']}: "
+    wrong = "; ".join(printable(trouble.removeprefix(name)) for trouble in troubles if trouble)
+    if wrong or camera["latest"] is None:
+        return Text(wrong, "red")
+    return Text(counted(camera["latest"]["record"]["detections"]), "dim")

@@ -1,0 +1,128 @@
+"""Settings of cameras and of their recordings."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ByteSize, Field, field_validator
+
+from streamcam.config.section import NameList, Section
+
+
+class LiveSettings(Section):
+    """Cameras and streams: what holds for each that says nothing else."""
+
+    max_fps: float = Field(5.0, gt=0, le=1000, description="Explained frames a second, at most.")
+    record: Literal["always", "detections", "never"] = Field(
+        "always",
+        description="What is recorded, picture and records: `always`, `detections` (and some "
+        "seconds before and after), `never`.",
+    )
+    segment: float = Field(60.0, ge=1, le=3600, description="Seconds of one recorded file.")
+    pre_roll: float = Field(
+        5.0, ge=0, le=60, description="Seconds recorded before the first detection."
+    )
+    post_roll: float = Field(
+        5.0, ge=0, le=3600, description="Seconds recorded after the last detection."
+    )
+    open_timeout: float = Field(
+        10.0, gt=0, le=600, description="Seconds that a camera gets to answer."
+    )
+    read_timeout: float = Field(
+        10.0,
+        gt=0,
+        le=600,
+        description="Seconds without any data after which a camera is connected again.",
+    )
+
+
+class CameraSettings(Section):
+    """A camera or stream; what it leaves out is as in [live] and [model]."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
+        description="Its name in results, logs and pages, and of its folder.",
+        examples=["yard"],
+    )
+    url: str = Field(
+        min_length=1,
+        description="Where it is read from: RTSP, HTTP, HLS, a device such as /dev/video0, "
+        "`demo://street`, or what `format` takes.",
+        examples=["rtsp://user:password@10.0.0.5/stream1"],
+    )
+    format: str | None = Field(
+        None,
+        description="FFmpeg's input format, where it cannot be told from the URL, e.g. `lavfi`.",
+        examples=["v4l2"],
+    )
+    options: dict[str, str] = Field(
+        default_factory=dict,
+        description="FFmpeg's options for reading it.",
+        examples=[{"rtsp_transport": "udp"}],
+    )
+    enabled: bool = Field(True, description="Whether it is read at all.")
+    max_fps: float | None = Field(
+        None, gt=0, le=1000, description="Explained frames a second, at most.", examples=[2.0]
+    )
+    model: str | None = Field(
+        None, min_length=1, description="Its own detector.", examples=["ssdlite320_mobilenet_v3"]
+    )
+    weights: str | None = Field(
+        None, description="File with weights for its own detector.", examples=["/srv/own.pth"]
+    )
+    labels: Path | None = Field(
+        None, description="File with the class names for `weights`.", examples=["/srv/own.txt"]
+    )
+    confidence: float | None = Field(
+        None, ge=0, le=1, description="Least confidence of a detection.", examples=[0.5]
+    )
+    classes: NameList | None = Field(
+        None, description="Only these classes, by name.", examples=[["person", "dog"]]
+    )
+    ignore: tuple[tuple[float, ...], ...] = Field(
+        (),
+        description="Regions whose detections do not count, where these stand: polygons as x, y, "
+        "x, y, ... in shares of the width and height, 0..1; four numbers are a box.",
+        examples=[[[0.0, 0.0, 1.0, 0.2]]],
+    )
+    record: Literal["always", "detections", "never"] | None = Field(
+        None, description="What is recorded.", examples=["detections"]
+    )
+    publish: str | None = Field(
+        None,
+        pattern=r"^(rtsps?|rtmps?|srt|udp|tcp)://",
+        description="Where the annotated pictures are sent, as H.264: rtsp, rtmp, srt, udp, tcp.",
+        examples=["rtsp://127.0.0.1:8554/yard"],
+    )
+
+    @field_validator("ignore")
+    @classmethod
+    def _are_polygons(cls, regions: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+        for region in regions:
+            if len(region) < 4 or len(region) % 2:
+                raise ValueError("a region is x, y, x, y, ...: two points (a box) or more")
+            if not all(0 <= number <= 1 for number in region):
+                raise ValueError("regions are in shares of the width and height, 0..1")
+        return regions
+
+
+class RetentionSettings(Section):
+    """Recordings of cameras: how long they are kept."""
+
+    max_age: float | None = Field(
+        None, gt=0, description="Days that videos are kept. Unset: for ever.", examples=[7.0]
+    )
+    max_age_records: float | None = Field(
+        None, gt=0, description="Days that records are kept. Unset: for ever.", examples=[365.0]
+    )
+    max_bytes: ByteSize | None = Field(
+        None,
+        gt=0,
+        description='Room that recordings may take, e.g. "200GB"; the oldest videos go first, '
+        "records only when no video is left. Unset: all there is.",
+        examples=["200GB"],
+    )
+    min_free: ByteSize = Field(
+        ByteSize(1_000_000_000),
+        ge=0,
+        description="Room that has to stay free on their disk; what is oldest goes first.",
+    )

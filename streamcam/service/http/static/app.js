@@ -1,0 +1,131 @@
+// The page: which view is shown, and what is the same in all of them.
+
+import { CameraView } from "./camera.js";
+import { el, say } from "./dom.js";
+import { Files, FileView } from "./files.js";
+import { bytes, span } from "./format.js";
+import { Pictures } from "./pictures.js";
+import { Server } from "./server.js";
+import { Wall } from "./wall.js";
+
+const main = document.getElementById("main");
+const server = new Server();
+const pictures = new Pictures();
+let view = null;
+
+/** The views by address; each has a root, `update()` for every look at the server, and `close()`. */
+function viewOf(address) {
+  const [kind, name, moment] = address.split("/").slice(1).map(decodeURIComponent);
+  if (kind === "camera" && name) return new CameraView(server, pictures, name, moment);
+  if (kind === "file" && name) return new FileView(Number(name));
+  if (kind === "files") return new Files(200, name);
+  return new Overview();
+}
+
+/** Cameras above, files below. */
+class Overview {
+  constructor() {
+    this.wall = new Wall(server, pictures);
+    this.files = new Files(12);
+    this.root = el("div", { class: "overview" }, this.wall.root, this.files.root);
+  }
+
+  update() {
+    this.wall.update();
+    this.files.update();
+  }
+
+  close() {
+    this.wall.close();
+  }
+}
+
+function show() {
+  view?.close();
+  const address = location.hash.startsWith("#/") ? location.hash : "#/";
+  view = viewOf(address);
+  main.replaceChildren(view.root);
+  for (const link of document.querySelectorAll("nav a[href^='#']")) {
+    const here = link.getAttribute("href") === address;
+    if (here) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  scrollTo(0, 0);
+  if (server.status) view.update();
+}
+
+function look() {
+  tellService();
+  tellGone();
+  if (server.status) view.update();
+}
+
+function tellService() {
+  const line = document.getElementById("service");
+  const { status } = server;
+  if (!status) return;
+  const reasons = status.not_ready;
+  const state = server.gone ? "gone" : reasons.length ? "warn" : "good";
+  line.dataset.state = state;
+  const word = { gone: "No answer", warn: `Not ready: ${reasons[0]}`, good: "Ready" }[state];
+  say(line, reasons.length > 1 && state === "warn" ? `${word} (and ${reasons.length - 1} more)` : word);
+  line.title = reasons.join("\n");
+  say(document.getElementById("facts"), facts(status));
+}
+
+function facts(status) {
+  const live = status.cameras.filter((camera) => camera.state === "live").length;
+  const room = status.output_free_bytes;
+  const memory = Object.entries(status.gpu_memory).map(
+    ([device, { used, total }]) => `${device} ${bytes(used)} of ${bytes(total)}`,
+  );
+  return [
+    `streamcam ${status.version}`,
+    status.cameras.length ? `${live} of ${status.cameras.length} cameras live` : "",
+    room === null ? "" : `${bytes(room)} free`,
+    ...memory,
+    "a map shows where the network responds, not why a box has its label",
+  ]
+    .filter(Boolean)
+    .join("  ·  ");
+}
+
+function tellGone() {
+  const line = document.getElementById("gone");
+  line.hidden = !server.gone;
+  document.body.classList.toggle("silent", server.gone);
+  if (!server.gone) return;
+  const fault = server.fault ? `The server answers: ${server.fault}` : "The server does not answer";
+  say(line, `${fault}. What you see is ${span(server.silence)} old.`);
+}
+
+/** Only the pictures, on the whole screen; any view but the wall is left for it. */
+function toggleFull() {
+  const full = !document.body.classList.contains("full");
+  if (full && !(view instanceof Overview)) location.hash = "#/";
+  document.body.classList.toggle("full", full);
+  if (full) document.documentElement.requestFullscreen?.().catch(() => {});
+  else if (document.fullscreenElement) document.exitFullscreen();
+  if (server.status) view.update();
+}
+
+document.getElementById("full").addEventListener("click", toggleFull);
+document.addEventListener("fullscreenchange", () => {
+  if (!document.fullscreenElement && document.body.classList.contains("full")) toggleFull();
+});
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("input, select, textarea");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "f") toggleFull();
+  else if (event.key === "Escape" && document.body.classList.contains("full")) toggleFull();
+  else if (event.key === "Escape" && location.hash.length > 2) location.hash = "#/";
+});
+addEventListener("hashchange", show);
+addEventListener("resize", () => server.status && view.update());
+server.addEventListener("look", look);
+// Ages grow between two answers too.
+setInterval(look, 500);
+
+show();
+server.run();
+pictures.run();

@@ -1,0 +1,199 @@
+// One camera: its picture large, what was found in it, how it is, and its recordings.
+
+import { el, mark, say } from "./dom.js";
+import { downloads, factList } from "./files.js";
+import { lift, milliseconds, percent, span } from "./format.js";
+import { Player } from "./player.js";
+import { get } from "./server.js";
+import { judge } from "./state.js";
+
+export class CameraView {
+  constructor(server, pictures, name, moment) {
+    this.server = server;
+    this.pictures = pictures;
+    this.name = name;
+    this.canvas = el("canvas", { width: 1280, height: 720, role: "img" });
+    this.note = el("p", { class: "note" });
+    this.badge = el("span", { class: "badge" });
+    this.fault = el("p", { class: "fault", hidden: true });
+    this.found = el("tbody", {});
+    this.facts = el("div", {});
+    this.recordings = new Recordings(name, moment);
+    this.root = el(
+      "section",
+      { class: "view camera", "aria-label": name, "data-camera": name },
+      el("p", { class: "back" }, el("a", { href: "#/" }, "← Cameras")),
+      el("header", { class: "head" }, el("h1", {}, name), this.badge),
+      this.fault,
+      el(
+        "div",
+        { class: "beside" },
+        el(
+          "div",
+          { class: "side" },
+          el("div", { class: "tile" }, el("div", { class: "screen" }, this.canvas, this.note)),
+          detectionTable(this.found),
+        ),
+        this.facts,
+      ),
+      this.recordings.root,
+    );
+    pictures.add(name, this.canvas);
+  }
+
+  update() {
+    const camera = this.server.status.cameras.find((each) => each.name === this.name);
+    if (!camera) {
+      mark(this.root, "data-look", "offline");
+      say(this.badge, "Removed");
+      return;
+    }
+    const { look, word, note } = judge(camera, this.pictures.age(this.name), this.server);
+    mark(this.root, "data-look", look);
+    mark(this.canvas, "aria-label", `${camera.name}, ${word}`);
+    say(this.badge, word);
+    say(this.note, note);
+    this.fault.hidden = !camera.error;
+    say(this.fault, [camera.error, camera.hint].filter(Boolean).join(". "));
+    this.found.replaceChildren(...rows(camera));
+    this.facts.replaceChildren(factList(factsOf(camera)));
+    this.recordings.offer(camera.recorded);
+  }
+
+  close() {
+    this.pictures.remove(this.name);
+    this.recordings.close();
+  }
+}
+
+function detectionTable(body) {
+  const heads = ["Found", "Score", "Lift", "Energy", "Peak"];
+  const titles = [
+    "The detector's label",
+    "The detector's confidence",
+    "The map's share in the box over the box's share of the picture; 1 is chance",
+    "The map's share in the box",
+    "Whether the map's maximum lies in the box",
+  ];
+  const cells = heads.map((head, index) => el("th", { scope: "col", title: titles[index] }, head));
+  const table = el("table", { class: "found" }, el("thead", {}, el("tr", {}, ...cells)), body);
+  // Of one height however many there are: what is below stays where it is.
+  return el("div", { class: "scroller", role: "region", "aria-label": "Last found", tabindex: 0 }, table);
+}
+
+function rows(camera) {
+  const detections = camera.latest?.record.detections ?? [];
+  if (!detections.length)
+    return [el("tr", {}, el("td", { colspan: 5, class: "quiet" }, "nothing found"))];
+  return detections.map(({ label, confidence, focus }) =>
+    el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, label),
+      el("td", {}, percent(confidence)),
+      el("td", {}, el("meter", { min: 0, max: 8, value: focus.lift, "aria-hidden": "true" }), lift(focus.lift)),
+      el("td", {}, percent(focus.energy)),
+      el("td", {}, focus.peak_inside ? "inside" : ""),
+    ),
+  );
+}
+
+function factsOf(camera) {
+  const { counts, latency, latest } = camera;
+  const dropped = Object.entries(counts.dropped).map(([cause, number]) => `${number} ${cause}`);
+  const outlets = Object.entries(camera.outlets).map(([name, fault]) => `${name}: ${fault ?? "good"}`);
+  const cam = latest?.record.cam;
+  return {
+    Rate: `${camera.explained_rate.toFixed(1)} of ${camera.frame_rate.toFixed(1)} fps explained`,
+    Latency: latency ? `${milliseconds(latency.p50)}, 95 % below ${milliseconds(latency.p95)}` : "unknown",
+    "Last frame": camera.last_frame_age === null ? "none yet" : `${span(camera.last_frame_age)} ago`,
+    Picture: camera.width ? `${camera.width} × ${camera.height} ${camera.codec ?? ""}` : "unknown",
+    Map: cam ? `${cam.method}, flicker ${cam.flicker?.toFixed(3) ?? "–"}` : "none yet",
+    Frames: `${counts.explained} explained, ${counts.corrupt} corrupt`,
+    Dropped: dropped.join(", ") || "none",
+    Reconnects: camera.killed ? `${camera.reconnects}, ${camera.killed} readers killed` : String(camera.reconnects),
+    Results: outlets.join("; ") || "this page only",
+    Address: camera.url,
+  };
+}
+
+/** Segments by day and hour; one of them in the player. */
+class Recordings {
+  constructor(camera, moment) {
+    this.base = `/api/cameras/${encodeURIComponent(camera)}/recordings`;
+    this.address = `#/camera/${encodeURIComponent(camera)}`;
+    this.moment = moment;
+    this.asked = false;
+    this.player = null;
+    this.days = el("select", { "aria-label": "Day (UTC)", onchange: () => this.load(this.days.value) });
+    this.hours = el("div", { class: "hours" });
+    this.place = el("div", {});
+    this.root = el(
+      "section",
+      { class: "recordings", "aria-label": "Recordings", hidden: true },
+      el("header", { class: "head" }, el("h2", {}, "Recordings"), this.days, el("span", { class: "quiet" }, "UTC")),
+      this.hours,
+      this.place,
+    );
+  }
+
+  offer(recorded) {
+    this.root.hidden = !recorded;
+    if (!recorded || this.asked) return;
+    this.asked = true;
+    const day = this.moment?.replace(/^(\d{4})(\d{2})(\d{2}).*$/, "$1-$2-$3");
+    this.load(day ?? null);
+  }
+
+  async load(day) {
+    try {
+      this.show(await get(day ? `${this.base}?day=${day}` : this.base));
+    } catch (error) {
+      this.hours.replaceChildren(el("p", { class: "fault" }, error.message));
+    }
+  }
+
+  show({ days, day, segments }) {
+    this.days.replaceChildren(
+      ...days.map((each) => el("option", { value: each, selected: each === day }, each)),
+    );
+    this.hours.replaceChildren(...[...byHour(segments)].map(([hour, each]) => this.hour(hour, each)));
+    if (!segments.length) this.hours.append(el("p", { class: "quiet" }, "nothing recorded"));
+    const chosen = segments.find((segment) => segment.name === this.moment);
+    if (chosen) this.play(chosen);
+  }
+
+  hour(hour, segments) {
+    const links = segments.map((segment) =>
+      el(
+        "a",
+        {
+          href: `${this.address}/${segment.name}`,
+          "aria-current": segment.name === this.moment ? "true" : null,
+        },
+        `${hour}:${segment.begin.slice(14, 19)}`,
+      ),
+    );
+    return el("p", {}, ...links);
+  }
+
+  play(segment) {
+    const timeline = `${this.base}/${segment.name}/timeline`;
+    this.player = new Player(segment.files.video, timeline, null, downloads(segment.files));
+    this.place.replaceChildren(this.player.root);
+    this.place.scrollIntoView({ block: "nearest" });
+  }
+
+  close() {
+    this.player?.close();
+  }
+}
+
+function byHour(segments) {
+  const hours = new Map();
+  for (const segment of segments) {
+    const hour = segment.begin.slice(11, 13);
+    hours.set(hour, [...(hours.get(hour) ?? []), segment]);
+  }
+  return hours;
+}

@@ -1,0 +1,183 @@
+"""Numbers for Prometheus: what observers count, and what the overview knows when it is asked."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from streamcam.errors import StreamcamError
+from streamcam.records import CameraState, CameraStatus
+from streamcam.service.overview import Overview
+
+FILES = "files"
+"""The label `source` of whatever comes from folders: a label per file would grow for ever."""
+
+# From a small batch on a GPU (a millisecond) to a large model on a CPU.
+_STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_LATENCY_BUCKETS = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+
+
+@dataclass(slots=True)
+class _Sum:
+    count: int = 0
+    total: float = 0.0
+
+    def add(self, value: float) -> None:
+        self.count += 1
+        self.total += value
+
+
+class Metrics:
+    """Counts what happens to frames; from any thread.
+
+    Nothing here knows a URL: sources are told by the cameras' names, or as `FILES`.
+    """
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._stages = Histogram(
+            "streamcam_stage_seconds",
+            "Time that a frame, in the engine a batch, spends in a stage.",
+            ["stage"],
+            buckets=_STAGE_BUCKETS,
+            registry=self._registry,
+        )
+        self._latency = Histogram(
+            "streamcam_e2e_latency_seconds",
+            "From a live frame's data coming in to its result going out.",
+            buckets=_LATENCY_BUCKETS,
+            registry=self._registry,
+        )
+        self._lock = threading.Lock()
+        self._frames: Counter[str] = Counter()
+        self._lifts: dict[str, _Sum] = {}
+        self._flickers: dict[str, _Sum] = {}
+
+    def stage(self, name: str, seconds: float) -> None:
+        """Note how long a stage ("engine", "render", ...) took."""
+        self._stages.labels(name).observe(seconds)
+
+    def latency(self, seconds: float) -> None:
+        """Note how long a live frame took from its data coming in to its result going out."""
+        self._latency.observe(seconds)
+
+    def file_frame(self, outcome: str) -> None:
+        """Count what became of a file's frame; those of cameras are counted in their status."""
+        with self._lock:
+            self._frames[outcome] += 1
+
+    def cam(self, source: str, lift: float | None, flicker: float | None) -> None:
+        """Note how a frame's map was.
+
+        Args:
+            source: A camera's name, or `FILES`.
+            lift: Mean focus lift of its detections, None without any.
+            flicker: As in the explanation.
+        """
+        with self._lock:
+            if lift is not None:
+                self._lifts.setdefault(source, _Sum()).add(lift)
+            if flicker is not None:
+                self._flickers.setdefault(source, _Sum()).add(flicker)
+
+    def text(self, overview: Overview) -> bytes:
+        """Return everything in Prometheus' text format.
+
+        A camera that was removed is not in it any more; nor are jobs that cannot be counted.
+        """
+        cameras = overview.cameras()
+        with self._lock:
+            self._forget_all_but({status.name for status in cameras} | {FILES})
+            counted = [
+                _frames(cameras, self._frames),
+                _summary("streamcam_cam_lift", "Mean focus lift of a frame.", self._lifts),
+                _summary(
+                    "streamcam_cam_flicker", "Change of the map since the last.", self._flickers
+                ),
+            ]
+        now = CollectorRegistry()
+        now.register(_Families([*_cameras(cameras), *counted, *_service(overview)]))
+        return generate_latest(self._registry) + generate_latest(now)
+
+    def _forget_all_but(self, sources: set[str]) -> None:
+        for sums in (self._lifts, self._flickers):
+            for gone in sums.keys() - sources:
+                del sums[gone]
+
+
+class _Families(Collector):
+    """Metrics that were put together for one answer."""
+
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _cameras(cameras: Iterable[CameraStatus]) -> list[Metric]:
+    up = GaugeMetricFamily("streamcam_source_up", "Whether a camera is live.", labels=["source"])
+    age = GaugeMetricFamily(
+        "streamcam_last_frame_age_seconds",
+        "Since a camera's last frame that showed something new.",
+        labels=["source"],
+    )
+    reconnects = CounterMetricFamily(
+        "streamcam_reconnects", "How often a camera was connected again.", labels=["source"]
+    )
+    for status in cameras:
+        up.add_metric([status.name], float(status.state is CameraState.LIVE))
+        reconnects.add_metric([status.name], status.reconnects)
+        if status.last_frame_age is not None:
+            age.add_metric([status.name], status.last_frame_age)
+    return [up, age, reconnects]
+
+
+def _frames(cameras: Iterable[CameraStatus], files: Counter[str]) -> Metric:
+    frames = CounterMetricFamily(
+        "streamcam_frames", "What became of frames.", labels=["source", "outcome"]
+    )
+    for status in cameras:
+        counts = status.counts
+        frames.add_metric([status.name, "explained"], counts.explained)
+        frames.add_metric([status.name, "corrupt"], counts.corrupt)
+        for cause, number in counts.dropped.items():
+            frames.add_metric([status.name, f"dropped: {cause}"], number)
+    for outcome, number in files.items():
+        frames.add_metric([FILES, outcome], number)
+    return frames
+
+
+def _summary(name: str, text: str, sums: dict[str, _Sum]) -> Metric:
+    family = SummaryMetricFamily(name, text, labels=["source"])
+    for source, values in sums.items():
+        family.add_metric([source], values.count, values.total)
+    return family
+
+
+def _service(overview: Overview) -> list[Metric]:
+    jobs = GaugeMetricFamily("streamcam_jobs", "Files of the watched folders.", labels=["state"])
+    with suppress(StreamcamError):  # the cameras' numbers are none the worse for it
+        for state, number in overview.job_counts().items():
+            jobs.add_metric([state.value], number)
+    free = GaugeMetricFamily("streamcam_output_free_bytes", "Room for results.")
+    room = overview.output_free_bytes()
+    if room is not None:
+        free.add_metric([], room)
+    gpu = GaugeMetricFamily(
+        "streamcam_gpu_memory_bytes", "Memory of a device.", labels=["device", "kind"]
+    )
+    for device, memory in overview.gpu_memory().items():
+        gpu.add_metric([device, "used"], memory.used)
+        gpu.add_metric([device, "total"], memory.total)
+    return [jobs, free, gpu]

@@ -1,0 +1,125 @@
+"""The service as the page, the API and the metrics see it."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from streamcam.config import Settings
+from streamcam.errors import UsageError
+from streamcam.jobs.catalogue import Catalogue
+from streamcam.jobs.database import FILE_NAME, Database
+from streamcam.jobs.record import JobRecord, State
+from streamcam.jobs.watch import state_folder
+from streamcam.pipeline.cameras.fleet import Fleet
+from streamcam.records import CameraState, CameraStatus
+from streamcam.service.folders import FolderWatch
+from streamcam.service.heart import Heart
+from streamcam.service.listener import Listener
+from streamcam.service.overview import GpuMemory, JobView
+from streamcam.sinks.preview import PreviewSink
+from streamcam.sources.base import readable
+
+
+class View:
+    """Implements `Overview`; from any thread.
+
+    Args:
+        settings: What the user wants.
+        fleet: The cameras.
+        listener: Knows how far files are.
+        heart: Knows whether work gets done.
+
+    Attributes:
+        settings: What the user wants; replaced when the configuration is read again.
+        folders: The watched folders, None without any.
+        ready: Whether the service has come up.
+    """
+
+    def __init__(self, settings: Settings, fleet: Fleet, listener: Listener, heart: Heart) -> None:
+        self.settings = settings
+        self.folders: FolderWatch | None = None
+        self.ready = False
+        self._fleet = fleet
+        self._listener = listener
+        self._heart = heart
+        self._catalogue: Catalogue | None = None
+
+    def alive(self) -> bool:
+        """Tell whether work gets done, where there is some."""
+        return self._heart.fault is None
+
+    def readiness(self) -> Sequence[str]:
+        """Return why it is not ready, a sentence each."""
+        reasons = [] if self.ready else ["the detectors are being loaded"]
+        if self._heart.fault is not None:
+            reasons.append(self._heart.fault)
+        if self.folders is not None and self.folders.fault is not None:
+            reasons.append(self.folders.fault.message)
+        return reasons + [
+            f"camera {status.name} is {status.state.value}"
+            for status in self.cameras()
+            if status.state is not CameraState.LIVE
+        ]
+
+    def cameras(self) -> Sequence[CameraStatus]:
+        """Return how every camera is."""
+        return self._fleet.statuses()
+
+    def preview(self, camera: str) -> PreviewSink | None:
+        """Return a camera's newest result."""
+        return self._fleet.preview(camera)
+
+    def recordings(self, camera: str) -> Path | None:
+        """Return the folder of a camera's segments."""
+        known = {each.plan.name: each.plan for each in self._fleet.cameras}
+        plan = known.get(camera)
+        if plan is None or plan.record == "never":
+            return None
+        return plan.settings.output.folder / camera
+
+    def jobs(self, states: Sequence[State], limit: int) -> Sequence[JobView]:
+        """Return the latest jobs in these states."""
+        ledger = self._ledger()
+        return [] if ledger is None else [self._job(job) for job in ledger.jobs(states, limit)]
+
+    def job(self, number: int) -> JobView | None:
+        """Return the job with this number."""
+        ledger = self._ledger()
+        try:
+            return None if ledger is None else self._job(ledger.find(str(number)))
+        except UsageError:
+            return None
+
+    def job_counts(self) -> Mapping[State, int]:
+        """Return how many jobs there are in each state."""
+        ledger = self._ledger()
+        return {} if ledger is None else ledger.counts()
+
+    def output_free_bytes(self) -> int | None:
+        """Return the room for results."""
+        folder = self.settings.output.folder.absolute()
+        place = next((p for p in (folder, *folder.parents) if p.exists()), Path("/"))
+        try:
+            return shutil.disk_usage(place).free
+        except OSError:
+            return None
+
+    def gpu_memory(self) -> Mapping[str, GpuMemory]:
+        """Return the memory of the GPUs in use."""
+        return {name: GpuMemory(*memory) for name, memory in self._fleet.memory().items()}
+
+    def close(self) -> None:
+        """Let go of the ledger."""
+        if self._catalogue is not None:
+            self._catalogue.close()
+
+    def _job(self, job: JobRecord) -> JobView:
+        running = job.state is State.RUNNING
+        return JobView(job, self._listener.progress(readable(job.path)) if running else None)
+
+    def _ledger(self) -> Catalogue | None:
+        """Return the ledger, once a watcher has made it."""
+        path = state_folder(self.settings) / FILE_NAME
+        if self._catalogue is None and path.exists():
+            self._catalogue = Catalogue(Database(path))
+        return self._catalogue

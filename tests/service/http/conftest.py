@@ -1,0 +1,128 @@
+"""A real server on a free port of this machine, and a finished job that was really run."""
+
+import http.client
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+import orjson
+import pytest
+
+from streamcam.config.settings import HttpSettings
+from streamcam.jobs.catalogue import Catalogue, open_ledger
+from streamcam.service.http import HttpServer
+from streamcam.service.metrics import Metrics
+from streamcam.sources.demo import DemoSource
+from tests.cli.conftest import command, environment
+from tests.jobs.conftest import arrivals, database  # noqa: F401 - fixtures here too
+from tests.media import write_video
+from tests.service.http.stage import Stage
+
+PATIENCE = 20.0
+TOKEN = "correct-horse-battery-staple"
+RATE = 5
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+class Visitor:
+    """Asks a server, with paths exactly as they are given."""
+
+    def __init__(self, server: HttpServer) -> None:
+        self.url = server.url
+        self.port = urlsplit(server.url).port or 0
+
+    def __call__(
+        self, path: str, method: str = "GET", body: str | None = None, **headers: str
+    ) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, named)
+            answer = connection.getresponse()
+            told = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, told, answer.read())
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+Serve: TypeAlias = Callable[..., Visitor]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts servers, and stops them at the end."""
+    servers: list[HttpServer] = []
+
+    def start(stage: Stage, *, metrics: Metrics | None = None, **settings: Any) -> Visitor:
+        server = HttpServer(stage, metrics or Metrics(), HttpSettings(**{"port": 0, **settings}))
+        server.start()
+        servers.append(server)
+        return Visitor(server)
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    file = tmp_path / "token"
+    file.write_text(f"{TOKEN}\n")
+    return file
+
+
+@dataclass(frozen=True)
+class House:
+    """A watched folder after a real watcher explained it: a video, and a file that is none."""
+
+    output: Path
+    video: int
+    broken: int
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> House:
+    folder = tmp_path_factory.mktemp("house")
+    incoming, output = folder / "in", folder / "out"
+    incoming.mkdir()
+    street = DemoSource("demo://street?seed=3&width=320&height=180").street
+    write_video(incoming / "street.mp4", (street.picture(i / RATE) for i in range(40)), rate=RATE)
+    (incoming / "broken.mp4").write_bytes(b"no video" * 100)
+    words = command("watch", incoming, "--output", output, "--once", "--settle", 0.1, "--quiet")
+    subprocess.run(words, env=environment(), check=False, timeout=180, capture_output=True)
+    with closing(open_ledger(folder / "out.state")) as ledger:
+        jobs = {job.path.name: job for job in Catalogue(ledger).jobs()}
+    assert jobs["street.mp4"].state == "done", jobs["street.mp4"].error
+    return House(output, jobs["street.mp4"].id, jobs["broken.mp4"].id)
+
+
+@pytest.fixture
+def housed(house: House) -> Iterator[Stage]:
+    """A stage with the house's ledger."""
+    with closing(open_ledger(house.output.with_name("out.state"))) as ledger:
+        yield Stage(Catalogue(ledger))

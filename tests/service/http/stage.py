@@ -1,0 +1,110 @@
+"""A service on a stage: real pictures, files and ledger, but a play that the tests direct."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from streamcam.jobs.catalogue import Catalogue
+from streamcam.jobs.record import State
+from streamcam.records import CameraState, CameraStatus, Counts, FrameResult, Latency, Picture
+from streamcam.render import annotate
+from streamcam.service.overview import GpuMemory, JobView
+from streamcam.sinks.preview import PreviewSink
+from tests.sinks.items import PERSON, explained, frame
+
+SIZE = (320, 180)
+
+COUNTS = Counts(1000, explained=400, corrupt=3, dropped={"busy": 590}, detections={"cat": 7})
+
+
+def camera(name: str, state: CameraState = CameraState.LIVE) -> CameraStatus:
+    """A camera in good order, as far as its state lets it be."""
+    live = state is CameraState.LIVE
+    return CameraStatus(
+        name=name,
+        url=f"rtsp://10.0.0.5:554/{name}",
+        state=state,
+        since=time.monotonic() - 60,
+        error=None if live else f"camera {name}: no answer from 10.0.0.5",
+        hint=None if live else "Is it switched on?",
+        width=SIZE[0],
+        height=SIZE[1],
+        codec="h264",
+        frame_rate=25.0 if live else 0.0,
+        explained_rate=5.0 if live else 0.0,
+        last_frame_age=0.1 if live else 75.0,
+        counts=COUNTS,
+        reconnects=2,
+        latency=Latency(0.18, 0.31, 0.04),
+        outlets={"recording": None, "publishing": "the server refused it"},
+    )
+
+
+def coloured(colour: Sequence[int]) -> FrameResult:
+    """An explained frame of one colour."""
+    width, height = SIZE
+    shown = np.full((height, width, 3), colour, np.uint8)
+    person = replace(PERSON, box=(40.0, 20.0, 140.0, 170.0))
+    return explained(frame(1, shown=shown), [person], 0.0123)
+
+
+class Stage:
+    """Implements `Overview`."""
+
+    def __init__(self, catalogue: Catalogue | None = None) -> None:
+        self._catalogue = catalogue
+        self.statuses: dict[str, CameraStatus] = {}
+        self.previews: dict[str, PreviewSink] = {}
+        self.folders: dict[str, Path] = {}
+        self.progress: dict[int, float] = {}
+        self.reasons: list[str] = []
+        self.lives = True
+
+    def add(self, name: str, state: CameraState = CameraState.LIVE) -> PreviewSink:
+        self.statuses[name] = camera(name, state)
+        self.previews[name] = PreviewSink(_plain)
+        return self.previews[name]
+
+    def change(self, name: str, state: CameraState) -> None:
+        self.statuses[name] = camera(name, state)
+
+    def remove(self, name: str) -> None:
+        del self.statuses[name], self.previews[name]
+
+    def alive(self) -> bool:
+        return self.lives
+
+    def readiness(self) -> Sequence[str]:
+        return self.reasons
+
+    def cameras(self) -> Sequence[CameraStatus]:
+        return list(self.statuses.values())
+
+    def preview(self, camera: str) -> PreviewSink | None:
+        return self.previews.get(camera)
+
+    def recordings(self, camera: str) -> Path | None:
+        return self.folders.get(camera)
+
+    def jobs(self, states: Sequence[State], limit: int) -> Sequence[JobView]:
+        found = [] if self._catalogue is None else self._catalogue.jobs(states, limit)
+        return [JobView(job, self.progress.get(job.id)) for job in found]
+
+    def job(self, number: int) -> JobView | None:
+        return next((job for job in self.jobs((), 1000) if job.record.id == number), None)
+
+    def job_counts(self) -> Mapping[State, int]:
+        return {} if self._catalogue is None else self._catalogue.counts()
+
+    def output_free_bytes(self) -> int | None:
+        return 250_000_000_000
+
+    def gpu_memory(self) -> Mapping[str, GpuMemory]:
+        return {"cuda:0": GpuMemory(3_000_000_000, 24_000_000_000)}
+
+
+def _plain(result: FrameResult) -> Picture:
+    return annotate(result)

@@ -1,0 +1,243 @@
+"""What the routes tell."""
+
+import os
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from streamcam.config.settings import HttpSettings
+from streamcam.errors import LedgerError, StreamcamError
+from streamcam.jobs.arrivals import Arrivals
+from streamcam.jobs.catalogue import Catalogue
+from streamcam.jobs.database import Database
+from streamcam.jobs.ledger import Ledger
+from streamcam.jobs.record import State
+from streamcam.records import CameraState
+from streamcam.schemas import schema
+from streamcam.service.http import HttpServer
+from streamcam.service.http.app import STATIC
+from streamcam.service.metrics import Metrics
+from tests.jobs.conftest import arrive
+from tests.service.http.conftest import House, Serve
+from tests.service.http.stage import Stage, coloured
+
+PASSWORD = "hunter2secret"
+
+
+def test_health_tells_whether_to_restart_and_nothing_else(stage: Stage, serve: Serve) -> None:
+    stage.add("front", CameraState.FAILED)
+    stage.reasons = ["camera front: gone"]
+    ask = serve(stage)
+    assert (ask("/healthz").status, ask("/healthz").text) == (200, "alive\n")
+    stage.lives = False
+    assert ask("/healthz").status == 503
+
+
+def test_readiness_tells_why_not(stage: Stage, serve: Serve) -> None:
+    ask = serve(stage)
+    assert (ask("/readyz").status, ask("/readyz").json) == (200, {"ready": True, "reasons": []})
+    stage.reasons = ["the engine is warming up", "camera front: no answer"]
+    told = ask("/readyz")
+    assert (told.status, told.json["reasons"]) == (503, stage.reasons)
+
+
+def test_status_tells_of_cameras_with_their_last_detections(stage: Stage, serve: Serve) -> None:
+    stage.add("front").write(coloured([9, 9, 9]))
+    stage.add("yard", CameraState.STALLED)
+    status = serve(stage)("/api/status").json
+    front, yard = status["cameras"]
+    assert (front["name"], front["state"], front["latency"]["p50"]) == ("front", "live", 0.18)
+    assert 59 < front["seconds"] < 70
+    assert front["latest"]["number"] == 1
+    assert front["latest"]["record"]["detections"][0]["focus"]["lift"] == 3.2
+    assert (yard["state"], yard["latest"]) == ("stalled", None)
+    assert yard["error"] == "camera yard: no answer from 10.0.0.5"
+    assert status["output_free_bytes"] == 250_000_000_000
+    assert status["gpu_memory"]["cuda:0"]["total"] == 24_000_000_000
+
+
+def test_the_last_result_has_the_form_of_a_record(stage: Stage, serve: Serve) -> None:
+    stage.add("front").write(coloured([9, 9, 9]))
+    camera = serve(stage)("/api/cameras/front").json
+    jsonschema.validate(camera["latest"]["record"], schema("record"))
+
+
+def test_unknown_cameras_and_jobs_are_not_found(stage: Stage, serve: Serve) -> None:
+    ask = serve(stage)
+    for path in ("/api/cameras/nobody", "/api/cameras/nobody/picture", "/api/jobs/7", "/nothing"):
+        assert ask(path).status == 404, path
+    assert ask("/api/jobs/99999999999999999999999").status == 404
+    assert ask("/api/jobs/seven").status == 422
+
+
+def test_jobs_are_told_with_their_files_the_latest_first(
+    housed: Stage, house: House, serve: Serve
+) -> None:
+    ask = serve(housed)
+    told = ask("/api/jobs").json
+    assert told["counts"] == {
+        "found": 0, "ready": 0, "running": 0, "done": 1, "failed": 1, "skipped": 0,
+    }  # fmt: skip
+    numbers = [job["number"] for job in told["jobs"]]
+    assert numbers == sorted(numbers, reverse=True)
+    done = ask(f"/api/jobs/{house.video}").json
+    assert (done["name"], done["state"], done["progress"]) == ("street.mp4", "done", None)
+    assert set(done["files"]) == {"video", "picture", "records", "manifest"}
+    failed = ask(f"/api/jobs/{house.broken}").json
+    assert (failed["state"], failed["files"]) == ("failed", {})
+    assert "not a video" in failed["error"]
+    assert [job["number"] for job in ask("/api/jobs?limit=1").json["jobs"]] == numbers[:1]
+    assert [job["state"] for job in ask("/api/jobs?state=failed").json["jobs"]] == ["failed"]
+    assert ask("/api/jobs?state=lost").status == 422
+    housed.progress[house.video] = 0.25
+    assert ask(f"/api/jobs/{house.video}").json["progress"] == 0.25
+
+
+def test_what_runs_is_told_however_many_came_after_it(
+    database: Database, arrivals: Arrivals, tmp_path: Path, serve: Serve
+) -> None:
+    arrive(arrivals, tmp_path, "first.mp4", "second.mp4")
+    assert Ledger(database).claim("us", [tmp_path], alone=True)
+    arrive(arrivals, tmp_path, *(f"later{index}.mp4" for index in range(5)))
+    ask = serve(Stage(Catalogue(database)))
+    told = [(job["name"], job["state"]) for job in ask("/api/jobs?limit=2").json["jobs"]]
+    assert told == [("first.mp4", "running"), ("later4.mp4", "ready"), ("later3.mp4", "ready")]
+    names = [job["name"] for job in ask("/api/jobs?state=running&state=ready").json["jobs"]]
+    assert (len(names), names[0], names[-1]) == (7, "first.mp4", "second.mp4")
+
+
+def test_a_name_that_is_not_utf8_is_told_all_the_same(
+    database: Database, arrivals: Arrivals, tmp_path: Path, serve: Serve
+) -> None:
+    arrive(arrivals, tmp_path, os.fsdecode(b"caf\xe9.mp4"))
+    (told,) = serve(Stage(Catalogue(database)))("/api/jobs").json["jobs"]
+    assert (told["name"], told["path"]) == ("caf\ufffd.mp4", f"{tmp_path}/caf\ufffd.mp4")
+
+
+def test_metrics_are_served_in_prometheus_own_format(stage: Stage, serve: Serve) -> None:
+    stage.add("front")
+    told = serve(stage)("/metrics")
+    assert told.headers["content-type"].startswith("text/plain; version=")
+    names = {family.name for family in text_string_to_metric_families(told.text)}
+    assert {
+        "streamcam_source_up",
+        "streamcam_last_frame_age_seconds",
+        "streamcam_frames",
+        "streamcam_reconnects",
+        "streamcam_stage_seconds",
+        "streamcam_e2e_latency_seconds",
+        "streamcam_jobs",
+        "streamcam_output_free_bytes",
+        "streamcam_gpu_memory_bytes",
+        "streamcam_cam_lift",
+        "streamcam_cam_flicker",
+    } <= names
+
+
+def test_every_route_is_described_and_answers_head(
+    housed: Stage, house: House, serve: Serve
+) -> None:
+    housed.add("front").write(coloured([9, 9, 9]))
+    ask = serve(housed)
+    paths = ask("/openapi.json").json["paths"]
+    assert len(paths) >= 13
+    for path, methods in paths.items():
+        assert list(methods) == ["get"], path
+        assert methods["get"]["description"], path
+    for path in ("/", "/docs", "/api/status", "/api/jobs", "/metrics", "/static/app.js"):
+        told = ask(path, "HEAD")
+        assert (told.status, told.body) == (200, b""), path
+    video = f"/api/jobs/{house.video}/files/video"
+    assert ask(video, "HEAD").headers["content-length"] == str(len(ask(video).body))
+
+
+def test_nothing_but_get_and_head_is_taken(stage: Stage, serve: Serve) -> None:
+    stage.add("front")
+    ask = serve(stage)
+    for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+        for path in ("/api/status", "/api/cameras/front", "/", "/healthz", "/static/app.js"):
+            assert ask(path, method).status == 405, (method, path)
+
+
+def test_pages_load_nothing_from_elsewhere() -> None:
+    for file in STATIC.iterdir():
+        text = file.read_text(encoding="utf-8")
+        addresses = set(re.findall(r"(?:https?:)?//[\w.-]+\.\w+[^\s\"']*", text))
+        assert addresses <= {"http://www.w3.org/2000/svg"}, file
+
+
+class WithoutLedger(Stage):
+    """A stage whose ledger is broken, and whose people forgot to redact."""
+
+    fault = f"rtsp://admin:{PASSWORD}@10.0.0.5/live?token={PASSWORD} does not answer"
+
+    def job_counts(self) -> Mapping[State, int]:
+        raise LedgerError(self.fault)
+
+
+class Broken(WithoutLedger):
+    """A stage with a fault of its own."""
+
+    def recordings(self, camera: str) -> Path | None:  # noqa: ARG002
+        raise RuntimeError(self.fault)
+
+
+def test_a_cameras_password_is_in_no_answer(serve: Serve, stage: Stage) -> None:
+    for each in (stage, WithoutLedger(), Broken()):
+        each.add("front", CameraState.BACKING_OFF).write(coloured([9, 9, 9]))
+        each.statuses["front"] = replace(
+            each.statuses["front"],
+            url=f"rtsp://admin:{PASSWORD}@10.0.0.5/live",
+            error=WithoutLedger.fault,
+            hint=WithoutLedger.fault,
+            outlets={"publishing": WithoutLedger.fault},
+        )
+        each.reasons = [WithoutLedger.fault]
+        ask = serve(each)
+        for path in (
+            *("/", "/docs", "/openapi.json", "/healthz", "/readyz", "/metrics", "/api/status"),
+            *("/api/jobs", "/api/cameras/front", "/api/cameras/front/picture"),
+            *("/api/cameras/front/recordings", "/api/live?front=x", "/login"),
+        ):
+            told = ask(path)
+            assert PASSWORD.encode() not in told.body, path
+            assert PASSWORD not in str(told.headers), path
+    assert ask("/api/status").status == 500
+    assert ask("/api/jobs").status == 503
+    assert ask("/api/jobs").json["detail"] == "rtsp://10.0.0.5/live does not answer"
+
+
+def test_cameras_are_told_though_the_ledger_cannot_be_read(serve: Serve) -> None:
+    stage = WithoutLedger()
+    stage.add("front")
+    ask = serve(stage)
+    status = ask("/api/status").json
+    assert (status["cameras"][0]["name"], status["jobs"]) == ("front", {})
+    assert status["not_ready"] == ["rtsp://10.0.0.5/live does not answer"]
+    assert 'streamcam_source_up{source="front"} 1.0' in ask("/metrics").text
+
+
+def test_a_port_that_is_taken_is_told(stage: Stage) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        server = HttpServer(stage, Metrics(), HttpSettings(port=port))
+        with pytest.raises(StreamcamError, match=f"cannot listen on 127.0.0.1:{port}: Address"):
+            server.start()
+        server.stop()
+
+
+def test_it_can_be_stopped_with_watchers_and_started_anew(stage: Stage, serve: Serve) -> None:
+    stage.add("front")
+    ask = serve(stage)
+    with socket.create_connection(("127.0.0.1", ask.port)) as watcher:
+        watcher.sendall(b"GET /api/live?front=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        server = HttpServer(stage, Metrics(), HttpSettings(port=0))
+        server.start()
+        server.stop()
+        server.stop()

@@ -1,0 +1,122 @@
+"""Results as files, by ranges too, and what their timelines tell."""
+
+from collections import Counter
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.service.http.conftest import House, Serve
+from tests.service.http.stage import Stage
+
+
+@pytest.fixture
+def recorded(stage: Stage, tmp_path: Path) -> Stage:
+    """A stage with a camera that recorded on two days, and litter beside."""
+    folder = tmp_path / "rec"
+    for place in ("2026-03-01/12/00-00", "2026-03-01/12/10-00", "2026-02-28/23/59-59"):
+        video = folder / f"{place}.mp4"
+        video.parent.mkdir(parents=True, exist_ok=True)
+        video.write_bytes(b"video of " + place.encode())
+        video.with_suffix(".jsonl").write_bytes(record(5.0, ["cat"]) + record(5.5, []))
+    for litter in (
+        *("2026-03-01/12/20-00.mp4.part", "2026-03-01/12/x.mp4", "2026-03-01/zz/00-00.mp4"),
+        *("notes/00/00-00.mp4", "2026-13-01/00/00-00.mp4", "2026-03-01/25/00-00.mp4"),
+    ):
+        path = folder / litter
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"litter")
+    stage.add("front")
+    stage.folders["front"] = folder
+    return stage
+
+
+def record(time: float, labels: list[str], lift: float = 2.0, pts: int = 0) -> bytes:
+    detections = [{"label": label, "focus": {"lift": lift}} for label in labels]
+    content = {"time": time, "pts": pts, "detections": detections, "cam": {"flicker": 0.5}}
+    return orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def test_a_jobs_files_are_served_as_what_they_are(
+    housed: Stage, house: House, serve: Serve
+) -> None:
+    ask = serve(housed)
+    for kind, media, name in (
+        ("video", "video/mp4", "street.heatmap.mp4"),
+        ("picture", "image/jpeg", "street.heatmap.jpg"),
+        ("records", "application/jsonl", "street.detections.jsonl"),
+        ("manifest", "application/json", "street.manifest.json"),
+    ):
+        told = ask(f"/api/jobs/{house.video}/files/{kind}")
+        assert told.headers["content-type"].split(";")[0] == media
+        assert told.headers["content-disposition"] == f'inline; filename="{name}"'
+        assert told.body == (house.output / name).read_bytes()
+        assert told.headers["cache-control"] == "private, no-cache"
+
+
+def test_parts_of_a_video_are_served_for_seeking(housed: Stage, house: House, serve: Serve) -> None:
+    ask = serve(housed)
+    path = f"/api/jobs/{house.video}/files/video"
+    whole = (house.output / "street.heatmap.mp4").read_bytes()
+    part = ask(path, Range="bytes=1000-1999")
+    assert (part.status, part.body) == (206, whole[1000:2000])
+    assert part.headers["content-range"] == f"bytes 1000-1999/{len(whole)}"
+    assert ask(path, Range="bytes=-10").body == whole[-10:]
+    assert ask(path, Range=f"bytes={len(whole)}-").status == 416
+    assert ask(path).headers["accept-ranges"] == "bytes"
+
+
+def test_what_a_job_does_not_have_is_not_found(housed: Stage, house: House, serve: Serve) -> None:
+    ask = serve(housed)
+    for kind in ("video", "picture", "records", "manifest"):
+        assert ask(f"/api/jobs/{house.broken}/files/{kind}").status == 404
+    assert ask(f"/api/jobs/{house.broken}/timeline").status == 404
+    assert ask(f"/api/jobs/{house.video}/files/ledger").status == 422
+
+
+def test_a_timeline_tells_what_the_records_tell(housed: Stage, house: House, serve: Serve) -> None:
+    lines = (house.output / "street.detections.jsonl").read_bytes().splitlines()
+    records = [orjson.loads(line) for line in lines]
+    told = serve(housed)(f"/api/jobs/{house.video}/timeline").json
+    assert told["start"] == 0
+    assert sum(told["frames"]) == len(records) == 40
+    assert len(told["frames"]) == round(records[-1]["time"] / told["step"]) + 1
+    totals = Counter(d["label"] for record in records for d in record["detections"])
+    assert {line["label"]: line["total"] for line in told["classes"]} == dict(totals)
+    assert totals, "the detector should find something in the street"
+    for line in told["classes"]:
+        for bucket, (count, lift) in enumerate(zip(line["counts"], line["lifts"], strict=True)):
+            inside = [r for r in records if int(r["time"] / told["step"] + 1e-6) == bucket]
+            found = [[d for d in r["detections"] if d["label"] == line["label"]] for r in inside]
+            assert count == (max(map(len, found)) if found else None)
+            lifts = [d["focus"]["lift"] for each in found for d in each]
+            assert lift == (pytest.approx(sum(lifts) / len(lifts), abs=1e-4) if lifts else None)
+
+
+def test_recordings_are_listed_by_day(recorded: Stage, serve: Serve) -> None:
+    ask = serve(recorded)
+    told = ask("/api/cameras/front/recordings").json
+    assert (told["days"], told["day"]) == (["2026-03-01", "2026-02-28"], "2026-03-01")
+    assert [s["name"] for s in told["segments"]] == ["20260301T120000", "20260301T121000"]
+    assert told["segments"][1]["begin"] == "2026-03-01T12:10:00Z"
+    other = ask("/api/cameras/front/recordings?day=2026-02-28").json
+    (segment,) = other["segments"]
+    assert ask(segment["files"]["video"]).body == b"video of 2026-02-28/23/59-59"
+    assert ask(segment["files"]["records"]).headers["content-type"] == "application/jsonl"
+    assert ask("/api/cameras/front/recordings?day=2025-01-01").json["segments"] == []
+    assert ask("/api/cameras/front/recordings?day=../..").status == 422
+    assert ask("/api/cameras/nobody/recordings").status == 404
+
+
+def test_a_recordings_timeline_begins_with_its_video(recorded: Stage, serve: Serve) -> None:
+    told = serve(recorded)("/api/cameras/front/recordings/20260301T120000/timeline").json
+    assert (told["start"], told["step"], told["frames"]) == (0, 0.5, [1, 1])
+    (cat,) = told["classes"]
+    assert (cat["label"], cat["counts"], cat["lifts"]) == ("cat", [1, 0], [2, None])
+
+
+@pytest.mark.parametrize("content", [b"", b"{}\n", b"no json\n", b"[1]\n", b'{"cam": 1}\n'])
+def test_a_damaged_file_of_records_is_told(recorded: Stage, serve: Serve, content: bytes) -> None:
+    (recorded.folders["front"] / "2026-03-01/12/00-00.jsonl").write_bytes(content)
+    told = serve(recorded)("/api/cameras/front/recordings/20260301T120000/timeline")
+    assert (told.status, told.json["detail"]) == (404, "its records cannot be read")

@@ -1,0 +1,320 @@
+"""The live page in a real browser."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from streamcam.config.settings import HttpSettings
+from streamcam.records import CameraState
+from streamcam.service.http import HttpServer
+from streamcam.service.metrics import Metrics
+from tests.jobs.conftest import eventually
+from tests.service.http.conftest import TOKEN, House, Serve
+from tests.service.http.stage import Stage, coloured
+
+RED, GREEN = [220, 20, 20], [20, 220, 20]
+GREY = re.compile(r"grayscale\(1\)")
+MANY = 12
+"""Cameras: twice the connections that a browser opens to one server."""
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+)
+WAIT = 15_000
+"""Milliseconds after which what should be seen is not."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        pytest.skip(f"no browser here: {', '.join(NAMES)}")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Open]:
+    """Opens pages, and finds fault with any that complain or ask elsewhere."""
+    faults: list[str] = []
+    contexts = []
+
+    def start(url: str, **options: Any) -> Page:
+        options = {"viewport": {"width": 1280, "height": 800}, **options}
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(WAIT)
+        origin = "/".join(url.split("/")[:3])
+        page.on("request", lambda r: None if r.url.startswith(origin) else faults.append(r.url))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda line: faults.append(line.text) if _is_fault(line) else None)
+        page.goto(url)
+        return page
+
+    yield start
+    for context in contexts:
+        context.close()
+    assert not faults
+
+
+def _is_fault(line: Any) -> bool:
+    # A server that was stopped on purpose, or a token that is still missing, may be complained of.
+    known = ("ERR_CONNECTION", "401 (Unauthorized)", "404 (Not Found)")
+    return line.type == "error" and not any(word in line.text for word in known)
+
+
+def tile(page: Page, camera: str) -> Any:
+    return page.locator(f"article[data-camera={camera}]")
+
+
+def colour(page: Page, camera: str) -> list[int]:
+    """Return the colour of a camera's picture near its upper right corner."""
+    script = "c => [...c.getContext('2d').getImageData(c.width - 20, 20, 1, 1).data].slice(0, 3)"
+    found: list[int] = page.locator(f"canvas[data-camera={camera}]").evaluate(script)
+    return found
+
+
+def shows(page: Page, camera: str, wanted: Sequence[int]) -> bool:
+    return max(abs(a - b) for a, b in zip(colour(page, camera), wanted, strict=True)) < 30
+
+
+def wait_until(page: Page, condition: Callable[[], bool], what: str) -> None:
+    """Wait for a condition while the page lives on."""
+    eventually(lambda: page.wait_for_timeout(20) or condition(), what, within=WAIT / 1000)
+
+
+def test_every_cameras_picture_moves(stage: Stage, serve: Serve, visit: Open) -> None:
+    sinks = {f"cam{index}": stage.add(f"cam{index}") for index in range(MANY)}
+    page = visit(serve(stage).url, viewport={"width": 1920, "height": 1080})
+    expect(page.locator("article.tile")).to_have_count(MANY)
+    for wanted in (RED, GREEN, RED):
+        for sink in sinks.values():
+            sink.write(coloured(wanted))
+        for name in sinks:
+            wait_until(page, lambda n=name, w=wanted: shows(page, n, w), f"{name} {wanted}")
+    expect(tile(page, "cam3")).to_have_attribute("data-look", "live")
+    expect(tile(page, "cam3").locator(".numbers")).to_have_text("5.0 fps · 180 ms")
+    expect(tile(page, "cam3").locator(".chip")).to_have_text("person3.2")
+
+
+def test_a_dead_camera_is_never_shown_as_live(stage: Stage, serve: Serve, visit: Open) -> None:
+    stage.add("front").write(coloured(RED))
+    stage.add("yard").write(coloured(RED))
+    page = visit(serve(stage).url)
+    for name in ("front", "yard"):
+        wait_until(page, lambda n=name: shows(page, n, RED), "it is shown")
+    stage.change("front", CameraState.BACKING_OFF)
+    stage.change("yard", CameraState.STALLED)
+    for name, look, word in (("front", "offline", "Offline 1 min"), ("yard", "stalled", "Stalled")):
+        expect(tile(page, name)).to_have_attribute("data-look", look)
+        expect(tile(page, name).locator(".badge")).to_contain_text(word)
+        expect(tile(page, name).locator(".note")).to_contain_text("s old")
+        expect(tile(page, name).locator(".found")).to_contain_text("no answer from 10.0.0.5")
+        expect(tile(page, name).locator("canvas")).to_have_css("filter", GREY)
+    stage.change("front", CameraState.LIVE)
+    stage.previews["front"].write(coloured(GREEN))
+    expect(tile(page, "front")).to_have_attribute("data-look", "live")
+    expect(tile(page, "front").locator("canvas")).to_have_css("filter", "none")
+    # Nothing new comes, whatever the status says.
+    expect(tile(page, "front")).to_have_attribute("data-look", "old")
+    expect(tile(page, "front").locator("canvas")).to_have_css("filter", GREY)
+
+
+def test_cameras_come_and_go(stage: Stage, serve: Serve, visit: Open) -> None:
+    page = visit(serve(stage).url)
+    expect(page.get_by_text("No cameras are set up.")).to_be_visible()
+    stage.add("front")
+    stage.add("yard")
+    expect(page.locator("article.tile h2")).to_have_text(["front", "yard"])
+    stage.remove("front")
+    expect(page.locator("article.tile h2")).to_have_text(["yard"])
+
+
+def test_a_server_that_is_gone_is_said_to_be(stage: Stage, serve: Serve, visit: Open) -> None:
+    sink = stage.add("front")
+    for _ in range(3):
+        sink.write(coloured(RED))
+    server = HttpServer(stage, Metrics(), HttpSettings(port=0))
+    server.start()
+    try:
+        page = visit(server.url)
+        wait_until(page, lambda: shows(page, "front", RED), "it is shown")
+    finally:
+        server.stop()
+    expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
+    expect(tile(page, "front")).to_have_attribute("data-look", "gone")
+    expect(tile(page, "front").locator(".badge")).to_have_text("No answer")
+    # It comes back, and counts its pictures from one again.
+    stage.add("front").write(coloured(GREEN))
+    serve(stage, port=urlsplit(server.url).port)
+    wait_until(page, lambda: shows(page, "front", GREEN), "it is shown again")
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_pictures_are_encoded_only_for_a_page_that_is_there(
+    stage: Stage, serve: Serve, visit: Open
+) -> None:
+    sink = stage.add("front")
+    page = visit(serve(stage).url)
+    sink.write(coloured(RED))
+    wait_until(page, lambda: shows(page, "front", RED), "it is shown")
+    page.close()
+    eventually(lambda: not sink.wanted, "nobody watches")
+    before = sink.encodings
+    for _ in range(20):
+        sink.write(coloured(GREEN))
+    assert (sink.encodings, sink.wanted) == (before, False)
+
+
+def test_a_video_is_played_beside_its_timeline(
+    housed: Stage, house: House, serve: Serve, visit: Open
+) -> None:
+    page = visit(f"{serve(housed).url}/#/")
+    card = page.get_by_role("link", name="street.mp4")
+    expect(card.locator("img")).to_have_js_property("naturalWidth", 320)
+    card.click()
+    strip = page.get_by_role("slider", name="Position")
+    place = strip.bounding_box()
+    assert place is not None
+    page.mouse.click(place["x"] + place["width"] * 0.5, place["y"] + 10)
+    video = page.locator("video")
+    wait_until(page, lambda: video.evaluate("v => v.readyState >= 2 && !v.seeking"), "it seeks")
+    at = video.evaluate("v => v.currentTime")
+    assert at == pytest.approx(4, abs=0.1)
+    page.mouse.move(5, 5)
+    expect(page.locator("#reading")).to_contain_text(words(house, at))
+    expect(strip).to_have_attribute("aria-valuenow", f"{at:.1f}")
+    expect(page.get_by_role("definition").first).to_have_text("nano")
+
+
+def words(house: House, at: float) -> str:
+    """Return the label and the number of what was found first at a moment."""
+    lines = (house.output / "street.detections.jsonl").read_bytes().splitlines()
+    record = orjson.loads(lines[int(at * 5 + 1e-6)])
+    labels = [detection["label"] for detection in record["detections"]]
+    return f"{labels[0]} {labels.count(labels[0])} (lift "
+
+
+def test_the_player_follows_the_keyboard(
+    housed: Stage, house: House, serve: Serve, visit: Open
+) -> None:
+    size = {"width": 800, "height": 500}
+    page = visit(f"{serve(housed).url}/#/file/{house.video}", viewport=size)
+    video = page.locator("video")
+    strip = page.get_by_role("slider", name="Position")
+    strip.focus()
+    scrolled = page.evaluate("scrollY")
+
+    def at() -> float:
+        found: float = video.evaluate("v => v.currentTime")
+        return found
+
+    wait_until(page, lambda: video.evaluate("v => v.duration > 7"), "it is there")
+    for key, expected in (
+        *(("ArrowRight", 5.0), ("Shift+ArrowRight", 6.0), ("ArrowLeft", 1.0), (".", 1.2)),
+        *(("Shift+ArrowLeft", 0.2), ("Home", 0.0)),
+    ):
+        page.keyboard.press(key)
+        assert at() == pytest.approx(expected, abs=0.01), key
+    page.keyboard.press("Space")
+    wait_until(page, lambda: at() > 0.2, "it plays")
+    assert page.evaluate("scrollY") == scrolled > 0
+    video.focus()
+    page.keyboard.press("Space")
+    wait_until(page, lambda: video.evaluate("v => v.paused"), "it stops")
+    page.keyboard.press("End")
+    assert at() == pytest.approx(video.evaluate("v => v.duration"), abs=0.01)
+
+
+def test_everything_can_be_reached_by_keyboard(stage: Stage, serve: Serve, visit: Open) -> None:
+    stage.add("front")
+    page = visit(serve(stage).url)
+    expect(page.locator("article.tile")).to_have_count(1)
+    reached = []
+    for _ in range(8):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.textContent.trim().slice(0, 20)"))
+        ring = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert ring == "solid", reached[-1]
+        if page.evaluate("document.activeElement.classList.contains('screen')"):
+            break
+    assert reached[:6] == ["Skip to content", "streamcam", "Cameras", "Files", "API", "Wall"]
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("front")
+    page.keyboard.press("Escape")
+    expect(page.locator("article.tile")).to_have_count(1)
+    page.keyboard.press("f")
+    expect(page.locator(".bar")).to_be_hidden()
+    page.keyboard.press("f")
+    expect(page.locator(".bar")).to_be_visible()
+
+
+def test_a_failed_file_tells_why(housed: Stage, house: House, serve: Serve, visit: Open) -> None:
+    page = visit(f"{serve(housed).url}/#/file/{house.broken}")
+    expect(page.locator(".fault")).to_contain_text("not a video or picture")
+
+
+def test_a_cameras_view_tells_all_and_plays_its_recordings(
+    housed: Stage, house: House, serve: Serve, visit: Open, tmp_path: Path
+) -> None:
+    housed.add("front").write(coloured(RED))
+    housed.folders["front"] = tmp_path
+    place = tmp_path / "2026-03-01" / "12"
+    place.mkdir(parents=True)
+    shutil.copy(house.output / "street.heatmap.mp4", place / "30-05.mp4")
+    shutil.copy(house.output / "street.detections.jsonl", place / "30-05.jsonl")
+    page = visit(f"{serve(housed).url}/#/camera/front")
+    wait_until(page, lambda: shows(page, "front", RED), "it is shown")
+    row = page.locator("tbody tr")
+    expect(row.locator("th, td")).to_have_text(["person", "88 %", "3.2", "30 %", "inside"])
+    expect(page.get_by_role("definition").first).to_have_text("5.0 of 25.0 fps explained")
+    expect(page.get_by_text("publishing: the server refused it")).to_be_visible()
+    page.get_by_role("link", name="12:30:05").click()
+    expect(page.get_by_role("slider", name="Position")).to_be_visible()
+    wait_until(page, lambda: page.locator("video").evaluate("v => v.duration > 7"), "it is there")
+
+
+def test_a_phone_needs_no_sideways_scrolling(
+    housed: Stage, house: House, serve: Serve, visit: Open
+) -> None:
+    for index in range(3):
+        housed.add(f"cam{index}").write(coloured(RED))
+    url = serve(housed).url
+    page = visit(url, viewport={"width": 390, "height": 844}, color_scheme="light")
+    for address, there in (
+        *(("#/", "article.tile"), ("#/files", ".file img"), ("#/files/failed", ".file .fault")),
+        *(("#/camera/cam1", "tbody th"), (f"#/file/{house.video}", ".strip canvas")),
+    ):
+        page.goto(f"{url}/{address}")
+        expect(page.locator(there).first).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, address
+    page.goto(f"{url}/docs")
+    expect(page.get_by_text("/api/cameras/{name}/picture")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_with_a_token_the_page_asks_for_it(
+    stage: Stage, serve: Serve, visit: Open, token_file: Path
+) -> None:
+    stage.add("front").write(coloured(RED))
+    page = visit(serve(stage, token_file=token_file).url)
+    page.get_by_label("Token").fill("something else")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_have_text("That is not the token.")
+    page.get_by_label("Token").fill(TOKEN)
+    page.keyboard.press("Enter")
+    wait_until(page, lambda: shows(page, "front", RED), "it is shown")

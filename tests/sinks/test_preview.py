@@ -1,0 +1,119 @@
+import threading
+
+import cv2
+import numpy as np
+
+from streamcam.clock import Clock
+from streamcam.records import FrameResult, Picture
+from streamcam.sinks.preview import LONGEST_SIDE, Preview, PreviewSink
+from tests.media import flat
+from tests.sinks.items import explained, frame
+
+COLOURS = ([200, 40, 40], [40, 200, 40], [40, 40, 200])
+
+
+class StoppedClock(Clock):
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def bare(result: FrameResult) -> Picture:
+    return result.frame.picture
+
+
+def of_colour(index: int, size: tuple[int, int] = (64, 48)) -> FrameResult:
+    return explained(frame(index, shown=flat(*size, COLOURS[index % 3])))
+
+
+def mean(preview: Preview | None) -> list[float]:
+    assert preview is not None
+    decoded = cv2.imdecode(np.frombuffer(preview.jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+    return list(decoded.mean((0, 1)))
+
+
+def test_nothing_is_drawn_or_encoded_unless_somebody_looks() -> None:
+    drawn: list[int] = []
+    sink = PreviewSink(lambda result: (drawn.append(result.frame.index), bare(result))[1])
+    for index in range(20):
+        sink.write(of_colour(index))
+    assert (drawn, sink.encodings, sink.wanted) == ([], 0, False)
+    sink.preview()
+    assert (drawn, sink.encodings) == ([19], 1)
+
+
+def test_who_looks_sees_the_newest_picture_and_none_of_those_before() -> None:
+    sink = PreviewSink(bare)
+    assert sink.preview() is None
+    for index in range(3):
+        sink.write(of_colour(index))
+    first = sink.preview()
+    np.testing.assert_allclose(mean(first), COLOURS[2], atol=4)
+    sink.write(of_colour(1))
+    second = sink.preview()
+    np.testing.assert_allclose(mean(second), COLOURS[1], atol=4)
+    assert first is not None
+    assert second is not None
+    assert (first.number, second.number, sink.encodings) == (3, 4, 2)
+
+
+def test_many_who_look_share_one_encoding() -> None:
+    sink = PreviewSink(bare)
+    sink.write(of_colour(0, (640, 480)))
+    seen: list[Preview | None] = []
+    threads = [threading.Thread(target=lambda: seen.append(sink.preview())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 8
+    assert len({id(preview) for preview in seen}) == 1
+    assert sink.encodings == 1
+
+
+def test_a_picture_that_was_drawn_anyway_is_shown_as_it_is() -> None:
+    def never(_: FrameResult) -> Picture:
+        raise AssertionError("drawn twice")
+
+    sink = PreviewSink(never)
+    sink.write(of_colour(0), flat(64, 48, [250, 250, 10]))
+    np.testing.assert_allclose(mean(sink.preview()), [250, 250, 10], atol=4)
+
+
+def test_frames_that_only_passed_show_nothing() -> None:
+    sink = PreviewSink(bare)
+    sink.write(frame(0), flat(64, 48, [1, 2, 3]))
+    assert sink.shown is None
+
+
+def test_large_pictures_are_made_smaller_in_their_shape() -> None:
+    sink = PreviewSink(bare)
+    sink.write(of_colour(0, (2560, 640)))
+    preview = sink.preview()
+    assert preview is not None
+    decoded = cv2.imdecode(np.frombuffer(preview.jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert decoded.shape == (320, LONGEST_SIDE, 3)
+    np.testing.assert_allclose(mean(preview), COLOURS[0], atol=4)
+
+
+def test_it_is_wanted_for_a_moment_after_somebody_asked() -> None:
+    clock = StoppedClock()
+    sink = PreviewSink(bare, clock)
+    assert not sink.wanted
+    sink.ask()
+    clock.now += 2.9
+    assert sink.wanted
+    clock.now += 0.2
+    assert not sink.wanted
+
+
+def test_it_tells_when_a_picture_came() -> None:
+    clock = StoppedClock()
+    sink = PreviewSink(bare, clock)
+    sink.write(of_colour(0))
+    clock.now += 7
+    preview = sink.preview()
+    assert preview is not None
+    assert preview.since == 100.0
