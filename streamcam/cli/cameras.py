@@ -92,13 +92,13 @@ class CameraRecords(CameraLines):
 class CameraBoard(CameraLines):
     """A table of all cameras that moves; a context manager.
 
-    Args:
-        statuses: Tells how the cameras are at this moment.
+    Attributes:
+        statuses: Tells how the cameras are at this moment; set once there are some.
     """
 
-    def __init__(self, statuses: Callable[[], Sequence[CameraStatus]]) -> None:
+    def __init__(self) -> None:
         super().__init__(quiet=True)
-        self._statuses = statuses
+        self.statuses: Callable[[], Sequence[CameraStatus]] = lambda: ()
         self._last: dict[str, FrameResult] = {}
         self._live = Live(
             get_renderable=self._draw, console=errors(), refresh_per_second=_TURNS, transient=True
@@ -122,7 +122,7 @@ class CameraBoard(CameraLines):
         for name in ("in", "explained", "latency", "dropped"):
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column("found", ratio=1, no_wrap=True)
-        for status in self._statuses():
+        for status in self.statuses():
             table.add_row(*self._cells(status))
         return table
 

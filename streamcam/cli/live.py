@@ -4,7 +4,6 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from math import inf
 from pathlib import PurePath
@@ -21,7 +20,6 @@ from streamcam.config.cameras import CameraSettings
 from streamcam.errors import ExitCode, UsageError
 from streamcam.pipeline.cameras.fleet import Fleet
 from streamcam.pipeline.cameras.plan import CameraPlan
-from streamcam.records import CameraStatus
 from streamcam.redaction import redacted_url
 
 _TURN_SECONDS = 0.2
@@ -177,9 +175,7 @@ class _Live:
 
     def _explain(self, seconds: float, *, quiet: bool, json: bool) -> Fleet:
         with ExitStack() as stack:
-            watcher = self._watcher(lambda: fleet.statuses(), quiet=quiet, json=json)
-            if isinstance(watcher, CameraBoard):
-                stack.enter_context(watcher)
+            watcher = self._watcher(quiet=quiet, json=json)
             fleet = stack.enter_context(
                 Fleet(
                     self._settings,
@@ -188,6 +184,9 @@ class _Live:
                     reconnect=self._reconnect,
                 )
             )
+            if isinstance(watcher, CameraBoard):
+                watcher.statuses = fleet.statuses
+                stack.enter_context(watcher)
             fleet.reconcile([self._plan])
             (camera,) = fleet.cameras
             while camera.running and time.monotonic() - self._begun < seconds:
@@ -208,11 +207,9 @@ class _Live:
         show_error(camera.fault.message, camera.fault.hint)
         return camera.fault.exit_code
 
-    def _watcher(
-        self, statuses: Callable[[], Sequence[CameraStatus]], *, quiet: bool, json: bool
-    ) -> CameraLines:
+    def _watcher(self, *, quiet: bool, json: bool) -> CameraLines:
         if json:
             return CameraRecords(self._stopping.set)
         if errors().is_terminal and not quiet:
-            return CameraBoard(statuses)
+            return CameraBoard()
         return CameraLines(quiet=quiet)

@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -12,12 +12,17 @@ from streamcam.cli import options
 from streamcam.cli.logs import LogFormat, configure_logging
 from streamcam.cli.repeats import Repeats
 from streamcam.cli.signals import FORCED, stopped_by_signals
-from streamcam.cli.terminal import show_error
+from streamcam.cli.terminal import errors, show_error
 from streamcam.config import Settings, load_settings
 from streamcam.config.loading import Tables
-from streamcam.errors import ExitCode
+from streamcam.errors import ExitCode, StreamcamError
+from streamcam.pipeline.cameras.plan import CameraPlan
 from streamcam.redaction import Redactor
 from streamcam.service.notify import Notifier
+
+_log = logging.getLogger(__name__)
+
+_STOPPING = "segments and files in hand are completed"
 
 
 def serve(
@@ -50,37 +55,54 @@ class _Service:
         self._flags: Tables = {"output": {"folder": output}, "model": {"device": device}}
         self._log_format = log_format
         self._repeats: Repeats | None = None
+        self._urls: set[str] = set()
+        self._secrets: set[str] = set()
 
     def run(self) -> ExitCode:
         """Serve until a signal says otherwise."""
+        # The configuration is about to be read anyway.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         # Imported here because it brings the web framework.
         from streamcam.service.supervisor import Supervisor
 
         supervisor = Supervisor(self._load, Notifier.from_environment(), turn=self._turn)
         signal.signal(signal.SIGHUP, lambda *_: supervisor.reload())
+        code = ExitCode.OK
         try:
-            with stopped_by_signals(supervisor.stop, "segments and files in hand are completed"):
+            with stopped_by_signals(supervisor.stop, _STOPPING if errors().is_terminal else None):
                 supervisor.run()
+        except StreamcamError as error:
+            # As a line of the log, which collectors can read.
+            _log.critical(" ".join(filter(None, (f"{error.message}.", error.hint))), exc_info=error)
+            code = error.exit_code
         except KeyboardInterrupt:
             show_error("forced to stop; what was in hand is mended at the next start")
-            logging.shutdown()
-            os._exit(FORCED)
+            _leave(FORCED)
         if supervisor.stuck:
             # A thread that hangs in native code must not keep the process from ending.
-            logging.shutdown()
-            os._exit(ExitCode.OK)
-        return ExitCode.OK
+            _leave(code)
+        return code
 
     def _load(self) -> Settings:
         settings = load_settings(self._config, os.environ, self._flags)
+        # Those of cameras that are left out now stay hidden too: they still run, and are ended.
+        for camera in settings.camera:
+            self._urls |= {camera.url, camera.publish or ""}
+            self._secrets |= CameraPlan.of(camera, settings).address.secrets
         level = logging.getLogger("streamcam").level
-        urls = [camera.url for camera in settings.camera]
-        published = [camera.publish for camera in settings.camera if camera.publish]
         self._repeats = configure_logging(
-            min(level, logging.INFO), self._log_format, Redactor(*urls, *published)
+            min(level, logging.INFO),
+            self._log_format,
+            Redactor(*self._urls, secrets=self._secrets),
         )
         return settings
 
     def _turn(self) -> None:
         if self._repeats is not None:
             self._repeats.turn()
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once, with the log written."""
+    logging.shutdown()
+    os._exit(code)

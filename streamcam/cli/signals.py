@@ -13,8 +13,13 @@ FORCED = 130
 
 
 @contextmanager
-def stopped_by_signals(stop: Callable[[], None], message: str) -> Iterator[None]:
-    """Call `stop` on the first SIGINT or SIGTERM; raise KeyboardInterrupt on a second one."""
+def stopped_by_signals(stop: Callable[[], None], message: str | None) -> Iterator[None]:
+    """Call `stop` on the first SIGINT or SIGTERM; raise KeyboardInterrupt on a second one.
+
+    Args:
+        stop: Must only set a flag.
+        message: What happens then, for whoever waits at a terminal; None says nothing.
+    """
     asked = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -22,7 +27,8 @@ def stopped_by_signals(stop: Callable[[], None], message: str) -> Iterator[None]
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
-        errors().print(f"stopping: {message} (Ctrl-C again to force)", soft_wrap=True)
+        if message is not None:
+            errors().print(f"stopping: {message} (Ctrl-C again to force)", soft_wrap=True)
         stop()
 
     numbers = (signal.SIGINT, signal.SIGTERM)

@@ -7,6 +7,9 @@ from pydantic import ByteSize, Field, field_validator
 
 from streamcam.config.section import NameList, Section
 
+_FILES = "files"
+"""What metrics call all files of watched folders together, where they name a camera."""
+
 
 class LiveSettings(Section):
     """Cameras and streams: what holds for each that says nothing else."""
@@ -93,6 +96,13 @@ class CameraSettings(Section):
         description="Where the annotated pictures are sent, as H.264: rtsp, rtmp, srt, udp, tcp.",
         examples=["rtsp://127.0.0.1:8554/yard"],
     )
+
+    @field_validator("name")
+    @classmethod
+    def _is_no_other_things_name(cls, name: str) -> str:
+        if name.casefold() == _FILES:
+            raise ValueError(f"{name!r} is what the files of watched folders are called")
+        return name
 
     @field_validator("ignore")
     @classmethod

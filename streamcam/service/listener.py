@@ -56,11 +56,11 @@ class Listener:
                 self._states[status.name] = now
         if now != before:
             reason = f": {status.error}" if status.error and status.state in _TROUBLED else ""
+            # The state is part of the fact: one that follows soon after another is no repetition.
             _log.log(
                 _LEVELS[status.state],
-                "camera %s: %s%s",
+                f"camera %s: {status.state.value}%s",
                 status.name,
-                status.state.value,
                 reason.replace(f"{status.name}: ", ""),
                 extra={"source": status.name},
             )
@@ -101,7 +101,8 @@ class Listener:
 
     def said(self, line: str) -> None:
         """Log what people should know."""
-        _log.warning("%s", line)
+        # Its own template: two different lines are two facts.
+        _log.warning(line)
 
     def fetching(self, name: str, done: int, total: int | None) -> None:
         """Log a download when it begins and when it ends."""

@@ -5,10 +5,12 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryFile
 
 from streamcam.clock import Clock
 from streamcam.config import Settings
-from streamcam.errors import ConfigError, DeviceError, StreamcamError, UsageError
+from streamcam.errors import ConfigError, DeviceError, SinkError, StreamcamError, UsageError
 from streamcam.jobs.folders import resolve_folders
 from streamcam.pipeline.cameras.fleet import Fleet
 from streamcam.pipeline.cameras.plan import plans
@@ -46,10 +48,12 @@ class Supervisor:
         load: Reads the configuration.
         notifier: Tells systemd.
         turn: Called with every turn of the loop.
+        patience: Seconds that a batch may take before the service counts as stuck.
+        grace: Seconds that cameras, and files, get to end what they are at.
         clock: Where the time comes from.
 
-    Attributes:
-        stuck: Whether something could not be ended: the process should not wait for its threads.
+    Raises:
+        StreamcamError: What `load` raises, or `checked`.
     """
 
     def __init__(
@@ -58,10 +62,12 @@ class Supervisor:
         notifier: Notifier,
         *,
         turn: Callable[[], None] = lambda: None,
+        patience: float = _PATIENCE_SECONDS,
+        grace: float = _GRACE_SECONDS,
         clock: Clock | None = None,
     ) -> None:
-        self.stuck = False
         self._load = load
+        self._grace = grace
         self._notifier = notifier
         self._turn = turn
         self._clock = clock or Clock()
@@ -76,10 +82,11 @@ class Supervisor:
             clock=self._clock,
         )
         self._turned = self._clock.monotonic()
-        self._heart = Heart(self._pulse(), notifier)
+        self._heart = Heart(self._pulse(patience), notifier)
         self._view = View(self._settings, self._fleet, self._listener, self._heart)
         self._server = HttpServer(self._view, self._metrics, self._settings.http, self._clock)
         self._folders: FolderWatch | None = None
+        self._folders_stuck = False
         self._next_status = 0.0
         self._stopping = False
         self._reloading = False
@@ -91,6 +98,11 @@ class Supervisor:
     def reload(self) -> None:
         """Read the configuration again soon; sets a flag only."""
         self._reloading = True
+
+    @property
+    def stuck(self) -> bool:
+        """Whether something could not be ended: the process should not wait for its threads."""
+        return self._folders_stuck or self._fleet.stuck
 
     def run(self) -> None:
         """Run until stopped.
@@ -129,7 +141,7 @@ class Supervisor:
         """Run exactly what the settings name; what they leave as it was goes on."""
         before, self._settings = self._settings, settings
         self._view.settings = settings
-        self._fleet.keep(settings.retention)
+        self._fleet.keep(settings.output.folder, settings.retention)
         self._fleet.reconcile(plans(settings))
         if self._folders is None or _folder_part(before) != _folder_part(settings):
             self._watch_folders(settings)
@@ -155,11 +167,12 @@ class Supervisor:
         try:
             settings = checked(self._load())
         except StreamcamError as error:
-            _log.error("the configuration stays as it was: %s", error.message)
+            # One line, and another reason is another fact.
+            reason = "; ".join(line.strip() for line in error.message.splitlines())
+            _log.error(f"the configuration stays as it was: {reason}")
         else:
-            self._apply(settings)
+            self._apply(_with_what_stays(settings, self._settings))
             _log.info("the configuration was read again: %s", self._summary())
-            _warn_of_what_stays(self._fleet.settings, settings)
         self._notifier.ready(self._summary())
 
     def _raise_device_fault(self) -> None:
@@ -189,28 +202,30 @@ class Supervisor:
         """Return e.g. "2 cameras live, 1 backing off; 1 folder"."""
         states = Counter(status.state.value for status in self._fleet.statuses())
         parts = [f"{count} {state}" for state, count in states.items()]
-        cameras = f"{states.total()} cameras: {', '.join(parts)}" if parts else "no cameras"
-        return f"{cameras}; {len(self._settings.folder)} folders"
+        cameras = f"{_number(states.total(), 'camera')}: {', '.join(parts)}"
+        return (
+            f"{cameras if parts else 'no cameras'}; {_number(len(self._settings.folder), 'folder')}"
+        )
 
-    def _pulse(self) -> Pulse:
+    def _pulse(self, patience: float) -> Pulse:
         street = self._fleet.street
         gauge = EngineGauge("the engine", lambda: street.busy, lambda: street.finished)
-        return Pulse([gauge], lambda: self._turned, patience=_PATIENCE_SECONDS, clock=self._clock)
+        return Pulse([gauge], lambda: self._turned, patience=patience, clock=self._clock)
 
     def _end(self) -> None:
+        _log.info("stopping: segments and files in hand are completed")
         self._notifier.stopping()
         if self._folders is not None:
             self._folders.stop()
-        self._fleet.stop(_GRACE_SECONDS)
+        self._fleet.stop(self._grace)
         if self._folders is not None:
             self._end_folders()
-        self.stuck = self.stuck or self._fleet.stuck
 
     def _end_folders(self) -> None:
         assert self._folders is not None
         self._folders.stop()
-        ended = self._folders.join(_GRACE_SECONDS)
-        self.stuck = self.stuck or not ended or self._folders.stuck
+        ended = self._folders.join(self._grace)
+        self._folders_stuck |= not ended or self._folders.stuck
         self._folders = self._view.folders = None
 
 
@@ -219,8 +234,10 @@ def checked(settings: Settings) -> Settings:
 
     Raises:
         ConfigError: They name nothing to do, or folders that cannot be watched.
+        SinkError: Results cannot be written. Unlike a bad configuration that may pass.
     """
-    if not settings.folder and not plans(settings):
+    planned = plans(settings)
+    if not settings.folder and not planned:
         raise ConfigError(
             "the configuration names nothing to explain",
             hint="Add a [[camera]] or a [[folder]]; see config.toml.",
@@ -230,7 +247,23 @@ def checked(settings: Settings) -> Settings:
         resolve_folders(paths, recursive=settings.watch.recursive)
     except UsageError as error:
         raise ConfigError(f"folder: {error.message}", hint=error.hint) from None
+    if settings.folder or any(plan.record != "never" for plan in planned):
+        _prepare(settings.output.folder)
     return settings
+
+
+def _prepare(output: Path) -> None:
+    """Make the output folder, and see that it can be written to."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=output):
+            pass
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise SinkError(
+            f"output.folder: {output} cannot be written to: {reason}",
+            hint="Is its disk there, and may this user write to it?",
+        ) from error
 
 
 def _folder_part(settings: Settings) -> Settings:
@@ -246,14 +279,20 @@ def _folder_part(settings: Settings) -> Settings:
     )
 
 
-def _warn_of_what_stays(before: Settings, after: Settings) -> None:
-    """Say what takes a restart to change."""
-    fixed = {
-        "[http]": (before.http, after.http),
-        "model.batch": (before.model.batch, after.model.batch),
-        "model.max_wait": (before.model.max_wait, after.model.max_wait),
-        "output.folder": (before.output.folder, after.output.folder),
-    }
-    for name, (old, new) in fixed.items():
-        if old != new:
-            _log.warning("a change of %s takes effect at the next start", name)
+def _with_what_stays(settings: Settings, running: Settings) -> Settings:
+    """Return settings with what takes a restart to change left as it runs, and say so."""
+    batches = {"batch": running.model.batch, "max_wait": running.model.max_wait}
+    changed = [
+        f"model.{key}" for key, value in batches.items() if getattr(settings.model, key) != value
+    ]
+    if settings.http != running.http:
+        changed.append("[http]")
+    for name in changed:
+        _log.warning("a change of %s takes effect at the next start", name, extra={"source": name})
+    model = settings.model.model_copy(update=batches)
+    return settings.model_copy(update={"model": model, "http": running.http})
+
+
+def _number(count: int, what: str) -> str:
+    """Return e.g. "1 folder" or "3 folders"."""
+    return f"{count} {what}{'' if count == 1 else 's'}"

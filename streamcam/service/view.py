@@ -1,6 +1,7 @@
 """The service as the page, the API and the metrics see it."""
 
 import shutil
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -42,7 +43,9 @@ class View:
         self._fleet = fleet
         self._listener = listener
         self._heart = heart
+        self._lock = threading.Lock()
         self._catalogue: Catalogue | None = None
+        self._catalogue_path: Path | None = None
 
     def alive(self) -> bool:
         """Tell whether work gets done, where there is some."""
@@ -110,16 +113,22 @@ class View:
 
     def close(self) -> None:
         """Let go of the ledger."""
-        if self._catalogue is not None:
-            self._catalogue.close()
+        with self._lock:
+            if self._catalogue is not None:
+                self._catalogue.close()
 
     def _job(self, job: JobRecord) -> JobView:
         running = job.state is State.RUNNING
         return JobView(job, self._listener.progress(readable(job.path)) if running else None)
 
     def _ledger(self) -> Catalogue | None:
-        """Return the ledger, once a watcher has made it."""
+        """Return the ledger, once a watcher has made it.
+
+        One that a changed configuration left behind is not closed: somebody may be reading it.
+        """
         path = state_folder(self.settings) / FILE_NAME
-        if self._catalogue is None and path.exists():
-            self._catalogue = Catalogue(Database(path))
-        return self._catalogue
+        with self._lock:
+            if self._catalogue_path != path:
+                self._catalogue = Catalogue(Database(path)) if path.exists() else None
+                self._catalogue_path = path if self._catalogue is not None else None
+            return self._catalogue

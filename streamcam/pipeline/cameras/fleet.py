@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Self
 
 from streamcam.clock import Clock
@@ -44,7 +45,6 @@ class Fleet:
         reconnect: Whether cameras are connected again when they are lost.
 
     Attributes:
-        settings: What holds for all of them: batches, the janitor's folder.
         stuck: Whether something could not be ended: the process should not wait for its threads.
     """
 
@@ -59,7 +59,6 @@ class Fleet:
         reconnect: bool = True,
     ) -> None:
         self.stuck = False
-        self.settings = settings
         self._observer = observer
         self._clock = clock or Clock()
         self._reconnect = reconnect
@@ -147,9 +146,9 @@ class Fleet:
         for camera in added:
             camera.start()
 
-    def keep(self, bounds: RetentionSettings) -> None:
-        """Keep recordings as these bounds say from now on."""
-        self._janitor.change(bounds)
+    def keep(self, folder: Path, bounds: RetentionSettings) -> None:
+        """Keep the recordings in an output folder as these bounds say from now on."""
+        self._janitor.change(folder, bounds)
 
     def stop(self, grace: float) -> None:
         """End all cameras; what does not end within so many seconds is given up."""
@@ -164,7 +163,8 @@ class Fleet:
             camera.cancel()
         for camera in slow:
             if not camera.join(_CANCEL_SECONDS):
-                _log.warning("%s: does not end and was left behind", camera.plan.name)
+                name = camera.plan.name
+                _log.warning("%s: does not end and was left behind", name, extra={"source": name})
                 self.stuck = True
 
     def _make(self, plan: CameraPlan) -> Camera:

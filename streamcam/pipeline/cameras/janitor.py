@@ -32,10 +32,9 @@ class Janitor:
         clock: Clock,
         period: float = _PERIOD_SECONDS,
     ) -> None:
-        self._folder = folder
         self._clock = clock
         self._period = period
-        self._retention = self._bounded(settings)
+        self._retention = self._bounded(folder, settings)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="streamcam janitor", daemon=True)
 
@@ -43,9 +42,9 @@ class Janitor:
         """Sweep, and again after each period."""
         self._thread.start()
 
-    def change(self, settings: RetentionSettings) -> None:
-        """Take other bounds from the next sweep on. From any thread."""
-        self._retention = self._bounded(settings)
+    def change(self, folder: Path, settings: RetentionSettings) -> None:
+        """Take another folder or other bounds from the next sweep on. From any thread."""
+        self._retention = self._bounded(folder, settings)
 
     def stop(self, timeout: float) -> bool:
         """End; tell whether that could be done within so many seconds."""
@@ -53,9 +52,9 @@ class Janitor:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _bounded(self, settings: RetentionSettings) -> Retention:
+    def _bounded(self, folder: Path, settings: RetentionSettings) -> Retention:
         return Retention(
-            self._folder,
+            folder,
             max_age=_seconds(settings.max_age),
             max_age_records=_seconds(settings.max_age_records),
             max_bytes=settings.max_bytes,

@@ -127,14 +127,14 @@ class Outlet:
         self._sink.write(result, picture)
         self._on_stage(self.name, self._clock.monotonic() - begun)
         if self._error is not None:
-            _log.warning("%s: %s goes on", self._camera, self.name)
+            self._say(logging.WARNING, f"{self.name} goes on")
             self._error = None
             self._backoff.reset()
 
     def _fail(self, error: StreamcamError) -> None:
         self._lost += 1
         if self._error is None or self._error.message != error.message:
-            _log.error("%s: %s stopped: %s", self._camera, self.name, error.message)
+            self._say(logging.ERROR, f"{self.name} stopped", error)
         self._error = error
         self._not_before = self._clock.monotonic() + self._backoff.next()
         self._put_away()
@@ -142,9 +142,14 @@ class Outlet:
     def _put_away(self) -> None:
         sink, self._sink = self._sink, None
         if sink is not None:
-            with self._caught(lambda error: _log.warning("%s: %s", self._camera, error.message)):
+            with self._caught(lambda error: self._say(logging.WARNING, self.name, error)):
                 sink.abort()
 
     def _lament(self, error: StreamcamError) -> None:
-        _log.error("%s: %s could not be completed: %s", self._camera, self.name, error.message)
+        self._say(logging.ERROR, f"{self.name} could not be completed", error)
         self._put_away()
+
+    def _say(self, level: int, what: str, error: StreamcamError | None = None) -> None:
+        """Log what happened; with another camera, or another way out, it is another fact."""
+        reason = "" if error is None else f": {error.message}"
+        _log.log(level, f"%s: {what}%s", self._camera, reason, extra={"source": self._camera})

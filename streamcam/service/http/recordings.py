@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-_NAME = re.compile(r"^\d{8}T\d{6}$", re.ASCII)
-_HOUR = re.compile(r"^\d{2}$", re.ASCII)
-_SEGMENT = re.compile(r"^(\d{2})-(\d{2})\.mp4$", re.ASCII)
+# The number is the one that tells segments apart which began in the same second.
+_NUMBER = r"(-(?:[2-9]|[1-9]\d{1,8}))?"
+_NAME = re.compile(rf"(\d{{8}}T\d{{6}}){_NUMBER}", re.ASCII)
+_HOUR = re.compile(r"\d{2}", re.ASCII)
+_SEGMENT = re.compile(rf"(\d{{2}})-(\d{{2}}){_NUMBER}\.mp4", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,19 +17,16 @@ class Segment:
     """One stretch of a camera's recording.
 
     Attributes:
+        name: What it is asked for by, e.g. "20250301T120000" or "20250301T120000-2".
         begin: When it begins, UTC.
         video: The annotated video.
         records: Its records, beside it.
     """
 
+    name: str
     begin: datetime
     video: Path
     records: Path
-
-    @property
-    def name(self) -> str:
-        """What it is asked for by, e.g. "20250301T120000"."""
-        return f"{self.begin:%Y%m%dT%H%M%S}"
 
 
 def days(folder: Path) -> list[date]:
@@ -38,10 +37,10 @@ def days(folder: Path) -> list[date]:
 
 def segments(folder: Path, day: date) -> list[Segment]:
     """Return a day's segments, the first first."""
-    hours = (hour for hour in _entries(folder / day.isoformat()) if _HOUR.match(hour.name))
+    hours = (hour for hour in _entries(folder / day.isoformat()) if _HOUR.fullmatch(hour.name))
     names = (f"{day:%Y%m%d}T{hour.name}{minute}" for hour in hours for minute in _minutes(hour))
     placed = (_placed(folder, name) for name in names)
-    return sorted((each for each in placed if each), key=lambda segment: segment.begin)
+    return sorted((each for each in placed if each), key=_order)
 
 
 def segment(folder: Path, name: str) -> Segment | None:
@@ -52,20 +51,27 @@ def segment(folder: Path, name: str) -> Segment | None:
 
 def _placed(folder: Path, name: str) -> Segment | None:
     """Return where a segment of this name lies, if it is a name."""
-    if not _NAME.match(name):
+    match = _NAME.fullmatch(name)
+    if match is None:
         return None
     try:
-        begin = datetime.strptime(name, "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+        begin = datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
     except ValueError:
         return None
-    place = folder / f"{begin:%Y-%m-%d}" / f"{begin:%H}" / f"{begin:%M-%S}"
-    return Segment(begin, place.with_suffix(".mp4"), place.with_suffix(".jsonl"))
+    stem = f"{begin:%M-%S}{match[2] or ''}"
+    place = folder / f"{begin:%Y-%m-%d}" / f"{begin:%H}" / stem
+    return Segment(name, begin, place.with_suffix(".mp4"), place.with_suffix(".jsonl"))
+
+
+def _order(segment: Segment) -> tuple[datetime, int, str]:
+    """Return by what segments are sorted: those of one second by their number."""
+    return segment.begin, len(segment.name), segment.name
 
 
 def _minutes(hour: Path) -> list[str]:
-    """Return when in an hour segments begin, e.g. "0530"."""
-    matches = (_SEGMENT.match(entry.name) for entry in _entries(hour))
-    return [match[1] + match[2] for match in matches if match]
+    """Return when in an hour segments begin, e.g. "0530" or "0530-2"."""
+    matches = (_SEGMENT.fullmatch(entry.name) for entry in _entries(hour))
+    return [match[1] + match[2] + (match[3] or "") for match in matches if match]
 
 
 def _day(name: str) -> date | None:

@@ -57,10 +57,14 @@ class Address:
         usual = _RTSP if self._kind in ("rtsp", "rtsps") else {}
         return {**usual, **self.options}
 
+    @property
+    def secrets(self) -> set[str]:
+        """What must not be seen of the options; the URL may hold more."""
+        return {value for name, value in self.options.items() if is_secret(name)}
+
     def redactor(self) -> Redactor:
         """Return what removes this source's secrets from texts."""
-        secrets = [value for name, value in self.options.items() if is_secret(name)]
-        return Redactor(self.url, secrets=secrets)
+        return Redactor(self.url, secrets=self.secrets)
 
     def as_order(self) -> dict[str, Any]:
         """Return the address as plain values, for another process."""

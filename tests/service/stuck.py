@@ -1,0 +1,60 @@
+"""The real command around an engine that tests can hold up: in loading, and in a forward pass.
+
+STUCK names a folder: while it holds a file `load` engines do not come up, while it holds `hang` a
+forward pass does not end.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from streamcam.cli.app import main as command
+from streamcam.pipeline.cameras import engines
+from streamcam.records import Frame, FrameResult
+from streamcam.service import supervisor
+from tests.jobs.daemon import StubEngine
+
+FOLDER = Path(os.environ.pop("STUCK"))
+PATIENCE = 2.0
+"""Seconds that a batch may take; the real ones are a minute."""
+GRACE = 4.0
+"""Seconds that cameras get to end; the real ones are 20."""
+
+
+class StuckEngine(StubEngine):
+    def admit(self, confidence: float) -> None:
+        pass
+
+    def explain(self, frames: Sequence[Frame]) -> list[FrameResult]:
+        _wait_for(FOLDER / "hang")
+        return super().explain(frames)
+
+
+def _wait_for(file: Path) -> None:
+    """Wait until a file is gone."""
+    while file.exists():
+        time.sleep(0.02)
+
+
+def build_engine(*_: Any) -> StuckEngine:
+    _wait_for(FOLDER / "load")
+    return StuckEngine()
+
+
+class Impatient(supervisor.Supervisor):
+    """The supervisor in a hurry."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options, patience=PATIENCE, grace=GRACE)
+
+
+def main() -> None:
+    engines.build_engine = build_engine  # type: ignore[assignment]
+    supervisor.Supervisor = Impatient  # type: ignore[misc]
+    command()
+
+
+if __name__ == "__main__":
+    main()
