@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from streamcam.cli import (
+    audit,
     config,
     demo,
     doctor,
@@ -43,6 +44,7 @@ app.command("serve")(serve.serve)
 app.command("status")(status.status)
 app.add_typer(jobs.app, name="jobs")
 app.command("demo")(demo.demo)
+app.command("audit")(audit.audit)
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
 app.command("schema")(schema.schema)

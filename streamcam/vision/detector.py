@@ -10,6 +10,7 @@ from torch.utils.hooks import RemovableHandle
 
 from streamcam.records import Picture
 from streamcam.vision.geometry import Placement
+from streamcam.vision.replay import Found, Replay
 from streamcam.vision.transform import BytesTransform
 
 # The modules whose outputs become boxes and scores. Eight bits of mantissa are enough for
@@ -71,6 +72,7 @@ class Detector:
         self._transform = BytesTransform.like(network.transform)
         network.transform = self._transform
         self._watched = network.get_submodule(watched)
+        self._replay = Replay(network, watched, self._transform)
         self._seen: Levels | None = None
         self._hooks = [self._watched.register_forward_hook(self._see), *self._float_heads()]
 
@@ -106,6 +108,38 @@ class Detector:
         with torch.inference_mode(), self._autocast():
             self._watched(torch.stack([self._transform.normalize(p) for p in pictures]))
         return self._take()
+
+    def canvas(self, picture: Picture) -> tuple[Tensor, Placement]:
+        """Prepare a picture: float32 [1, 3, height, width], normalised, and its place on that."""
+        with torch.inference_mode():
+            return self._replay.canvas(self._upload(picture))
+
+    def look_again(
+        self, canvas: Tensor, placements: Sequence[Placement], least: float
+    ) -> list[Found]:
+        """Look at prepared pictures that were changed; see `Replay.on_canvas`."""
+        try:
+            with torch.inference_mode(), self._autocast():
+                return self._replay.on_canvas(canvas, placements, least)
+        finally:
+            self.drop()
+
+    def go_on(self, levels: Levels, placements: Sequence[Placement], least: float) -> list[Found]:
+        """Go on from activations that were changed, in float32; see `Replay.on_levels`.
+
+        Half precision would lose small gradients. With gradients enabled the result depends on the
+        levels that require them: the network's own weights never do.
+        """
+        return self._replay.on_levels(levels, placements, least)
+
+    @property
+    def network(self) -> nn.Module:
+        """What works inside; who uses it directly calls `drop` afterwards."""
+        return self._network
+
+    def drop(self) -> None:
+        """Let go of activations that nobody took."""
+        self._seen = None
 
     def close(self) -> None:
         """Stop watching the network. Idempotent."""
