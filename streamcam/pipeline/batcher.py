@@ -52,7 +52,10 @@ class Batch:
 
 
 class Batcher:
-    """Takes turns over all tracks, one sampled frame from each.
+    """Takes turns over all tracks, one sampled frame from each; who waited longest comes first.
+
+    So no track gets more than its share, and a camera's frame that comes in is in the next batch,
+    unless so many other tracks want more than they get.
 
     A track whose outbox is full is passed over: its tail is slow, so its own head has to wait,
     while the engine goes on with the others.
@@ -67,6 +70,7 @@ class Batcher:
         self._size = size
         self._max_wait = max_wait
         self._clock = clock or Clock()
+        # In the order in which they had their last turns.
         self._tracks: deque[Track] = deque()
         self._wake = threading.Condition()
         self._changed = False
@@ -126,7 +130,8 @@ class Batcher:
 
     def _gather(self, batch: Batch) -> None:
         """Take turns over the tracks until the batch is full or nobody has anything to give."""
-        turns = self._next_turns()
+        with self._wake:
+            turns = self._tracks.copy()
         missing = self._size - len(batch.sampled)
         while turns and missing > 0:
             track = turns.popleft()
@@ -143,12 +148,6 @@ class Batcher:
                 track.inbox.newest_only and id(track) in given for track in self._tracks
             )
 
-    def _next_turns(self) -> deque[Track]:
-        """Return the tracks, each time another one first, so that a full batch starves nobody."""
-        with self._wake:
-            self._tracks.rotate(-1)
-            return self._tracks.copy()
-
     def _take(self, track: Track, batch: Batch) -> Frame | None:
         underway = sum(1 for owner, _ in batch.entries if owner is track)
         if track.outbox.room <= underway:
@@ -156,11 +155,18 @@ class Batcher:
         frame = track.inbox.take()
         if frame is not None:
             batch.entries.append((track, frame))
+            if frame.sampled:
+                self._had_its_turn(track)
         elif track.inbox.drained:
             with self._wake:
                 self._tracks.remove(track)
             batch.finished.append(track)
         return frame
+
+    def _had_its_turn(self, track: Track) -> None:
+        with self._wake:
+            self._tracks.remove(track)
+            self._tracks.append(track)
 
     def _notify(self) -> None:
         with self._wake:

@@ -43,6 +43,28 @@ def test_a_fast_source_cannot_starve_a_slow_one_when_batches_are_small() -> None
     assert first.count("slow") == 3
 
 
+def test_batches_too_small_for_all_take_turns_without_gaps() -> None:
+    batcher = Batcher(size=4, max_wait=LONG)
+    for number in range(8):
+        track(batcher, str(number), 50)
+    taken = [{source for source, _ in contents(batcher.next())} for _ in range(6)]
+    assert all(len(sources) == 4 for sources in taken)
+    assert taken[0] | taken[1] == set("01234567")
+    assert taken == [taken[0], taken[1]] * 3
+
+
+def test_who_has_waited_longest_is_in_the_next_batch() -> None:
+    batcher = Batcher(size=4, max_wait=LONG)
+    slow = track(batcher, "slow", 0)
+    for number in range(8):
+        track(batcher, str(number), 50)
+    for index in range(5):
+        for _ in range(3):
+            assert "slow" not in {source for source, _ in contents(batcher.next())}
+        slow.inbox.put(frame("slow", index))
+        assert ("slow", index) in contents(batcher.next())
+
+
 def test_a_partial_batch_goes_when_it_has_waited() -> None:
     batcher = Batcher(size=8, max_wait=0.01)
     track(batcher, "a", 3)

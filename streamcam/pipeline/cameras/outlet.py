@@ -37,6 +37,7 @@ class Outlet:
         camera: Whose results they are.
         make: Makes the sink.
         needs_picture: Whether the sink has to be given the annotated pictures.
+        prepare: Called once, before there is a result: a camera may be gone for good.
         on_stage: Told how long writing takes.
         clock: Where the time comes from.
 
@@ -52,6 +53,7 @@ class Outlet:
         make: Callable[[], Sink],
         *,
         needs_picture: bool = True,
+        prepare: Callable[[], object] = lambda: None,
         on_stage: OnStage = unmeasured,
         clock: Clock | None = None,
     ) -> None:
@@ -61,6 +63,7 @@ class Outlet:
         self._on_stage = on_stage
         self._camera = camera
         self._make = make
+        self._prepare = prepare
         self._clock = clock or Clock()
         self._sink: Sink | None = None
         self._error: StreamcamError | None = None
@@ -99,6 +102,8 @@ class Outlet:
         return not self._thread.is_alive()
 
     def _work(self) -> None:
+        with self._caught(self._warn):
+            self._prepare()
         for result, picture in self._lane:
             if self._clock.monotonic() < self._not_before:
                 self._lost += 1
@@ -142,8 +147,11 @@ class Outlet:
     def _put_away(self) -> None:
         sink, self._sink = self._sink, None
         if sink is not None:
-            with self._caught(lambda error: self._say(logging.WARNING, self.name, error)):
+            with self._caught(self._warn):
                 sink.abort()
+
+    def _warn(self, error: StreamcamError) -> None:
+        self._say(logging.WARNING, self.name, error)
 
     def _lament(self, error: StreamcamError) -> None:
         self._say(logging.ERROR, f"{self.name} could not be completed", error)

@@ -10,6 +10,7 @@ from streamcam.pipeline.cameras.recording import Recording
 from streamcam.pipeline.cameras.stages import OnStage, unmeasured
 from streamcam.sinks.encoder import VideoSettings
 from streamcam.sinks.publish import PublishSink
+from streamcam.sinks.recovery import recover
 from streamcam.sinks.segments import SegmentSettings
 
 # A core of the machine's is enough for the few frames a second of one camera.
@@ -49,6 +50,7 @@ def _recording(plan: CameraPlan, engines: Engines, clock: Clock, on_stage: OnSta
         plan.name,
         make,
         needs_picture=settings.video,
+        prepare=lambda: recover(folder),
         on_stage=on_stage,
         clock=clock,
     )

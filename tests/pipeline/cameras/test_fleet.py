@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -172,6 +173,18 @@ def test_one_camera_comes_changes_and_goes_while_another_goes_on(
     assert [frame.discontinuity for frame in observer.seen["b"]].count(True) == 2
     fleet.stop(GRACE)
     assert_accounted(first.status())
+
+
+def test_what_a_kill_left_is_mended_though_the_camera_never_comes_back(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    running = tmp_path / "a" / "2025-03-01" / "11" / "59-58.jsonl.part"
+    running.parent.mkdir(parents=True)
+    running.write_bytes(b'{"frame":0}\n{"fra')
+    gone = {"name": "a", "format": None, "url": "rtsp://127.0.0.1:1/gone", "record": "always"}
+    fleet.reconcile(plans(settings(gone, output={"folder": tmp_path})))
+    assert eventually(lambda: not running.exists())
+    assert running.with_suffix("").read_bytes() == b'{"frame":0}\n'
 
 
 def test_a_camera_without_its_weights_fails_alone(fleet: Fleet, observer: Observer) -> None:

@@ -55,8 +55,12 @@ class Book:
 
 
 @contextmanager
-def outlet(make: Callable[[], Sink], clock: SetClock | None = None) -> Iterator[Outlet]:
-    made = Outlet("recording", "yard", make, clock=clock)
+def outlet(
+    make: Callable[[], Sink],
+    clock: SetClock | None = None,
+    prepare: Callable[[], object] = lambda: None,
+) -> Iterator[Outlet]:
+    made = Outlet("recording", "yard", make, prepare=prepare, clock=clock)
     try:
         yield made
     finally:
@@ -84,6 +88,27 @@ def test_nothing_is_made_where_nothing_comes() -> None:
     with outlet(lambda: made.append(Book()) or made[-1]):  # type: ignore[func-returns-value]
         pass
     assert not made
+
+
+def test_it_is_prepared_once_though_nothing_comes() -> None:
+    prepared: list[str] = []
+    with outlet(Book, prepare=lambda: prepared.append(threading.current_thread().name)):
+        pass
+    assert prepared == ["streamcam recording yard"]
+
+
+def test_what_cannot_be_prepared_is_told_and_holds_nothing_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail() -> None:
+        raise SinkError("no such folder")
+
+    book = Book()
+    with outlet(lambda: book, prepare=fail) as made:
+        offer(made, 0)
+    assert book.indices == [0]
+    assert made.dropped == 0
+    assert "yard: no such folder" in caplog.text
 
 
 def test_a_stuck_sink_keeps_nobody_waiting() -> None:
