@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamcam.cli import options
-from streamcam.cli.audit_values import MEASURES, as_values, number, remarks
+from streamcam.cli.audit_values import MEASURES, as_values, number, remarks, rows
 from streamcam.cli.terminal import errors, output, printable, size
 from streamcam.config import load_settings
 from streamcam.pipeline.audit import AuditPlan, run_audit
@@ -101,11 +101,11 @@ def _print(report: "AuditReport", page: Path) -> None:
     table.add_column("method", no_wrap=True)
     for measure in MEASURES.values():
         table.add_column(measure.heading, justify="right")
-    for name, scores in report.methods.items():
-        cells = [Text(number(key, getattr(scores, key))) for key in MEASURES]
-        if not scores.sane:
+    for row in rows(report):
+        cells = [Text(number(key, value)) for key, value in row.values.items()]
+        if not row.sane:
             cells[-1].append(" fails").stylize("red")
-        table.add_row(name, *cells)
+        table.add_row(row.name, *cells, style="dim" if row.beside else None)
     output().print(table)
     for remark in remarks(report):
         output().print(remark, soft_wrap=True, markup=False)

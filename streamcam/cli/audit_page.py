@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from streamcam.cli.audit_pictures import inlined, whole
-from streamcam.cli.audit_values import BASELINES, MEASURES, number, remarks
+from streamcam.cli.audit_values import BASELINES, MEASURES, Row, number, remarks, rows
 from streamcam.render.footer import method_name
 
 if TYPE_CHECKING:
@@ -51,35 +51,37 @@ def _list(sentences: Sequence[str]) -> str:
 
 
 def _table(report: "AuditReport") -> str:
-    best = {key: _best(report, key) for key in MEASURES}
+    found = rows(report)
+    best = {key: _best(found, key) for key in MEASURES}
     head = "".join(f"<th scope=col>{one.heading}</th>" for one in MEASURES.values())
-    rows = []
-    for name, scores in report.methods.items():
-        cells = []
-        for key in MEASURES:
-            value = getattr(scores, key)
-            fails = key == "similarity" and not scores.sane
-            mark = "bad" if fails else "best" if value is not None and value == best[key] else ""
-            text = number(key, value) + (" fails" if fails else "")
-            cells.append(f'<td class="{mark}">{text}</td>')
-        kind = "base" if name in BASELINES else ""
-        rows.append(f'<tr class="{kind}"><th scope=row>{_title(name)}</th>{"".join(cells)}</tr>')
+    body = "".join(_row(row, best) for row in found)
     return (
         f"<div class=scroll><table><thead><tr><th scope=col>method</th>{head}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
+        f"<tbody>{body}</tbody></table></div>"
     )
 
 
-def _best(report: "AuditReport", key: str) -> float | None:
+def _row(row: Row, best: Mapping[str, float | None]) -> str:
+    cells = []
+    for key, value in row.values.items():
+        fails = key == "similarity" and not row.sane
+        mark = "bad" if fails else "best" if value is not None and value == best[key] else ""
+        text = number(key, value) + (" fails" if fails else "")
+        cells.append(f'<td class="{mark}">{text}</td>')
+    kind = "base" if row.beside else ""
+    return f'<tr class="{kind}"><th scope=row>{_title(row.name)}</th>{"".join(cells)}</tr>'
+
+
+def _best(found: Sequence[Row], key: str) -> float | None:
     """Return the best value of the methods that pass the sanity check."""
-    found: list[float] = [
+    values = [
         value
-        for name, scores in report.methods.items()
-        if name not in BASELINES and scores.sane and (value := getattr(scores, key)) is not None
+        for row in found
+        if row.sane and not row.beside and (value := row.values[key]) is not None
     ]
-    if not found:
+    if not values:
         return None
-    return min(found) if MEASURES[key].lower_is_better else max(found)
+    return min(values) if MEASURES[key].lower_is_better else max(values)
 
 
 def _meanings() -> str:

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from streamcam.vision.audit.report import AuditReport
     from streamcam.vision.engine import EngineDescription
 
+NOTEBOOK = "notebook's EigenCAM"
+"""Names the row of pytorch_grad_cam's own path, of which only flicker and cost are comparable."""
+
 BASELINES = {"random": "random map", "centre": "centre prior"}
 """Names of the baselines, and what they are."""
 
@@ -77,6 +80,23 @@ MEASURES: Mapping[str, Measure] = {
 """By the name of the field of `Scores`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the table.
+
+    Attributes:
+        name: Of the method or baseline.
+        values: By measure, None where there is none.
+        beside: Whether it only stands beside the methods, for comparison.
+        sane: Whether it passed the sanity check.
+    """
+
+    name: str
+    values: Mapping[str, float | None]
+    beside: bool
+    sane: bool
+
+
 def number(key: str, value: float | None) -> str:
     """Return a measure's value as people read it."""
     if value is None:
@@ -123,6 +143,16 @@ def as_values(source: str, report: "AuditReport", engine: "EngineDescription") -
     }
 
 
+def rows(report: "AuditReport") -> Sequence[Row]:
+    """Return the table: every method and baseline, then what is known of the notebook's path."""
+    found = [
+        Row(name, {key: getattr(scores, key) for key in MEASURES}, name in BASELINES, scores.sane)
+        for name, scores in report.methods.items()
+    ]
+    known = {"flicker": report.published_flicker, "seconds": report.comparison.seconds}
+    return [*found, Row(NOTEBOOK, {key: known.get(key) for key in MEASURES}, True, True)]
+
+
 def remarks(report: "AuditReport") -> Sequence[str]:
     """Return what a reader should know, a sentence each."""
     comparison = report.comparison
@@ -145,12 +175,6 @@ def remarks(report: "AuditReport") -> Sequence[str]:
         f"{comparison.seconds * 1000:.0f} ms a frame; ours "
         f"{comparison.seconds_ours * 1000:.1f} ms on top of the only forward."
     )
-    eigencam = report.methods.get("eigencam")
-    if report.published_flicker is not None and eigencam and eigencam.flicker is not None:
-        found.append(
-            f"Its map changes by {report.published_flicker:.3f} from frame to frame of the clip, "
-            f"ours by {eigencam.flicker:.3f}."
-        )
     return found
 
 

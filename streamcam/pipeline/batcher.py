@@ -43,6 +43,13 @@ class Batch:
         """The frames that the engine has to explain."""
         return [frame for _, frame in self.entries if frame.sampled]
 
+    def parts(self) -> list["Batch"]:
+        """Return the entries of each track as a batch of its own."""
+        parts: dict[Track, Batch] = {}
+        for track, frame in self.entries:
+            parts.setdefault(track, Batch()).entries.append((track, frame))
+        return list(parts.values())
+
 
 class Batcher:
     """Takes turns over all tracks, one sampled frame from each.

@@ -141,4 +141,6 @@ def _threshold(network: nn.Module, least: float) -> Iterator[None]:
     try:
         yield
     finally:
-        heads.score_thresh = own
+        # Another thread may have chosen a new one meanwhile.
+        if heads.score_thresh == least:
+            heads.score_thresh = own

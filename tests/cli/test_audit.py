@@ -69,6 +69,7 @@ def test_the_table_is_for_people(streamcam: Streamcam, tmp_path: Path) -> None:
     assert shown.returncode == 0, shown.stderr
     assert re.search(r"^layercam +0\.\d{3}", shown.stdout, re.MULTILINE)
     assert re.search(r"^centre .* fails *$", shown.stdout, re.MULTILINE)
+    assert re.search(r"^notebook's EigenCAM( +-){6} +0\.\d{3} +\d", shown.stdout, re.MULTILINE)
     assert "street.audit.html" in shown.stdout
 
 

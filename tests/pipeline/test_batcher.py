@@ -110,3 +110,72 @@ def test_close_frees_the_engine() -> None:
     batcher.close()
     engine.join(5)
     assert batches == [None]
+
+
+def live(batcher: Batcher, source: str) -> Track:
+    return batcher.add(source, capacity=1, overflow=Overflow.DROP_OLDEST)
+
+
+def test_a_batch_goes_at_once_when_every_live_source_has_given() -> None:
+    """Their next frames take a while: nobody waits for them."""
+    batcher = Batcher(size=8, max_wait=LONG)
+    for source in ("a", "b"):
+        live(batcher, source).inbox.put(frame(source, 0))
+    assert sorted(contents(batcher.next())) == [("a", 0), ("b", 0)]
+
+
+def test_a_live_source_that_has_nothing_is_waited_for_but_not_for_long() -> None:
+    batcher = Batcher(size=8, max_wait=0.01)
+    a, b = live(batcher, "a"), live(batcher, "b")
+    a.inbox.put(frame("a", 0))
+    assert contents(batcher.next()) == [("a", 0)]
+    b.inbox.put(frame("b", 0))
+    assert contents(batcher.next()) == [("b", 0)]
+
+
+def test_a_file_beside_it_is_waited_for_as_ever() -> None:
+    batcher = Batcher(size=2, max_wait=LONG)
+    live(batcher, "camera").inbox.put(frame("camera", 0))
+    file = batcher.add("file", capacity=4, overflow=Overflow.BLOCK)
+    threading.Timer(0.05, file.inbox.put, [frame("file", 0)]).start()
+    assert sorted(contents(batcher.next())) == [("camera", 0), ("file", 0)]
+
+
+def test_a_source_of_sixty_frames_a_second_leaves_one_of_one_its_turn() -> None:
+    """An engine that explains ten a second, one at a time, each the newest."""
+    batcher = Batcher(size=1, max_wait=LONG)
+    fast, slow = live(batcher, "fast"), live(batcher, "slow")
+    explained: list[tuple[str, int]] = []
+    for tenth in range(100):
+        for step in range(6):
+            fast.inbox.put(frame("fast", 6 * tenth + step))
+        if tenth % 10 == 0:
+            slow.inbox.put(frame("slow", tenth))
+        explained += contents(batcher.next())
+    assert [index for source, index in explained if source == "slow"] == list(range(0, 100, 10))
+    assert all(index % 6 == 5 for source, index in explained if source == "fast")
+    assert slow.dropped.total() == 0
+    assert fast.dropped == {"engine": 600 - 90}
+
+
+def test_who_is_to_blame_for_a_frame_that_is_given_up() -> None:
+    batcher = Batcher(size=1, max_wait=LONG)
+    added = live(batcher, "a")
+    added.inbox.put(frame("a", 0))
+    added.inbox.put(frame("a", 1))
+    assert added.dropped == {"engine": 1}
+    added.outbox.put(frame("a", 7))
+    added.inbox.put(frame("a", 2))
+    assert added.dropped == {"engine": 1, "output": 1}
+
+
+def test_parts_of_a_batch_keep_the_order_of_each() -> None:
+    batcher = Batcher(size=4, max_wait=LONG)
+    track(batcher, "a", 3)
+    track(batcher, "b", 1)
+    batch = batcher.next()
+    assert batch is not None
+    assert sorted(contents(part) for part in batch.parts()) == [
+        [("a", 0), ("a", 1), ("a", 2)],
+        [("b", 0)],
+    ]

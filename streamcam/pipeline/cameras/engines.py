@@ -93,7 +93,9 @@ class Engines:
 
     def forget(self, source: str) -> None:
         """Drop what is kept of a source that has ended."""
-        self._engines[self._client(source).key].forget(source)
+        client = self._clients.get(source) or self._clients.get(FILES)
+        if client is not None:
+            self._engines[client.key].forget(source)
 
     def holds(self, source: str) -> bool:
         """Tell whether a source has its detector. From any thread."""

@@ -265,6 +265,8 @@ class LiveSource:
         if not self._reconnect:
             self._change(CameraState.STOPPED, error)
             raise error
+        # Reports are kept for long, and a traceback would keep the last picture with them.
+        error.__context__ = error.__cause__ = error.__traceback__ = None
         pause = self._backoff.next()
         self._change(CameraState.BACKING_OFF, error, pause)
         self._interrupted.wait(pause)

@@ -1,7 +1,7 @@
 """Live sources for tests: they end by themselves, and tell what they went through."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
@@ -23,12 +23,13 @@ class Viewer:
     Attributes:
         source: The source.
         reports: What it told, in order.
+        on_change: What a test does besides.
     """
 
     def __init__(self, url: str, **options: Any) -> None:
         format_, ffmpeg = options.pop("format", None), options.pop("options", {})
         self.reports: list[Report] = []
-        self.on_change = self.reports.append
+        self.on_change: Callable[[Report], object] = lambda _: None
         options = {"backoff": Backoff(0.05, 0.1), "patience": QUICK} | options
         self.source = LiveSource(
             "cam", Address(url, format_, ffmpeg), on_change=self._changed, **options
@@ -68,6 +69,7 @@ class Viewer:
         return taken
 
     def _changed(self, report: Report) -> None:
+        self.reports.append(report)
         self.on_change(report)
 
 
