@@ -25,6 +25,7 @@ from streamcam.vision.download import Progress
 from streamcam.vision.engine import Engine, EngineDescription
 from streamcam.vision.library import Library
 from streamcam.vision.loading import load_detector
+from streamcam.vision.precision import bfloat16_pays
 from streamcam.vision.zoo import DEFAULT_MODEL, find_model
 
 DEFAULT_BATCH = 8
@@ -57,7 +58,8 @@ def build_engine(
             random ones every time.
         labels: Names of the classes of `weights`: one a line, or JSON.
         device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
-        precision: "auto" takes half precision where the device has units for it.
+        precision: "auto" takes half precision where the device has units for it; on a CPU only if
+            this network is not slower with it, and sees the same.
         confidence: Score from which a detection counts, 0..1; None for the model's preset.
         classes: Labels of the detections that are wanted; None for all.
         grid: "fine" for maps of about 16 network pixels a cell, "pool" for the published recipe's.
@@ -82,6 +84,7 @@ def build_engine(
     spec = find_model(imported.architecture if imported else model)
     place = choose_device(device)
     type_name = choose_precision(precision, place)
+    half_is_a_guess = precision == "auto" and type_name == "bf16"
     if imported is not None:
         weights, labels = weights or imported.weights, labels or imported.labels
     loaded = load_detector(spec, weights, labels, progress)
@@ -95,6 +98,9 @@ def build_engine(
             dtype=DTYPES[type_name],
             confidence=threshold,
         )
+    if half_is_a_guess and not bfloat16_pays(detector):
+        detector.stay_in_float32()
+        type_name = "fp32"
     description = EngineDescription(
         model=model,
         weights=loaded.weights,
