@@ -63,7 +63,8 @@ class ModelSettings(Section):
         0.05,
         ge=0,
         le=5,
-        description="Seconds that a frame waits for others to share its forward pass.",
+        description="Seconds that a file's frame waits for others to share its forward pass; "
+        "cameras' frames never wait.",
     )
 
 

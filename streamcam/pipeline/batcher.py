@@ -39,6 +39,11 @@ class Batch:
     finished: list[Track] = field(default_factory=list)
 
     @property
+    def is_live(self) -> bool:
+        """Whether a frame in it is from a source that cannot wait."""
+        return any(track.inbox.newest_only for track, _ in self.entries)
+
+    @property
     def sampled(self) -> list[Frame]:
         """The frames that the engine has to explain."""
         return [frame for _, frame in self.entries if frame.sampled]
@@ -62,7 +67,7 @@ class Batcher:
 
     Args:
         size: Most sampled frames in a batch.
-        max_wait: Seconds that a frame waits for others to share its batch.
+        max_wait: Seconds that a file's frame waits for others to share its batch.
         clock: Where the time comes from.
     """
 
@@ -112,14 +117,15 @@ class Batcher:
         """Wait for work and return it; None when the batcher was closed.
 
         A batch is returned when it is full, when its first frame has waited `max_wait`, or at once
-        when a track has ended or nobody has more to give soon.
+        when a track has ended or there is a live frame in it: where the engine is busy, those of
+        other cameras gather meanwhile, and where it is not, waiting would only make them late.
         """
         batch = Batch()
         deadline: float | None = None
         while not self._closed:
             self._changed = False
             self._gather(batch)
-            if batch.finished or len(batch.sampled) >= self._size or self._is_complete(batch):
+            if batch.finished or batch.is_live or len(batch.sampled) >= self._size:
                 return batch
             if batch.entries and deadline is None:
                 deadline = self._clock.monotonic() + self._max_wait
@@ -139,14 +145,6 @@ class Batcher:
             if frame is not None:
                 missing -= frame.sampled
                 turns.append(track)
-
-    def _is_complete(self, batch: Batch) -> bool:
-        """Tell whether all sources are live and have given: their next frames take a while."""
-        given = {id(track) for track, _ in batch.entries}
-        with self._wake:
-            return bool(given) and all(
-                track.inbox.newest_only and id(track) in given for track in self._tracks
-            )
 
     def _take(self, track: Track, batch: Batch) -> Frame | None:
         underway = sum(1 for owner, _ in batch.entries if owner is track)

@@ -135,7 +135,7 @@ class Street:
     Args:
         engine: Explains batches of frames.
         batch: Most frames in one forward pass.
-        max_wait: Seconds that a frame waits for others to share its batch.
+        max_wait: Seconds that a file's frame waits for others to share its batch.
         on_batch: Told of each batch's seconds in the engine, from its thread; must be quick.
         clock: Where the time comes from.
 

@@ -204,8 +204,9 @@ class LiveSource:
             connection.give_up()
             self._report = replace(self._report, killed=self._report.killed + 1)
             raise
-        if watch.stalled(now):
-            self._change(CameraState.STALLED)
+        if watch.stalled(now) and self._report.state is not CameraState.STALLED:
+            error = SourceUnavailableError(f"{self._name}: is connected, but sends no picture")
+            self._change(CameraState.STALLED, error)
 
     def _opened(self, message: Message, watch: Watch) -> None:
         watch.opened(self._clock.monotonic())
@@ -276,7 +277,7 @@ class LiveSource:
     ) -> None:
         if state is self._report.state and error is self._report.error:
             return
-        if state in (CameraState.CONNECTING, CameraState.STALLED):
+        if state is CameraState.CONNECTING:
             error = self._report.error
         self._report = replace(
             self._report,
