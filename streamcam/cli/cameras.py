@@ -2,12 +2,13 @@
 
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import orjson
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -30,6 +31,9 @@ _TURNS = 2
 
 _MOST_LABELS = 4
 
+_UNASKED = "rate"
+"""Why most frames are not explained: more were not asked for. They are not lost."""
+
 
 class CameraLines:
     """A line for each change of a camera's state.
@@ -44,7 +48,9 @@ class CameraLines:
         self._fetching: set[str] = set()
 
     def changed(self, status: CameraStatus) -> None:
-        """Print how it is now."""
+        """Print how it is now; why it was given up is told at the end."""
+        if status.state is CameraState.FAILED:
+            return
         wrong = status.state is CameraState.BACKING_OFF
         line = describe(status)
         # A dead camera is tried again and again: its reason is said once.
@@ -92,14 +98,20 @@ class CameraRecords(CameraLines):
 class CameraBoard(CameraLines):
     """A table of all cameras that moves; a context manager.
 
+    Args:
+        note: What stands below it.
+
     Attributes:
         statuses: Tells how the cameras are at this moment; set once there are some.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, note: str) -> None:
         super().__init__(quiet=True)
         self.statuses: Callable[[], Sequence[CameraStatus]] = lambda: ()
+        self._note = note
+        self._begun = time.monotonic()
         self._last: dict[str, FrameResult] = {}
+        self._fetches: dict[str, str] = {}
         self._live = Live(
             get_renderable=self._draw, console=errors(), refresh_per_second=_TURNS, transient=True
         )
@@ -115,7 +127,20 @@ class CameraBoard(CameraLines):
         """Remember what was found last."""
         self._last[result.frame.source] = result
 
+    def fetching(self, name: str, done: int, total: int | None) -> None:
+        """Show how far a download is."""
+        of = f" of {size(total)}" if total else ""
+        # A new mapping: it may be drawn at this moment.
+        self._fetches = self._fetches | {name: f"fetching {name}: {size(done)}{of}"}
+        if total is not None and done >= total:
+            self._fetches = {key: text for key, text in self._fetches.items() if key != name}
+
     def _draw(self) -> RenderableType:
+        spent = duration(round(time.monotonic() - self._begun))
+        note = Text(f"{spent}; {self._note}", "dim", overflow="ellipsis", no_wrap=True)
+        return Group(self._table(), *self._fetches.values(), note)
+
+    def _table(self) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", expand=True)
         table.add_column("camera", no_wrap=True)
         table.add_column("state", no_wrap=True)
@@ -128,7 +153,7 @@ class CameraBoard(CameraLines):
 
     def _cells(self, status: CameraStatus) -> tuple[RenderableType, ...]:
         latency = status.latency
-        lost = sum(n for cause, n in status.counts.dropped.items() if cause != "rate")
+        lost = sum(n for cause, n in status.counts.dropped.items() if cause != _UNASKED)
         return (
             status.name,
             Text(status.state.value, STATE_STYLES[status.state]),
@@ -136,7 +161,7 @@ class CameraBoard(CameraLines):
             f"{status.explained_rate:.1f}/s",
             "" if latency is None else f"{latency.p50 * 1000:.0f} ms",
             str(lost or ""),
-            Text(printable(status.error or ""), "red") if status.error else self._found(status),
+            Text(_trouble(status), "red") if status.error else self._found(status),
         )
 
     def _found(self, status: CameraStatus) -> Text:
@@ -148,7 +173,10 @@ class CameraBoard(CameraLines):
 
 def counted(detections: Sequence[Mapping[str, Any]]) -> str:
     """Return what was found, in the form of records, as e.g. "2 person, 1 dog"."""
-    labels = Counter(detection["label"] for detection in detections)
+    return _ranked(Counter(detection["label"] for detection in detections))
+
+
+def _ranked(labels: Counter[str]) -> str:
     return ", ".join(f"{count} {label}" for label, count in labels.most_common(_MOST_LABELS))
 
 
@@ -159,8 +187,13 @@ def describe(status: CameraStatus) -> str:
         pixels = f", {status.width}x{status.height}" if status.width else ""
         return f"{line}: {printable(status.url)}{pixels}, {status.codec}"
     if status.error is not None and status.state is not CameraState.CONNECTING:
-        return f"{line}: {printable(status.error.removeprefix(f'{status.name}: '))}"
+        return f"{line}: {_trouble(status)}"
     return line
+
+
+def _trouble(status: CameraStatus) -> str:
+    """Return what is wrong, without the camera's name, which stands beside it already."""
+    return printable((status.error or "").removeprefix(f"{status.name}: "))
 
 
 def summary(status: CameraStatus, seconds: float) -> str:
@@ -170,7 +203,15 @@ def summary(status: CameraStatus, seconds: float) -> str:
     if status.latency is not None:
         p50, p95 = (1000 * value for value in (status.latency.p50, status.latency.p95))
         parts.append(f"latency {p50:.0f} ms, 95 % below {p95:.0f} ms")
-    parts += [f"{count} dropped ({cause})" for cause, count in counts.dropped.items()]
+    parts += [
+        f"{count} dropped ({cause})" for cause, count in counts.dropped.items() if cause != _UNASKED
+    ]
+    if found := _ranked(Counter(counts.detections)):
+        parts.append(f"found {found}")
     if status.reconnects:
-        parts.append(f"{status.reconnects} reconnects")
+        parts.append(
+            f"reconnected {status.reconnects} times"
+            if status.reconnects > 1
+            else "reconnected once"
+        )
     return f"{status.name}: {'; '.join(parts)}"

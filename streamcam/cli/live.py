@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from streamcam.cli import options
 from streamcam.cli.cameras import CameraBoard, CameraLines, CameraRecords, summary
@@ -126,7 +127,8 @@ def _camera(source: str, settings: Settings, changes: dict[str, object]) -> Came
 
 def _first_fault(error: ValueError) -> str:
     fault = error.errors()[0]  # type: ignore[attr-defined]
-    return f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+    place = ".".join(str(part) for part in fault["loc"])
+    return f"{place}: {fault['msg'].removeprefix('Value error, ')}"
 
 
 def _name_of(source: str, changes: dict[str, object]) -> str:
@@ -156,7 +158,7 @@ class _Live:
         self._settings = settings
         self._reconnect = reconnect
         self._stopping = threading.Event()
-        self._begun = time.monotonic()
+        self._begun: float | None = None
         self._folder = settings.output.folder / plan.name
 
     def run(self, seconds: float | None, *, quiet: bool, json: bool) -> ExitCode:
@@ -188,20 +190,30 @@ class _Live:
                 watcher.statuses = fleet.statuses
                 stack.enter_context(watcher)
             fleet.reconcile([self._plan])
-            (camera,) = fleet.cameras
-            while camera.running and time.monotonic() - self._begun < seconds:
-                if self._stopping.wait(_TURN_SECONDS):
-                    break
+            self._wait(fleet, seconds)
             fleet.stop(_GRACE_SECONDS)
         return fleet
 
+    def _wait(self, fleet: Fleet, seconds: float) -> None:
+        """Wait until the camera is over, somebody stops it, or it had its time."""
+        (camera,) = fleet.cameras
+        while camera.running and self._spent < seconds and not self._stopping.wait(_TURN_SECONDS):
+            # Loading the detector is not the camera's time.
+            if camera.settled and self._begun is None:
+                self._begun = time.monotonic()
+
+    @property
+    def _spent(self) -> float:
+        """Seconds since the camera was begun."""
+        return 0.0 if self._begun is None else time.monotonic() - self._begun
+
     def _tell(self, fleet: Fleet, *, quiet: bool) -> ExitCode:
         (camera,) = fleet.cameras
-        if not quiet:
-            seconds = time.monotonic() - self._begun
-            errors().print(summary(camera.status(), seconds), soft_wrap=True)
-            if self._plan.record != "never":
-                errors().print(f"results in {self._folder}", soft_wrap=True)
+        status = camera.status()
+        if status.counts.decoded and not quiet:
+            errors().print(Text(summary(status, self._spent)), soft_wrap=True)
+            if self._plan.record != "never" and self._folder.exists():
+                errors().print(Text(f"results in {self._folder}"), soft_wrap=True)
         if camera.fault is None:
             return ExitCode.OK
         show_error(camera.fault.message, camera.fault.hint)
@@ -211,5 +223,14 @@ class _Live:
         if json:
             return CameraRecords(self._stopping.set)
         if errors().is_terminal and not quiet:
-            return CameraBoard()
+            return CameraBoard(f"{self._purpose()}; Ctrl-C ends it")
         return CameraLines(quiet=quiet)
+
+    def _purpose(self) -> str:
+        """Return what is recorded, for people."""
+        match self._plan.record:
+            case "never":
+                return "nothing is recorded"
+            case "detections":
+                return f"what is detected is recorded in {self._folder}"
+        return f"recorded in {self._folder}"

@@ -51,7 +51,7 @@ class CameraAnswer(BaseModel):
     url: str = Field(description="Without credentials.")
     state: CameraState
     seconds: float = Field(description="For how long it has been in that state.")
-    error: str | None
+    error: str | None = Field(description="What is wrong, without the camera's name.")
     hint: str | None
     width: int
     height: int
@@ -167,7 +167,7 @@ def camera_answer(status: CameraStatus, overview: Overview, clock: Clock) -> Cam
         url=redacted_url(status.url),
         state=status.state,
         seconds=max(0.0, now - status.since),
-        error=_clean(status.error),
+        error=_clean(status.error and status.error.removeprefix(f"{status.name}: ")),
         hint=_clean(status.hint),
         width=status.width,
         height=status.height,

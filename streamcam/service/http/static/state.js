@@ -27,7 +27,8 @@ function old(age) {
 export function judge(camera, age, server) {
   if (server.gone)
     return { look: "gone", word: "No answer", note: `the server is silent for ${span(server.silence)}` };
-  const since = camera.seconds + server.silence;
+  // Each try to connect again is another state: what counts is how long it has shown nothing new.
+  const since = Math.max(camera.seconds, camera.last_frame_age ?? 0) + server.silence;
   if (camera.state !== "live") {
     const look = { connecting: "connecting", stalled: "stalled" }[camera.state] ?? "offline";
     const word = `${WORDS[camera.state]} ${span(since)}`;
