@@ -108,7 +108,7 @@ def test_what_cannot_be_prepared_is_told_and_holds_nothing_up(
         offer(made, 0)
     assert book.indices == [0]
     assert made.dropped == 0
-    assert "yard: no such folder" in caplog.text
+    assert "yard: recording: no such folder" in caplog.text
 
 
 def test_a_stuck_sink_keeps_nobody_waiting() -> None:
