@@ -10,6 +10,7 @@ import typer
 
 from streamcam.cli import (
     audit,
+    bench,
     config,
     demo,
     doctor,
@@ -45,6 +46,7 @@ app.command("status")(status.status)
 app.add_typer(jobs.app, name="jobs")
 app.command("demo")(demo.demo)
 app.command("audit")(audit.audit)
+app.command("bench")(bench.bench)
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
 app.command("schema")(schema.schema)

@@ -124,7 +124,7 @@ def build_engine(settings: Settings, fetching: FetchProgress | None = None) -> "
     model = settings.model
     return build(
         model=model.name,
-        weights=_weights(model.weights),
+        weights=weights_choice(model.weights),
         labels=model.labels,
         device=model.device,
         precision=model.precision,
@@ -141,7 +141,8 @@ def build_engine(settings: Settings, fetching: FetchProgress | None = None) -> "
     )
 
 
-def _weights(value: str | None) -> Path | Literal["random"] | None:
+def weights_choice(value: str | None) -> Path | Literal["random"] | None:
+    """Return what the setting `model.weights` means."""
     if value == "random":
         return "random"
     return None if value is None else Path(value)

@@ -24,9 +24,9 @@ from streamcam.vision.devices import (
 from streamcam.vision.download import Progress
 from streamcam.vision.engine import Engine, EngineDescription
 from streamcam.vision.library import Library
-from streamcam.vision.loading import load_detector
+from streamcam.vision.loading import Loaded, load_detector
 from streamcam.vision.precision import bfloat16_pays
-from streamcam.vision.zoo import DEFAULT_MODEL, find_model
+from streamcam.vision.zoo import DEFAULT_MODEL, ModelSpec, find_model
 
 DEFAULT_BATCH = 8
 DEFAULT_TOP = 5
@@ -80,14 +80,10 @@ def build_engine(
         DeviceError: The GPU is missing or failed.
     """
     _check_method(method)
-    imported = (library or Library()).find(model)
-    spec = find_model(imported.architecture if imported else model)
     place = choose_device(device)
     type_name = choose_precision(precision, place)
     half_is_a_guess = precision == "auto" and type_name == "bf16"
-    if imported is not None:
-        weights, labels = weights or imported.weights, labels or imported.labels
-    loaded = load_detector(spec, weights, labels, progress)
+    spec, loaded = load_model(model, weights, labels, library, progress)
     keep = None if classes is None else _class_ids(classes, loaded.classes, model)
     threshold = spec.confidence if confidence is None else confidence
     with device_errors():
@@ -121,6 +117,26 @@ def build_engine(
         attribution = Attribution(maker, explain=explain, every=why_every, top=why_top)
     cam = EigenCam(spec.activations, grid)
     return Engine(detector, cam, description, keep=keep, attribution=attribution)
+
+
+def load_model(
+    model: str,
+    weights: Path | Literal["random"] | None = None,
+    labels: Path | None = None,
+    library: Library | None = None,
+    progress: Progress | None = None,
+) -> tuple[ModelSpec, Loaded]:
+    """A detector by its name, or that of an imported model, with its weights.
+
+    Raises:
+        UsageError: There is no such model.
+        WeightsError: The weights cannot be used, or are neither here nor can be fetched.
+    """
+    imported = (library or Library()).find(model)
+    spec = find_model(imported.architecture if imported else model)
+    if imported is not None:
+        weights, labels = weights or imported.weights, labels or imported.labels
+    return spec, load_detector(spec, weights, labels, progress)
 
 
 def _check_method(method: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -75,6 +76,21 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return str(device)
+
+
+def cpu_name() -> str:
+    """The processor's name as the kernel tells it, "" where it does not."""
+    try:
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    names = (line.partition(":")[2] for line in told.splitlines() if line.startswith("model name"))
+    return " ".join(next(names, "").split())
+
+
+def torch_threads() -> int:
+    """How many threads torch computes with."""
+    return torch.get_num_threads()
 
 
 @contextmanager

@@ -73,7 +73,7 @@ class EngineDescription:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
     """What is known of one frame, on the host."""
 
     boxes: Floats
@@ -149,7 +149,7 @@ class Engine:
                 self._shrink(len(frames[batch]))
                 continue
             seen, kept = looked
-            some = [self._result(f, s) for f, s in zip(frames[batch], seen, strict=True)]
+            some = [self.settle(f, s) for f, s in zip(frames[batch], seen, strict=True)]
             results += self._explained(some, kept, due[batch])
         return results
 
@@ -177,18 +177,18 @@ class Engine:
 
     def _look(
         self, frames: Sequence[Frame], due: Sequence[bool]
-    ) -> tuple[list[_Seen], Kept | None] | None:
+    ) -> tuple[list[Seen], Kept | None] | None:
         """What is in a batch of frames, and what is kept of those whose boxes are to be explained.
 
         None where it does not fit into the device's memory.
         """
-        guesses = [self._stabiliser.guess(frame.source) for frame in frames]
+        guesses = self.guesses(frames)
         try:
             with device_errors(), torch.inference_mode():
                 forward = self._detector([frame.picture for frame in frames])
                 kept = _kept(forward, frames, due)
                 found = self._cam(forward.levels, forward.placements, guesses)
-                return _download(forward, found), kept
+                return download(forward, found), kept
         except torch.OutOfMemoryError:
             return None
 
@@ -213,7 +213,12 @@ class Engine:
             "the GPU has no room for %d frames at once; %d from now on", tried, self._limit
         )
 
-    def _result(self, frame: Frame, seen: _Seen) -> FrameResult:
+    def guesses(self, frames: Sequence[Frame]) -> list[Floats | None]:
+        """Where to start searching for each frame's directions: what its source showed before."""
+        return [self._stabiliser.guess(frame.source) for frame in frames]
+
+    def settle(self, frame: Frame, seen: Seen) -> FrameResult:
+        """Make a frame's result of what was downloaded for it; frames come in their order."""
         height, width = frame.picture.shape[:2]
         settled = self._stabiliser.settle(frame, seen.directions, seen.maps, seen.shares)
         explanation = Explanation(
@@ -226,7 +231,7 @@ class Engine:
         return FrameResult(frame, self._detections(seen, settled.heat, width, height), explanation)
 
     def _detections(
-        self, seen: _Seen, heat: HeatMap, width: int, height: int
+        self, seen: Seen, heat: HeatMap, width: int, height: int
     ) -> tuple[Detection, ...]:
         wanted = seen.scores >= self._description.confidence
         if self._keep is not None:
@@ -274,7 +279,7 @@ def _kept(forward: Forward, frames: Sequence[Frame], due: Sequence[bool]) -> Kep
     return Kept.of(forward, indices, [frames[index].picture for index in indices])
 
 
-def _download(forward: Forward, candidates: Sequence[Candidates]) -> list[_Seen]:
+def download(forward: Forward, candidates: Sequence[Candidates]) -> list[Seen]:
     """Everything that a batch gave, in one transfer."""
     fields: tuple[Callable[[int], Tensor], ...] = (
         lambda i: forward.boxes[i],
@@ -293,7 +298,7 @@ def _download(forward: Forward, candidates: Sequence[Candidates]) -> list[_Seen]
     ]
     size = len(fields)
     return [
-        _Seen(boxes, scores, ids.astype(np.int64), directions, maps, shares)
+        Seen(boxes, scores, ids.astype(np.int64), directions, maps, shares)
         for boxes, scores, ids, directions, maps, shares in (
             arrays[first : first + size] for first in range(0, len(arrays), size)
         )
