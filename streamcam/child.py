@@ -26,9 +26,9 @@ Message: TypeAlias = dict[str, Any]
 
 _LONGEST_MESSAGE = 1 << 16
 
-# Death by SIGKILL takes milliseconds, but for a process that hangs inside the kernel (a dead disk
-# or camera): that one is left to the kernel.
-_DEATH_SECONDS = 2.0
+# Death by SIGKILL takes milliseconds, with eight busy processes to a core more than 2 s; for ever
+# where a process hangs inside the kernel (a dead disk or camera): that one is left to the kernel.
+_DEATH_SECONDS = 10.0
 
 _PR_SET_PDEATHSIG = 1
 

@@ -19,7 +19,9 @@ import numpy as np
 
 from streamcam.errors import UsageError
 from streamcam.records import Frame, FrameResult, Picture
-from streamcam.vision.build import DEFAULT_BATCH, build_engine
+from streamcam.vision.attribution.attribution import Explain
+from streamcam.vision.attribution.methods import EIGENCAM
+from streamcam.vision.build import DEFAULT_BATCH, DEFAULT_TOP, build_engine
 from streamcam.vision.cam import Grid
 from streamcam.vision.devices import Precision
 from streamcam.vision.download import Progress
@@ -41,11 +43,15 @@ class Explainer:
         confidence: Score from which a detection counts, 0..1; None for the model's preset.
         classes: Labels of the detections that are wanted; None for all.
         grid: "fine" for maps of about 16 network pixels a cell, "pool" for the published recipe's.
+        method: "eigencam", or why boxes got their scores: "layercam", "hirescam", "gradcam", ...
+        explain: With another method, "box" for a map of each box (`detection.why.map`), "frame" for
+            one of all together.
+        why_top: So many boxes of a picture are explained, the most confident.
         batch: The most pictures in one forward.
         progress: Is told how far a download is: file name, bytes so far, bytes in all if known.
 
     Raises:
-        UsageError: There is no such model, device, precision or class.
+        UsageError: There is no such model, device, precision, class or method.
         WeightsError: The weights cannot be used, or are neither here nor can be fetched.
         DeviceError: The GPU is missing or failed.
     """
@@ -61,6 +67,9 @@ class Explainer:
         confidence: float | None = None,
         classes: Sequence[str] | None = None,
         grid: Grid = "fine",
+        method: str = EIGENCAM,
+        explain: Explain = "box",
+        why_top: int = DEFAULT_TOP,
         batch: int = DEFAULT_BATCH,
         progress: Progress | None = None,
     ) -> None:
@@ -74,6 +83,9 @@ class Explainer:
             confidence=confidence,
             classes=classes,
             grid=grid,
+            method=method,
+            explain=explain,
+            why_top=why_top,
             batch=batch,
             progress=progress,
         )

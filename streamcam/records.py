@@ -105,6 +105,24 @@ class Focus:
     peak_inside: bool
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class BoxMap:
+    """Why a box got its score, as one method sees it.
+
+    Attributes:
+        method: The name of the method that made the map, e.g. "layercam".
+        map: Values 0..1, [rows, columns], spanning the frame edge to edge. Never written to.
+        focus: How much of this map lies in the box. Where little does, the method says that the
+            score comes from elsewhere, or it cannot tell boxes apart.
+        age: Seconds of the source's time since the frame that it was made for; 0 for its own.
+    """
+
+    method: str
+    map: HeatMap
+    focus: Focus
+    age: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Detection:
     """One object that the detector found.
@@ -115,6 +133,7 @@ class Detection:
         confidence: 0..1.
         box: x1, y1, x2, y2 in pixels of the displayed frame.
         focus: How much of the frame's map lies in the box.
+        why: The map of this box alone, None where none was asked for or is recent enough.
     """
 
     label: str
@@ -122,6 +141,7 @@ class Detection:
     confidence: float
     box: Box
     focus: Focus
+    why: BoxMap | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,14 +151,16 @@ class Explanation:
     Attributes:
         method: The name of the method that made the map, e.g. "eigencam".
         map: Values 0..1, [rows, columns], spanning the frame edge to edge. Never written to.
-        explained_variance: Share of the first principal component, 0..1.
-        flicker: Mean absolute change since the map before, 0..1; None for the first of a shot.
+        explained_variance: Share of the first principal component, 0..1; None for methods that have
+            none.
+        flicker: Mean absolute change since the same method's map before, 0..1; None for its first
+            of a shot.
         peak: x, y of the map's maximum, in pixels of the displayed frame.
     """
 
     method: str
     map: HeatMap
-    explained_variance: float
+    explained_variance: float | None
     flicker: float | None
     peak: tuple[float, float]
 

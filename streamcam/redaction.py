@@ -19,6 +19,14 @@ _URL = re.compile(rf"{_SCHEME}((?:{_USER_INFO})?[^\s\"'<>]*)", re.IGNORECASE)
 _WHOLE = re.compile(rf"{_SCHEME}(.*)", re.IGNORECASE | re.DOTALL)
 
 
+_SECRET = re.compile(r"pass|token|key|secret|auth|cookie|header|user", re.IGNORECASE)
+
+
+def is_secret(name: str) -> bool:
+    """Tell whether the value of an option or a setting of this name must not be seen."""
+    return _SECRET.search(name) is not None
+
+
 def redacted_url(url: str) -> str:
     """Return a URL without user, password, query and fragment; other text as it is."""
     return _URL.sub(_bare, url)

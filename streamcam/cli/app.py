@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from streamcam.cli import (
+    audit,
+    bench,
     config,
     demo,
     doctor,
@@ -43,6 +45,8 @@ app.command("serve")(serve.serve)
 app.command("status")(status.status)
 app.add_typer(jobs.app, name="jobs")
 app.command("demo")(demo.demo)
+app.command("audit")(audit.audit)
+app.command("bench")(bench.bench)
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
 app.command("schema")(schema.schema)

@@ -44,7 +44,30 @@ Every = Annotated[
 ]
 Start = Annotated[float | None, typer.Option("--start", help="Skip this many seconds.")]
 End = Annotated[float | None, typer.Option("--end", help="Stop at this second.")]
-Method = Annotated[str | None, typer.Option("--method", help="How the map is made: `eigencam`.")]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        "--method",
+        help="How the map is made: `eigencam` (what the network responds to), or why boxes got "
+        "their scores: `layercam`, `hirescam`, `eigengradcam`, `segeigencam`, `gradcam`, "
+        "`gradcam++`, and slowly `ablationcam`, `scorecam`.",
+    ),
+]
+Explain = Annotated[
+    str | None,
+    typer.Option("--explain", help="With such a method: a map for each `box`, or one per `frame`."),
+]
+WhyEvery = Annotated[
+    int | None,
+    typer.Option("--why-every", help="Explain the boxes of every n-th explained frame only."),
+]
+WhyTop = Annotated[
+    int | None, typer.Option("--why-top", help="Explain so many boxes, the most confident.")
+]
+SaveMaps = Annotated[
+    str | None,
+    typer.Option("--save-maps", help="Write the maps too: `png` (16 bits), `npz` or `off`."),
+]
 Grid = Annotated[str | None, typer.Option("--grid", help="Cells of the map: `fine` or `pool`.")]
 Colormap = Annotated[
     str | None,
@@ -74,10 +97,18 @@ _SETTINGS = {
         *("weights", "labels", "confidence", "classes", "device", "precision", "batch"),
         ("model", "name"),
     ),
-    "cam": ("method", "grid"),
+    "cam": ("method", ("why", "explain"), "why_every", "why_top", "grid"),
     "sampling": ("max_fps", "every", "start", "end"),
     "render": ("colormap", "opacity"),
-    "output": ("overwrite", "video", "encoder", "audio", "workers", ("output", "folder")),
+    "output": (
+        "overwrite",
+        "video",
+        "save_maps",
+        "encoder",
+        "audio",
+        "workers",
+        ("output", "folder"),
+    ),
     "live": ("segment",),
     "watch": ("recursive", "include", "exclude", "settle", "poll", "after", "state"),
 }

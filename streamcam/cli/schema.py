@@ -10,7 +10,7 @@ from streamcam.errors import UsageError
 
 
 def schema(
-    name: Annotated[str, typer.Argument(help="`record` (a JSON line) or `manifest`.")],
+    name: Annotated[str, typer.Argument(help="`record` (a JSON line), `manifest` or `audit`.")],
 ) -> None:
     """Print the JSON Schema of a file that streamcam writes."""
     if name not in schemas.names():

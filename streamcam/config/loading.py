@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from streamcam.config.settings import Settings
 from streamcam.errors import ConfigError
-from streamcam.redaction import redacted_url
+from streamcam.redaction import HIDDEN, is_secret, redacted_url
 
 ENV_PREFIX = "STREAMCAM_"
 ENV_CONFIG = "STREAMCAM_CONFIG"
@@ -85,7 +85,17 @@ def _reason(error: ErrorDetails) -> str:
     if error["type"] == "value_error":
         return error["msg"].removeprefix("Value error, ")
     bound = error["msg"].removeprefix("Input ").replace("should", "must", 1)
-    return f"{bound}, not {redacted_url(repr(error['input']))}"
+    return f"{bound}, not {_shown(error)}"
+
+
+def _shown(error: ErrorDetails) -> str:
+    """Return what was given, but for what may hold a secret."""
+    value = error["input"]
+    if isinstance(value, Mapping):
+        return "a table"
+    if any(is_secret(str(part)) for part in error["loc"]):
+        return HIDDEN
+    return "a list" if isinstance(value, list | tuple) else redacted_url(repr(value))
 
 
 def _suggestion(location: tuple[int | str, ...]) -> str:

@@ -63,17 +63,48 @@ class ModelSettings(Section):
         0.05,
         ge=0,
         le=5,
-        description="Seconds that a frame waits for others to share its forward pass.",
+        description="Seconds that a file's frame waits for others to share its forward pass; "
+        "cameras' frames never wait.",
     )
 
 
 class CamSettings(Section):
     """The map: what the detector looks at."""
 
-    method: Literal["eigencam"] = Field(
+    method: Literal[
+        "eigencam",
+        "eigengradcam",
+        "gradcam",
+        "gradcam++",
+        "hirescam",
+        "layercam",
+        "ablationcam",
+        "scorecam",
+        "segeigencam",
+    ] = Field(
         "eigencam",
         description="How the map is made. `eigencam`: the strongest common pattern of the "
-        "activations, the same for every class.",
+        "activations, the same for every class. The others tell why boxes got their scores: by "
+        "gradients `layercam`, `hirescam`, `eigengradcam`, `segeigencam`, `gradcam`, `gradcam++`; "
+        "by taking things away, slowly, `ablationcam` and `scorecam`. See docs/explanations.md.",
+    )
+    explain: Literal["box", "frame"] = Field(
+        "box",
+        description="With a method other than `eigencam`: `box` makes a map for each box, `frame` "
+        "one for the scores of all of them.",
+    )
+    why_every: int = Field(
+        1,
+        ge=1,
+        description="With a method other than `eigencam`: explain the boxes of every n-th "
+        "explained frame; the frames in between have EigenCAM's map.",
+    )
+    why_top: int = Field(
+        5,
+        ge=1,
+        le=100,
+        description="With a method other than `eigencam`: explain so many boxes of a frame, the "
+        "most confident.",
     )
     grid: Literal["fine", "pool"] = Field(
         "fine",
@@ -133,6 +164,11 @@ class OutputSettings(Section):
         "sampled",
         description="`sampled`: a video of exactly the explained frames. `full`: every frame, the "
         "last map held and its age shown. `off`: records only.",
+    )
+    save_maps: Literal["off", "png", "npz"] = Field(
+        "off",
+        description="Write the maps too, for programs: `png` (16 bits, a file for every map) or "
+        "`npz` (float32, one file for every source).",
     )
     encoder: Literal["auto", "libx264", "h264_nvenc"] = Field(
         "auto",

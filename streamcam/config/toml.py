@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import ByteSize
+from pydantic import ByteSize, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from streamcam.config.section import Section
 from streamcam.config.settings import Settings
-from streamcam.redaction import redacted_url
+from streamcam.redaction import HIDDEN, is_secret, redacted_url
 
 _HEADER = """\
 Settings of streamcam, each with its default.
@@ -21,6 +21,7 @@ the last one found wins. Check your file with `streamcam config check`."""
 
 _WIDTH = 100
 _KILOBYTE = 1000
+_BYTES = TypeAdapter(ByteSize)
 
 
 def to_toml(settings: Settings) -> str:
@@ -76,15 +77,24 @@ def _assignment(key: str, value: Any, field: FieldInfo) -> str:  # noqa: ANN401 
 def _literal(value: Any) -> str:  # noqa: ANN401 - any setting's
     """Return a value as TOML, its credentials hidden; most literals are those of JSON."""
     if isinstance(value, Mapping):
-        pairs = ", ".join(f"{_literal(key)} = {_literal(item)}" for key, item in value.items())
+        pairs = ", ".join(
+            f"{_literal(key)} = {_literal(HIDDEN if is_secret(key) else item)}"
+            for key, item in value.items()
+        )
         return f"{{ {pairs} }}" if pairs else "{}"
-    if isinstance(value, ByteSize) and value >= _KILOBYTE:
-        value = value.human_readable(decimal=True)
+    if isinstance(value, ByteSize):
+        value = _size(value)
     if isinstance(value, Path):
         value = str(value)
     if isinstance(value, str):
         value = redacted_url(value)
     return json.dumps(value, ensure_ascii=False)
+
+
+def _size(value: ByteSize) -> int | str:
+    """Return a size in words, where these tell it exactly."""
+    words = value.human_readable(decimal=True)
+    return words if value >= _KILOBYTE and _BYTES.validate_python(words) == value else int(value)
 
 
 def _comment(text: str) -> str:

@@ -1,5 +1,6 @@
 """Runs ready jobs, several at a time, through one engine, and books how they end."""
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -273,9 +274,11 @@ class Runner:
         """Remove results of which only some could be published."""
         assert job.stem is not None
         paths = outputs(self._settings.output.folder, job.stem)
-        for path in (paths.manifest, paths.records, paths.video, paths.picture):
+        files = (paths.manifest, paths.records, paths.video, paths.picture, paths.maps_archive)
+        for path in files:
             with suppress(OSError):
                 path.unlink()
+        shutil.rmtree(paths.maps_folder, ignore_errors=True)
 
     def _finish(self, job: JobRecord, state: State, report: JobReport) -> None:
         self._ledger.finish(

@@ -39,20 +39,35 @@ class Batch:
     finished: list[Track] = field(default_factory=list)
 
     @property
+    def is_live(self) -> bool:
+        """Whether a frame in it is from a source that cannot wait."""
+        return any(track.inbox.newest_only for track, _ in self.entries)
+
+    @property
     def sampled(self) -> list[Frame]:
         """The frames that the engine has to explain."""
         return [frame for _, frame in self.entries if frame.sampled]
 
+    def parts(self) -> list["Batch"]:
+        """Return the entries of each track as a batch of its own."""
+        parts: dict[Track, Batch] = {}
+        for track, frame in self.entries:
+            parts.setdefault(track, Batch()).entries.append((track, frame))
+        return list(parts.values())
+
 
 class Batcher:
-    """Takes turns over all tracks, one sampled frame from each.
+    """Takes turns over all tracks, one sampled frame from each; who waited longest comes first.
+
+    So no track gets more than its share, and a camera's frame that comes in is in the next batch,
+    unless so many other tracks want more than they get.
 
     A track whose outbox is full is passed over: its tail is slow, so its own head has to wait,
     while the engine goes on with the others.
 
     Args:
         size: Most sampled frames in a batch.
-        max_wait: Seconds that a frame waits for others to share its batch.
+        max_wait: Seconds that a file's frame waits for others to share its batch.
         clock: Where the time comes from.
     """
 
@@ -60,6 +75,7 @@ class Batcher:
         self._size = size
         self._max_wait = max_wait
         self._clock = clock or Clock()
+        # In the order in which they had their last turns.
         self._tracks: deque[Track] = deque()
         self._wake = threading.Condition()
         self._changed = False
@@ -101,14 +117,15 @@ class Batcher:
         """Wait for work and return it; None when the batcher was closed.
 
         A batch is returned when it is full, when its first frame has waited `max_wait`, or at once
-        when a track has ended or nobody has more to give soon.
+        when a track has ended or there is a live frame in it: where the engine is busy, those of
+        other cameras gather meanwhile, and where it is not, waiting would only make them late.
         """
         batch = Batch()
         deadline: float | None = None
         while not self._closed:
             self._changed = False
             self._gather(batch)
-            if batch.finished or len(batch.sampled) >= self._size or self._is_complete(batch):
+            if batch.finished or batch.is_live or len(batch.sampled) >= self._size:
                 return batch
             if batch.entries and deadline is None:
                 deadline = self._clock.monotonic() + self._max_wait
@@ -119,7 +136,8 @@ class Batcher:
 
     def _gather(self, batch: Batch) -> None:
         """Take turns over the tracks until the batch is full or nobody has anything to give."""
-        turns = self._next_turns()
+        with self._wake:
+            turns = self._tracks.copy()
         missing = self._size - len(batch.sampled)
         while turns and missing > 0:
             track = turns.popleft()
@@ -128,20 +146,6 @@ class Batcher:
                 missing -= frame.sampled
                 turns.append(track)
 
-    def _is_complete(self, batch: Batch) -> bool:
-        """Tell whether all sources are live and have given: their next frames take a while."""
-        given = {id(track) for track, _ in batch.entries}
-        with self._wake:
-            return bool(given) and all(
-                track.inbox.newest_only and id(track) in given for track in self._tracks
-            )
-
-    def _next_turns(self) -> deque[Track]:
-        """Return the tracks, each time another one first, so that a full batch starves nobody."""
-        with self._wake:
-            self._tracks.rotate(-1)
-            return self._tracks.copy()
-
     def _take(self, track: Track, batch: Batch) -> Frame | None:
         underway = sum(1 for owner, _ in batch.entries if owner is track)
         if track.outbox.room <= underway:
@@ -149,11 +153,18 @@ class Batcher:
         frame = track.inbox.take()
         if frame is not None:
             batch.entries.append((track, frame))
+            if frame.sampled:
+                self._had_its_turn(track)
         elif track.inbox.drained:
             with self._wake:
                 self._tracks.remove(track)
             batch.finished.append(track)
         return frame
+
+    def _had_its_turn(self, track: Track) -> None:
+        with self._wake:
+            self._tracks.remove(track)
+            self._tracks.append(track)
 
     def _notify(self) -> None:
         with self._wake:

@@ -116,9 +116,10 @@ class Job:
             source.close()
 
     def _explain_source(self, source: Source, street: Street) -> JobReport:
-        started = self._clock.utc()
+        started, begun = self._clock.utc(), self._clock.monotonic()
         delivery = self._results.delivery(source.info)
         report = self._carry(street, source, delivery)
+        report = replace(report, seconds=self._clock.monotonic() - begun)
         if not report.outputs:
             return report
         try:

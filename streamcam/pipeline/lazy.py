@@ -124,20 +124,25 @@ def build_engine(settings: Settings, fetching: FetchProgress | None = None) -> "
     model = settings.model
     return build(
         model=model.name,
-        weights=_weights(model.weights),
+        weights=weights_choice(model.weights),
         labels=model.labels,
         device=model.device,
         precision=model.precision,
         confidence=model.confidence,
         classes=model.classes or None,
         grid=settings.cam.grid,
+        method=settings.cam.method,
+        explain=settings.cam.explain,
+        why_every=settings.cam.why_every,
+        why_top=settings.cam.why_top,
         batch=model.batch,
         library=Library(model.library),
         progress=fetching,
     )
 
 
-def _weights(value: str | None) -> Path | Literal["random"] | None:
+def weights_choice(value: str | None) -> Path | Literal["random"] | None:
+    """Return what the setting `model.weights` means."""
     if value == "random":
         return "random"
     return None if value is None else Path(value)

@@ -12,6 +12,7 @@ from streamcam.sinks.base import Sink
 from streamcam.sinks.encoder import VideoSettings
 from streamcam.sinks.jsonl import JsonlSink
 from streamcam.sinks.manifest import EngineFacts, read_manifest, write_manifest
+from streamcam.sinks.maps import NpzSink, PngSink
 from streamcam.sinks.names import outputs
 from streamcam.sinks.still import StillSink
 from streamcam.sinks.video import VideoSink
@@ -59,6 +60,10 @@ class Results:
 
     def _sinks(self, info: SourceInfo) -> list[Sink]:
         sinks: list[Sink] = [JsonlSink(self._paths.records)]
+        if self._output.save_maps == "npz":
+            sinks.append(NpzSink(self._paths.maps_archive))
+        elif self._output.save_maps == "png":
+            sinks.append(PngSink(self._paths.maps_folder))
         if info.still:
             sinks.append(StillSink(self._paths.picture))
         elif self._output.video != "off":

@@ -87,6 +87,8 @@ class Passage:
                 self._delivery.write(item)
                 self.delivered += 1
                 on_item(item)
+        except Exception as error:  # noqa: BLE001 - raised below, once all is accounted for
+            self.fail(error)
         finally:
             self.cancel()
             head.join()
@@ -133,7 +135,7 @@ class Street:
     Args:
         engine: Explains batches of frames.
         batch: Most frames in one forward pass.
-        max_wait: Seconds that a frame waits for others to share its batch.
+        max_wait: Seconds that a file's frame waits for others to share its batch.
         on_batch: Told of each batch's seconds in the engine, from its thread; must be quick.
         clock: Where the time comes from.
 
@@ -217,16 +219,32 @@ class Street:
         while (batch := self._batcher.next()) is not None:
             self._in_hand = True
             try:
-                self._carry(batch)
+                self._carry_or_fail(batch)
             except DeviceError as error:
                 self._break(error)
                 return
-            except Exception as error:  # noqa: BLE001 - handed to the sources of this batch
-                self._fail_batch(batch, error)
             finally:
                 self._in_hand = False
                 self.finished += 1
             self._end(batch.finished)
+
+    def _carry_or_fail(self, batch: Batch) -> None:
+        """Carry a batch; where that fails, each source's part alone, so that the guilty one fails.
+
+        Raises:
+            DeviceError: The engine has failed for good.
+        """
+        try:
+            self._carry(batch)
+        except DeviceError:
+            raise
+        except Exception as error:  # noqa: BLE001 - handed to the source
+            parts = batch.parts()
+            if len(parts) > 1:
+                for part in parts:
+                    self._carry_or_fail(part)
+            else:
+                self._fail(batch.entries[0][0], error)
 
     def _carry(self, batch: Batch) -> None:
         """Explain a batch and send every item on, in order, to its own tail."""
@@ -247,13 +265,12 @@ class Street:
             if passage is not None:
                 passage.ended.set()
 
-    def _fail_batch(self, batch: Batch, error: Exception) -> None:
-        for track in {track for track, _ in batch.entries}:
-            passage = self._passages.get(track)
-            if passage is not None:
-                passage.fail(error)
-                passage.stop()
-                track.inbox.cancel()
+    def _fail(self, track: Track, error: Exception) -> None:
+        passage = self._passages.get(track)
+        if passage is not None:
+            passage.fail(error)
+            passage.stop()
+            track.inbox.cancel()
 
     def _break(self, error: DeviceError) -> None:
         with self._lock:

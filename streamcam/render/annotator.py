@@ -11,6 +11,7 @@ from streamcam.render.boxes import draw_boxes, draw_labels
 from streamcam.render.footer import footer
 from streamcam.render.heat import Heat, enlarge
 from streamcam.render.style import Scale, Style
+from streamcam.render.thumbnails import Strip
 
 _FADED = 0.5
 """How much of its opacity a map keeps when it has grown old."""
@@ -47,6 +48,7 @@ class Annotator:
         self._style = style or Style()
         self._heat = Heat(self._style.colormap, self._style.opacity)
         self._held: _Held | None = None
+        self._strip: Strip | None = None
 
     def annotate(self, item: Item) -> Picture:
         """Return the annotated picture of the next frame.
@@ -61,12 +63,18 @@ class Annotator:
             return self._draw_still(item.frame)
         if isinstance(item, FrameResult):
             self._held = _Held.of(item)
+            self._renew_strip(item)
             return self._draw(item.frame, self._held, age=None)
         if item.discontinuity:
-            self._held = None
+            self._held = self._strip = None
         if self._held is None:
             return self._draw_bare(item)
         return self._draw(item, self._held, max(0.0, item.time - self._held.result.frame.time))
+
+    def _renew_strip(self, result: FrameResult) -> None:
+        fresh = Strip.of(result, self._heat, _scale(result.frame))
+        if fresh is not None or self._strip is None or not self._strip.continues(result):
+            self._strip = fresh
 
     def _draw(self, frame: Frame, held: _Held, age: float | None) -> Picture:
         """Draw a map and what belongs to it on a frame; `age` is None for the frame's own."""
@@ -74,6 +82,8 @@ class Annotator:
         scale = _scale(frame)
         method = held.result.explanation.method
         notes = footer(frame, method, age, self._style, scale)
+        if self._strip is not None and self._strip.fits(frame.time):
+            notes += self._strip.placed(frame.time, scale)
         if age is None or age <= _BOXES_HELD:
             line = scale.line if age is None else 1
             draw_boxes(canvas, held.result.detections, line)

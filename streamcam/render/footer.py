@@ -16,6 +16,16 @@ from streamcam.render.style import Colormap, Scale, Style
 _OPACITY = 0.6
 _MOST = 0.6
 """Share of a tiny frame's width beyond which a note would hide more than it tells."""
+_WHY = (
+    "what spoke for the explained boxes",
+    "what spoke for the boxes",
+    "",
+)
+_CHANNELS = (
+    "channels that the explained boxes need, wherever they respond",
+    "channels that the boxes need",
+    "",
+)
 _METHODS = {
     "eigencam": (
         "EigenCAM",
@@ -27,7 +37,22 @@ _METHODS = {
             "",
         ),
     ),
+    "eigengradcam": ("EigenGradCAM", _WHY),
+    "gradcam": ("Grad-CAM", _CHANNELS),
+    "gradcam++": ("Grad-CAM++", _CHANNELS),
+    "hirescam": ("HiResCAM", _WHY),
+    "layercam": ("LayerCAM", _WHY),
+    "ablationcam": ("Ablation-CAM", _CHANNELS),
+    "scorecam": ("Score-CAM", _CHANNELS),
+    "segeigencam": ("Seg-Eigen-CAM", _WHY),
 }
+"""Names, and what the heat means in ever shorter words. What weighs each point by itself points at
+causes; what weighs whole channels shows where these respond, on other things too."""
+
+
+def method_name(method: str) -> str:
+    """Return a method's name as its paper writes it."""
+    return _METHODS[method][0] if method in _METHODS else method
 
 
 def footer(

@@ -77,7 +77,7 @@ class Supervisor:
         self._fleet = Fleet(
             self._settings,
             self._listener,
-            on_batch=lambda seconds: self._metrics.stage("engine", seconds),
+            on_stage=self._metrics.stage,
             fetching=self._listener.fetching,
             clock=self._clock,
         )

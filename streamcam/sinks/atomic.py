@@ -1,5 +1,6 @@
 """Files that appear under their name complete, or not at all."""
 
+import io
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -37,15 +38,29 @@ class PartFile:
             SinkError: The file cannot be synced or renamed.
         """
         with writing(str(self.path)):
-            _sync(self.part)
+            sync(self.part)
             self.part.replace(self.path)
-            _sync(self.path.parent)
+            sync(self.path.parent)
         return self.path
 
     def discard(self) -> None:
         """Remove what was written but not published."""
         with suppress(OSError):
             self.part.unlink()
+
+
+class WholeFile(io.FileIO):
+    """An unbuffered file that takes all it is given, or fails.
+
+    PyAV takes no notice of what a full disk has left over of a write.
+    """
+
+    def write(self, data: "bytes | memoryview") -> int:  # type: ignore[override]
+        """Write all of it, and return its length."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[super().write(rest) :]
+        return len(data)
 
 
 def write_file(path: Path, content: bytes) -> Path:
@@ -65,7 +80,8 @@ def write_file(path: Path, content: bytes) -> Path:
         raise
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make a file, or the names in a folder, durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

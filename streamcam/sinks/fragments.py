@@ -5,7 +5,6 @@ players seek in, because one box of media then hides all the fragments' headers 
 `hybrid_fragmented`). Turning the one into the other writes eight bytes in place.
 """
 
-import io
 import os
 import struct
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import BinaryIO, NamedTuple
 import av
 from av.video.stream import VideoStream
 
+from streamcam.sinks.atomic import WholeFile
 from streamcam.sinks.jsonl import utc
 from streamcam.sinks.live_encoder import TIME_BASE, VideoPacket
 
@@ -35,7 +35,7 @@ class FragmentWriter:
     """
 
     def __init__(self, path: Path, template: VideoStream, begin: datetime) -> None:
-        self._file = WholeFile(path, "xb")
+        self._file = _HybridFile(path, "xb")
         self._first: int | None = None
         try:
             self._container = av.open(
@@ -77,16 +77,7 @@ class FragmentWriter:
         self._container.close()
 
 
-class WholeFile(io.FileIO):
-    """A file that takes all it is given, or fails."""
-
-    def write(self, data: "bytes | memoryview") -> int:  # type: ignore[override]
-        """Write all of it: PyAV takes no notice of what is left over, as on a full disk."""
-        rest = memoryview(data)
-        while rest:
-            rest = rest[super().write(rest) :]
-        return len(data)
-
+class _HybridFile(WholeFile):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go back to what becomes the header of an ordinary MP4, when the rest is on the disk.
 

@@ -9,7 +9,16 @@ import orjson
 
 from streamcam.avio import writing
 from streamcam.errors import SinkError
-from streamcam.records import Detection, Explanation, Focus, Frame, FrameResult, Item, Picture
+from streamcam.records import (
+    BoxMap,
+    Detection,
+    Explanation,
+    Focus,
+    Frame,
+    FrameResult,
+    Item,
+    Picture,
+)
 from streamcam.sinks.atomic import PartFile
 
 
@@ -107,6 +116,15 @@ def _detection(detection: Detection) -> dict[str, Any]:
         "confidence": _score(detection.confidence),
         "box": [_pixel(edge) for edge in detection.box],
         "focus": _focus(detection.focus),
+        **({} if detection.why is None else {"why": _why(detection.why)}),
+    }
+
+
+def _why(why: BoxMap) -> dict[str, Any]:
+    return {
+        "method": why.method,
+        **_focus(why.focus),
+        "age_ms": round(why.age * 1000, 1),
     }
 
 
@@ -119,10 +137,10 @@ def _focus(focus: Focus) -> dict[str, Any]:
 
 
 def _cam(explanation: Explanation) -> dict[str, Any]:
-    flicker = explanation.flicker
+    flicker, share = explanation.flicker, explanation.explained_variance
     return {
         "method": explanation.method,
-        "explained_variance": _score(explanation.explained_variance),
+        "explained_variance": None if share is None else _score(share),
         "flicker": None if flicker is None else _score(flicker),
         "peak": [_pixel(edge) for edge in explanation.peak],
         # An explained frame carries the map that was computed for it; only held maps grow old.

@@ -56,7 +56,7 @@ class Manifest:
     @property
     def complete(self) -> bool:
         """Whether the work was done to the end and all its files are still there."""
-        return self.outcome is Outcome.DONE and all(p.is_file() for p in self.outputs.values())
+        return self.outcome is Outcome.DONE and all(p.exists() for p in self.outputs.values())
 
 
 def write_manifest(

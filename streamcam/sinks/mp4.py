@@ -10,6 +10,7 @@ import av
 from av.packet import Packet
 
 from streamcam.errors import SinkError
+from streamcam.sinks.atomic import WholeFile
 from streamcam.sinks.encoder import EncoderName, VideoSettings, add_video_stream, encoders
 from streamcam.sinks.sound import Sound
 
@@ -66,13 +67,14 @@ class Mp4Writer:
             self._sound.advance(end)
             self._sound.close()
         self._container.close()
+        self._file.close()
 
     def discard(self) -> None:
         """Let go of the file, which is left incomplete."""
         if self._sound is not None:
             self._sound.close()
-        # Without its file the container cannot be completed, and does not try for long.
-        self._path.unlink(missing_ok=True)
+        # PyAV does not try to complete what is written to a closed file.
+        self._file.close()
         with suppress(av.FFmpegError):
             self._container.close()
 
@@ -94,7 +96,6 @@ class Mp4Writer:
                 self._open(name, sound)
             except (SinkError, av.FFmpegError, ValueError) as error:
                 if (name, sound) == attempts[-1]:
-                    self.discard()
                     raise
                 way = f"{name} with sound" if sound else name
                 logger.warning("%s: not written with %s: %s", self._path.stem, way, error)
@@ -102,10 +103,21 @@ class Mp4Writer:
                 return
 
     def _open(self, encoder: EncoderName, sound: Sound | None) -> None:
+        # A file of ours: one that FFmpeg opens stays open when its header cannot be written.
+        self._file = WholeFile(self._path, "wb")
+        try:
+            self._begin(encoder, sound)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _begin(self, encoder: EncoderName, sound: Sound | None) -> None:
         self._container = av.open(
-            str(self._path),
+            self._file,
             "w",
             format="mp4",
+            # The index is moved to the front by reading what follows it again.
+            io_open=lambda *_: self._path.open("rb"),
             container_options={
                 "movflags": "+faststart",
                 # Edit lists, which tell when pictures and sound begin, count in it: in the usual

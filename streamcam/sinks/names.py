@@ -9,13 +9,23 @@ VIDEO = ".heatmap.mp4"
 PICTURE = ".heatmap.jpg"
 RECORDS = ".detections.jsonl"
 MANIFEST = ".manifest.json"
+AUDIT_VALUES = ".audit.json"
+AUDIT_PAGE = ".audit.html"
+MAPS_ARCHIVE = ".maps.npz"
+MAPS_FOLDER = ".maps"
+MAP = ".map.png"
+"""Ends the name of a map in such a folder."""
 PART = ".part"
 """Ends the name of a file that is still being written."""
 
 MAX_NAME = 255
 """Bytes in a file name on ext4, XFS, Btrfs and APFS."""
 
-_LONGEST = max(len(ending) for ending in (VIDEO, PICTURE, RECORDS, MANIFEST)) + len(PART)
+_ENDINGS = (
+    *(VIDEO, PICTURE, RECORDS, MANIFEST, MAPS_ARCHIVE, MAP),
+    *(AUDIT_VALUES, AUDIT_PAGE),
+)
+_LONGEST = max(len(ending) for ending in _ENDINGS) + len(PART)
 _DIGEST = 8
 
 
@@ -27,6 +37,10 @@ class Outputs:
     picture: Path
     records: Path
     manifest: Path
+    maps_archive: Path
+    maps_folder: Path
+    audit_values: Path
+    audit_page: Path
 
 
 def outputs(folder: Path, stem: str) -> Outputs:
@@ -38,7 +52,8 @@ def outputs(folder: Path, stem: str) -> Outputs:
             "dir/clip", where their tree is mirrored.
 
     Returns:
-        `clip.heatmap.mp4`, `clip.heatmap.jpg`, `clip.detections.jsonl` and `clip.manifest.json`.
+        `clip.heatmap.mp4`, `clip.heatmap.jpg`, `clip.detections.jsonl`, `clip.manifest.json`,
+        `clip.maps.npz`, the folder `clip.maps`, `clip.audit.json` and `clip.audit.html`.
         A stem too long for a file name is cut, and one that is not UTF-8 is mended; both are told
         apart by a digest of the whole.
     """
@@ -49,12 +64,16 @@ def outputs(folder: Path, stem: str) -> Outputs:
         picture=place / (short + PICTURE),
         records=place / (short + RECORDS),
         manifest=place / (short + MANIFEST),
+        maps_archive=place / (short + MAPS_ARCHIVE),
+        maps_folder=place / (short + MAPS_FOLDER),
+        audit_values=place / (short + AUDIT_VALUES),
+        audit_page=place / (short + AUDIT_PAGE),
     )
 
 
 def is_output(path: Path) -> bool:
     """Tell whether a path is named like a result of ours, finished or not."""
-    return path.name.removesuffix(PART).endswith((VIDEO, PICTURE, RECORDS, MANIFEST))
+    return path.name.removesuffix(PART).endswith(_ENDINGS)
 
 
 def _clean(name: str) -> str:

@@ -31,6 +31,9 @@ _PATIENCE = 10.0
 """Seconds that a server gets to answer, or to take a picture. An answer takes some round trips,
 tens of milliseconds each; beyond it a viewer has given up."""
 
+_START = 20.0
+"""Seconds that the process gets to start: 0.4 s on an idle PC, the rest for a busy small box."""
+
 _STEADY = 10.0
 """Seconds that a connection must have held to count as good: servers that let everybody in and
 then hang up are tried less and less often."""
@@ -181,32 +184,31 @@ class PublishSink:
                 self._child = child
                 if self._over:
                     return
-            self._await(child, "connected")
+            _await(child, "started", _START)
+            _await(child, "connected", self._patience)
             self._went_live(size)
             live_since = self._clock.monotonic()
             while handed := self._handed_over(size):
-                picture, time = handed
-                child.picture.put(picture)
-                child.send({"time": time})
-                self._await(child, "taken")
+                self._send(child, *handed)
             child.send({"end": True})
             child.ended(_FAREWELL)
         finally:
             with self._changed:
+                self._dropped += self._next is not None
                 self._child = self._live_size = self._next = None
             child.kill()
             if live_since is not None and self._clock.monotonic() - live_since >= _STEADY:
                 self._backoff.reset()
 
-    def _await(self, child: Child, answer: str) -> None:
+    def _send(self, child: Child, picture: Picture, time: float) -> None:
+        child.picture.put(picture)
+        child.send({"time": time})
         try:
-            message = child.receive(self._patience)
-        except EOFError:
-            raise _LostError("its process has ended") from None
-        if message is None:
-            raise _LostError(f"the server does not answer for {self._patience:g} s")
-        if answer not in message:
-            raise _LostError(str(message.get("error")))
+            _await(child, "taken", self._patience)
+        except _LostError:
+            with self._changed:
+                self._dropped += 1
+            raise
 
     def _went_live(self, size: tuple[int, int]) -> None:
         with self._changed:
@@ -230,6 +232,17 @@ class PublishSink:
             self._error = self._told = error
             self._changed.wait_for(lambda: self._over, self._backoff.next())
             self._reconnects += not self._over
+
+
+def _await(child: Child, answer: str, seconds: float) -> None:
+    try:
+        message = child.receive(seconds)
+    except EOFError:
+        raise _LostError("its process has ended") from None
+    if message is None:
+        raise _LostError(f"no answer in {seconds:g} s")
+    if answer not in message:
+        raise _LostError(str(message.get("error")))
 
 
 def _order(url: str, settings: VideoSettings) -> Message:

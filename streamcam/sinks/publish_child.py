@@ -35,6 +35,7 @@ def main() -> None:
 
 def _publish(parent: Parent, order: Message) -> None:
     """Send pictures until the parent has no more."""
+    parent.send({"started": True})
 
     def connect() -> OutputContainer:
         options = _OPTIONS[order["format"]]

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -94,17 +94,26 @@ class Retention:
         """Delete what may not stay any longer.
 
         What cannot be read or deleted is logged once and left. With 100,000 files of 4 cameras it
-        takes 0.5 s where the disk's folders are in memory, and as long again to delete half.
+        takes 0.5 s where the disk's folders are in memory, and as long again to delete half. Where
+        no sum is bounded and the disk has room, only folders that may hold something old are read.
         """
         swept = Swept()
         self._failed_before, self._failed = self._failed, set()
         now = self._clock.utc()
         if not self._folder.is_dir():
             return swept
-        kept = [file for file in self._files() if not self._expire(file, now, swept)]
-        self._make_room(kept, swept)
+        cramped = self._max_bytes is not None or self._lacking() > 0
+        found = self._files(lambda begin: cramped or self._may_expire(begin, now))
+        kept = [file for file in found if not self._expire(file, now, swept)]
+        if cramped:
+            self._make_room(kept, swept)
         self._remove_empty_folders(now - _SETTLED)
         return swept
+
+    def _may_expire(self, begin: datetime, now: datetime) -> bool:
+        """Tell whether anything that began then, or later, can be too old."""
+        ages = [most for most in (self._max_age, self._max_age_records) if most is not None]
+        return bool(ages) and (now - begin).total_seconds() > min(ages)
 
     def _expire(self, file: _File, now: datetime, swept: Swept) -> bool:
         most = self._max_age if file.video else self._max_age_records
@@ -117,7 +126,7 @@ class Retention:
             surplus = sum(file.length for file in files) - self._max_bytes
         # What a deletion makes free is reckoned, not asked for: some filesystems (Btrfs, XFS) tell
         # it much later, and all would be deleted until they do.
-        lacking = self._min_free - self._free() if self._min_free else 0
+        lacking = self._lacking()
         if surplus <= 0 and lacking <= 0:
             return
         for file in sorted(files, key=lambda file: (not file.video, file.begin)):
@@ -126,6 +135,10 @@ class Retention:
             if self._delete(file, swept):
                 surplus -= file.length
                 lacking -= file.room
+
+    def _lacking(self) -> int:
+        """Return how many bytes more have to be free."""
+        return self._min_free - self._free() if self._min_free else 0
 
     def _free(self) -> int:
         stat = os.statvfs(self._folder)
@@ -142,9 +155,13 @@ class Retention:
         deleted.bytes += file.length
         return True
 
-    def _files(self) -> Iterator[_File]:
-        for _, day in self._days():
-            for begin, hour in self._hours(day):
+    def _files(self, concern: Callable[[datetime], bool]) -> Iterator[_File]:
+        """Yield the segments' files of the hours that are of concern, told by when they begin."""
+        for date, day in self._days():
+            hours_of_day = self._hours(day) if concern(date) else iter(())
+            for begin, hour in hours_of_day:
+                if not concern(begin):
+                    continue
                 for entry in self._read(hour.path, _scan(hour.path)):
                     yield from self._segment_file(begin, entry)
 

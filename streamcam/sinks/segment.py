@@ -6,7 +6,8 @@ from pathlib import Path
 
 from av.video.stream import VideoStream
 
-from streamcam.sinks.fragments import FragmentWriter, WholeFile
+from streamcam.sinks.atomic import WholeFile
+from streamcam.sinks.fragments import FragmentWriter
 from streamcam.sinks.live_encoder import VideoPacket
 from streamcam.sinks.names import PART
 from streamcam.sinks.recovery import publish

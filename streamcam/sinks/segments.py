@@ -51,8 +51,8 @@ class SegmentSink:
     where the camera was connected anew, and where the picture's size changes. A name that is taken
     gets a number (`-2`, `-3`, ...): nothing is ever overwritten.
 
-    A running segment has `.part` names. After a power cut or a kill all of it plays but its last
-    frame; `recover` gives it its names at the next start.
+    A running segment has `.part` names. After a kill all of it plays but its last frame, after a
+    power cut what had reached the disk; `recover` gives it its names at the next start.
 
     Args:
         folder: The camera's, e.g. `out/door`; one sink at a time may write there.

@@ -37,7 +37,10 @@ reason instead of being passed over in silence.
 
 _ENDINGS = VIDEO_ENDINGS | PICTURE_ENDINGS | SOUND_ENDINGS
 
-_OUR_ENDINGS = (".heatmap.mp4", ".heatmap.jpg", ".detections.jsonl", ".manifest.json", ".part")
+_OUR_ENDINGS = (
+    *(".heatmap.mp4", ".heatmap.jpg", ".detections.jsonl", ".manifest.json", ".part"),
+    *(".maps.npz", ".map.png"),
+)
 _URL = re.compile(r"^([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 
 

@@ -9,6 +9,8 @@ import torch
 import torchvision
 
 from streamcam.errors import UsageError
+from streamcam.vision.attribution.attribution import Attribution, Explain
+from streamcam.vision.attribution.methods import EIGENCAM, METHODS, MapMaker
 from streamcam.vision.cam import EigenCam, Grid
 from streamcam.vision.detector import Detector
 from streamcam.vision.devices import (
@@ -20,12 +22,14 @@ from streamcam.vision.devices import (
     device_errors,
 )
 from streamcam.vision.download import Progress
-from streamcam.vision.engine import METHOD, Engine, EngineDescription
+from streamcam.vision.engine import Engine, EngineDescription
 from streamcam.vision.library import Library
-from streamcam.vision.loading import load_detector
-from streamcam.vision.zoo import DEFAULT_MODEL, find_model
+from streamcam.vision.loading import Loaded, load_detector
+from streamcam.vision.precision import bfloat16_pays
+from streamcam.vision.zoo import DEFAULT_MODEL, ModelSpec, find_model
 
 DEFAULT_BATCH = 8
+DEFAULT_TOP = 5
 
 
 def build_engine(
@@ -38,6 +42,10 @@ def build_engine(
     confidence: float | None = None,
     classes: Sequence[str] | None = None,
     grid: Grid = "fine",
+    method: str = EIGENCAM,
+    explain: Explain = "box",
+    why_every: int = 1,
+    why_top: int = DEFAULT_TOP,
     batch: int = DEFAULT_BATCH,
     library: Library | None = None,
     progress: Progress | None = None,
@@ -50,27 +58,32 @@ def build_engine(
             random ones every time.
         labels: Names of the classes of `weights`: one a line, or JSON.
         device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
-        precision: "auto" takes half precision where the device has units for it.
+        precision: "auto" takes half precision where the device has units for it; on a CPU only if
+            this network is not slower with it, and sees the same.
         confidence: Score from which a detection counts, 0..1; None for the model's preset.
         classes: Labels of the detections that are wanted; None for all.
         grid: "fine" for maps of about 16 network pixels a cell, "pool" for the published recipe's.
+        method: How maps are made, one of `METHODS`: "eigencam" for the strongest common pattern,
+            any other for why boxes got their scores.
+        explain: With another method, "box" for a map of each box, "frame" for one of all together.
+        why_every: With another method, every n-th explained frame of a source has its maps; those
+            in between have EigenCAM's.
+        why_top: So many boxes of a frame are explained, the most confident.
         batch: The most frames in one forward.
         library: The imported models; None for the user's own folder of them.
         progress: Is told how far a download is.
 
     Raises:
-        UsageError: There is no such model, device, precision or class.
+        UsageError: There is no such model, device, precision, class or method.
         WeightsError: The weights cannot be used.
         WeightsUnavailableError: The weights are neither here nor can they be fetched.
         DeviceError: The GPU is missing or failed.
     """
-    imported = (library or Library()).find(model)
-    spec = find_model(imported.architecture if imported else model)
+    _check_method(method)
     place = choose_device(device)
     type_name = choose_precision(precision, place)
-    if imported is not None:
-        weights, labels = weights or imported.weights, labels or imported.labels
-    loaded = load_detector(spec, weights, labels, progress)
+    half_is_a_guess = precision == "auto" and type_name == "bf16"
+    spec, loaded = load_model(model, weights, labels, library, progress)
     keep = None if classes is None else _class_ids(classes, loaded.classes, model)
     threshold = spec.confidence if confidence is None else confidence
     with device_errors():
@@ -81,12 +94,15 @@ def build_engine(
             dtype=DTYPES[type_name],
             confidence=threshold,
         )
+    if half_is_a_guess and not bfloat16_pays(detector):
+        detector.stay_in_float32()
+        type_name = "fp32"
     description = EngineDescription(
         model=model,
         weights=loaded.weights,
         weights_sha256=loaded.sha256,
         classes=loaded.classes,
-        method=METHOD,
+        method=method,
         device=describe_device(place),
         precision=type_name,
         confidence=threshold,
@@ -95,7 +111,37 @@ def build_engine(
         versions={"torch": torch.__version__, "torchvision": torchvision.__version__},
         preset=spec.confidence,
     )
-    return Engine(detector, EigenCam(spec.activations, grid), description, keep=keep)
+    attribution = None
+    if method != EIGENCAM:
+        maker = MapMaker(detector, method, spec.activations.centre)
+        attribution = Attribution(maker, explain=explain, every=why_every, top=why_top)
+    cam = EigenCam(spec.activations, grid)
+    return Engine(detector, cam, description, keep=keep, attribution=attribution)
+
+
+def load_model(
+    model: str,
+    weights: Path | Literal["random"] | None = None,
+    labels: Path | None = None,
+    library: Library | None = None,
+    progress: Progress | None = None,
+) -> tuple[ModelSpec, Loaded]:
+    """A detector by its name, or that of an imported model, with its weights.
+
+    Raises:
+        UsageError: There is no such model.
+        WeightsError: The weights cannot be used, or are neither here nor can be fetched.
+    """
+    imported = (library or Library()).find(model)
+    spec = find_model(imported.architecture if imported else model)
+    if imported is not None:
+        weights, labels = weights or imported.weights, labels or imported.labels
+    return spec, load_detector(spec, weights, labels, progress)
+
+
+def _check_method(method: str) -> None:
+    if method not in METHODS:
+        raise UsageError(f"there is no method {method!r}", hint=f"Known: {', '.join(METHODS)}.")
 
 
 def _class_ids(wanted: Sequence[str], classes: Mapping[int, str], model: str) -> frozenset[int]:

@@ -1,6 +1,7 @@
 """One forward of a detector, giving boxes and the activations that the maps are made of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,11 +11,16 @@ from torch.utils.hooks import RemovableHandle
 
 from streamcam.records import Picture
 from streamcam.vision.geometry import Placement
+from streamcam.vision.lean import cast_once, drop_casts, fold_batch_norms
+from streamcam.vision.replay import Found, Replay
 from streamcam.vision.transform import BytesTransform
 
 # The modules whose outputs become boxes and scores. Eight bits of mantissa are enough for
 # convolutions, not for coordinates: from here on everything is float32.
 _HEADS = ("rpn.head", "roi_heads.box_predictor", "head")
+
+# What holds as many weights as the backbone, beside it.
+_HEAVY = ("roi_heads.box_head",)
 
 Levels = Mapping[str, Tensor]
 """Activations by pyramid level, each [batch, channels, rows, columns]."""
@@ -42,8 +48,9 @@ class Forward:
 class Detector:
     """A network of torchvision's interface, watched while it works.
 
-    It takes the network over: evaluation mode, channels-last weights (a ResNet-50's forward takes
-    a third less on a CPU with bfloat16 units), bytes for input, no masks and no key points.
+    It takes the network over: evaluation mode, batch norms folded, channels-last weights (a
+    ResNet-50's forward takes a third less on a CPU with bfloat16 units), bytes for input, no masks
+    and no key points.
 
     Args:
         network: Takes a list of pictures, gives a list of boxes, scores and labels.
@@ -65,12 +72,16 @@ class Detector:
         self.device = device
         self._dtype = dtype
         self._network = network.eval().requires_grad_(False).to(device)
-        self._network.to(memory_format=torch.channels_last)
         _find_only_boxes(network)
+        fold_batch_norms(network)
+        network.to(memory_format=torch.channels_last)
+        if self._half:
+            cast_once(network, [watched, *_HEAVY], dtype)
         self.admit(confidence)
         self._transform = BytesTransform.like(network.transform)
         network.transform = self._transform
         self._watched = network.get_submodule(watched)
+        self._replay = Replay(network, watched, self._transform)
         self._seen: Levels | None = None
         self._hooks = [self._watched.register_forward_hook(self._see), *self._float_heads()]
 
@@ -80,8 +91,21 @@ class Detector:
         Raises:
             torch.OutOfMemoryError: The batch is too large for the device.
         """
+        return self.look(self.upload(pictures))
+
+    def upload(self, pictures: Sequence[Picture]) -> list[Tensor]:
+        """Bring pictures to the device, each uint8 [3, height, width]; does not wait for it."""
+        with torch.inference_mode():
+            return [self._upload(picture) for picture in pictures]
+
+    def look(self, pictures: list[Tensor]) -> Forward:
+        """Look at pictures that are on the device, as `upload` gives them.
+
+        Raises:
+            torch.OutOfMemoryError: The batch is too large for the device.
+        """
         with torch.inference_mode(), self._autocast():
-            found = self._network([self._upload(picture) for picture in pictures])
+            found = self._network(pictures)
         return Forward(
             boxes=[one["boxes"].float() for one in found],
             scores=[one["scores"].float() for one in found],
@@ -103,9 +127,59 @@ class Detector:
         """The activations of a batch of empty pictures (0..255) that fill a square canvas."""
         pixels = torch.tensor(greys, dtype=torch.float32, device=self.device)
         pictures = pixels[:, None, None, None].expand(-1, 3, side, side)
+        return self.levels(torch.stack([self._transform.normalize(p) for p in pictures]))
+
+    def levels(self, canvas: Tensor) -> Levels:
+        """The activations of prepared pictures, float32 [batch, 3, height, width], normalised."""
         with torch.inference_mode(), self._autocast():
-            self._watched(torch.stack([self._transform.normalize(p) for p in pictures]))
+            self._watched(canvas)
         return self._take()
+
+    def canvas(self, picture: Picture) -> tuple[Tensor, Placement]:
+        """Prepare a picture: float32 [1, 3, height, width], normalised, and its place on that."""
+        with torch.inference_mode():
+            return self._replay.canvas(self._upload(picture))
+
+    def look_again(
+        self, canvas: Tensor, placements: Sequence[Placement], least: float
+    ) -> list[Found]:
+        """Look at prepared pictures that were changed; see `Replay.on_canvas`."""
+        try:
+            with torch.inference_mode(), self._autocast():
+                return self._replay.on_canvas(canvas, placements, least)
+        finally:
+            self.drop()
+
+    @contextmanager
+    def in_float32(self) -> Iterator[None]:
+        """Compute in float32 for a while."""
+        own, self._dtype = self._dtype, torch.float32
+        try:
+            yield
+        finally:
+            self._dtype = own
+
+    def stay_in_float32(self) -> None:
+        """Compute in float32 from now on."""
+        self._dtype = torch.float32
+        drop_casts(self._network)
+
+    def go_on(self, levels: Levels, placements: Sequence[Placement], least: float) -> list[Found]:
+        """Go on from activations that were changed, in float32; see `Replay.on_levels`.
+
+        Half precision would lose small gradients. With gradients enabled the result depends on the
+        levels that require them: the network's own weights never do.
+        """
+        return self._replay.on_levels(levels, placements, least)
+
+    @property
+    def network(self) -> nn.Module:
+        """What works inside; who uses it directly calls `drop` afterwards."""
+        return self._network
+
+    def drop(self) -> None:
+        """Let go of activations that nobody took."""
+        self._seen = None
 
     def close(self) -> None:
         """Stop watching the network. Idempotent."""

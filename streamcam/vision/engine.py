@@ -13,6 +13,9 @@ from torch import Tensor
 
 from streamcam.errors import DeviceError
 from streamcam.records import Box, Detection, Explanation, Frame, FrameResult, HeatMap
+from streamcam.vision.attribution.attribution import Attribution
+from streamcam.vision.attribution.kept import Kept
+from streamcam.vision.attribution.methods import EIGENCAM
 from streamcam.vision.cam import Candidates, EigenCam
 from streamcam.vision.checkpoints import unnamed
 from streamcam.vision.detector import Detector, Forward
@@ -21,7 +24,7 @@ from streamcam.vision.focus import map_peak, measure_focus
 from streamcam.vision.geometry import Placement
 from streamcam.vision.stability import Stabiliser, above_background, natural_sign, top_of
 
-METHOD = "eigencam"
+METHOD = EIGENCAM
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +73,7 @@ class EngineDescription:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
     """What is known of one frame, on the host."""
 
     boxes: Floats
@@ -89,6 +92,8 @@ class Engine:
         cam: What makes the maps of what it saw.
         description: What both are, for the record.
         keep: The class ids that are wanted, None for all.
+        attribution: Explains boxes after the ordinary forward; None for EigenCAM alone, where that
+            forward is all there is.
     """
 
     def __init__(
@@ -98,11 +103,13 @@ class Engine:
         description: EngineDescription,
         *,
         keep: Collection[int] | None = None,
+        attribution: Attribution | None = None,
     ) -> None:
         self._detector = detector
         self._cam = cam
         self._description = description
         self._keep = keep
+        self._attribution = attribution
         self._limit = description.batch
         self._stabiliser = Stabiliser(quiet=_quiet_level(detector, cam))
 
@@ -110,6 +117,16 @@ class Engine:
     def description(self) -> EngineDescription:
         """What made the results, for manifests."""
         return self._description
+
+    @property
+    def detector(self) -> Detector:
+        """What looks; for the same thread."""
+        return self._detector
+
+    @property
+    def cam(self) -> EigenCam:
+        """What makes the ordinary maps."""
+        return self._cam
 
     def explain(self, frames: Sequence[Frame]) -> list[FrameResult]:
         """Detect and explain frames; frames of one source come in their order.
@@ -123,14 +140,17 @@ class Engine:
         Raises:
             DeviceError: The GPU failed, or has no room for a single frame.
         """
+        due = self._attribution.due(frames) if self._attribution else [False] * len(frames)
         results: list[FrameResult] = []
         while len(results) < len(frames):
-            some = frames[len(results) : len(results) + self._limit]
-            seen = self._look(some)
-            if seen is None:
-                self._shrink(len(some))
-            else:
-                results += [self._result(f, s) for f, s in zip(some, seen, strict=True)]
+            batch = slice(len(results), len(results) + self._limit)
+            looked = self._look(frames[batch], due[batch])
+            if looked is None:
+                self._shrink(len(frames[batch]))
+                continue
+            seen, kept = looked
+            some = [self.settle(f, s) for f, s in zip(frames[batch], seen, strict=True)]
+            results += self._explained(some, kept, due[batch])
         return results
 
     def admit(self, confidence: float) -> None:
@@ -142,6 +162,8 @@ class Engine:
     def forget(self, source: str) -> None:
         """Drop what is remembered of a source that has ended."""
         self._stabiliser.forget(source)
+        if self._attribution is not None:
+            self._attribution.forget(source)
 
     def close(self) -> None:
         """Let go of the detector. Idempotent."""
@@ -153,15 +175,30 @@ class Engine:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _look(self, frames: Sequence[Frame]) -> list[_Seen] | None:
-        """What is in a batch of frames; None where it does not fit into the device's memory."""
-        guesses = [self._stabiliser.guess(frame.source) for frame in frames]
+    def _look(
+        self, frames: Sequence[Frame], due: Sequence[bool]
+    ) -> tuple[list[Seen], Kept | None] | None:
+        """What is in a batch of frames, and what is kept of those whose boxes are to be explained.
+
+        None where it does not fit into the device's memory.
+        """
+        guesses = self.guesses(frames)
         try:
             with device_errors(), torch.inference_mode():
                 forward = self._detector([frame.picture for frame in frames])
-                return _download(forward, self._cam(forward.levels, forward.placements, guesses))
+                kept = _kept(forward, frames, due)
+                found = self._cam(forward.levels, forward.placements, guesses)
+                return download(forward, found), kept
         except torch.OutOfMemoryError:
             return None
+
+    def _explained(
+        self, results: list[FrameResult], kept: Kept | None, due: Sequence[bool]
+    ) -> list[FrameResult]:
+        if self._attribution is None:
+            return results
+        with device_errors():
+            return self._attribution.apply(results, kept, due)
 
     def _shrink(self, tried: int) -> None:
         if tried == 1:
@@ -176,7 +213,12 @@ class Engine:
             "the GPU has no room for %d frames at once; %d from now on", tried, self._limit
         )
 
-    def _result(self, frame: Frame, seen: _Seen) -> FrameResult:
+    def guesses(self, frames: Sequence[Frame]) -> list[Floats | None]:
+        """Where to start searching for each frame's directions: what its source showed before."""
+        return [self._stabiliser.guess(frame.source) for frame in frames]
+
+    def settle(self, frame: Frame, seen: Seen) -> FrameResult:
+        """Make a frame's result of what was downloaded for it; frames come in their order."""
         height, width = frame.picture.shape[:2]
         settled = self._stabiliser.settle(frame, seen.directions, seen.maps, seen.shares)
         explanation = Explanation(
@@ -189,7 +231,7 @@ class Engine:
         return FrameResult(frame, self._detections(seen, settled.heat, width, height), explanation)
 
     def _detections(
-        self, seen: _Seen, heat: HeatMap, width: int, height: int
+        self, seen: Seen, heat: HeatMap, width: int, height: int
     ) -> tuple[Detection, ...]:
         wanted = seen.scores >= self._description.confidence
         if self._keep is not None:
@@ -230,7 +272,14 @@ def _rise(candidates: Candidates) -> float:
     return top_of(above_background(projection))
 
 
-def _download(forward: Forward, candidates: Sequence[Candidates]) -> list[_Seen]:
+def _kept(forward: Forward, frames: Sequence[Frame], due: Sequence[bool]) -> Kept | None:
+    indices = [index for index, is_due in enumerate(due) if is_due]
+    if not indices:
+        return None
+    return Kept.of(forward, indices, [frames[index].picture for index in indices])
+
+
+def download(forward: Forward, candidates: Sequence[Candidates]) -> list[Seen]:
     """Everything that a batch gave, in one transfer."""
     fields: tuple[Callable[[int], Tensor], ...] = (
         lambda i: forward.boxes[i],
@@ -249,7 +298,7 @@ def _download(forward: Forward, candidates: Sequence[Candidates]) -> list[_Seen]
     ]
     size = len(fields)
     return [
-        _Seen(boxes, scores, ids.astype(np.int64), directions, maps, shares)
+        Seen(boxes, scores, ids.astype(np.int64), directions, maps, shares)
         for boxes, scores, ids, directions, maps, shares in (
             arrays[first : first + size] for first in range(0, len(arrays), size)
         )

@@ -85,18 +85,43 @@ def to_frame(maps: Tensor, lattice: Lattice, placement: Placement) -> Tensor:
         [count, rows', columns'] with as many cells as strides fit on the picture. Between cells
         the value is bilinear; beyond the outermost centres it is held.
     """
-    axes = [
-        _cell_coordinates(pixels, stride, lattice.centre, cells)
-        for pixels, stride, cells in zip(
-            placement.resized, lattice.stride, maps.shape[-2:], strict=True
+    rows, columns = (
+        max(1, round(pixels / stride))
+        for pixels, stride in zip(placement.resized, lattice.stride, strict=True)
+    )
+    return _resample(maps, lattice, placement, (rows, columns))
+
+
+def to_grid(maps: Tensor, lattice: Lattice, placement: Placement, size: Size) -> Tensor:
+    """Resample maps on a lattice to a grid that spans the displayed frame from edge to edge.
+
+    Args:
+        maps: [count, rows, columns], the lattice's first rows and columns (the picture's part).
+        lattice: Where the cells lie.
+        placement: Where the picture lies.
+        size: Rows and columns of the grid.
+
+    Returns:
+        [count, *size]. Cells of a finer lattice are averaged, those of a coarser one bilinear.
+    """
+    spanning = to_frame(maps, lattice, placement)
+    if spanning.shape[-2] >= size[0] and spanning.shape[-1] >= size[1]:
+        return functional.adaptive_avg_pool2d(spanning, size)
+    return _resample(maps, lattice, placement, size)
+
+
+def _resample(maps: Tensor, lattice: Lattice, placement: Placement, size: Size) -> Tensor:
+    rows, columns = (
+        _cell_coordinates(pixels, stride, lattice.centre, cells, count).to(maps.device)
+        for pixels, stride, cells, count in zip(
+            placement.resized, lattice.stride, maps.shape[-2:], size, strict=True
         )
-    ]
-    return sample(maps[None], axes[0].to(maps.device), axes[1].to(maps.device))[0]
+    )
+    return sample(maps[None], rows, columns)[0]
 
 
-def _cell_coordinates(pixels: int, stride: float, centre: float, cells: int) -> Tensor:
-    """Lattice coordinates of the centres of an even division of the picture's side."""
-    count = max(1, round(pixels / stride))
+def _cell_coordinates(pixels: int, stride: float, centre: float, cells: int, count: int) -> Tensor:
+    """Lattice coordinates of the centres of `count` even parts of the picture's side."""
     middles = (torch.arange(count, dtype=torch.float32) + 0.5) * (pixels / count)
     return (middles / stride - centre).clamp(0, cells - 1)
 

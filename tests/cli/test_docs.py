@@ -49,6 +49,7 @@ def test_every_option_has_help_and_stands_in_the_readme(path: str) -> None:
         ["config", "show"],
         ["jobs", "list", "--help"],
         ["watch", "--help"],
+        ["audit", "--help"],
         ["live", "--help"],
         ["serve", "--help"],
         ["status", "--help"],

@@ -120,7 +120,9 @@ def test_records_and_manifests_follow_their_schemas(result: Result) -> None:
         for line in lines(path):
             record.validate(line)
     for path in manifests:
-        manifest.validate(json.loads(path.read_text(encoding="utf-8")))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        manifest.validate(content)
+        assert content["seconds"] > 0
 
 
 def test_video_holds_exactly_the_sampled_frames_at_their_times(result: Result) -> None:

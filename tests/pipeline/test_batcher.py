@@ -43,6 +43,28 @@ def test_a_fast_source_cannot_starve_a_slow_one_when_batches_are_small() -> None
     assert first.count("slow") == 3
 
 
+def test_batches_too_small_for_all_take_turns_without_gaps() -> None:
+    batcher = Batcher(size=4, max_wait=LONG)
+    for number in range(8):
+        track(batcher, str(number), 50)
+    taken = [{source for source, _ in contents(batcher.next())} for _ in range(6)]
+    assert all(len(sources) == 4 for sources in taken)
+    assert taken[0] | taken[1] == set("01234567")
+    assert taken == [taken[0], taken[1]] * 3
+
+
+def test_who_has_waited_longest_is_in_the_next_batch() -> None:
+    batcher = Batcher(size=4, max_wait=LONG)
+    slow = track(batcher, "slow", 0)
+    for number in range(8):
+        track(batcher, str(number), 50)
+    for index in range(5):
+        for _ in range(3):
+            assert "slow" not in {source for source, _ in contents(batcher.next())}
+        slow.inbox.put(frame("slow", index))
+        assert ("slow", index) in contents(batcher.next())
+
+
 def test_a_partial_batch_goes_when_it_has_waited() -> None:
     batcher = Batcher(size=8, max_wait=0.01)
     track(batcher, "a", 3)
@@ -110,3 +132,58 @@ def test_close_frees_the_engine() -> None:
     batcher.close()
     engine.join(5)
     assert batches == [None]
+
+
+def live(batcher: Batcher, source: str) -> Track:
+    return batcher.add(source, capacity=1, overflow=Overflow.DROP_OLDEST)
+
+
+def test_live_frames_go_at_once_with_what_is_there() -> None:
+    """A camera that has nothing, and a file that may have more, are not waited for."""
+    batcher = Batcher(size=8, max_wait=LONG)
+    for source in ("a", "b", "silent"):
+        live(batcher, source)
+    track(batcher, "file", 1)
+    for camera in list(batcher._tracks)[:2]:
+        camera.inbox.put(frame(camera.source, 0))
+    assert sorted(contents(batcher.next())) == [("a", 0), ("b", 0), ("file", 0)]
+
+
+def test_a_source_of_sixty_frames_a_second_leaves_one_of_one_its_turn() -> None:
+    """An engine that explains ten a second, one at a time, each the newest."""
+    batcher = Batcher(size=1, max_wait=LONG)
+    fast, slow = live(batcher, "fast"), live(batcher, "slow")
+    explained: list[tuple[str, int]] = []
+    for tenth in range(100):
+        for step in range(6):
+            fast.inbox.put(frame("fast", 6 * tenth + step))
+        if tenth % 10 == 0:
+            slow.inbox.put(frame("slow", tenth))
+        explained += contents(batcher.next())
+    assert [index for source, index in explained if source == "slow"] == list(range(0, 100, 10))
+    assert all(index % 6 == 5 for source, index in explained if source == "fast")
+    assert slow.dropped.total() == 0
+    assert fast.dropped == {"engine": 600 - 90}
+
+
+def test_who_is_to_blame_for_a_frame_that_is_given_up() -> None:
+    batcher = Batcher(size=1, max_wait=LONG)
+    added = live(batcher, "a")
+    added.inbox.put(frame("a", 0))
+    added.inbox.put(frame("a", 1))
+    assert added.dropped == {"engine": 1}
+    added.outbox.put(frame("a", 7))
+    added.inbox.put(frame("a", 2))
+    assert added.dropped == {"engine": 1, "output": 1}
+
+
+def test_parts_of_a_batch_keep_the_order_of_each() -> None:
+    batcher = Batcher(size=4, max_wait=LONG)
+    track(batcher, "a", 3)
+    track(batcher, "b", 1)
+    batch = batcher.next()
+    assert batch is not None
+    assert sorted(contents(part) for part in batch.parts()) == [
+        [("a", 0), ("a", 1), ("a", 2)],
+        [("b", 0)],
+    ]

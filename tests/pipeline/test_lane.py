@@ -73,3 +73,13 @@ def test_every_change_is_announced() -> None:
     lane.take()
     lane.close()
     assert changes == [1, 2, 1, 1]
+
+
+def test_what_is_given_up_is_handed_over() -> None:
+    given_up: list[int] = []
+    lane: Lane[int] = Lane(2, Overflow.DROP_OLDEST, on_drop=given_up.append)
+    for i in range(5):
+        lane.put(i)
+    lane.cancel()
+    assert not lane.put(5)
+    assert given_up == [0, 1, 2], "and neither what was cancelled nor what was not taken"

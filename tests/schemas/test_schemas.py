@@ -22,6 +22,13 @@ RECORD: dict[str, Any] = {
             "confidence": 1.0,
             "box": [0, 0, 10.5, 20],
             "focus": {"energy": 0.0, "lift": 0.0, "peak_inside": False},
+            "why": {
+                "method": "layercam",
+                "energy": 1.0,
+                "lift": 12.5,
+                "peak_inside": True,
+                "age_ms": 400.0,
+            },
         }
     ],
     "cam": {
@@ -47,7 +54,7 @@ def parts(schema: object) -> list[dict[str, Any]]:
 
 
 def test_names() -> None:
-    assert schemas.names() == ("manifest", "record")
+    assert schemas.names() == ("audit", "manifest", "record")
     with pytest.raises(KeyError):
         schemas.schema("recrod")
 
@@ -74,6 +81,10 @@ def test_a_record_is_accepted_with_and_without_what_only_live_sources_tell() -> 
     validator("record").validate({k: v for k, v in RECORD.items() if k not in live})
 
 
+def test_methods_without_components_have_no_share_of_the_variance() -> None:
+    validator("record").validate(RECORD | {"cam": RECORD["cam"] | {"explained_variance": None}})
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [
@@ -92,7 +103,10 @@ def test_a_record_is_accepted_with_and_without_what_only_live_sources_tell() -> 
         (["detections", 0, "focus", "peak_inside"], 1),
         (["detections", 0, "score"], 0.5),
         (["cam", "flicker"], 1.5),
-        (["cam", "explained_variance"], None),
+        (["detections", 0, "why", "age_ms"], -1),
+        (["detections", 0, "why", "method"], ""),
+        (["detections", 0, "why"], None),
+        (["cam", "explained_variance"], 1.5),
         (["cam", "age_ms"], -1),
         (["cam", "peak"], None),
     ],

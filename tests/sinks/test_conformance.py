@@ -21,6 +21,7 @@ from streamcam.sinks import (
     VideoSink,
     recover,
 )
+from streamcam.sinks.maps import NpzSink
 from tests.sinks.items import SIZE, explained, frame, info, picture
 
 MakeSink = Callable[[Path], Sink]
@@ -48,6 +49,7 @@ SINKS: dict[str, Kind] = {
     "clip.heatmap.mp4": Kind(lambda path: VideoSink(path, info())),
     "clip.heatmap.jpg": Kind(StillSink),
     "clip.detections.jsonl": Kind(JsonlSink),
+    "clip.maps.npz": Kind(NpzSink),
     "door": Kind(
         lambda path: SegmentSink(path, SegmentSettings(), Standing()),
         ("2025-03-01/12/34-56.jsonl", "2025-03-01/12/34-56.mp4"),
@@ -219,6 +221,7 @@ def test_a_disk_that_is_full_from_the_start(
         write_and_finish(sink)
     sink.abort()
     assert files(tmp_path) == []
+    assert not opened(path)
 
 
 def test_a_disk_that_fills_up_midway(
@@ -228,7 +231,7 @@ def test_a_disk_that_fills_up_midway(
     sink = kind.make(path)
     noise = np.random.default_rng(0)
     with pytest.raises(DiskFullError, match=path.name):  # noqa: PT012
-        for index in range(100):
+        for index in range(1000):
             shown = noise.integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)
             write(sink, index, np.tile(shown, (4, 4, 1)) if isinstance(sink, StillSink) else shown)
         sink.finish()
@@ -236,16 +239,17 @@ def test_a_disk_that_fills_up_midway(
     assert files(tmp_path) == (kind.results(path) if kind.lasting else [])
 
 
-def test_open_files_are_let_go(make: MakeSink, path: Path) -> None:
-    def opened() -> set[str]:
-        links = (link for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
-        return {str(link.readlink()) for link in links}
+def opened(path: Path) -> list[str]:
+    links = (link for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
+    return [name for name in map(str, map(Path.readlink, links)) if name.startswith(str(path))]
 
+
+def test_open_files_are_let_go(make: MakeSink, path: Path) -> None:
     for end in ("finish", "abort"):
         sink = make(path)
         write(sink, 0)
         getattr(sink, end)()
-        assert not any(name.startswith(str(path)) for name in opened())
+        assert not opened(path)
 
 
 def write_and_finish(sink: Sink) -> None:

@@ -80,6 +80,33 @@ def test_without_bounds_all_stays(tmp_path: Path) -> None:
     assert left(tmp_path) == {*pair("door/1999-12-31/23/59-59")}
 
 
+def test_only_what_may_be_old_is_read_while_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = ["2025-03-08/11", "2025-03-09/12", "2025-03-09/13", "2025-03-10/12"]
+    make(tmp_path, [f"door/{hour}/29-59.mp4" for hour in hours])
+    read: list[str] = []
+    scan = os.scandir
+
+    def noted(folder: str) -> object:
+        read.append(str(Path(folder).relative_to(tmp_path)))
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", noted)
+
+    def looked_into(bounded: Retention) -> list[str]:
+        monkeypatch.setattr(bounded, "_remove_empty_folders", lambda _: None)
+        read.clear()
+        bounded.sweep()
+        return sorted(hour for hour in hours if f"door/{hour}" in read)
+
+    assert looked_into(retention(tmp_path)) == []
+    assert looked_into(retention(tmp_path, min_free=1)) == []
+    assert looked_into(retention(tmp_path, max_age_records=DAY)) == hours[:2]
+    assert looked_into(retention(tmp_path, max_age=HOUR, max_age_records=DAY)) == hours[:3]
+    assert looked_into(retention(tmp_path, max_bytes=10**6)) == hours
+
+
 def test_what_seems_to_come_from_the_future_is_new(tmp_path: Path) -> None:
     future, past = pair("door/2031-01-01/00/00-00"), pair("door/2025-03-10/12/00-00")
     make(tmp_path, [*future, *past])

@@ -19,7 +19,8 @@ from streamcam.clock import Clock
 from streamcam.errors import DiskFullError, SinkError
 from streamcam.records import FrameResult, Picture
 from streamcam.sinks import SegmentSettings, SegmentSink, VideoSettings, recover
-from streamcam.sinks.fragments import WholeFile, layout
+from streamcam.sinks.atomic import WholeFile
+from streamcam.sinks.fragments import layout
 from tests.sinks.live import START, live, record, shown, written
 
 ONE_THREAD = VideoSettings(encoder="libx264", threads=1)

@@ -27,7 +27,8 @@ def test_bytes_are_prepared_as_torchvision_prepares_floats(
     expected, _ = theirs([pixels / 255 for pixels in raw])
     prepared, _ = ours(raw)
     assert prepared.image_sizes == expected.image_sizes
-    assert torch.allclose(prepared.tensors, expected.tensors, atol=2e-5)
+    # OpenCV's coordinates have single precision: of noise a pixel may be 0.02 grey levels off.
+    assert torch.allclose(prepared.tensors, expected.tensors, atol=5e-4)
     canvas = tuple(expected.tensors.shape[-2:])
     for picture, size, placed in zip(pictures, expected.image_sizes, ours.placed, strict=True):
         assert placed == Placement(picture.shape[:2], size, canvas)

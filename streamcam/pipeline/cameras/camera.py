@@ -10,9 +10,10 @@ from streamcam.clock import Clock
 from streamcam.errors import DeviceError, SourceError, StreamcamError
 from streamcam.pipeline.cameras.delivery import LiveDelivery, LiveObserver
 from streamcam.pipeline.cameras.engines import Engines
-from streamcam.pipeline.cameras.figures import Figures
+from streamcam.pipeline.cameras.figures import Figures, Standing
 from streamcam.pipeline.cameras.outlet import Outlet
 from streamcam.pipeline.cameras.plan import CameraPlan
+from streamcam.pipeline.cameras.stages import OnStage, unmeasured
 from streamcam.pipeline.lane import Overflow
 from streamcam.pipeline.restarts import Restarts
 from streamcam.pipeline.sampler import Sampler
@@ -51,6 +52,7 @@ class Camera:
         style: What its pictures look like.
         observer: Is told how it fares.
         clock: Where the time comes from.
+        on_stage: Told how long stages take.
         reconnect: Whether it is connected again when it is lost.
 
     Attributes:
@@ -70,6 +72,7 @@ class Camera:
         observer: CameraObserver,
         clock: Clock,
         *,
+        on_stage: OnStage = unmeasured,
         reconnect: bool = True,
     ) -> None:
         self.plan = plan
@@ -81,11 +84,13 @@ class Camera:
         self._style = style
         self._observer = observer
         self._clock = clock
+        self._on_stage = on_stage
         self._reconnect = reconnect
         self.preview = PreviewSink(self._draw, clock)
         self._outlets: Sequence[Outlet] = ()
         self._passage: Passage | None = None
         self._stopping = threading.Event()
+        self._standing: Standing | None = None
         self._ended = False
         self._figures = Figures(plan.name, plan.address.shown, self._new_source(), clock)
         self._restarts = Restarts(clock)
@@ -124,20 +129,15 @@ class Camera:
 
     def status(self) -> CameraStatus:
         """Return how it is at this moment. From any thread."""
-        return self._figures.status(self._outlets, self._state(), self.fault)
+        return self._figures.status(self._outlets, self._standing)
 
     def explained(self, result: FrameResult, latency: float) -> None:
         """Note that a frame has gone out."""
+        self._pauses.reset()
         self._figures.note(result, latency)
         self._observer.explained(result, latency)
 
-    def _state(self) -> CameraState | None:
-        if self.fault is not None:
-            return CameraState.FAILED
-        return CameraState.STOPPED if self._ended else None
-
     def _run(self) -> None:
-        self._outlets = self._make_outlets()
         try:
             while not self._stopping.is_set() and self._explain_once():
                 pass
@@ -145,7 +145,7 @@ class Camera:
             for outlet in self._outlets:
                 outlet.close()
             self._ended = self.settled = True
-            self._observer.changed(self.status())
+            self._stand(CameraState.FAILED if self.fault else CameraState.STOPPED, self.fault)
 
     def _explain_once(self) -> bool:
         """Run until the camera is over; tell whether to begin anew."""
@@ -155,7 +155,7 @@ class Camera:
             self.fault = error
         except StreamcamError as error:
             if error.retryable and self._reconnect:
-                self._pause(error.message)
+                self._pause(error)
                 return True
             self.fault = error
         except Exception as error:  # noqa: BLE001 - one camera must not end the others
@@ -164,9 +164,19 @@ class Camera:
         return False
 
     def _explain(self) -> None:
-        name = self.plan.name
-        self._engines.assign(name, self.plan.settings, self.plan.ignore)
+        if not self._outlets:
+            self._outlets = self._make_outlets()
+        self._engines.assign(self.plan.name, self.plan.settings, self.plan.ignore)
         self.settled = True
+        passage: Passage | None = None
+        try:
+            passage = self._open()
+            passage.run()
+        finally:
+            if passage is None or passage.ended.wait(_FORWARD_SECONDS):
+                self._engines.release(self.plan.name)
+
+    def _open(self) -> Passage:
         source = self._new_source()
         delivery = LiveDelivery(
             self._draw,
@@ -174,6 +184,7 @@ class Camera:
             self.preview,
             self,
             self._clock,
+            on_stage=self._on_stage,
         )
         sampler = Sampler(max_fps=self.plan.max_fps)
         passage = self._street.open(source, sampler, delivery, overflow=Overflow.DROP_OLDEST)
@@ -181,11 +192,7 @@ class Camera:
         self._passage = passage
         if self._stopping.is_set():
             passage.stop()
-        try:
-            passage.run()
-        finally:
-            if passage.ended.wait(_FORWARD_SECONDS):
-                self._engines.release(name)
+        return passage
 
     def _new_source(self) -> LiveSource:
         return LiveSource(
@@ -209,17 +216,23 @@ class Camera:
         if not self._restarts.allow():
             self.fault = StreamcamError(f"{self.plan.name}: given up: {text}")
             return False
-        self._pause(text)
+        self._pause(StreamcamError(text))
         return True
 
-    def _pause(self, reason: str) -> None:
+    def _pause(self, error: StreamcamError) -> None:
         self.settled = True
         pause = self._pauses.next()
         _log.warning(
             "%s: %s; trying again in %.0f s",
             self.plan.name,
-            reason,
+            error.message,
             pause,
             extra={"source": self.plan.name},
         )
+        self._stand(CameraState.BACKING_OFF, error)
         self._stopping.wait(pause)
+        self._standing = None
+
+    def _stand(self, state: CameraState, error: StreamcamError | None) -> None:
+        self._standing = Standing(state, self._clock.monotonic(), error)
+        self._observer.changed(self.status())

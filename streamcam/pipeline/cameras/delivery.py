@@ -6,6 +6,7 @@ from typing import Protocol
 
 from streamcam.clock import Clock
 from streamcam.pipeline.cameras.outlet import Outlet
+from streamcam.pipeline.cameras.stages import OnStage, unmeasured
 from streamcam.records import FrameResult, Item, Picture
 from streamcam.sinks.preview import PreviewSink
 
@@ -27,6 +28,7 @@ class LiveDelivery:
         preview: Holds the newest result for whoever looks.
         observer: Is told of every frame.
         clock: Where the time comes from.
+        on_stage: Told how long drawing took.
 
     Attributes:
         explained: How many frames went out.
@@ -40,7 +42,10 @@ class LiveDelivery:
         preview: PreviewSink,
         observer: LiveObserver,
         clock: Clock,
+        *,
+        on_stage: OnStage = unmeasured,
     ) -> None:
+        self._on_stage = on_stage
         self._annotate = annotate
         self._outlets = outlets
         self._preview = preview
@@ -53,10 +58,16 @@ class LiveDelivery:
     def write(self, item: Item) -> None:
         """Send an explained frame out; never waits for anybody."""
         assert isinstance(item, FrameResult), "a live source gives the wanted frames only"
-        picture = self._annotate(item) if self._drawn else None
+        picture = self._draw(item) if self._drawn else None
         for outlet in self._outlets:
             outlet.offer(item, picture if outlet.needs_picture else None)
         self._preview.write(item, picture)
         self.explained += 1
         self.detections.update(detection.label for detection in item.detections)
         self._observer.explained(item, self._clock.monotonic() - item.frame.arrival)
+
+    def _draw(self, result: FrameResult) -> Picture:
+        begun = self._clock.monotonic()
+        picture = self._annotate(result)
+        self._on_stage("render", self._clock.monotonic() - begun)
+        return picture

@@ -42,6 +42,8 @@ class Engines:
         self._lock = threading.Lock()
         self._engines: dict[str, Engine] = {}
         self._clients: dict[str, _Client] = {}
+        # A download may take minutes: it holds up nobody but those that wait for the same.
+        self._turns: dict[str, threading.Lock] = {}
 
     def assign(
         self, source: str, settings: Settings, ignore: Sequence[Sequence[float]] = ()
@@ -57,22 +59,25 @@ class Engines:
             StreamcamError: It cannot be loaded, or knows no such class.
         """
         key = _key(settings)
-        with self._lock:
-            engine = self._engines.get(key)
-            if engine is None:
-                engine = build_engine(_for_all(settings), self._fetching)
-                self._engines[key] = engine
-            wish = _wish(settings, engine.description.preset, ignore)
-            engine.admit(wish.confidence)
-            self._clients[source] = _Client(key, settings, wish)
+        with self._turn(key):
+            try:
+                engine = self._loaded(key, settings)
+                wish = _wish(settings, engine.description.preset, ignore)
+                engine.admit(wish.confidence)
+                with self._lock:
+                    self._clients[source] = _Client(key, settings, wish)
+            finally:
+                self._close_unused(key)
 
     def release(self, source: str) -> None:
         """Let go of a source's detector, once no frame of it is on its way. From any thread."""
-        with self._lock:
-            client = self._clients.pop(source, None)
-            keys = {other.key for other in self._clients.values()}
-            if client is not None and client.key not in keys:
-                self._engines.pop(client.key).close()
+        client = self._clients.get(source)
+        if client is None:
+            return
+        with self._turn(client.key):
+            with self._lock:
+                self._clients.pop(source, None)
+            self._close_unused(client.key)
 
     def facts(self, source: str) -> EngineFacts:
         """Return what a source's results are made with."""
@@ -93,7 +98,9 @@ class Engines:
 
     def forget(self, source: str) -> None:
         """Drop what is kept of a source that has ended."""
-        self._engines[self._client(source).key].forget(source)
+        client = self._clients.get(source) or self._clients.get(FILES)
+        if client is not None:
+            self._engines[client.key].forget(source)
 
     def holds(self, source: str) -> bool:
         """Tell whether a source has its detector. From any thread."""
@@ -120,6 +127,25 @@ class Engines:
                 engine.close()
             self._engines.clear()
             self._clients.clear()
+
+    def _turn(self, key: str) -> threading.Lock:
+        """Return the lock under which a detector is loaded and let go."""
+        with self._lock:
+            return self._turns.setdefault(key, threading.Lock())
+
+    def _loaded(self, key: str, settings: Settings) -> "Engine":
+        if key not in self._engines:
+            engine = build_engine(_for_all(settings), self._fetching)
+            with self._lock:
+                self._engines[key] = engine
+        return self._engines[key]
+
+    def _close_unused(self, key: str) -> None:
+        with self._lock:
+            used = any(client.key == key for client in self._clients.values())
+            engine = None if used else self._engines.pop(key, None)
+        if engine is not None:
+            engine.close()
 
     def _client(self, source: str) -> _Client:
         return self._clients.get(source) or self._clients[FILES]

@@ -58,6 +58,21 @@ class _Tally:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a camera is where its source does not know: between two runs, and after the last.
+
+    Attributes:
+        state: How it is.
+        since: Monotonic seconds when it came into that state.
+        error: Why.
+    """
+
+    state: CameraState
+    since: float
+    error: StreamcamError | None = None
+
+
 class Figures:
     """Keeps a camera's figures; from any thread.
 
@@ -96,33 +111,25 @@ class Figures:
             self._latency.note(latency, self._source.report.waited)
             self._measure()
 
-    def status(
-        self,
-        outlets: Sequence[Outlet],
-        state: CameraState | None = None,
-        fault: StreamcamError | None = None,
-    ) -> CameraStatus:
+    def status(self, outlets: Sequence[Outlet], standing: Standing | None = None) -> CameraStatus:
         """Return what is known at this moment.
 
         Args:
             outlets: The camera's ways out.
-            state: How it is, where its source does not know.
-            fault: Why it was given up.
+            standing: How it is, where its source does not know.
         """
         with self._lock:
             self._measure()
             tally = self._tally()
             report, info = self._source.report, self._source.info
-            error = fault or report.error or self._standstill(report.state)
-            if report.state is CameraState.LIVE and error is not None:
-                state = state or CameraState.STALLED
+            told = standing or self._standstill(report.state) or report
             return CameraStatus(
                 name=self._name,
                 url=self._url,
-                state=state or report.state,
-                since=report.since,
-                error=None if error is None else error.message,
-                hint=None if error is None else error.hint,
+                state=told.state,
+                since=told.since,
+                error=None if told.error is None else told.error.message,
+                hint=None if told.error is None else told.error.hint,
                 width=info.width,
                 height=info.height,
                 codec=report.codec,
@@ -160,16 +167,15 @@ class Figures:
         explained = self._delivery.explained if self._delivery else 0
         self._explained_rate.note(self._past.explained + explained, now)
 
-    def _standstill(self, state: CameraState) -> StreamcamError | None:
-        """Return what is wrong with a camera that sends the same picture again and again."""
+    def _standstill(self, state: CameraState) -> Standing | None:
+        """Return how a camera is that sends the same picture again and again."""
         if self._last is None or state is not CameraState.LIVE:
             return None
         still = self._last.frame.unchanged
         if still < STANDSTILL_SECONDS:
             return None
-        return SourceUnavailableError(
-            f"{self._name}: its picture has stood still for {still:.0f} s"
-        )
+        error = SourceUnavailableError(f"{self._name}: its picture stands still for {still:.0f} s")
+        return Standing(CameraState.STALLED, self._clock.monotonic() - still, error)
 
     def _last_frame_age(self) -> float | None:
         if self._last is None:

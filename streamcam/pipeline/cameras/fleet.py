@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +17,7 @@ from streamcam.pipeline.cameras.janitor import Janitor
 from streamcam.pipeline.cameras.outlet import Outlet
 from streamcam.pipeline.cameras.outlets import make_outlets
 from streamcam.pipeline.cameras.plan import CameraPlan
+from streamcam.pipeline.cameras.stages import OnStage, unmeasured
 from streamcam.pipeline.lazy import FetchProgress
 from streamcam.pipeline.street import Street
 from streamcam.records import CameraStatus
@@ -38,7 +39,7 @@ class Fleet:
     Args:
         settings: What the user wants; each camera's plan brings its own.
         observer: Is told how the cameras fare.
-        on_batch: Told of each batch's seconds in the engine; must be quick.
+        on_stage: Told how long stages take.
         fetching: Is told of downloads.
         clock: Where the time comes from.
         reconnect: Whether cameras are connected again when they are lost.
@@ -52,7 +53,7 @@ class Fleet:
         settings: Settings,
         observer: CameraObserver,
         *,
-        on_batch: Callable[[float], None] = lambda _: None,
+        on_stage: OnStage = unmeasured,
         fetching: FetchProgress | None = None,
         clock: Clock | None = None,
         reconnect: bool = True,
@@ -63,8 +64,12 @@ class Fleet:
         self._reconnect = reconnect
         self._engines = Engines(fetching)
         model = settings.model
+        self._on_stage = on_stage
         self._street = Street(
-            self._engines, batch=model.batch, max_wait=model.max_wait, on_batch=on_batch
+            self._engines,
+            batch=model.batch,
+            max_wait=model.max_wait,
+            on_batch=lambda seconds: on_stage("engine", seconds),
         )
         self._janitor = Janitor(settings.output.folder, settings.retention, self._clock)
         self._cameras: dict[str, Camera] = {}
@@ -77,6 +82,8 @@ class Fleet:
 
     def __exit__(self, *exception: object) -> None:
         self.stuck |= not self._janitor.stop(_CANCEL_SECONDS)
+        if not self.stuck:
+            self.stop(_REMOVAL_SECONDS)
         if not self.stuck:
             self._street.__exit__(None, None, None)
             self._engines.close()
@@ -170,7 +177,7 @@ class Fleet:
         )
 
         def outlets() -> Sequence[Outlet]:
-            return make_outlets(plan, self._engines, self._clock)
+            return make_outlets(plan, self._engines, self._clock, self._on_stage)
 
         return Camera(
             plan,
@@ -180,5 +187,6 @@ class Fleet:
             style,
             self._observer,
             self._clock,
+            on_stage=self._on_stage,
             reconnect=self._reconnect,
         )

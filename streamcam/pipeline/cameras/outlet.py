@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from streamcam.backoff import Backoff
 from streamcam.clock import Clock
 from streamcam.errors import SinkError, StreamcamError
+from streamcam.pipeline.cameras.stages import OnStage, unmeasured
 from streamcam.pipeline.lane import Lane, Overflow
 from streamcam.records import FrameResult, Picture
 from streamcam.sinks.base import Sink
@@ -36,12 +37,13 @@ class Outlet:
         camera: Whose results they are.
         make: Makes the sink.
         needs_picture: Whether the sink has to be given the annotated pictures.
+        prepare: Called once, before there is a result: a camera may be gone for good.
+        on_stage: Told how long writing takes.
         clock: Where the time comes from.
 
     Attributes:
         name: What it is to people.
         needs_picture: Whether it has to be given the annotated pictures.
-        dropped: Results that never reached the sink.
     """
 
     def __init__(
@@ -51,19 +53,23 @@ class Outlet:
         make: Callable[[], Sink],
         *,
         needs_picture: bool = True,
+        prepare: Callable[[], object] = lambda: None,
+        on_stage: OnStage = unmeasured,
         clock: Clock | None = None,
     ) -> None:
         self.name = name
         self.needs_picture = needs_picture
-        self.dropped = 0
+        self._lost = 0
+        self._on_stage = on_stage
         self._camera = camera
         self._make = make
+        self._prepare = prepare
         self._clock = clock or Clock()
         self._sink: Sink | None = None
         self._error: StreamcamError | None = None
         self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         self._not_before = 0.0
-        self._lane: Lane[Parcel] = Lane(_CAPACITY, Overflow.DROP_OLDEST, on_drop=self._drop)
+        self._lane: Lane[Parcel] = Lane(_CAPACITY, Overflow.DROP_OLDEST)
         self._thread = threading.Thread(
             target=self._work, name=f"streamcam {name} {camera}", daemon=True
         )
@@ -76,6 +82,11 @@ class Outlet:
             return self._error.message
         # It connects again by itself, so its troubles are no errors of `write`.
         return self._sink.error if isinstance(self._sink, PublishSink) else None
+
+    @property
+    def dropped(self) -> int:
+        """How many results never reached the sink."""
+        return self._lane.dropped + self._lost
 
     def offer(self, result: FrameResult, picture: Picture | None) -> None:
         """Hand over a result; never waits."""
@@ -90,13 +101,12 @@ class Outlet:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _drop(self, _: Parcel) -> None:
-        self.dropped += 1
-
     def _work(self) -> None:
+        with self._caught(self._warn):
+            self._prepare()
         for result, picture in self._lane:
             if self._clock.monotonic() < self._not_before:
-                self.dropped += 1
+                self._lost += 1
                 continue
             with self._caught(self._fail):
                 self._write(result, picture)
@@ -118,14 +128,16 @@ class Outlet:
     def _write(self, result: FrameResult, picture: Picture | None) -> None:
         if self._sink is None:
             self._sink = self._make()
+        begun = self._clock.monotonic()
         self._sink.write(result, picture)
+        self._on_stage(self.name, self._clock.monotonic() - begun)
         if self._error is not None:
             self._say(logging.WARNING, f"{self.name} goes on")
             self._error = None
             self._backoff.reset()
 
     def _fail(self, error: StreamcamError) -> None:
-        self.dropped += 1
+        self._lost += 1
         if self._error is None or self._error.message != error.message:
             self._say(logging.ERROR, f"{self.name} stopped", error)
         self._error = error
@@ -135,8 +147,11 @@ class Outlet:
     def _put_away(self) -> None:
         sink, self._sink = self._sink, None
         if sink is not None:
-            with self._caught(lambda error: self._say(logging.WARNING, self.name, error)):
+            with self._caught(self._warn):
                 sink.abort()
+
+    def _warn(self, error: StreamcamError) -> None:
+        self._say(logging.WARNING, self.name, error)
 
     def _lament(self, error: StreamcamError) -> None:
         self._say(logging.ERROR, f"{self.name} could not be completed", error)

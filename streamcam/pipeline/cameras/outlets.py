@@ -7,25 +7,29 @@ from streamcam.pipeline.cameras.engines import Engines
 from streamcam.pipeline.cameras.outlet import Outlet
 from streamcam.pipeline.cameras.plan import CameraPlan
 from streamcam.pipeline.cameras.recording import Recording
+from streamcam.pipeline.cameras.stages import OnStage, unmeasured
 from streamcam.sinks.encoder import VideoSettings
 from streamcam.sinks.publish import PublishSink
+from streamcam.sinks.recovery import recover
 from streamcam.sinks.segments import SegmentSettings
 
 # A core of the machine's is enough for the few frames a second of one camera.
 _ENCODER_THREADS = 1
 
 
-def make_outlets(plan: CameraPlan, engines: Engines, clock: Clock) -> Sequence[Outlet]:
+def make_outlets(
+    plan: CameraPlan, engines: Engines, clock: Clock, on_stage: OnStage = unmeasured
+) -> Sequence[Outlet]:
     """Open the ways out that a camera's plan names."""
     outlets: list[Outlet] = []
     if plan.record != "never":
-        outlets.append(_recording(plan, engines, clock))
+        outlets.append(_recording(plan, engines, clock, on_stage))
     if plan.publish is not None:
-        outlets.append(_publishing(plan, plan.publish, clock))
+        outlets.append(_publishing(plan, plan.publish, clock, on_stage))
     return outlets
 
 
-def _recording(plan: CameraPlan, engines: Engines, clock: Clock) -> Outlet:
+def _recording(plan: CameraPlan, engines: Engines, clock: Clock, on_stage: OnStage) -> Outlet:
     live, output = plan.settings.live, plan.settings.output
     assert plan.record != "never"
     settings = SegmentSettings(
@@ -41,14 +45,22 @@ def _recording(plan: CameraPlan, engines: Engines, clock: Clock) -> Outlet:
     def make() -> Recording:
         return Recording(folder, settings, lambda: engines.facts(plan.name), clock)
 
-    return Outlet("recording", plan.name, make, needs_picture=settings.video, clock=clock)
+    return Outlet(
+        "recording",
+        plan.name,
+        make,
+        needs_picture=settings.video,
+        prepare=lambda: recover(folder),
+        on_stage=on_stage,
+        clock=clock,
+    )
 
 
-def _publishing(plan: CameraPlan, url: str, clock: Clock) -> Outlet:
+def _publishing(plan: CameraPlan, url: str, clock: Clock, on_stage: OnStage) -> Outlet:
     def make() -> PublishSink:
         return PublishSink(url, _encoding(plan), clock=clock)
 
-    return Outlet("publishing", plan.name, make, clock=clock)
+    return Outlet("publishing", plan.name, make, on_stage=on_stage, clock=clock)
 
 
 def _encoding(plan: CameraPlan) -> VideoSettings:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from streamcam.redaction import Redactor, redacted_url
+from streamcam.redaction import Redactor, is_secret, redacted_url
 
 _DEVICE = re.compile(r"/dev/video\d+")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
@@ -14,8 +14,6 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 # Over UDP cameras lose packets, which smears pictures, and few firewalls let it through. Guessing
 # the frame rate, which nobody needs, makes opening take 1.0 s instead of 0.3 s.
 _RTSP = {"rtsp_transport": "tcp", "fpsprobesize": "0"}
-
-_SECRET = re.compile(r"pass|token|key|secret|auth|cookie|header|user", re.IGNORECASE)
 
 _GENERATORS = ("lavfi", "demo")
 """What makes pictures as fast as it can: it has to be slowed down to real time, and may end."""
@@ -62,7 +60,7 @@ class Address:
     @property
     def secrets(self) -> set[str]:
         """What must not be seen of the options; the URL may hold more."""
-        return {value for name, value in self.options.items() if _SECRET.search(name)}
+        return {value for name, value in self.options.items() if is_secret(name)}
 
     def redactor(self) -> Redactor:
         """Return what removes this source's secrets from texts."""

@@ -204,8 +204,9 @@ class LiveSource:
             connection.give_up()
             self._report = replace(self._report, killed=self._report.killed + 1)
             raise
-        if watch.stalled(now):
-            self._change(CameraState.STALLED)
+        if watch.stalled(now) and self._report.state is not CameraState.STALLED:
+            error = SourceUnavailableError(f"{self._name}: is connected, but sends no picture")
+            self._change(CameraState.STALLED, error)
 
     def _opened(self, message: Message, watch: Watch) -> None:
         watch.opened(self._clock.monotonic())
@@ -265,6 +266,8 @@ class LiveSource:
         if not self._reconnect:
             self._change(CameraState.STOPPED, error)
             raise error
+        # Reports are kept for long, and a traceback would keep the last picture with them.
+        error.__context__ = error.__cause__ = error.__traceback__ = None
         pause = self._backoff.next()
         self._change(CameraState.BACKING_OFF, error, pause)
         self._interrupted.wait(pause)
@@ -274,7 +277,7 @@ class LiveSource:
     ) -> None:
         if state is self._report.state and error is self._report.error:
             return
-        if state in (CameraState.CONNECTING, CameraState.STALLED):
+        if state is CameraState.CONNECTING:
             error = self._report.error
         self._report = replace(
             self._report,

@@ -71,7 +71,7 @@ def test_rtsp(camera: RtspServer, path: str, codec: str, held_back: bool) -> Non
     assert viewer.source.info.frame_rate == 25
     assert_numbers_in_step(frames)
     if held_back:
-        # Frames of 40 ms in the order 0 3 1 2: the first of each three waits for two steps and more.
+        # Frames of 40 ms in the order 0 3 1 2: one of three waits for two steps and more.
         assert 0.04 < np.mean(waited) < 0.2
         assert max(waited) > 0.08
     else:

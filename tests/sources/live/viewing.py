@@ -1,7 +1,7 @@
 """Live sources for tests: they end by themselves, and tell what they went through."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
@@ -13,8 +13,11 @@ from streamcam.sources.live import Address, LiveSource, Patience, Report
 from tests.processes import PATIENCE
 from tests.sources.selectors import Everything
 
-QUICK = Patience(opening=3.0, reading=1.0, picture=3.0, stall=0.4)
-"""A reader alone takes 0.3 s to start, on a busy machine more."""
+CALM = Patience(opening=30.0)
+"""A reader takes 0.3 s to start, on a busy machine much more."""
+
+QUICK = Patience(opening=30.0, reading=1.5, stall=0.5)
+"""For who waits for a stall, or for its end."""
 
 
 class Viewer:
@@ -23,13 +26,14 @@ class Viewer:
     Attributes:
         source: The source.
         reports: What it told, in order.
+        on_change: What a test does besides.
     """
 
     def __init__(self, url: str, **options: Any) -> None:
         format_, ffmpeg = options.pop("format", None), options.pop("options", {})
         self.reports: list[Report] = []
-        self.on_change = self.reports.append
-        options = {"backoff": Backoff(0.05, 0.1), "patience": QUICK} | options
+        self.on_change: Callable[[Report], object] = lambda _: None
+        options = {"backoff": Backoff(0.05, 0.1), "patience": CALM} | options
         self.source = LiveSource(
             "cam", Address(url, format_, ffmpeg), on_change=self._changed, **options
         )
@@ -46,7 +50,7 @@ class Viewer:
         return [error.message for error in lost if error is not None]
 
     def frames(
-        self, selector: Selector | None = None, within: float = 2 * PATIENCE
+        self, selector: Selector | None = None, within: float = 3 * PATIENCE
     ) -> Iterator[Frame]:
         """Yield all frames, or those that a selector wants."""
         timer = threading.Timer(within, self.source.interrupt)
@@ -68,6 +72,7 @@ class Viewer:
         return taken
 
     def _changed(self, report: Report) -> None:
+        self.reports.append(report)
         self.on_change(report)
 
 

@@ -1,0 +1,56 @@
+"""What a benchmark wants to know of the processes that it measures; from Linux's /proc."""
+
+import os
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a process has used; 0 for one that has gone."""
+    fields = _read(pid, "stat").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS if fields else 0.0
+
+
+def resident_megabytes(pid: int) -> float:
+    """Return how much memory a process has in RAM, what it shares included."""
+    fields = _read(pid, "statm").split()
+    return int(fields[1]) * _PAGE / 1e6 if fields else 0.0
+
+
+def threads(pid: int) -> int:
+    """Return how many threads a process has."""
+    return _entries(pid, "task")
+
+
+def descriptors(pid: int) -> int:
+    """Return how many file descriptors a process holds."""
+    return _entries(pid, "fd")
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that any thread of a process has started."""
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return []
+    return [int(child) for task in tasks for child in _text(task / "children").split()]
+
+
+def _read(pid: int, name: str) -> str:
+    return _text(Path(f"/proc/{pid}/{name}"))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _entries(pid: int, name: str) -> int:
+    try:
+        return sum(1 for _ in Path(f"/proc/{pid}/{name}").iterdir())
+    except OSError:
+        return 0

@@ -1,0 +1,146 @@
+"""`streamcam audit`: how far the maps can be trusted, measured on one's own pictures."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from streamcam.cli import options
+from streamcam.cli.audit_values import MEASURES, as_values, number, remarks, rows
+from streamcam.cli.terminal import errors, output, printable, size
+from streamcam.config import load_settings
+from streamcam.pipeline.audit import AuditPlan, run_audit
+from streamcam.sinks.atomic import write_file
+from streamcam.sinks.names import outputs
+from streamcam.sources import expand
+
+if TYPE_CHECKING:
+    from streamcam.vision.audit.report import AuditReport
+
+_LINES = 10
+"""Progress lines where there is no terminal."""
+
+
+def audit(
+    source: Annotated[
+        str,
+        typer.Argument(help="A video, picture, folder, or demo://street.", metavar="SOURCE"),
+    ],
+    methods: Annotated[
+        str | None, typer.Option("--methods", help="Only these, e.g. `layercam,gradcam`.")
+    ] = None,
+    frames: Annotated[
+        int, typer.Option("--frames", min=1, max=1000, help="How many frames are sampled.")
+    ] = 4,
+    top: Annotated[
+        int, typer.Option("--top", min=1, max=100, help="How many boxes of each are explained.")
+    ] = 2,
+    truth: Annotated[
+        Path | None,
+        typer.Option("--truth", help="True boxes, as COCO JSON; demo:// knows its own."),
+    ] = None,
+    folder: options.Output = None,
+    config: options.Config = None,
+    model: options.Model = None,
+    weights: options.Weights = None,
+    labels: options.Labels = None,
+    confidence: options.Confidence = None,
+    classes: options.Classes = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    half: options.Half = False,
+    grid: options.Grid = None,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+) -> None:
+    """Measure how far each method's maps can be trusted, on frames of your own.
+
+    For each method and two baselines (random, centre): how the boxes' scores fall when what a map
+    shows is taken away, whether it points at the true objects, flickers, depends on what the
+    network has learnt, and what it costs. A table here, numbers and pictures in `--output`.
+    """
+    given = {**locals(), "output": folder}
+    settings = load_settings(config, os.environ, options.tables(given))
+    wanted = [name.strip() for name in (methods or "").split(",") if name.strip()]
+    plan = AuditPlan(source, frames=frames, top=top, methods=wanted, truth=truth)
+    with _progress(quiet=quiet, lines=json) as (progress, fetching):
+        report, engine = run_audit(plan, settings, progress=progress, fetching=fetching)
+    values = as_values(expand([source])[0].id if "://" in source else source, report, engine)
+    page = _write(source, settings.output.folder, report, values)
+    if json:
+        sys.stdout.buffer.write(orjson.dumps(values) + b"\n")
+    elif not quiet:
+        _print(report, page)
+
+
+def _write(source: str, folder: Path, report: "AuditReport", values: dict[str, Any]) -> Path:
+    """Write the numbers and the page; return the page's path."""
+    from streamcam.cli.audit_page import page
+
+    named = outputs(folder, _stem(source))
+    write_file(named.audit_values, orjson.dumps(values, option=orjson.OPT_INDENT_2))
+    return write_file(named.audit_page, page(report, values).encode())
+
+
+def _stem(source: str) -> str:
+    """Name the results: of a folder its own name, of anything else as its other results are."""
+    path = Path(source)
+    return path.resolve().name if path.is_dir() else expand([source])[0].stem
+
+
+def _print(report: "AuditReport", page: Path) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("method", no_wrap=True)
+    for measure in MEASURES.values():
+        table.add_column(measure.heading, justify="right")
+    for row in rows(report):
+        cells = [Text(number(key, value)) for key, value in row.values.items()]
+        if not row.sane:
+            cells[-1].append(" fails").stylize("red")
+        table.add_row(row.name, *cells, style="dim" if row.beside else None)
+    output().print(table)
+    for remark in remarks(report):
+        output().print(remark, soft_wrap=True, markup=False)
+    output().print(f"pictures and explanations: {printable(str(page))}", soft_wrap=True)
+
+
+Told = tuple[Callable[[str, int, int], None], Callable[[str, int, int | None], None]]
+
+
+@contextmanager
+def _progress(*, quiet: bool, lines: bool) -> Iterator[Told]:
+    """Show how far it is, and what is fetched: a bar on a terminal, some lines elsewhere."""
+    if quiet:
+        yield (lambda _what, _done, _all: None), (lambda _name, _done, _all: None)
+    elif lines or not errors().is_terminal:
+        yield _say, _say_fetching
+    else:
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+        with Progress(*columns, TimeRemainingColumn(), console=errors(), transient=True) as bars:
+            task = bars.add_task("loading the model", total=None)
+            yield (
+                lambda what, done, total: bars.update(
+                    task, description=what, completed=done, total=total
+                ),
+                lambda name, done, total: bars.update(
+                    task, description=f"fetching {name} {size(done)}", completed=done, total=total
+                ),
+            )
+
+
+def _say(what: str, done: int, total: int) -> None:
+    if done * _LINES // total > (done - 1) * _LINES // total:
+        errors().print(f"{done * 100 // total} %: {what}", soft_wrap=True, markup=False)
+
+
+def _say_fetching(name: str, done: int, total: int | None) -> None:
+    if done == total:
+        errors().print(f"fetched {name}", soft_wrap=True, markup=False)

@@ -1,0 +1,1 @@
+"""The wiring of a benchmark: the same frames the published way, bare, and by streamcam."""

@@ -1,0 +1,148 @@
+"""The maps themselves, for those who want to compute with them.
+
+A map is named after its frame's number, and one of a box also after the box's place in the frame's
+record: `000060.frame`, `000060.box-0`. Boxes whose maps were made for an earlier frame have none.
+"""
+
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import ClassVar
+
+import cv2
+import numpy as np
+
+from streamcam.avio import writing
+from streamcam.errors import SinkError
+from streamcam.records import Frame, FrameResult, HeatMap, Item, Picture
+from streamcam.sinks.atomic import PartFile, sync
+from streamcam.sinks.names import MAP, PART
+
+_FULL = 65535
+"""What 1 is in a PNG of 16 bits."""
+
+
+def named_maps(result: FrameResult) -> Iterator[tuple[str, HeatMap]]:
+    """Yield a frame's maps with their names: its own, then those of its boxes."""
+    name = f"{result.frame.index:06}"
+    yield f"{name}.frame", result.explanation.map
+    for place, detection in enumerate(result.detections):
+        if detection.why is not None and detection.why.age == 0:
+            yield f"{name}.box-{place}", detection.why.map
+
+
+class NpzSink:
+    """Writes a source's maps into one `.npz` file: float32, [rows, columns], 0..1 each.
+
+    `numpy.load` reads them one by one, so the file may be larger than the memory.
+
+    Args:
+        path: Where it goes.
+    """
+
+    kind: ClassVar[str] = "maps"
+    needs_picture: ClassVar[bool] = False
+
+    def __init__(self, path: Path) -> None:
+        self._file = PartFile(path)
+        self._archive: zipfile.ZipFile | None = None
+
+    def write(self, item: Item, picture: Picture | None = None) -> None:  # noqa: ARG002
+        """Add an explained frame's maps; frames that only passed are ignored.
+
+        Raises:
+            SinkError: They cannot be written.
+        """
+        if isinstance(item, Frame):
+            return
+        with writing(str(self._file.path)):
+            archive = self._archive or self._open()
+            for name, heat in named_maps(item):
+                with archive.open(f"{name}.npy", "w") as member:
+                    np.lib.format.write_array(member, heat.astype(np.float32, copy=False))
+
+    def finish(self) -> Path:
+        """Publish the file, and return its path.
+
+        Raises:
+            SinkError: There are no maps, or it cannot be published.
+        """
+        if self._archive is None:
+            raise SinkError(f"{self._file.path}: no frame was explained, so there are no maps")
+        with writing(str(self._file.path)):
+            self._archive.close()
+        return self._file.publish()
+
+    def abort(self) -> None:
+        """Leave no trace."""
+        if self._archive is not None:
+            with suppress(OSError, ValueError):  # what is left to write may not fit on the disk
+                self._archive.close()
+            self._file.discard()
+
+    def _open(self) -> zipfile.ZipFile:
+        self._archive = zipfile.ZipFile(
+            self._file.prepare(), "w", compression=zipfile.ZIP_DEFLATED, compresslevel=1
+        )
+        return self._archive
+
+
+class PngSink:
+    """Writes a source's maps into a folder: greyscale PNG of 16 bits, 0 for 0 and 65535 for 1.
+
+    Args:
+        folder: Where they go; its name appears when it is complete.
+    """
+
+    kind: ClassVar[str] = "maps"
+    needs_picture: ClassVar[bool] = False
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.absolute()
+        self._part = self._folder.with_name(self._folder.name + PART)
+        self._begun = False
+
+    def write(self, item: Item, picture: Picture | None = None) -> None:  # noqa: ARG002
+        """Add an explained frame's maps; frames that only passed are ignored.
+
+        Raises:
+            SinkError: They cannot be written.
+        """
+        if isinstance(item, Frame):
+            return
+        with writing(str(self._folder)):
+            if not self._begun:
+                self._begin()
+            for name, heat in named_maps(item):
+                _, content = cv2.imencode(".png", np.rint(heat * _FULL).astype(np.uint16))
+                (self._part / (name + MAP)).write_bytes(content.tobytes())
+
+    def finish(self) -> Path:
+        """Publish the folder, and return its path.
+
+        Raises:
+            SinkError: There are no maps, or it cannot be published.
+        """
+        if not self._begun:
+            raise SinkError(f"{self._folder}: no frame was explained, so there are no maps")
+        with writing(str(self._folder)):
+            if self._folder.exists():
+                shutil.rmtree(self._folder)
+            for path in (*self._part.iterdir(), self._part):
+                sync(path)
+            self._part.replace(self._folder)
+            sync(self._folder.parent)
+        return self._folder
+
+    def abort(self) -> None:
+        """Leave no trace."""
+        if self._begun:
+            shutil.rmtree(self._part, ignore_errors=True)
+
+    def _begin(self) -> None:
+        # What a killed process left there would be published with ours.
+        shutil.rmtree(self._part, ignore_errors=True)
+        self._part.mkdir(parents=True)
+        self._begun = True

@@ -1,0 +1,1 @@
+"""Why this box got this label: maps that have a target, unlike EigenCAM's."""

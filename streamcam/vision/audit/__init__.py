@@ -1,0 +1,1 @@
+"""How far maps can be trusted: measured on a user's own pictures, beside baselines."""

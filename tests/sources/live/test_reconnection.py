@@ -1,0 +1,66 @@
+"""A camera that is lost again and again comes back each time, and nothing piles up."""
+
+from itertools import cycle
+
+import pytest
+
+from streamcam.records import CameraState
+from tests.processes import children, descriptors, resident_bytes
+from tests.servers.fixtures import StartRtsp
+from tests.servers.rtsp import Stream
+from tests.sources.live.viewing import Viewer
+
+LOSSES = 20
+
+STREAMS = [
+    Stream(width=1280, height=720, rate=10, gop=5),
+    Stream(width=320, height=240, rate=10, gop=5, codec="h265"),
+    Stream(width=640, height=368, rate=10, codec="mjpeg"),
+    Stream(width=1280, height=720, rate=10, gop=5, bframes=2),
+]
+"""The first and the last are alike in size; of the others each is another."""
+
+# A picture of 1280x720 that stayed behind at each loss would be 55 MB in all.
+ROOM = 20 << 20
+
+
+def test_a_server_that_is_killed_again_and_again(rtsp_server: StartRtsp) -> None:
+    streams = cycle(STREAMS)
+    server = rtsp_server({"cam": next(streams)})
+    viewer = Viewer(server.url())
+    processes, files = children(), descriptors()
+    shapes: list[tuple[int, ...]] = []
+    times: list[tuple[float, float]] = []
+    codecs: list[str | None] = []
+    memory: list[int] = []
+    last = (-1, -1.0)
+    since = 0
+    for frame in viewer.frames(within=150):
+        assert (frame.index, frame.time) > last
+        assert frame.time > last[1]
+        last = (frame.index, frame.time)
+        if frame.discontinuity:
+            since = 0
+            shapes.append(frame.picture.shape)
+            times.append((frame.time, frame.arrival))
+            codecs.append(viewer.source.report.codec)
+            memory.append(resident_bytes())
+        since += 1
+        if since == 2:
+            assert len(children() - processes) == 1
+            if len(shapes) > LOSSES:
+                break
+            server.restart({"cam": next(streams)})
+            processes = children() - (children() - processes) | {server.pid}
+    assert len(shapes) == 1 + LOSSES
+    assert viewer.source.report.connections == 1 + LOSSES
+    assert viewer.states.count(CameraState.LIVE) == 1 + LOSSES
+    assert viewer.source.decoded > last[0]
+    wanted = [(s.height, s.width, 3) for s, _ in zip(cycle(STREAMS), shapes, strict=False)]
+    assert shapes == wanted
+    assert codecs[:4] == ["h264", "hevc", "mjpeg", "h264"]
+    for time, arrival in times:
+        assert time == pytest.approx(arrival - times[0][1], abs=1.0)
+    assert children() == {server.pid}
+    assert descriptors() == files
+    assert max(memory) - memory[4] < ROOM
