@@ -52,7 +52,7 @@ class Observer:
 
     latencies: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     passes: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    batches: list[float] = field(default_factory=list)
+    stages: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     ends: list[float] = field(default_factory=list)
     measuring: bool = False
 
@@ -66,18 +66,19 @@ class Observer:
             self.latencies[frame.source].append(latency)
             self.passes[frame.source].append(len(self.ends) - bisect(self.ends, frame.arrival))
 
-    def batch(self, seconds: float) -> None:
-        """A batch has been through the engine."""
-        self.ends.append(time.monotonic())
+    def stage(self, name: str, seconds: float) -> None:
+        """A batch has been through the engine, or a frame through another stage."""
+        if name == "engine":
+            self.ends.append(time.monotonic())
         if self.measuring:
-            self.batches.append(seconds)
+            self.stages[name].append(seconds)
 
 
 def measure(folder: Path, max_fps: float, options: argparse.Namespace) -> dict[str, object]:
     """Run all cameras for a while, end them, and tell how they fared."""
     observer = Observer()
     settings = _settings(folder, max_fps, options)
-    with Fleet(settings, observer, on_batch=observer.batch) as fleet:
+    with Fleet(settings, observer, on_stage=observer.stage) as fleet:
         fleet.reconcile(plans(settings))
         _wait_until_live(fleet)
         observer.measuring = True
@@ -113,15 +114,17 @@ def _settings(folder: Path, max_fps: float, options: argparse.Namespace) -> Sett
 def _figures(
     statuses: Sequence[CameraStatus], observer: Observer, max_fps: float, seconds: float
 ) -> dict[str, object]:
-    period = statistics.fmean(observer.batches)
+    batches, drawings = observer.stages["engine"], observer.stages["render"] or [0.0]
     explained = {name: len(found) / seconds for name, found in observer.latencies.items()}
     return {
         "max_fps": max_fps,
-        "engine_ms": _ms(period),
-        "engine_p95_ms": _ms(_p95(observer.batches)),
-        "engine_busy": round(sum(observer.batches) / seconds, 3),
+        "engine_ms": _ms(statistics.fmean(batches)),
+        "engine_p95_ms": _ms(_p95(batches)),
+        "engine_busy": round(sum(batches) / seconds, 3),
+        "drawing_ms": _ms(statistics.fmean(drawings)),
+        "drawing_p95_ms": _ms(_p95(drawings)),
         "explained_per_second": round(sum(explained.values()), 2),
-        "frames_per_pass": round(sum(explained.values()) * seconds / len(observer.batches), 2),
+        "frames_per_pass": round(sum(explained.values()) * seconds / len(batches), 2),
         "fairness": _fairness(explained, max_fps),
         "cameras": {
             status.name: _camera(status, observer, explained[status.name]) for status in statuses
