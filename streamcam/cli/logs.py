@@ -86,7 +86,12 @@ def _writer(
 ) -> logging.Handler:
     if log_format is LogFormat.TEXT and stream.isatty():
         console = Console(file=stream, highlight=False)
-        people = RichHandler(console=console, show_path=False, omit_repeated_times=False)
+        people = RichHandler(
+            console=console,
+            show_path=False,
+            omit_repeated_times=False,
+            log_time_format="%Y-%m-%d %H:%M:%S",
+        )
         people.setFormatter(Lines(redact, debug=debug))
         return people
     kind = JsonLines if log_format is LogFormat.JSON else TextLines

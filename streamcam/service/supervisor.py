@@ -213,7 +213,7 @@ class Supervisor:
         return Pulse([gauge], lambda: self._turned, patience=patience, clock=self._clock)
 
     def _end(self) -> None:
-        _log.info("stopping: segments and files in hand are completed")
+        _log.info("stopping")
         self._notifier.stopping()
         if self._folders is not None:
             self._folders.stop()
