@@ -11,6 +11,8 @@ from streamcam.vision.detector import Detector
 # On a CPU eight frames already share all that can be shared; a GPU is filled by more.
 BATCHES = {"cpu": (1, 2, 4, 8), "cuda": (1, 2, 4, 8, 16, 32)}
 
+_CLEARLY = 1.1
+
 
 class Bare:
     """Only the detector's forward, on frames that are on its device already.
@@ -29,13 +31,19 @@ class Bare:
         wait_for(detector.device)
 
     def choose_batch(self) -> None:
-        """Find the batch with the shortest time for a frame, by trying each twice."""
-        sizes = [
-            size
-            for size in BATCHES[self._detector.device.type]
-            if size == 1 or size <= len(self._pictures)
-        ]
-        self.batch = min(sizes, key=self._seconds_a_frame)
+        """Find the batch with the shortest time for a frame, from one frame on upwards.
+
+        Each is tried twice; the search ends where a larger batch is clearly slower.
+        """
+        least = float("inf")
+        for size in BATCHES[self._detector.device.type]:
+            if size > len(self._pictures):
+                return
+            seconds = self._seconds_a_frame(size)
+            if seconds > _CLEARLY * least:
+                return
+            if seconds < least:
+                least, self.batch = seconds, size
 
     def run(self, confidence: float) -> int:
         """Look at every frame, and return how many boxes of this score there are."""

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from pytorch_grad_cam.utils.image import scale_cam_image
+from torchvision.ops import box_iou
 
 from streamcam.records import Frame, Picture
 from streamcam.sources.demo import DemoSource
@@ -105,3 +106,23 @@ def test_all_ways_agree_on_a_gpu() -> None:
     assert found == sum(len(result.detections) for result in results) > 5
     assert abs(theirs - found) <= 2, "half precision moves a box across the threshold at most"
     assert set(seconds) == set(STAGES)
+
+
+def test_half_precision_finds_the_same_things_and_shows_the_same_map() -> None:
+    frames = [scene(seconds, index) for index, seconds in enumerate((0.5, 1.5, 2.5))]
+    with build("nano", precision="fp32") as exact, build("nano", precision="bf16") as quick:
+        pairs = list(zip(exact.explain(frames), quick.explain(frames), strict=True))
+    compared = 0
+    for full, half in pairs:
+        assert np.abs(full.explanation.map - half.explanation.map).mean() < 0.02
+        for wanted in full.detections:
+            # Half precision may move a score by a few hundredths: over the threshold and back.
+            if wanted.confidence < 0.3:
+                continue
+            same = [d for d in half.detections if d.class_id == wanted.class_id]
+            overlap = box_iou(torch.tensor([wanted.box]), torch.tensor([d.box for d in same]))
+            assert overlap.max() > 0.9
+            nearest = same[int(overlap.argmax())]
+            assert nearest.confidence == pytest.approx(wanted.confidence, abs=0.05)
+            compared += 1
+    assert compared > 5
