@@ -1,7 +1,6 @@
 """What holds for every sink."""
 
-import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from streamcam.sinks import (
 )
 from streamcam.sinks.maps import NpzSink
 from tests.sinks.items import SIZE, explained, frame, info, picture
+from tests.sinks.room import little_room
 
 MakeSink = Callable[[Path], Sink]
 
@@ -204,38 +204,28 @@ def test_a_device_that_is_full_from_the_start(make: MakeSink, path: Path) -> Non
     assert not path.exists()
 
 
-@pytest.fixture
-def room() -> Iterator[Callable[[int], None]]:
-    """Let no file grow beyond so many bytes, as if the disk were full then."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_a_disk_that_is_full_from_the_start(
-    make: MakeSink, path: Path, tmp_path: Path, room: Callable[[int], None]
-) -> None:
-    room(0)
-    sink = make(path)
-    with pytest.raises(DiskFullError, match=path.name):
-        write_and_finish(sink)
-    sink.abort()
+def test_a_disk_that_is_full_from_the_start(make: MakeSink, path: Path, tmp_path: Path) -> None:
+    with little_room(0):
+        sink = make(path)
+        with pytest.raises(DiskFullError, match=path.name):
+            write_and_finish(sink)
+        sink.abort()
     assert files(tmp_path) == []
     assert not opened(path)
 
 
-def test_a_disk_that_fills_up_midway(
-    kind: Kind, path: Path, tmp_path: Path, room: Callable[[int], None]
-) -> None:
-    room(20_000)
-    sink = kind.make(path)
-    noise = np.random.default_rng(0)
-    with pytest.raises(DiskFullError, match=path.name):  # noqa: PT012
-        for index in range(1000):
-            shown = noise.integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)
-            write(sink, index, np.tile(shown, (4, 4, 1)) if isinstance(sink, StillSink) else shown)
-        sink.finish()
-    sink.abort()
+def test_a_disk_that_fills_up_midway(kind: Kind, path: Path, tmp_path: Path) -> None:
+    with little_room(20_000):
+        sink = kind.make(path)
+        noise = np.random.default_rng(0)
+        with pytest.raises(DiskFullError, match=path.name):  # noqa: PT012
+            for index in range(1000):
+                shown = noise.integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)
+                write(
+                    sink, index, np.tile(shown, (4, 4, 1)) if isinstance(sink, StillSink) else shown
+                )
+            sink.finish()
+        sink.abort()
     assert files(tmp_path) == (kind.results(path) if kind.lasting else [])
 
 

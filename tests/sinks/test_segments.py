@@ -1,11 +1,9 @@
 import errno
 import io
 import os
-import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from streamcam.sinks import SegmentSettings, SegmentSink, VideoSettings, recover
 from streamcam.sinks.atomic import WholeFile
 from streamcam.sinks.fragments import layout
 from tests.sinks.live import START, live, record, shown, written
+from tests.sinks.room import little_room
 
 ONE_THREAD = VideoSettings(encoder="libx264", threads=1)
 
@@ -282,30 +281,20 @@ def test_abort_keeps_what_is_whole(tmp_path: Path) -> None:
     assert len(files(tmp_path)) == 2
 
 
-@pytest.fixture
-def room() -> Iterator[Callable[[int], None]]:
-    """Let no file grow beyond so many bytes, as if the disk were full then."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def noise(index: int) -> Picture:
     grey = np.random.default_rng(index).integers(0, 255, (48, 64, 1), np.uint8)
     return np.repeat(grey, 3, axis=2)
 
 
 @pytest.mark.parametrize("size", [100, 700, 8_000, 8_100, 20_000])
-def test_a_full_disk_does_not_take_the_frames_before_it_along(
-    tmp_path: Path, room: Callable[[int], None], size: int
-) -> None:
+def test_a_full_disk_does_not_take_the_frames_before_it_along(tmp_path: Path, size: int) -> None:
     sink = SegmentSink(tmp_path, settings())
-    room(size)
-    with pytest.raises(DiskFullError, match="no room left"):  # noqa: PT012
-        for index, result in enumerate(steady(100)):
-            sink.write(result, noise(index))
-        sink.finish()
-    sink.abort()
+    with little_room(size):
+        with pytest.raises(DiskFullError, match="no room left"):  # noqa: PT012
+            for index, result in enumerate(steady(100)):
+                sink.write(result, noise(index))
+            sink.finish()
+        sink.abort()
     kept = [path for path in tmp_path.rglob("*") if path.is_file()]
     if size < 1000:
         assert kept == [], "not a frame was whole"
@@ -320,27 +309,22 @@ def test_a_full_disk_does_not_take_the_frames_before_it_along(
         assert np.abs(picture.astype(int) - noise(index)).mean() < 8
 
 
-def test_a_disk_that_is_full_when_a_segment_is_completed(
-    tmp_path: Path, room: Callable[[int], None]
-) -> None:
+def test_a_disk_that_is_full_when_a_segment_is_completed(tmp_path: Path) -> None:
     sink = SegmentSink(tmp_path, settings(1))
     record(sink, *steady(5))
     (part,) = tmp_path.rglob("*.mp4.part")
-    room(part.stat().st_size + 200)  # for the last frame, not for the index
-    with pytest.raises(DiskFullError):
-        record(sink, live(5, 1.0))
-    sink.abort()
+    with little_room(part.stat().st_size + 200):  # for the last frame, not for the index
+        with pytest.raises(DiskFullError):
+            record(sink, live(5, 1.0))
+        sink.abort()
     (segment,) = written(tmp_path)
     assert segment.frames == [0, 1, 2, 3, 4]
 
 
-def test_a_disk_that_takes_half_of_a_write_is_noticed(
-    tmp_path: Path, room: Callable[[int], None]
-) -> None:
-    room(10)
-    with WholeFile(tmp_path / "x", "xb") as file, pytest.raises(OSError, match=os.strerror(27)):
+def test_a_disk_that_takes_half_of_a_write_is_noticed(tmp_path: Path) -> None:
+    full = pytest.raises(OSError, match=os.strerror(errno.EFBIG))
+    with little_room(10), WholeFile(tmp_path / "x", "xb") as file, full:
         file.write(b"more than that")
-    assert errno.EFBIG == 27
 
 
 RECORD_FOR_EVER = """
