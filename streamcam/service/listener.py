@@ -52,7 +52,9 @@ class Listener:
         now = (status.state, status.error)
         with self._lock:
             before = self._states.get(status.name)
-            if status.state is not CameraState.CONNECTING:
+            if status.state is CameraState.STOPPED:
+                self._states.pop(status.name, None)
+            elif status.state is not CameraState.CONNECTING:
                 self._states[status.name] = now
         if now != before:
             reason = f": {status.error}" if status.error and status.state in _TROUBLED else ""
