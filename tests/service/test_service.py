@@ -39,7 +39,7 @@ def test_it_is_ready_once_the_engine_is_and_watched_over_while_work_gets_done(
         assert manager.count("READY=1") == 0
         loading.unlink()
         service.until(lambda: service.states() == {"bars": "live", "dead": "backing off"})
-        assert manager.count("READY=1") == 1
+        service.until(lambda: manager.count("READY=1") == 1)
         # A dead camera and an idle folder are no work: for longer than the patience all is well.
         assert manager.await_more("WATCHDOG=1", 6)
         assert service.ask("/healthz").status == 200
