@@ -77,6 +77,9 @@ def _main(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exit with the code that the outcome asks for."""
+    # OpenMP reads it when torch is loaded. Its threads would otherwise spin while they wait, beside
+    # those that decode, draw and encode.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         app(words)

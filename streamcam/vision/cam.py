@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from streamcam.vision.devices import one_thread
 from streamcam.vision.eigencam import (
     COMPONENTS,
     join_levels,
@@ -21,6 +22,11 @@ from streamcam.vision.zoo import Activations
 
 Floats = npt.NDArray[np.float32]
 Grid = Literal["fine", "pool"]
+
+# Up to so many numbers in the finest level of a picture, a hundred little products take longer to
+# share out between a CPU's threads than to do: with nano's 147,000 on two cores 4.0 instead of
+# 1.4 ms a frame. A ResNet-50's 16 million gain from them: 27 instead of 37 ms.
+_SMALL = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,16 @@ class EigenCam:
             placements: Where each picture lies on the canvas.
             guesses: For each picture where to start searching, [channels], None for anywhere.
         """
+        first = next(iter(levels.values()))
+        with one_thread(first.is_cpu and first[0].numel() <= _SMALL):
+            return self._components(levels, placements, guesses)
+
+    def _components(
+        self,
+        levels: Mapping[str, Tensor],
+        placements: Sequence[Placement],
+        guesses: Sequence[Floats | None],
+    ) -> list[Candidates]:
         joined, lattice = self._join(levels, placements[0].canvas)
         found: dict[int, Candidates] = {}
         for indices in _alike(placements, joined.device):

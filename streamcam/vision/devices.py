@@ -94,6 +94,19 @@ def torch_threads() -> int:
 
 
 @contextmanager
+def one_thread(wanted: bool) -> Iterator[None]:
+    """Let torch compute in the calling thread alone for a while, if that is wanted."""
+    own = torch.get_num_threads()
+    if wanted:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if wanted:
+            torch.set_num_threads(own)
+
+
+@contextmanager
 def device_errors() -> Iterator[None]:
     """Turn a device's failures into ours; running out of memory passes as torch's own error.
 
