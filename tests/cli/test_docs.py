@@ -50,6 +50,7 @@ def test_every_option_has_help_and_stands_in_the_readme(path: str) -> None:
         ["jobs", "list", "--help"],
         ["watch", "--help"],
         ["audit", "--help"],
+        ["bench", "--help"],
     ],
 )
 def test_light_commands_never_import_torch(arguments: list[str]) -> None:
