@@ -53,6 +53,7 @@ def test_every_option_has_help_and_stands_in_the_readme(path: str) -> None:
         ["live", "--help"],
         ["serve", "--help"],
         ["status", "--help"],
+        ["bench", "--help"],
     ],
 )
 def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
