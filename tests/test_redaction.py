@@ -52,3 +52,8 @@ def test_innocent_text_stays() -> None:
     assert Redactor("rtsp://cam/live")("no route to cam") == "no route to cam"
     text = "tried 'http://cam:80/a', then rtsp://cam:554/b of bob@home"
     assert redacted_url(text) == text
+
+
+def test_urls_of_others_lose_their_credentials_too() -> None:
+    redacted = Redactor("rtsp://admin:word@cam/live")("moved to rtsp://guest:pw@other/live")
+    assert redacted == "moved to rtsp://other/live"

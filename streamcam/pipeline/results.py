@@ -50,12 +50,7 @@ class Results:
 
     def delivery(self, info: SourceInfo) -> Delivery:
         """Make the sinks for a source that was opened."""
-        style = Style(
-            colormap=self._render.colormap,
-            opacity=self._render.opacity,
-            legend=self._render.legend,
-            timestamp=self._render.timestamp,
-        )
+        style = Style(**self._render.model_dump())
         return Delivery(self._sinks(info), Annotator(style).annotate)
 
     def _sinks(self, info: SourceInfo) -> list[Sink]:

@@ -102,10 +102,6 @@ class Engines:
         if client is not None:
             self._engines[client.key].forget(source)
 
-    def holds(self, source: str) -> bool:
-        """Tell whether a source has its detector. From any thread."""
-        return source in self._clients
-
     @property
     def devices(self) -> list[str]:
         """Where the detectors run, with the GPUs' names. From any thread."""

@@ -108,11 +108,6 @@ class Fleet:
         return self._engines.memory()
 
     @property
-    def devices(self) -> list[str]:
-        """Where the detectors run, with the GPUs' names. From any thread."""
-        return self._engines.devices
-
-    @property
     def warm(self) -> bool:
         """Whether every camera has its detector, or waits for one that cannot be had."""
         return all(camera.settled for camera in self.cameras)
@@ -168,14 +163,6 @@ class Fleet:
                 self.stuck = True
 
     def _make(self, plan: CameraPlan) -> Camera:
-        render = plan.settings.render
-        style = Style(
-            colormap=render.colormap,
-            opacity=render.opacity,
-            legend=render.legend,
-            timestamp=render.timestamp,
-        )
-
         def outlets() -> Sequence[Outlet]:
             return make_outlets(plan, self._engines, self._clock, self._on_stage)
 
@@ -184,7 +171,7 @@ class Fleet:
             self._street,
             self._engines,
             outlets,
-            style,
+            Style(**plan.settings.render.model_dump()),
             self._observer,
             self._clock,
             on_stage=self._on_stage,
