@@ -175,13 +175,13 @@ def test_a_slow_download_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -
     assert begun.wait(10)
     engines.assign("yard", NANO)
     engines.release("yard")
-    assert not engines.holds("gate")
-    assert not engines.holds("roof")
+    assert "gate" not in engines._clients
+    assert "roof" not in engines._clients
     fetched.set()
     for thread in threads:
         thread.join(10)
-    assert engines.holds("gate")
-    assert engines.holds("roof")
+    assert "gate" in engines._clients
+    assert "roof" in engines._clients
     assert built == [SSDLITE, "nano", "closed"]
     engines.close()
     assert built[3:] == ["closed"]
