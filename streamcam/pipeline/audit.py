@@ -73,7 +73,8 @@ def run_audit(
     ordinary = settings.model_copy(
         update={"cam": settings.cam.model_copy(update={"method": "eigencam"})}
     )
-    with build_engine(ordinary, fetching) as engine:
+    # The weights are shuffled later on.
+    with build_engine(ordinary, fetching, fuse=False) as engine:
         audit = Audit(engine, methods, top=plan.top, progress=progress)
         return audit.run(samples, clip), engine.description
 

@@ -111,8 +111,15 @@ def engine_facts(engine: "Engine", settings: Settings) -> EngineFacts:
     )
 
 
-def build_engine(settings: Settings, fetching: FetchProgress | None = None) -> "Engine":
+def build_engine(
+    settings: Settings, fetching: FetchProgress | None = None, *, fuse: bool = True
+) -> "Engine":
     """Build the engine that the settings ask for.
+
+    Args:
+        settings: The detector, its device, and how maps are made.
+        fetching: Is told of downloads.
+        fuse: Whether a CPU may hide the network's weights in an order of its own.
 
     Raises:
         StreamcamError: It cannot be built.
@@ -138,6 +145,7 @@ def build_engine(settings: Settings, fetching: FetchProgress | None = None) -> "
         batch=model.batch,
         library=Library(model.library),
         progress=fetching,
+        fuse=fuse,
     )
 
 

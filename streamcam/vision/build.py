@@ -49,6 +49,7 @@ def build_engine(
     batch: int = DEFAULT_BATCH,
     library: Library | None = None,
     progress: Progress | None = None,
+    fuse: bool = True,
 ) -> Engine:
     """Build a detector with its weights on a device, and the engine around it.
 
@@ -72,6 +73,7 @@ def build_engine(
         batch: The most frames in one forward.
         library: The imported models; None for the user's own folder of them.
         progress: Is told how far a download is.
+        fuse: Fuse a CPU's convolutions, see `Detector`.
 
     Raises:
         UsageError: There is no such model, device, precision, class or method.
@@ -93,6 +95,7 @@ def build_engine(
             device=place,
             dtype=DTYPES[type_name],
             confidence=threshold,
+            fuse=fuse,
         )
     if half_is_a_guess and not bfloat16_pays(detector):
         detector.stay_in_float32()

@@ -35,6 +35,9 @@ def _fit(convolution: nn.Module, norm: nn.Module) -> bool:
     )
 
 
+_TOWER = (nn.Conv2d, nn.Identity, nn.ReLU, nn.SiLU)
+
+
 class CastOnce(nn.Module):
     """A part of a network, and a copy of it with weights in half precision.
 
@@ -61,6 +64,25 @@ class CastOnce(nn.Module):
             return self.cast(pixels.to(self._dtype))
 
 
+def towers(network: nn.Module, heads: Sequence[str]) -> list[str]:
+    """Paths of the longest chains of nothing but convolutions and activations in some modules.
+
+    Normalisations over groups are not among them: they want float32.
+    """
+    parts = dict(network.named_modules())
+    chains = [
+        path
+        for path, part in parts.items()
+        if path.startswith(tuple(f"{head}." for head in heads)) and _is_tower(part)
+    ]
+    return [path for path in chains if path.rpartition(".")[0] not in chains]
+
+
+def _is_tower(part: nn.Module) -> bool:
+    leaves = [module for module in part.modules() if not list(module.children())]
+    return isinstance(part, nn.Sequential) and all(isinstance(leaf, _TOWER) for leaf in leaves)
+
+
 def cast_once(network: nn.Module, paths: Sequence[str], dtype: torch.dtype) -> None:
     """Give parts of a network, those that it has, copies in half precision."""
     parts = dict(network.named_modules())
@@ -68,6 +90,12 @@ def cast_once(network: nn.Module, paths: Sequence[str], dtype: torch.dtype) -> N
         if path in parts:
             parent, _, name = path.rpartition(".")
             setattr(parts[parent], name, CastOnce(parts[path], dtype))
+
+
+def casts(network: nn.Module) -> list[nn.Module]:
+    """The copies in half precision."""
+    parts = [part.cast for part in network.modules() if isinstance(part, CastOnce)]
+    return [part for part in parts if part is not None]
 
 
 def drop_casts(network: nn.Module) -> None:

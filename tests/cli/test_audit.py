@@ -38,6 +38,8 @@ def test_json_names_each_method_and_baseline_by_its_flag(
     }
     assert (values["frames"], values["boxes"]) == (1, 1)
     assert "centre" in values["insane"]
+    # Where the shuffled weights were not the ones that look, it would be 1.
+    assert values["methods"]["eigencam"]["similarity"] < 0.95
     assert values["notebook"]["relative_error"] < 1e-4
     assert values["notebook"]["flicker"] >= 0
     assert set(values["visible"]) == {"gradcam", "layercam"}

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from streamcam.vision import build, precision
 from streamcam.vision.detector import Detector
 from streamcam.vision.devices import Precision
+from streamcam.vision.lean import casts
 from tests.vision.scenes import network
 
 
@@ -51,11 +52,10 @@ def test_what_agrees_is_chosen_by_its_time(
 
 def test_a_detector_that_stays_in_float32_keeps_no_copy() -> None:
     with watch(network("nano")) as detector:
-        weights = sum(weight.numel() for weight in detector.network.parameters())
+        assert len(casts(detector.network)) == 10, "the backbone and nine towers of the head"
         detector.stay_in_float32()
-        left = list(detector.network.parameters())
-        assert sum(weight.numel() for weight in left) < 0.6 * weights
-        assert all(weight.dtype == torch.float32 for weight in left)
+        assert casts(detector.network) == []
+        assert all(weight.dtype == torch.float32 for weight in detector.network.parameters())
         assert detector.levels(torch.zeros((1, 3, 64, 64)))["0"].dtype == torch.float32
 
 

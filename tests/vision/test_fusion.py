@@ -1,0 +1,76 @@
+"""Fused convolutions give what the single ones give."""
+
+import pytest
+import torch
+from torch import nn
+
+from streamcam.vision import fusion
+from streamcam.vision.fusion import FusedBottleneck, FusedConvolution, fuse_convolutions
+from streamcam.vision.lean import fold_batch_norms
+from streamcam.vision.zoo import find_model
+from tests.vision.scenes import MOBILENET, SSDLITE, network
+from tests.vision.test_lean import backbone, pixels, worst
+
+PYRAMIDS = [MOBILENET, SSDLITE, "nano", "fasterrcnn_resnet50_fpn_v2", "ssd300_vgg16"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("name", PYRAMIDS)
+def test_fused_convolutions_see_the_same(name: str, dtype: torch.dtype) -> None:
+    part = backbone(name)
+    fold_batch_norms(part)
+    part.to(dtype, memory_format=torch.channels_last)
+    given = pixels(name).to(dtype)
+    with torch.inference_mode():
+        expected = part(given)
+        fuse_convolutions(part)
+        found = part(given)
+    fused = [module for module in part.modules() if isinstance(module, FusedConvolution)]
+    assert len(fused) >= 15
+    assert worst(expected, found) < (1e-5 if dtype == torch.float32 else 0.05)
+
+
+def test_activations_that_are_fused_have_no_step_of_their_own() -> None:
+    chain = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Identity(), nn.SiLU(), nn.Conv2d(8, 4, 1))
+    chain = chain.requires_grad_(False)
+    given = torch.randn(1, 3, 9, 9)
+    expected = chain(given)
+    fuse_convolutions(chain)
+    assert [type(link) for link in chain] == [
+        FusedConvolution,
+        nn.Identity,
+        nn.Identity,
+        FusedConvolution,
+    ]
+    with torch.inference_mode():
+        assert torch.allclose(chain(given), expected, atol=1e-5)
+
+
+def test_every_residual_block_of_a_resnet_is_fused() -> None:
+    body = backbone("fasterrcnn_resnet50_fpn").body
+    fold_batch_norms(body)
+    fuse_convolutions(body)
+    assert sum(isinstance(module, FusedBottleneck) for module in body.modules()) == 16
+    assert not any(isinstance(module, nn.Conv2d | nn.ReLU) for module in body.modules())
+
+
+def test_blocks_with_their_batch_norms_stay() -> None:
+    part = backbone("fasterrcnn_resnet50_fpn")
+    expected = part(pixels(""))
+    fuse_convolutions(part)
+    assert not any(isinstance(module, FusedBottleneck) for module in part.modules())
+    with torch.inference_mode():
+        assert worst(expected, part(pixels(""))) < 1e-5
+
+
+def test_where_the_operators_are_missing_the_network_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fusion, "_operators_work", lambda: False)
+    whole = network("nano")
+    path = find_model("nano").activations.module
+    fuse_convolutions(whole.get_submodule(path))
+    assert not any(isinstance(module, FusedConvolution) for module in whole.modules())
+
+
+def test_the_operators_work_here() -> None:
+    """Nothing of this would be tested where they do not."""
+    assert fusion._operators_work()
