@@ -8,21 +8,7 @@ from typing import Annotated
 
 import typer
 
-from streamcam.cli import (
-    audit,
-    bench,
-    config,
-    demo,
-    doctor,
-    jobs,
-    live,
-    models,
-    run,
-    schema,
-    serve,
-    status,
-    watch,
-)
+from streamcam.cli.commands import PURPOSES, Commands
 from streamcam.cli.logs import speak_to_people
 from streamcam.cli.terminal import show_error
 from streamcam.errors import ExitCode, StreamcamError
@@ -30,6 +16,7 @@ from streamcam.version import __version__
 
 app = typer.Typer(
     name="streamcam",
+    cls=Commands,
     help="See what an object detector looks at, in pictures and videos.",
     epilog="Exit codes: 0 done or asked to stop, 1 some inputs failed, 2 usage, "
     "69 source or weights unavailable, 70 GPU or internal fault, 78 bad configuration.",
@@ -38,19 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run")(run.run)
-app.command("watch")(watch.watch)
-app.command("live")(live.live)
-app.command("serve")(serve.serve)
-app.command("status")(status.status)
-app.add_typer(jobs.app, name="jobs")
-app.command("demo")(demo.demo)
-app.command("audit")(audit.audit)
-app.command("bench")(bench.bench)
-app.add_typer(models.app, name="models")
-app.add_typer(config.app, name="config")
-app.command("schema")(schema.schema)
-app.command("doctor")(doctor.doctor)
+for name, purpose in PURPOSES.items():
+    app.add_typer(typer.Typer(), name=name, help=purpose)
 
 
 def _print_version(wanted: bool) -> None:

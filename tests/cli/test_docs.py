@@ -9,11 +9,12 @@ import pytest
 import typer.main
 
 from streamcam.cli.app import app
+from streamcam.cli.commands import PURPOSES, load
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
-def commands(command: object, path: str = "streamcam") -> Iterator[tuple[str, object]]:
+def commands(command: object, path: str) -> Iterator[tuple[str, object]]:
     subcommands = getattr(command, "commands", {})
     if not subcommands:
         yield path, command
@@ -21,8 +22,9 @@ def commands(command: object, path: str = "streamcam") -> Iterator[tuple[str, ob
         yield from commands(subcommand, f"{path} {name}")
 
 
-ROOT = typer.main.get_command(app)
-COMMANDS = dict(commands(ROOT)) | {"streamcam": ROOT}
+COMMANDS: dict[str, object] = {"streamcam": typer.main.get_command(app)}
+for name in PURPOSES:
+    COMMANDS.update(commands(load(name), f"streamcam {name}"))
 
 
 @pytest.mark.parametrize("path", sorted(set(COMMANDS) - {"streamcam"}))
@@ -44,7 +46,6 @@ def test_every_option_has_help_and_stands_in_the_readme(path: str) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--help"],
         ["run", "--help"],
         ["config", "show"],
         ["jobs", "list", "--help"],
