@@ -19,12 +19,19 @@ class Track:
         outbox: Items on their way to the tail.
         dropped: Frames that the inbox gave up, by what kept them from going on: "output" where the
             tail was slow, else "engine".
+        underway: Frames between the two.
     """
 
     source: str
     inbox: Lane[Frame]
     outbox: Lane[Item]
     dropped: Counter[str]
+    underway: int = 0
+
+    @property
+    def room(self) -> int:
+        """How many frames may be taken, so that there is room for what becomes of them."""
+        return self.outbox.room - self.underway
 
 
 @dataclass(slots=True)
@@ -105,7 +112,14 @@ class Batcher:
     def has_work(self) -> bool:
         """Whether a frame waits that could go on."""
         with self._wake:
-            return any(len(track.inbox) and track.outbox.room for track in self._tracks)
+            return any(len(track.inbox) and track.room > 0 for track in self._tracks)
+
+    def landed(self, batch: Batch) -> None:
+        """Note that a batch's frames are under way no more: in their outboxes, or given up."""
+        with self._wake:
+            for track, _ in batch.entries:
+                track.underway -= 1
+        self._notify()
 
     def close(self) -> None:
         """Make `next` return None soon."""
@@ -147,12 +161,13 @@ class Batcher:
                 turns.append(track)
 
     def _take(self, track: Track, batch: Batch) -> Frame | None:
-        underway = sum(1 for owner, _ in batch.entries if owner is track)
-        if track.outbox.room <= underway:
+        if track.room <= 0:
             return None
         frame = track.inbox.take()
         if frame is not None:
             batch.entries.append((track, frame))
+            with self._wake:
+                track.underway += 1
             if frame.sampled:
                 self._had_its_turn(track)
         elif track.inbox.drained:

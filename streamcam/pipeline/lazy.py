@@ -87,7 +87,7 @@ class LazyStreet:
             raise
         self._exits.callback(self._engine.close)
         model = self._settings.model
-        street = Street(self._engine, batch=model.batch, max_wait=model.max_wait)
+        street = Street(self._engine, batch=self._engine.batch, max_wait=model.max_wait)
         return self._exits.enter_context(street)
 
 

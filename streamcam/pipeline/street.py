@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -12,20 +14,27 @@ from streamcam.pipeline.lane import Overflow
 from streamcam.records import Frame, FrameResult, Item
 from streamcam.sources.base import Selector, Source
 
+# One batch is looked at while the results of another are made.
+_UNDERWAY = 2
+
 # A live source's frame waits for one forward at most, since a newer one takes its place; of what
 # comes out one is drawn while the next arrives.
 _LIVE_CAPACITY = 1
 
 
-class Explains(Protocol):
-    """What the street asks of an engine; called from one thread only."""
+Rest = Callable[[], list[FrameResult]]
+"""What is left to do for a batch that was looked at: it gives the results, in its frames' order."""
 
-    def explain(self, frames: Sequence[Frame]) -> list[FrameResult]:
-        """Explain frames of any sources and sizes in one pass; results in the same order."""
+
+class Explains(Protocol):
+    """What the street asks of an engine."""
+
+    def begin(self, frames: Sequence[Frame]) -> Rest:
+        """Look at frames of any sources and sizes in one pass, and return what is left to do."""
         ...
 
     def forget(self, source: str) -> None:
-        """Drop what is kept for a source that has ended."""
+        """Drop what is kept for a source that has ended; from the thread that does the rest."""
         ...
 
 
@@ -129,8 +138,25 @@ class Passage:
         self._track.outbox.cancel()
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What was looked at together.
+
+    Attributes:
+        batch: The items.
+        rest: What makes the results of them.
+        seconds: What looking took.
+    """
+
+    batch: Batch
+    rest: Rest
+    seconds: float
+
+
 class Street:
-    """Owns the engine's thread; use as a context manager.
+    """Owns the engine's two threads; use as a context manager.
+
+    While one makes the maps and results of a batch, the other looks at the next.
 
     Args:
         engine: Explains batches of frames.
@@ -153,20 +179,26 @@ class Street:
         clock: Clock | None = None,
     ) -> None:
         self.finished = 0
-        self._in_hand = False
+        self._begun = 0
         self._engine = engine
         self._on_batch = on_batch
         self._clock = clock or Clock()
-        # Two batches on either side: one being worked on, one ready to follow without a pause.
-        self._capacity = 2 * batch
+        # On either side of the engine's two batches one that is ready to follow without a pause.
+        self._capacity = (_UNDERWAY + 1) * batch
         self._batcher = Batcher(batch, max_wait, clock)
         self._passages: dict[Track, Passage] = {}
         self._lock = threading.Lock()
         self._broken: DeviceError | None = None
-        self._thread = threading.Thread(target=self._work, name="streamcam engine", daemon=True)
+        self._places = threading.Semaphore(_UNDERWAY)
+        self._looked: SimpleQueue[tuple[Batch, list[_Part]] | DeviceError | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=work, name=f"streamcam {name}", daemon=True)
+            for name, work in (("engine", self._look_at_all), ("maps", self._finish_all))
+        ]
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(
@@ -176,13 +208,14 @@ class Street:
         traceback: TracebackType | None,
     ) -> None:
         self._batcher.close()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
         self._cancel_all()
 
     @property
     def busy(self) -> bool:
         """Whether the engine has frames in hand, or could have them. From any thread."""
-        return self._in_hand or self._batcher.has_work
+        return self._begun > self.finished or self._batcher.has_work
 
     def open(
         self,
@@ -215,45 +248,87 @@ class Street:
             self._passages[track] = passage
         return passage
 
-    def _work(self) -> None:
-        while (batch := self._batcher.next()) is not None:
-            self._in_hand = True
+    def _look_at_all(self) -> None:
+        """Look at batch after batch, until the batcher is closed or the engine has failed."""
+        try:
+            while (batch := self._next()) is not None:
+                self._begun += 1
+                self._looked.put((batch, self._look_or_fail(batch)))
+            self._looked.put(None)
+        except DeviceError as error:
+            self._looked.put(error)
+
+    def _next(self) -> Batch | None:
+        self._places.acquire()
+        return self._batcher.next()
+
+    def _finish_all(self) -> None:
+        """Make the results of all that was looked at, and send them on."""
+        while (looked := self._looked.get()) is not None:
+            if isinstance(looked, DeviceError):
+                self._break(looked)
+                return
+            batch, parts = looked
             try:
-                self._carry_or_fail(batch)
+                for part in parts:
+                    self._finish_or_fail(part)
             except DeviceError as error:
                 self._break(error)
-                return
-            finally:
-                self._in_hand = False
-                self.finished += 1
+            self._batcher.landed(batch)
             self._end(batch.finished)
+            self.finished += 1
+            self._places.release()
 
-    def _carry_or_fail(self, batch: Batch) -> None:
-        """Carry a batch; where that fails, each source's part alone, so that the guilty one fails.
+    def _look_or_fail(self, batch: Batch) -> list[_Part]:
+        """Look at a batch; where that fails, at each source's part alone: the guilty one fails.
 
         Raises:
             DeviceError: The engine has failed for good.
         """
         try:
-            self._carry(batch)
+            return [self._look(batch)]
         except DeviceError:
             raise
         except Exception as error:  # noqa: BLE001 - handed to the source
-            parts = batch.parts()
-            if len(parts) > 1:
-                for part in parts:
-                    self._carry_or_fail(part)
-            else:
-                self._fail(batch.entries[0][0], error)
+            parts = self._parts_of_failed(batch, error)
+            return [looked for part in parts for looked in self._look_or_fail(part)]
 
-    def _carry(self, batch: Batch) -> None:
-        """Explain a batch and send every item on, in order, to its own tail."""
-        sampled = batch.sampled
+    def _finish_or_fail(self, part: _Part) -> None:
+        """The same for the results: each source's part is looked at once more, alone.
+
+        Raises:
+            DeviceError: The engine has failed for good.
+        """
+        try:
+            self._finish(part)
+        except DeviceError:
+            raise
+        except Exception as error:  # noqa: BLE001 - handed to the source
+            for own in self._parts_of_failed(part.batch, error):
+                for looked in self._look_or_fail(own):
+                    self._finish_or_fail(looked)
+
+    def _parts_of_failed(self, batch: Batch, error: Exception) -> list[Batch]:
+        """The sources' parts of a batch that failed; none where it is one source's, which fails."""
+        parts = batch.parts()
+        if len(parts) > 1:
+            return parts
+        self._fail(batch.entries[0][0], error)
+        return []
+
+    def _look(self, batch: Batch) -> _Part:
         begun = self._clock.monotonic()
-        results = iter(self._engine.explain(sampled) if sampled else ())
-        if sampled:
-            self._on_batch(self._clock.monotonic() - begun)
-        for track, frame in batch.entries:
+        sampled = batch.sampled
+        rest = self._engine.begin(sampled) if sampled else list
+        return _Part(batch, rest, self._clock.monotonic() - begun)
+
+    def _finish(self, part: _Part) -> None:
+        """Send every item of a part on, in order, to its own tail."""
+        begun = self._clock.monotonic()
+        results = iter(part.rest())
+        if part.batch.sampled:
+            self._on_batch(part.seconds + self._clock.monotonic() - begun)
+        for track, frame in part.batch.entries:
             track.outbox.put(next(results) if frame.sampled else frame)
 
     def _end(self, tracks: Sequence[Track]) -> None:
@@ -271,14 +346,18 @@ class Street:
             passage.fail(error)
             passage.stop()
             track.inbox.cancel()
+            # What of it was looked at meanwhile would leave a gap.
+            track.outbox.close()
 
     def _break(self, error: DeviceError) -> None:
         with self._lock:
-            self._broken = error
+            self._broken = self._broken or error
             passages = list(self._passages.values())
         for passage in passages:
             passage.fail(error)
         self._cancel_all()
+        self._batcher.close()
+        self.finished = self._begun
 
     def _cancel_all(self) -> None:
         for track, passage in list(self._passages.items()):

@@ -75,7 +75,7 @@ def nvenc_works() -> bool:
         _set_up(context, _PROBE_SIZE, 1 / _USUAL_RATE, _USUAL_RATE, threads=1)
         context.options = dict(_OPTIONS["h264_nvenc"])
         black = np.zeros((_PROBE_SIZE[1], _PROBE_SIZE[0], 3), np.uint8)
-        frame = PictureConverter(_PROBE_SIZE, threads=1)(black)
+        frame = PictureConverter(_PROBE_SIZE)(black)
         frame.pts, frame.time_base = 0, 1 / _USUAL_RATE
         return bool(context.encode(frame) + context.encode(None))
     except (av.FFmpegError, ValueError) as error:
@@ -142,12 +142,10 @@ class PictureConverter:
 
     Args:
         size: Width and height of the coded pictures, both even.
-        threads: To convert with.
     """
 
-    def __init__(self, size: tuple[int, int], threads: int) -> None:
+    def __init__(self, size: tuple[int, int]) -> None:
         self._width, self._height = size
-        self._threads = threads
         self._reformatter = VideoReformatter()
 
     def __call__(self, picture: Picture) -> av.VideoFrame:
@@ -156,13 +154,15 @@ class PictureConverter:
         if (width, height) != (self._width, self._height):
             bottom, right = self._height - height, self._width - width
             picture = np.pad(picture, ((0, bottom), (0, right), (0, 0)), "edge")
+        # The picture itself, not a copy: a copy takes as long as the conversion.
+        frame = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(picture), format="rgb24")
         return self._reformatter.reformat(
-            av.VideoFrame.from_ndarray(picture, format="rgb24"),
+            frame,
             format="yuv420p",
             dst_colorspace=Colorspace.ITU709 if _is_hd(self._height) else Colorspace.ITU601,
             src_color_range=ColorRange.JPEG,
             dst_color_range=ColorRange.MPEG,
-            threads=self._threads,
+            threads=1,
         )
 
 

@@ -74,7 +74,7 @@ class LiveEncoder:
         self.size = size
         self._coded = even(size[0]), even(size[1])
         self._threads = settings.threads
-        self._convert = PictureConverter(self._coded, settings.threads)
+        self._convert = PictureConverter(self._coded)
         self.container, self.stream = self._first_that_works(encoders(settings), name, container)
         self.container.start_encoding()
         self._time: float | None = None

@@ -55,7 +55,7 @@ class VideoSink:
         self._time_base = _FALLBACK_TIME_BASE if fine else info.time_base
         self._longest_step = Fraction(_UNITS, timescale(self._time_base))
         self._size = even(info.width), even(info.height)
-        self._convert = PictureConverter(self._size, self._settings.threads)
+        self._convert = PictureConverter(self._size)
         self._writer: Mp4Writer | None = None
         self._shift = 0
         self._step = round(1 / (info.frame_rate or _USUAL_RATE) / self._time_base)

@@ -73,7 +73,7 @@ def build_engine(
         batch: The most frames in one forward.
         library: The imported models; None for the user's own folder of them.
         progress: Is told how far a download is.
-        fuse: Fuse a CPU's convolutions, see `Detector`.
+        fuse: Fuse convolutions where that is quicker, see `Detector`.
 
     Raises:
         UsageError: There is no such model, device, precision, class or method.

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from streamcam.vision.devices import one_thread
+from streamcam.vision.devices import computing_threads
 from streamcam.vision.eigencam import (
     COMPONENTS,
     join_levels,
@@ -72,7 +73,8 @@ class EigenCam:
             guesses: For each picture where to start searching, [channels], None for anywhere.
         """
         first = next(iter(levels.values()))
-        with one_thread(first.is_cpu and first[0].numel() <= _SMALL):
+        small = first.is_cpu and first[0].numel() <= _SMALL
+        with computing_threads(1) if small else nullcontext():
             return self._components(levels, placements, guesses)
 
     def _components(

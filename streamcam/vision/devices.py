@@ -94,16 +94,14 @@ def torch_threads() -> int:
 
 
 @contextmanager
-def one_thread(wanted: bool) -> Iterator[None]:
-    """Let torch compute in the calling thread alone for a while, if that is wanted."""
+def computing_threads(count: int) -> Iterator[None]:
+    """Let torch compute with so many threads in the calling thread for a while."""
     own = torch.get_num_threads()
-    if wanted:
-        torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:
-        if wanted:
-            torch.set_num_threads(own)
+        torch.set_num_threads(own)
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Frames in, explained frames out."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Self
@@ -18,8 +20,9 @@ from streamcam.vision.attribution.kept import Kept
 from streamcam.vision.attribution.methods import EIGENCAM
 from streamcam.vision.cam import Candidates, EigenCam
 from streamcam.vision.checkpoints import unnamed
+from streamcam.vision.cpu import most_at_once, threads_for
 from streamcam.vision.detector import Detector, Forward
-from streamcam.vision.devices import device_errors
+from streamcam.vision.devices import computing_threads, device_errors
 from streamcam.vision.focus import map_peak, measure_focus
 from streamcam.vision.geometry import Placement
 from streamcam.vision.stability import Stabiliser, above_background, natural_sign, top_of
@@ -84,8 +87,27 @@ class Seen:
     shares: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """Frames of one forward, and what it gave, still on the device.
+
+    Attributes:
+        frames: In their order.
+        due: Whose boxes are to be explained.
+        forward: What was found, and the activations.
+        kept: What is left of the forward for those that are due.
+    """
+
+    frames: Sequence[Frame]
+    due: Sequence[bool]
+    forward: Forward
+    kept: Kept | None
+
+
 class Engine:
-    """Explains frames of many sources. For one thread.
+    """Explains frames of many sources.
+
+    One thread begins, and one, the same or another, makes the results and forgets sources.
 
     Args:
         detector: What looks.
@@ -110,13 +132,21 @@ class Engine:
         self._description = description
         self._keep = keep
         self._attribution = attribution
-        self._limit = description.batch
+        self._limit = most_at_once(detector, description.batch)
+        self._threads = threads_for(detector)
+        # What explains boxes runs the network too.
+        self._network = threading.Lock()
         self._stabiliser = Stabiliser(quiet=_quiet_level(detector, cam))
 
     @property
     def description(self) -> EngineDescription:
         """What made the results, for manifests."""
         return self._description
+
+    @property
+    def batch(self) -> int:
+        """The most pictures in one forward: as asked for, or fewer if that is quicker."""
+        return self._limit
 
     @property
     def detector(self) -> Detector:
@@ -140,18 +170,21 @@ class Engine:
         Raises:
             DeviceError: The GPU failed, or has no room for a single frame.
         """
+        return self.begin(frames)()
+
+    def begin(self, frames: Sequence[Frame]) -> Callable[[], list[FrameResult]]:
+        """Do the first half of `explain`: look at the frames.
+
+        Returns:
+            The second half: makes the maps and the results. To be called once, in the order of the
+            first halves, from any one thread; the next batch may begin meanwhile.
+
+        Raises:
+            DeviceError: The GPU failed, or has no room for a single frame.
+        """
         due = self._attribution.due(frames) if self._attribution else [False] * len(frames)
-        results: list[FrameResult] = []
-        while len(results) < len(frames):
-            batch = slice(len(results), len(results) + self._limit)
-            looked = self._look(frames[batch], due[batch])
-            if looked is None:
-                self._shrink(len(frames[batch]))
-                continue
-            seen, kept = looked
-            some = [self.settle(f, s) for f, s in zip(frames[batch], seen, strict=True)]
-            results += self._explained(some, kept, due[batch])
-        return results
+        looked = self._look_at_all(frames, due)
+        return lambda: [result for one in looked for result in self._finish(one)]
 
     def admit(self, confidence: float) -> None:
         """Give detections from this confidence on, if not so many were given before. Any thread."""
@@ -175,30 +208,49 @@ class Engine:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _look(
-        self, frames: Sequence[Frame], due: Sequence[bool]
-    ) -> tuple[list[Seen], Kept | None] | None:
-        """What is in a batch of frames, and what is kept of those whose boxes are to be explained.
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Have the network to oneself, with as many threads as are good for it."""
+        with self._network, computing_threads(self._threads):
+            yield
 
-        None where it does not fit into the device's memory.
-        """
-        guesses = self.guesses(frames)
+    def _look_at_all(self, frames: Sequence[Frame], due: Sequence[bool]) -> list[_Looked]:
+        """Look at frames in as few forwards as the device's memory allows."""
+        done: list[_Looked] = []
+        start = 0
+        while start < len(frames):
+            part = slice(start, start + self._limit)
+            try:
+                done.append(self._look(frames[part], due[part]))
+                start = part.stop
+            except torch.OutOfMemoryError:
+                self._shrink(len(frames[part]))
+        return done
+
+    def _look(self, frames: Sequence[Frame], due: Sequence[bool]) -> _Looked:
+        with device_errors(), torch.inference_mode(), self.looking():
+            forward = self._detector([frame.picture for frame in frames])
+            return _Looked(frames, due, forward, _kept(forward, frames, due))
+
+    def _finish(self, looked: _Looked) -> list[FrameResult]:
         try:
-            with device_errors(), torch.inference_mode():
-                forward = self._detector([frame.picture for frame in frames])
-                kept = _kept(forward, frames, due)
-                found = self._cam(forward.levels, forward.placements, guesses)
-                return download(forward, found), kept
+            seen = self._seen(looked)
         except torch.OutOfMemoryError:
-            return None
-
-    def _explained(
-        self, results: list[FrameResult], kept: Kept | None, due: Sequence[bool]
-    ) -> list[FrameResult]:
+            self._shrink(len(looked.frames))
+            again = self._look_at_all(looked.frames, looked.due)
+            return [result for one in again for result in self._finish(one)]
+        results = [self.settle(f, s) for f, s in zip(looked.frames, seen, strict=True)]
         if self._attribution is None:
             return results
-        with device_errors():
-            return self._attribution.apply(results, kept, due)
+        with device_errors(), self._network:
+            return self._attribution.apply(results, looked.kept, looked.due)
+
+    def _seen(self, looked: _Looked) -> list[Seen]:
+        """The components of each frame's map, and what was found, on the host."""
+        guesses = self.guesses(looked.frames)
+        with device_errors(), torch.inference_mode():
+            forward = looked.forward
+            return download(forward, self._cam(forward.levels, forward.placements, guesses))
 
     def _shrink(self, tried: int) -> None:
         if tried == 1:

@@ -6,7 +6,9 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
+from streamcam.vision.cpu import threads_for
 from streamcam.vision.detector import Detector, Levels
+from streamcam.vision.devices import computing_threads
 from streamcam.vision.geometry import Placement
 
 # A tenth of the pixels that a ResNet-50 sees of a video frame: all that is tried here takes 1.3 of
@@ -41,7 +43,10 @@ def bfloat16_pays(detector: Detector) -> bool:
         full = detector.levels(canvas)
     if not _agree(full, half):
         return False
-    times = {dtype: _seconds(detector, canvas, dtype) for dtype in (torch.float32, torch.bfloat16)}
+    with computing_threads(threads_for(detector)):
+        times = {
+            dtype: _seconds(detector, canvas, dtype) for dtype in (torch.float32, torch.bfloat16)
+        }
     return times[torch.float32] >= _CLEARLY * times[torch.bfloat16]
 
 

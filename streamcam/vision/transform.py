@@ -41,6 +41,14 @@ class BytesTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
         transform.eval()
         return transform
 
+    @property
+    def most_pixels(self) -> int:
+        """How large a picture can get, whatever its shape."""
+        if self.fixed_size is not None:
+            width, height = self.fixed_size
+            return int(width * height)
+        return int(self.min_size[-1] * self.max_size)
+
     def forward(self, images: list[Tensor], targets: None = None) -> tuple[ImageList, None]:
         """Resize, normalise and pad uint8 pictures [3, height, width] of any sizes."""
         if any(image.is_cuda for image in images):

@@ -9,7 +9,7 @@ file STUB_GPU is missing.
 import faulthandler
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,6 +27,7 @@ GPU = Path(os.environ.get("STUB_GPU", "/dev/null"))
 
 
 class StubEngine:
+    batch = 4
     description = SimpleNamespace(
         model="stub",
         classes={1: "person"},
@@ -40,13 +41,13 @@ class StubEngine:
         batch=4,
     )
 
-    def explain(self, frames: Sequence[Frame]) -> list[FrameResult]:
+    def begin(self, frames: Sequence[Frame]) -> Callable[[], list[FrameResult]]:
         time.sleep(FRAME * len(frames))
         if not GPU.exists():
             raise DeviceError("the GPU fell off the bus")
         if any("poison" in frame.source for frame in frames):
             faulthandler._sigsegv()  # type: ignore[attr-defined]
-        return [_explained(frame) for frame in frames]
+        return lambda: [_explained(frame) for frame in frames]
 
     def forget(self, source: str) -> None:
         pass

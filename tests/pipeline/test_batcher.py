@@ -27,11 +27,19 @@ def contents(batch: Batch | None) -> list[tuple[str, int]]:
     return [(owner.source, taken.index) for owner, taken in batch.entries]
 
 
+def take(batcher: Batcher) -> list[tuple[str, int]]:
+    """What is in the next batch; it is done with at once."""
+    batch = batcher.next()
+    assert batch is not None
+    batcher.landed(batch)
+    return contents(batch)
+
+
 def test_a_batch_is_shared_fairly_between_sources() -> None:
     batcher = Batcher(size=6, max_wait=LONG)
     for source, count in (("a", 50), ("b", 1), ("c", 2)):
         track(batcher, source, count)
-    taken = contents(batcher.next())
+    taken = take(batcher)
     assert sorted(taken) == [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("c", 0), ("c", 1)]
 
 
@@ -39,7 +47,7 @@ def test_a_fast_source_cannot_starve_a_slow_one_when_batches_are_small() -> None
     batcher = Batcher(size=1, max_wait=LONG)
     track(batcher, "fast", 50)
     track(batcher, "slow", 3)
-    first = [contents(batcher.next())[0][0] for _ in range(6)]
+    first = [take(batcher)[0][0] for _ in range(6)]
     assert first.count("slow") == 3
 
 
@@ -47,7 +55,7 @@ def test_batches_too_small_for_all_take_turns_without_gaps() -> None:
     batcher = Batcher(size=4, max_wait=LONG)
     for number in range(8):
         track(batcher, str(number), 50)
-    taken = [{source for source, _ in contents(batcher.next())} for _ in range(6)]
+    taken = [{source for source, _ in take(batcher)} for _ in range(6)]
     assert all(len(sources) == 4 for sources in taken)
     assert taken[0] | taken[1] == set("01234567")
     assert taken == [taken[0], taken[1]] * 3
@@ -60,15 +68,15 @@ def test_who_has_waited_longest_is_in_the_next_batch() -> None:
         track(batcher, str(number), 50)
     for index in range(5):
         for _ in range(3):
-            assert "slow" not in {source for source, _ in contents(batcher.next())}
+            assert "slow" not in {source for source, _ in take(batcher)}
         slow.inbox.put(frame("slow", index))
-        assert ("slow", index) in contents(batcher.next())
+        assert ("slow", index) in take(batcher)
 
 
 def test_a_partial_batch_goes_when_it_has_waited() -> None:
     batcher = Batcher(size=8, max_wait=0.01)
     track(batcher, "a", 3)
-    assert contents(batcher.next()) == [("a", 0), ("a", 1), ("a", 2)]
+    assert take(batcher) == [("a", 0), ("a", 1), ("a", 2)]
 
 
 def test_frames_that_only_pass_keep_their_place_and_do_not_fill_the_batch() -> None:
@@ -98,9 +106,9 @@ def test_a_slow_tail_pauses_only_its_own_source() -> None:
     track(batcher, "quick", 50)
     for index in range(2):
         slow.outbox.put(frame("slow", index))
-    assert {source for source, _ in contents(batcher.next())} == {"quick"}
+    assert {source for source, _ in take(batcher)} == {"quick"}
     slow.outbox.take()
-    assert contents(batcher.next()).count(("slow", 0)) == 1
+    assert take(batcher).count(("slow", 0)) == 1
 
 
 def test_never_takes_more_than_the_tail_has_room_for() -> None:
@@ -109,8 +117,25 @@ def test_never_takes_more_than_the_tail_has_room_for() -> None:
     for index in range(8):
         added.inbox.put(frame("a", index))
     added.outbox.put(frame("a", 0))
-    assert contents(batcher.next()) == [("a", 5), ("a", 6)]
+    assert take(batcher) == [("a", 5), ("a", 6)]
     assert added.inbox.dropped == 5
+
+
+def test_what_is_under_way_keeps_its_room() -> None:
+    batcher = Batcher(size=2, max_wait=0.01)
+    added = track(batcher, "a", 8, capacity=8)
+    track(batcher, "b", 8)
+    added.outbox.put(frame("a", 9))
+    held = [batcher.next() for _ in range(3)]
+    for index in range(4):
+        added.outbox.put(frame("a", index))
+    assert [len(batch.entries) for batch in held if batch] == [2, 2, 2]
+    assert take(batcher) == [("b", 3), ("b", 4)], "five are out, three are under way"
+    for batch in held:
+        assert batch is not None
+        batcher.landed(batch)
+    assert sorted(take(batcher)) == [("a", 3), ("b", 5)]
+    assert added.underway == 0
 
 
 def test_waits_for_work_and_wakes_for_it() -> None:
@@ -167,7 +192,7 @@ def test_a_source_of_sixty_frames_a_second_leaves_one_of_one_its_turn() -> None:
             fast.inbox.put(frame("fast", 6 * tenth + step))
         if tenth % 10 == 0:
             slow.inbox.put(frame("slow", tenth))
-        explained += contents(batcher.next())
+        explained += take(batcher)
     assert [index for source, index in explained if source == "slow"] == list(range(0, 100, 10))
     assert all(index % 6 == 5 for source, index in explained if source == "fast")
     assert slow.dropped.total() == 0

@@ -1,5 +1,5 @@
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar
@@ -59,14 +59,14 @@ class RecordingEngine:
         self._error = error
         self._fail_at = fail_at
 
-    def explain(self, frames: Sequence[Frame]) -> list[FrameResult]:
+    def begin(self, frames: Sequence[Frame]) -> Callable[[], list[FrameResult]]:
         self.gate.wait(10)
         if self._error is not None and len(self.batches) >= self._fail_at:
             raise self._error
         self.batches.append([frame.source for frame in frames])
         heat = np.zeros((1, 1), np.float32)
         explanation = Explanation("eigencam", heat, 0.5, None, (0.0, 0.0))
-        return [FrameResult(frame, (), explanation) for frame in frames]
+        return lambda: [FrameResult(frame, (), explanation) for frame in frames]
 
     def forget(self, source: str) -> None:
         self.forgotten.append(source)
@@ -187,6 +187,69 @@ def test_a_broken_device_fails_every_source_now_and_later() -> None:
     assert sink.indices == [0, 1, 2, 3]
 
 
+def test_the_next_batch_is_looked_at_while_the_results_of_one_are_made() -> None:
+    """Neither half goes on before the other is there; no third batch is under way meanwhile."""
+
+    class Slow(RecordingEngine):
+        def begin(self, frames: Sequence[Frame]) -> Callable[[], list[FrameResult]]:
+            rest = super().begin(frames)
+            if len(self.batches) == 2:
+                both.wait(10)
+
+            def slow_rest() -> list[FrameResult]:
+                if frames[0].index == 0:
+                    both.wait(10)
+                    begun.append(len(self.batches))
+                return rest()
+
+            return slow_rest
+
+    both, begun, sink = threading.Barrier(2), [], ListSink()
+    with Street(Slow(), batch=2, max_wait=0.01) as street:
+        passage_of(street, CountedSource("a", 10), sink).run()
+    assert sink.indices == list(range(10))
+    assert begun == [2]
+
+
+def test_what_was_looked_at_before_the_device_broke_is_delivered() -> None:
+    class Breaks(RecordingEngine):
+        def begin(self, frames: Sequence[Frame]) -> Callable[[], list[FrameResult]]:
+            if len(self.batches) == 1:
+                breaking.set()
+                raise DeviceError("the GPU is gone")
+            rest = super().begin(frames)
+            return lambda: breaking.wait(10) and rest()  # type: ignore[return-value]
+
+    breaking, sink = threading.Event(), ListSink()
+    with Street(Breaks(), batch=2, max_wait=0.01) as street:
+        with pytest.raises(DeviceError):
+            passage_of(street, CountedSource("a", 50), sink).run()
+        assert not street.busy
+    assert sink.indices == [0, 1]
+
+
+def test_a_device_that_breaks_in_the_second_half_fails_every_source() -> None:
+    class Breaks(RecordingEngine):
+        def begin(self, frames: Sequence[Frame]) -> Callable[[], list[FrameResult]]:
+            rest = super().begin(frames)
+            if len(self.batches) < 3:
+                return rest
+
+            def broken() -> list[FrameResult]:
+                raise DeviceError("the GPU is gone")
+
+            return broken
+
+    sink = ListSink()
+    with Street(Breaks(), batch=2, max_wait=0.01) as street:
+        with pytest.raises(DeviceError):
+            passage_of(street, CountedSource("a", 50), sink).run()
+        with pytest.raises(DeviceError):
+            passage_of(street, CountedSource("b", 50), ListSink())
+        assert not street.busy
+    assert sink.indices == [0, 1, 2, 3]
+
+
 def test_stop_delivers_what_is_on_its_way() -> None:
     engine, sink = RecordingEngine(), ListSink()
     source = CountedSource("a", 1_000_000)
@@ -210,15 +273,21 @@ def test_a_slow_tail_holds_back_its_head() -> None:
         passage_of(street, source, sink).run(
             lambda _: ahead.append(source.decoded - len(sink.items))
         )
-    assert max(ahead) <= 2 * (2 * 2) + 2 + 1
+    assert max(ahead) <= 2 * (3 * 2) + 2 + 1
 
 
-def test_a_fault_in_a_shared_batch_fails_the_guilty_source_alone() -> None:
+@pytest.mark.parametrize("half", ["first", "second"])
+def test_a_fault_in_a_shared_batch_fails_the_guilty_source_alone(half: str) -> None:
     class Picky(RecordingEngine):
-        def explain(self, frames: Sequence[Frame]) -> list[FrameResult]:
-            if any(frame.source == "bad" and frame.index == 5 for frame in frames):
+        def begin(self, frames: Sequence[Frame]) -> Callable[[], list[FrameResult]]:
+            odd = any(frame.source == "bad" and frame.index == 5 for frame in frames)
+            if odd and half == "first":
                 raise ValueError("odd frame")
-            return super().explain(frames)
+            rest = super().begin(frames)
+            return _raise if odd else rest
+
+    def _raise() -> list[FrameResult]:
+        raise ValueError("odd frame")
 
     engine = Picky()
     engine.gate.clear()

@@ -6,7 +6,7 @@ forward pass does not end.
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,9 @@ class StuckEngine(StubEngine):
     def admit(self, confidence: float) -> None:
         pass
 
-    def explain(self, frames: Sequence[Frame]) -> list[FrameResult]:
+    def begin(self, frames: Sequence[Frame]) -> Callable[[], list[FrameResult]]:
         _wait_for(FOLDER / "hang")
-        return super().explain(frames)
+        return super().begin(frames)
 
 
 def _wait_for(file: Path) -> None:

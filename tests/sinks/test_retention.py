@@ -52,7 +52,9 @@ def pair(stem: str) -> list[str]:
 
 
 def left(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+    """All files; folders may vanish meanwhile."""
+    found = ((Path(root), names) for root, _, names in os.walk(folder))
+    return {str((root / name).relative_to(folder)) for root, names in found for name in names}
 
 
 def folders(folder: Path) -> set[str]:

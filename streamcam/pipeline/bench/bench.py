@@ -154,7 +154,7 @@ class _Field:
             machine=_machine(made_by.device, made_by.versions, load),
             article=turns["article"].standing(count, 1, "fp32"),
             bare=turns["bare"].standing(count, bare.batch, half),
-            streamcam=turns["streamcam"].standing(count, self.settings.model.batch, half),
+            streamcam=turns["streamcam"].standing(count, self.engine.batch, half),
             over_article=speed_over(turns["streamcam"], turns["article"]),
             over_bare=speed_over(turns["streamcam"], turns["bare"]),
             stages=stages,

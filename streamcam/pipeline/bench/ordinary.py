@@ -28,7 +28,7 @@ class Ordinary:
     def __init__(self, engine: "Engine", settings: Settings) -> None:
         self._engine = engine
         self._settings = settings
-        self._street = Street(engine, batch=settings.model.batch, max_wait=settings.model.max_wait)
+        self._street = Street(engine, batch=engine.batch, max_wait=settings.model.max_wait)
 
     def __enter__(self) -> Self:
         self._street.__enter__()

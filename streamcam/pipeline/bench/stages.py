@@ -47,7 +47,7 @@ def time_stages(
     spent: dict[str, list[float]] = defaultdict(list)
     for _ in range(rounds):
         results: list[FrameResult] = []
-        once = _look(engine, clip.frames, settings.model.batch, results)
+        once = _look(engine, clip.frames, results)
         once["decode"] = _decode(clip)
         once |= _deliver(results, clip, settings, folder)
         for stage, seconds in once.items():
@@ -56,14 +56,14 @@ def time_stages(
 
 
 def _look(
-    engine: "Engine", frames: Sequence[Frame], batch: int, results: list[FrameResult]
+    engine: "Engine", frames: Sequence[Frame], results: list[FrameResult]
 ) -> dict[str, float]:
     from streamcam.vision.bench.stages import StageClock
 
     clock = StageClock(engine)
     spent: dict[str, float] = defaultdict(float)
-    for start in range(0, len(frames), batch):
-        some, seconds = clock.explain(frames[start : start + batch])
+    for start in range(0, len(frames), engine.batch):
+        some, seconds = clock.explain(frames[start : start + engine.batch])
         results += some
         for stage, value in seconds.items():
             spent[stage] += value

@@ -1,7 +1,7 @@
 """Several detectors as one engine: each frame goes to the one that its source asked for."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ class _Client:
 
 
 class Engines:
-    """What the street knows as its one engine. `explain` and `forget` are for its thread only.
+    """What the street knows as its one engine; its threads alone begin, finish and forget.
 
     A detector is loaded when the first source asks for it, shared by all that ask for the same, and
     let go with the last of them.
@@ -84,17 +84,24 @@ class Engines:
         client = self._client(source)
         return engine_facts(self._engines[client.key], client.settings)
 
-    def explain(self, frames: Sequence[Frame]) -> list[FrameResult]:
-        """Explain frames of any sources, in one pass for each detector; results in their order."""
+    def begin(self, frames: Sequence[Frame]) -> Callable[[], list[FrameResult]]:
+        """Look at frames of any sources, in one pass for each detector; see `Engine.begin`."""
         clients = [self._client(frame.source) for frame in frames]
         groups: dict[str, list[int]] = {}
         for place, client in enumerate(clients):
             groups.setdefault(client.key, []).append(place)
-        results: dict[int, FrameResult] = {}
-        for key, places in groups.items():
-            explained = self._engines[key].explain([frames[place] for place in places])
-            results.update(zip(places, explained, strict=True))
-        return [clients[place].wish.of(results[place]) for place in range(len(frames))]
+        begun = [
+            (places, self._engines[key].begin([frames[place] for place in places]))
+            for key, places in groups.items()
+        ]
+
+        def finish() -> list[FrameResult]:
+            results: dict[int, FrameResult] = {}
+            for places, rest in begun:
+                results.update(zip(places, rest(), strict=True))
+            return [clients[place].wish.of(results[place]) for place in range(len(frames))]
+
+        return finish
 
     def forget(self, source: str) -> None:
         """Drop what is kept of a source that has ended."""

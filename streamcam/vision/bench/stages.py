@@ -39,7 +39,8 @@ class StageClock:
         with torch.inference_mode(), self._preprocessing_told():
             pictures = detector.upload([frame.picture for frame in frames])
             self._end("upload")
-            forward = detector.look(pictures)
+            with self._engine.looking():
+                forward = detector.look(pictures)
             self._end("forward")
             guesses = self._engine.guesses(frames)
             found = self._engine.cam(forward.levels, forward.placements, guesses)

@@ -7,7 +7,7 @@ test's, so that its share for each can be told.
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -46,13 +46,13 @@ class Engine:
         self.forgotten: list[str] = []
         self.closed = False
 
-    def explain(self, frames: Sequence[Frame]) -> list[FrameResult]:
+    def begin(self, frames: Sequence[Frame]) -> Callable[[], list[FrameResult]]:
         for frame in frames:
             if error := self.errors.get(frame.source):
                 raise error
         time.sleep(self.pace * len(frames))
         explanation = Explanation("stub", np.zeros((2, 2), np.float32), 1.0, None, (0.0, 0.0))
-        return [FrameResult(frame, (), explanation) for frame in frames]
+        return lambda: [FrameResult(frame, (), explanation) for frame in frames]
 
     def admit(self, confidence: float) -> None:
         """Give no detections in any case."""

@@ -21,11 +21,11 @@ def street(time: float = 1.0, seed: int = 1) -> Picture:
     return DemoSource(f"demo://street?seed={seed}&width=384&height=216").street.picture(time)
 
 
-def nano(confidence: float = 0.3, *, fuse: bool = True) -> Detector:
+def nano(confidence: float = 0.3) -> Detector:
     """The built-in detector with its weights, looking at small pictures as they are."""
     network = load_nano(NANO_FILE, min_size=224, max_size=416).fuse()
     device = torch.device("cpu")
-    return Detector(network, watched="backbone", device=device, confidence=confidence, fuse=fuse)
+    return Detector(network, watched="backbone", device=device, confidence=confidence)
 
 
 def looked(detector: Detector, *pictures: Picture) -> tuple[Kept, list[list[Target]]]:

@@ -34,8 +34,9 @@ def detector() -> Detector:
 
 
 @pytest.mark.parametrize("level", ["0", "1", "2"])
-def test_gradients_of_the_shared_forward_equal_those_of_pytorch_grad_cam(level: str) -> None:
-    detector = nano(fuse=False)  # pytorch_grad_cam's pass through the pyramid
+def test_gradients_of_the_shared_forward_equal_those_of_pytorch_grad_cam(
+    detector: Detector, level: str
+) -> None:
     kept, (targets,) = looked(detector, street())
     groups = [[target] for target in targets[:3]]
     ours = [gradients[level][0] for gradients in _backwards(detector, kept, [groups])]

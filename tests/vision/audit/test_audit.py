@@ -24,7 +24,7 @@ NAMES = {1: "person", 2: "bicycle", 3: "car", 6: "bus", 8: "truck", 17: "cat", 1
 
 @pytest.fixture(scope="module")
 def audited() -> Iterator[Engine]:
-    plain = engine_around(nano(fuse=False), EigenCam(find_model("nano").activations))
+    plain = engine_around(nano(), EigenCam(find_model("nano").activations))
     with plain:
         yield plain
 

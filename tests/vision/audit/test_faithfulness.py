@@ -60,7 +60,7 @@ def test_ranks_follow_the_heat() -> None:
 
 
 def test_weights_are_shuffled_within_themselves_and_come_back() -> None:
-    with nano(fuse=False) as detector:
+    with nano() as detector:
         before = {name: value.clone() for name, value in detector.network.state_dict().items()}
         with shuffled(detector.network):
             changed = [
