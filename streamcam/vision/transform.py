@@ -73,7 +73,7 @@ class BytesTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
             math.ceil(max(sides) / self.size_divisible) * self.size_divisible
             for sides in zip(*sizes, strict=True)
         )
-        canvas = torch.zeros((len(images), height, width * 3))
+        canvas = torch.empty((len(images), height, width * 3))
         factor = 1 / torch.tensor(self.image_std)
         addend = -torch.tensor(self.image_mean) * factor
         for image, (rows, columns), place in zip(images, sizes, canvas, strict=True):
@@ -81,6 +81,8 @@ class BytesTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
             small = torch.from_numpy(cv2.resize(pixels, (columns, rows))).reshape(rows, -1)
             part = place[:rows, : columns * 3]
             torch.addcmul(addend.repeat(columns), small, factor.repeat(columns), out=part)
+            place[rows:] = 0
+            place[:rows, columns * 3 :] = 0
         return canvas.reshape(len(images), height, width, 3).permute(0, 3, 1, 2)
 
     def _target(self, image: Tensor) -> Size:

@@ -8,10 +8,10 @@ import torch
 from streamcam.records import Picture
 from streamcam.vision.detector import Detector
 
-# On a CPU eight frames already share all that can be shared; a GPU is filled by more.
-BATCHES = {"cpu": (1, 2, 4, 8), "cuda": (1, 2, 4, 8, 16, 32)}
+BATCHES = (1, 2, 4, 8, 16, 32)
 
 _CLEARLY = 1.1
+_ENOUGH = 2
 
 
 class Bare:
@@ -33,15 +33,14 @@ class Bare:
     def choose_batch(self) -> None:
         """Find the batch with the shortest time for a frame, from one frame on upwards.
 
-        Each is tried twice; the search ends where a larger batch is clearly slower.
+        The search ends where two sizes in a row are clearly slower than the best.
         """
-        least = float("inf")
-        for size in BATCHES[self._detector.device.type]:
-            if size > len(self._pictures):
+        least, slower = float("inf"), 0
+        for size in BATCHES:
+            if size > len(self._pictures) or slower == _ENOUGH:
                 return
             seconds = self._seconds_a_frame(size)
-            if seconds > _CLEARLY * least:
-                return
+            slower = slower + 1 if seconds > _CLEARLY * least else 0
             if seconds < least:
                 least, self.batch = seconds, size
 
@@ -54,9 +53,9 @@ class Bare:
         return int(torch.stack(found).sum())
 
     def _seconds_a_frame(self, size: int) -> float:
-        """The better of two tries, each waited for; infinite where the device has no room."""
+        """The best of three tries, each waited for; infinite where the device has no room."""
         try:
-            return min(self._timed(size) for _ in range(2)) / size
+            return min(self._timed(size) for _ in range(3)) / size
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
             return float("inf")
