@@ -13,9 +13,9 @@ _FEW_WEIGHTS = 5_000_000
 # So many of a small network's share of the cores leave the rest to everything else.
 _SHARE = 4
 
-# From so many pixels on several pictures at once are slower than one: a million of them give a
-# ResNet-50 levels of 33 MB, which fit no cache, and which the allocator takes from the system anew
-# (330 ms a frame one by one, 490 ms four by four). A MobileNet's 60,000 to 150,000 gain from it.
+# A million pixels give a ResNet-50 levels of 33 MB, which fit no cache, and which the allocator
+# takes from the system anew: 330 ms a frame one by one, 490 ms four by four. A MobileNet's 60,000
+# to 150,000 gain from several at once.
 _MANY_PIXELS = 500_000
 
 
@@ -27,8 +27,6 @@ def threads_for(detector: Detector) -> int:
     return max(1, everything // _SHARE)
 
 
-def most_at_once(detector: Detector, batch: int) -> int:
-    """How many of a batch's pictures are best looked at together."""
-    if detector.device.type == "cpu" and detector.pixels > _MANY_PIXELS:
-        return 1
-    return batch
+def fills_a_cpu(detector: Detector) -> bool:
+    """Whether a single picture is work enough for all cores of a CPU, and for its caches."""
+    return detector.device.type == "cpu" and detector.pixels > _MANY_PIXELS

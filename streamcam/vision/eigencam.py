@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from streamcam.vision.geometry import Size, sample
+from streamcam.vision.geometry import Size
 
 # How many directions are kept. The second is there to be recognised when two components of nearly
 # equal strength change places from one frame to the next.
@@ -119,10 +119,24 @@ def _average(level: Tensor, ratio: int, centre: float) -> Tensor:
 
 
 def _enlarge(level: Tensor, size: Size, ratio: float, centre: float) -> Tensor:
-    rows, columns = (
-        (torch.arange(cells, device=level.device) + centre) * ratio - centre for cells in size
-    )
-    return sample(level.float(), rows, columns)
+    """Bilinear samples of a coarser level, held beyond its edges.
+
+    As two products of matrices, rows and then columns: with channels last that takes half the time
+    of `grid_sample`, and what comes out has them last too.
+    """
+    batch, channels, rows, columns = level.shape
+    down = _bilinear(rows, size[0], ratio, centre).to(level.device)
+    across = _bilinear(columns, size[1], ratio, centre).to(level.device)
+    cells = level.permute(0, 2, 3, 1).float()
+    tall = (down @ cells.reshape(batch, rows, -1)).reshape(batch, size[0], columns, channels)
+    return (across @ tall).permute(0, 3, 1, 2)
+
+
+def _bilinear(cells: int, samples: int, ratio: float, centre: float) -> Tensor:
+    """How much of each cell of an axis is in each sample, [samples, cells]."""
+    at = (torch.arange(samples) + centre) * ratio - centre
+    apart = at.clamp(0, cells - 1)[:, None] - torch.arange(cells)
+    return (1 - apart.abs()).clamp(min=0)
 
 
 def principal_components(activations: Tensor, start: Tensor) -> Components:

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Self
@@ -20,7 +20,7 @@ from streamcam.vision.attribution.kept import Kept
 from streamcam.vision.attribution.methods import EIGENCAM
 from streamcam.vision.cam import Candidates, EigenCam
 from streamcam.vision.checkpoints import unnamed
-from streamcam.vision.cpu import most_at_once, threads_for
+from streamcam.vision.cpu import fills_a_cpu, threads_for
 from streamcam.vision.detector import Detector, Forward
 from streamcam.vision.devices import computing_threads, device_errors
 from streamcam.vision.focus import map_peak, measure_focus
@@ -132,7 +132,9 @@ class Engine:
         self._description = description
         self._keep = keep
         self._attribution = attribution
-        self._limit = most_at_once(detector, description.batch)
+        # Where one picture keeps all cores busy, several at once or a map beside it only disturb.
+        self._fills_a_cpu = fills_a_cpu(detector)
+        self._limit = 1 if self._fills_a_cpu else description.batch
         self._threads = threads_for(detector)
         # What explains boxes runs the network too.
         self._network = threading.Lock()
@@ -248,7 +250,8 @@ class Engine:
     def _seen(self, looked: _Looked) -> list[Seen]:
         """The components of each frame's map, and what was found, on the host."""
         guesses = self.guesses(looked.frames)
-        with device_errors(), torch.inference_mode():
+        turn = self._network if self._fills_a_cpu else nullcontext()
+        with device_errors(), torch.inference_mode(), turn:
             forward = looked.forward
             return download(forward, self._cam(forward.levels, forward.placements, guesses))
 

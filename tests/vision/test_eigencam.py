@@ -8,10 +8,12 @@ from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection
 from streamcam.records import Picture
 from streamcam.vision.detector import Detector
 from streamcam.vision.eigencam import (
+    _enlarge,
     join_levels,
     join_levels_as_published,
     principal_components,
 )
+from streamcam.vision.geometry import sample
 from streamcam.vision.zoo import find_model
 from tests.vision.scenes import MOBILENET, detector, network, noise, with_patch
 
@@ -116,6 +118,16 @@ def test_components_equal_those_of_an_svd(
         ratio = (strengths[1] / strengths[0]) ** 2
         assert (found.shares[0, 1] / found.shares[0, 0]).item() == pytest.approx(ratio, rel=0.02)
         assert abs(found.directions[0, 0] @ found.directions[0, 1]).item() < 1e-4
+
+
+@pytest.mark.parametrize("centre", [0.0, 0.5])
+@pytest.mark.parametrize("factor", [2, 4])
+def test_coarse_levels_are_enlarged_as_samples_are(factor: int, centre: float) -> None:
+    draw = torch.Generator().manual_seed(0)
+    level, size = torch.rand((2, 6, 5, 7), generator=draw), (19, 27)
+    at = [(torch.arange(cells) + centre) / factor - centre for cells in size]
+    found = _enlarge(level, size, 1 / factor, centre)
+    assert torch.allclose(found, sample(level, *at), atol=1e-6)
 
 
 def test_the_pictures_of_a_batch_do_not_mix() -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from streamcam.vision.build import build_engine
 from streamcam.vision.cam import EigenCam
 from streamcam.vision.detector import Detector
 from streamcam.vision.engine import Engine
+from streamcam.vision.geometry import Placement
 from streamcam.vision.zoo import Activations
 from tests.vision.scenes import engine, engine_around, frame, frames, grey, noise, with_patch
 
@@ -79,6 +81,41 @@ def test_a_batch_that_does_not_fit_is_halved_and_said_once(
         "the GPU has no room for 8 frames at once; 4 from now on",
         "the GPU has no room for 4 frames at once; 2 from now on",
     ]
+
+
+def test_maps_that_do_not_fit_are_made_of_smaller_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, plain = small_engine(room=8)
+    make, sizes = plain.cam, []
+
+    def cramped(levels: dict[str, Tensor], placements: list[Placement], guesses: Any) -> Any:
+        sizes.append(len(placements))
+        if len(placements) > 2:
+            raise torch.OutOfMemoryError("no room")
+        return make(levels, placements, guesses)
+
+    pictures = [with_patch(grey(64, 96), 10 + i, 10, 30) for i in range(8)]
+    expected = [result.explanation.map for result in plain.explain(frames(pictures))]
+    plain.forget("a")
+    monkeypatch.setattr(plain, "_cam", cramped)
+    results = plain.explain(frames(pictures))
+    assert sizes == [8, 4, 2, 2, 4, 2, 2]
+    assert [r.frame.index for r in results] == list(range(8))
+    for result, heat in zip(results, expected, strict=True):
+        assert np.allclose(result.explanation.map, heat, atol=1e-3)
+
+
+def test_a_batch_may_begin_before_the_one_before_it_is_done() -> None:
+    pictures = [with_patch(grey(64, 96), 10 + i, 10, 30) for i in range(6)]
+    _, plain = small_engine(room=9)
+    expected = plain.explain(frames(pictures)[:3]) + plain.explain(frames(pictures)[3:])
+    plain.forget("a")
+    first, second = plain.begin(frames(pictures)[:3]), plain.begin(frames(pictures)[3:])
+    results = first() + second()
+    assert [r.frame.index for r in results] == list(range(6))
+    for result, one in zip(results, expected, strict=True):
+        assert result.detections == one.detections
+        assert np.array_equal(result.explanation.map, one.explanation.map)
+        assert result.explanation.flicker == one.explanation.flicker
 
 
 def test_no_room_for_a_single_frame_is_an_error() -> None:
