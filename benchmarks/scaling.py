@@ -13,6 +13,7 @@ that are drawn once. Loading the model is told apart. Prints a Markdown table.
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -110,7 +111,9 @@ def _point(options: argparse.Namespace, value: str, folder: Path) -> Mapping[str
     files = [str(_drawn(folder, size, frames, seed)) for seed in range(sources)]
     task = json.dumps({"flags": flags, "files": files})
     command = [sys.executable, __file__, options.axis, "--child", task]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    # As the command sets it for itself.
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     told: Mapping[str, float] = json.loads(done.stdout)
     return told
 
