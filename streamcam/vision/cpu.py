@@ -1,8 +1,7 @@
 """How a detector makes the most of a CPU that decodes, draws and encodes beside it."""
 
-import torch
-
 from streamcam.vision.detector import Detector
+from streamcam.vision.devices import torch_threads
 
 # nano has 2.3 million weights and ssdlite320 3.4: their convolutions are over so soon that calling
 # other threads for them costs as much as it saves. One frame of nano takes 12 ms in one thread and
@@ -21,10 +20,9 @@ _MANY_PIXELS = 500_000
 
 def threads_for(detector: Detector) -> int:
     """How many threads torch should compute with while it looks."""
-    everything = torch.get_num_threads()
     if detector.device.type != "cpu" or detector.weights > _FEW_WEIGHTS:
-        return everything
-    return max(1, everything // _SHARE)
+        return torch_threads()
+    return max(1, torch_threads() // _SHARE)
 
 
 def fills_a_cpu(detector: Detector) -> bool:

@@ -11,6 +11,9 @@ from streamcam.errors import DeviceError, UsageError
 
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
+# Asked once: a thread that asks torch while another one computes with fewer is told of those.
+_THREADS = torch.get_num_threads()
+
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -89,8 +92,8 @@ def cpu_name() -> str:
 
 
 def torch_threads() -> int:
-    """How many threads torch computes with."""
-    return torch.get_num_threads()
+    """How many threads torch computes with unless it is told otherwise."""
+    return _THREADS
 
 
 @contextmanager

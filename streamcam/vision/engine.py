@@ -22,7 +22,7 @@ from streamcam.vision.cam import Candidates, EigenCam
 from streamcam.vision.checkpoints import unnamed
 from streamcam.vision.cpu import fills_a_cpu, threads_for
 from streamcam.vision.detector import Detector, Forward
-from streamcam.vision.devices import computing_threads, device_errors
+from streamcam.vision.devices import computing_threads, device_errors, torch_threads
 from streamcam.vision.focus import map_peak, measure_focus
 from streamcam.vision.geometry import Placement
 from streamcam.vision.stability import Stabiliser, above_background, natural_sign, top_of
@@ -186,7 +186,7 @@ class Engine:
         """
         due = self._attribution.due(frames) if self._attribution else [False] * len(frames)
         looked = self._look_at_all(frames, due)
-        return lambda: [result for one in looked for result in self._finish(one)]
+        return lambda: self._finish_all(looked)
 
     def admit(self, confidence: float) -> None:
         """Give detections from this confidence on, if not so many were given before. Any thread."""
@@ -234,13 +234,17 @@ class Engine:
             forward = self._detector([frame.picture for frame in frames])
             return _Looked(frames, due, forward, _kept(forward, frames, due))
 
+    def _finish_all(self, looked: Sequence[_Looked]) -> list[FrameResult]:
+        with computing_threads(torch_threads()):
+            return [result for one in looked for result in self._finish(one)]
+
     def _finish(self, looked: _Looked) -> list[FrameResult]:
         try:
             seen = self._seen(looked)
         except torch.OutOfMemoryError:
             self._shrink(len(looked.frames))
             again = self._look_at_all(looked.frames, looked.due)
-            return [result for one in again for result in self._finish(one)]
+            return self._finish_all(again)
         results = [self.settle(f, s) for f, s in zip(looked.frames, seen, strict=True)]
         if self._attribution is None:
             return results

@@ -8,10 +8,8 @@ from streamcam.vision import fusion
 from streamcam.vision.fusion import FusedBottleneck, FusedConvolution, fuse_convolutions
 from streamcam.vision.lean import fold_batch_norms
 from streamcam.vision.zoo import find_model
-from tests.vision.scenes import MOBILENET, SSDLITE, network
-from tests.vision.test_lean import backbone, pixels, worst
-
-PYRAMIDS = [MOBILENET, SSDLITE, "nano", "fasterrcnn_resnet50_fpn_v2", "ssd300_vgg16"]
+from tests.vision.scenes import network
+from tests.vision.test_lean import PYRAMIDS, backbone, pixels, worst
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])

@@ -1,0 +1,159 @@
+"""Live sources on the street: every frame is delivered or counted."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from streamcam.errors import DeviceError, SinkError
+from streamcam.pipeline.lane import Overflow
+from streamcam.pipeline.sampler import Sampler
+from streamcam.pipeline.street import Passage, Street
+from streamcam.records import Frame, Item
+from streamcam.sources.base import Selector
+from tests.pipeline.streets import (
+    CountedSource,
+    RecordingEngine,
+    index_of,
+)
+from tests.processes import eventually
+
+
+class LiveDelivery:
+    """Takes items, and waits or fails where a test says so."""
+
+    def __init__(self, fail_at: int | None = None) -> None:
+        self.items: list[Item] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+        self._fail_at = fail_at
+
+    def write(self, item: Item) -> None:
+        self.entered.set()
+        self.gate.wait(10)
+        if len(self.items) == self._fail_at:
+            raise SinkError("the way out broke")
+        self.items.append(item)
+
+
+class Camera(CountedSource):
+    """Gives its frames at once, then waits to be interrupted."""
+
+    def __init__(self, name: str, count: int) -> None:
+        super().__init__(name, count)
+        self.given = threading.Event()
+        self.steps = threading.Semaphore(count)
+
+    def frames(self, selector: Selector, *, every: bool = False) -> Iterator[Frame]:
+        for frame in super().frames(selector, every=every):
+            self.steps.acquire(timeout=10)
+            yield frame
+        self.given.set()
+        self._interrupted.wait(10)
+
+
+def live_passage(street: Street, source: Camera, delivery: LiveDelivery) -> Passage:
+    return street.open(source, Sampler(every=1), delivery, overflow=Overflow.DROP_OLDEST)
+
+
+def newest(delivery: LiveDelivery) -> int:
+    return index_of(delivery.items[-1]) if delivery.items else -1
+
+
+def assert_accounted(passage: Passage, delivery: LiveDelivery) -> None:
+    assert passage.delivered == len(delivery.items)
+    assert passage.received == passage.delivered + sum(passage.dropped.values())
+
+
+def running(passage: Passage) -> tuple[threading.Thread, list[Exception]]:
+    faults: list[Exception] = []
+
+    def run() -> None:
+        try:
+            passage.run()
+        except Exception as error:  # noqa: BLE001 - looked at by the test
+            faults.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, faults
+
+
+def test_what_a_slow_engine_misses_is_counted_and_the_newest_goes_on() -> None:
+    engine, delivery, source = RecordingEngine(), LiveDelivery(), Camera("a", 50)
+    engine.gate.clear()
+    with Street(engine, batch=4, max_wait=0.01) as street:
+        passage = live_passage(street, source, delivery)
+        thread, faults = running(passage)
+        assert source.given.wait(10)
+        engine.gate.set()
+        assert eventually(lambda: newest(delivery) == 49)
+        passage.stop()
+        thread.join(10)
+    assert not faults
+    assert passage.received == 50
+    assert passage.delivered <= 3, "one on its way into the engine, one behind it"
+    assert set(passage.dropped) == {"engine"}
+    assert_accounted(passage, delivery)
+
+
+def test_what_a_slow_way_out_misses_is_counted_as_its_own() -> None:
+    engine, delivery, source = RecordingEngine(), LiveDelivery(), Camera("a", 50)
+    delivery.gate.clear()
+    source.steps = threading.Semaphore(1)
+    with Street(engine, batch=4, max_wait=0.0) as street:
+        passage = live_passage(street, source, delivery)
+        thread, faults = running(passage)
+        assert delivery.entered.wait(10)
+        source.steps.release()
+        assert eventually(lambda: len(passage._track.outbox) == 1)
+        source.steps.release(48)
+        assert source.given.wait(10)
+        delivery.gate.set()
+        assert eventually(lambda: newest(delivery) == 49)
+        passage.stop()
+        thread.join(10)
+    assert not faults
+    assert [index_of(item) for item in delivery.items] == [0, 1, 49]
+    assert passage.dropped == {"output": 47}
+    assert_accounted(passage, delivery)
+
+
+def test_a_stop_delivers_what_is_on_its_way_and_a_cancellation_counts_it() -> None:
+    for end, left in ((Passage.stop, 0), (Passage.cancel, 1)):
+        engine, delivery, source = RecordingEngine(), LiveDelivery(), Camera("a", 1)
+        engine.gate.clear()
+        with Street(engine, batch=4, max_wait=0.0) as street:
+            passage = live_passage(street, source, delivery)
+            thread, faults = running(passage)
+            assert source.given.wait(10)
+            end(passage)
+            if left:
+                thread.join(10)
+            engine.gate.set()
+            thread.join(10)
+            assert passage.ended.wait(10)
+        assert not faults
+        assert passage.delivered == 1 - left
+        assert passage.dropped == ({"stop": 1} if left else {})
+        assert_accounted(passage, delivery)
+
+
+@pytest.mark.parametrize("guilty", ["engine", "way out", "device"])
+def test_what_a_fault_costs_is_counted(guilty: str) -> None:
+    errors = {"engine": ValueError("odd"), "device": DeviceError("gone"), "way out": None}
+    engine, source = RecordingEngine(errors[guilty]), Camera("a", 10)
+    delivery = LiveDelivery(fail_at=0 if guilty == "way out" else None)
+    engine.gate.clear()
+    with Street(engine, batch=4, max_wait=0.0) as street:
+        passage = live_passage(street, source, delivery)
+        thread, faults = running(passage)
+        assert source.given.wait(10)
+        engine.gate.set()
+        thread.join(10)
+    assert len(faults) == 1
+    assert passage.received == 10
+    assert passage.dropped["fault"] >= 1
+    assert set(passage.dropped) <= {"engine", "fault"}
+    assert_accounted(passage, delivery)
