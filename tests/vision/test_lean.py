@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from streamcam.vision.lean import CastOnce, fold_batch_norms
+from streamcam.vision.lean import CastOnce, fold_batch_norms, towers
 from streamcam.vision.zoo import find_model
 from tests.vision.scenes import MOBILENET, SSDLITE, network
 
@@ -59,3 +59,28 @@ def test_weights_cast_once_see_what_autocast_sees(name: str) -> None:
     assert all(level.dtype == torch.bfloat16 for level in ours.values())
     # Eight bits of mantissa: a per cent or two after fifty layers, by either way.
     assert worst(expected, ours) < max(0.01, 1.5 * worst(expected, usual))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "nano",
+            [
+                f"head.{part}.{i}"
+                for part in ("trunk", "class_tower", "box_tower")
+                for i in range(3)
+            ],
+        ),
+        (MOBILENET, ["rpn.head.conv"]),
+        ("retinanet_resnet50_fpn", ["head.classification_head.conv", "head.regression_head.conv"]),
+        ("retinanet_resnet50_fpn_v2", []),
+        ("fcos_resnet50_fpn", []),
+    ],
+)
+def test_chains_of_convolutions_are_found_in_heads_and_group_norms_left_out(
+    name: str, expected: list[str]
+) -> None:
+    whole = network(name).eval()
+    fold_batch_norms(whole)
+    assert towers(whole, ["rpn.head", "head"]) == expected

@@ -54,6 +54,11 @@ def test_all_levels_take_part() -> None:
     assert {0, 1, 2} == set(chosen.tolist())
 
 
+def test_a_box_that_rounding_made_smaller_than_the_canonical_size_keeps_its_level() -> None:
+    box = torch.tensor([[0.0, 0.0, 224 - 8e-5, 224 - 8e-5]])
+    assert RowRoIAlign(pooler())._fitting_levels(box, [4, 8, 16]).tolist() == [2]
+
+
 def test_of_levels_with_the_same_stride_the_first_is_taken() -> None:
     twins = {"0": levels()["2"], "1": -levels()["2"]}
     expected = pooler()(twins, boxes(), IMAGES)
