@@ -183,8 +183,9 @@ class Street:
         self._engine = engine
         self._on_batch = on_batch
         self._clock = clock or Clock()
-        # On either side of the engine's two batches one that is ready to follow without a pause.
-        self._capacity = (_UNDERWAY + 1) * batch
+        # Two batches on either side: one being worked on, one ready to follow without a pause. A
+        # third was no quicker.
+        self._capacity = 2 * batch
         self._batcher = Batcher(batch, max_wait, clock)
         self._passages: dict[Track, Passage] = {}
         self._lock = threading.Lock()

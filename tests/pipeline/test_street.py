@@ -99,4 +99,4 @@ def test_a_slow_tail_holds_back_its_head() -> None:
         passage_of(street, source, sink).run(
             lambda _: ahead.append(source.decoded - len(sink.items))
         )
-    assert max(ahead) <= 2 * (3 * 2) + 2 + 1
+    assert max(ahead) <= 2 * (2 * 2) + 2 + 1
