@@ -248,7 +248,8 @@ class Engine:
         results = [self.settle(f, s) for f, s in zip(looked.frames, seen, strict=True)]
         if self._attribution is None:
             return results
-        with device_errors(), self._network:
+        turn = self._network if any(looked.due) else nullcontext()
+        with device_errors(), turn:
             return self._attribution.apply(results, looked.kept, looked.due)
 
     def _seen(self, looked: _Looked) -> list[Seen]:
@@ -265,7 +266,8 @@ class Engine:
                 "the GPU has no room for a single frame",
                 hint="Close what else uses it, or take a smaller model.",
             )
-        self._limit = tried // 2
+        # The two halves may find out in any order.
+        self._limit = min(self._limit, tried // 2)
         if self._detector.device.type == "cuda":
             torch.cuda.empty_cache()
         _log.warning(

@@ -104,6 +104,27 @@ def test_maps_that_do_not_fit_are_made_of_smaller_batches(monkeypatch: pytest.Mo
         assert np.allclose(result.explanation.map, heat, atol=1e-3)
 
 
+def test_the_limit_that_one_half_found_is_not_raised_by_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network, plain = small_engine(room=8)
+    pictures = [with_patch(grey(64, 96), 10 + i, 10, 30) for i in range(8)]
+    make = plain.cam
+
+    def cramped(levels: dict[str, Tensor], placements: list[Placement], guesses: Any) -> Any:
+        if len(placements) == 8:
+            raise torch.OutOfMemoryError("no room")
+        return make(levels, placements, guesses)
+
+    monkeypatch.setattr(plain, "_cam", cramped)
+    first = plain.begin(frames(pictures))
+    network.room = 2
+    second = plain.begin(frames(pictures))
+    assert plain.batch == 2
+    assert len(first() + second()) == 16
+    assert network.batches == [8, 8, 4, *[2] * 4, *[2] * 4]
+
+
 def test_a_batch_may_begin_before_the_one_before_it_is_done() -> None:
     pictures = [with_patch(grey(64, 96), 10 + i, 10, 30) for i in range(6)]
     _, plain = small_engine(room=9)
