@@ -1,0 +1,94 @@
+"""How long `streamcam run` takes to its first explained frame, step by step.
+
+    python benchmarks/startup.py clip.mp4 --starts 5
+
+Every start is a process of its own. Times count from the beginning of torch's import, which ends
+where torchvision's begins.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from streamcam.config import load_settings
+from streamcam.pipeline.run import Run
+from streamcam.records import Item, JobReport, SourceInfo
+from streamcam.sources import expand
+
+_STEPS = ("torch", "torchvision", "opened", "explained", "ended")
+
+
+class Marks:
+    """When each step was first reached: sees modules being imported, and the work going on."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def find_spec(self, name: str, _path: object, _target: object = None) -> None:
+        """Note what is imported; find nothing."""
+        if name in _STEPS:
+            self._mark(name)
+
+    def started(self, _info: SourceInfo) -> None:
+        self._mark("opened")
+
+    def advanced(self, _source: str, _item: Item) -> None:
+        self._mark("explained")
+
+    def ended(self, report: JobReport) -> None:
+        assert report.error is None, report.error
+        self._mark("ended")
+
+    def _mark(self, step: str) -> None:
+        self.seconds.setdefault(step, time.perf_counter())
+
+
+def main() -> None:
+    options = _options()
+    if options.output is not None:
+        print(json.dumps(_start(options.source, options.output)))
+        return
+    starts = [_start_in_a_process(options.source) for _ in range(options.starts)]
+    for step in _STEPS:
+        times = sorted(start[step] - start["torch"] for start in starts)
+        print(f"{step:12} {median(times):6.2f} s  ({times[0]:.2f} to {times[-1]:.2f})")
+    waits = sorted(start["explained"] - start["torchvision"] for start in starts)
+    print(
+        f"first explained frame {median(waits):.2f} s after torch ({waits[0]:.2f} to {waits[-1]:.2f})"
+    )
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("source")
+    parser.add_argument("--starts", type=int, default=5)
+    parser.add_argument("--output", help="start once, in this process, and write there")
+    return parser.parse_args()
+
+
+def _start_in_a_process(source: str) -> dict[str, float]:
+    with TemporaryDirectory() as output:
+        command = [sys.executable, __file__, source, "--output", str(Path(output) / "out")]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    seconds: dict[str, float] = json.loads(done.stdout)
+    return seconds
+
+
+def _start(source: str, output: str) -> dict[str, float]:
+    marks = Marks()
+    sys.meta_path.insert(0, marks)
+    wanted = {"sampling": {"end": 1}, "output": {"folder": output}}
+    Run(load_settings(None, {}, wanted), marks).explain(expand([source]))
+    return marks.seconds
+
+
+if __name__ == "__main__":
+    main()
