@@ -1,6 +1,6 @@
 """The map as colour over the picture."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import cv2
 import numpy as np
@@ -22,10 +22,6 @@ _CLEAR = 0.1
 """Up to this heat the picture stays as it is."""
 _FULL = 0.75
 """From this heat on the colour is as opaque as it gets."""
-
-_SMOOTH = 512
-"""Longest side, in pixels, up to which maps are enlarged by cubic splines. A map of 27x48 cells
-enlarged linearly shows its cells as diamonds; from here on linear is as smooth, and far quicker."""
 
 
 class Heat:
@@ -49,19 +45,37 @@ class Heat:
             strength: Share of the opacity that is left, 0..1.
         """
         alpha = self._alpha * strength
-        ink = cv2.applyColorMap(levels, _table(self._colours * alpha))
-        keep = cv2.applyColorMap(levels, _table(np.tile(255 * (1 - alpha), 3)))
-        return Layer(ink, keep).over(picture)  # type: ignore[arg-type]
+        ink = _table(self._colours * alpha)
+        keep = _table(np.tile(255 * (1 - alpha), 3))
+        canvas = picture.copy()
+        for place in _warm(levels):
+            part = levels[place]
+            layer = Layer(cv2.applyColorMap(part, ink), cv2.applyColorMap(part, keep))  # type: ignore[arg-type]
+            canvas[place] = layer.over(picture[place])
+        return canvas
 
 
 def enlarge(heat: HeatMap, width: int, height: int) -> Mask:
     """Return a map as levels 0..255, [height, width]; both span the frame edge to edge."""
-    factor = min(1.0, _SMOOTH / max(width, height))
-    middle = (max(1, round(width * factor)), max(1, round(height * factor)))
-    smooth = cv2.resize(heat, middle, interpolation=cv2.INTER_CUBIC)
-    # Converting saturates, so the spline's overshoot ends at 0 and 255.
-    levels = cv2.convertScaleAbs(np.maximum(smooth, 0), alpha=255)
-    return cv2.resize(levels, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+    # As bytes, cubic splines take a sixth of the time, and are off by a level at most.
+    levels = cv2.convertScaleAbs(heat, alpha=255)
+    return cv2.resize(levels, (width, height), interpolation=cv2.INTER_CUBIC)  # type: ignore[return-value]
+
+
+def _warm(levels: Mask) -> Iterator[tuple[slice, slice]]:
+    """Yield rows and columns of rectangles that hold all heat that shows.
+
+    Most maps leave most of a picture clear, and copying is ten times quicker than blending.
+    """
+    for rows in _runs(levels.max(axis=1) > _CLEAR * 255):
+        for columns in _runs(levels[rows].max(axis=0) > _CLEAR * 255):
+            yield rows, columns
+
+
+def _runs(flags: npt.NDArray[np.bool_]) -> Iterator[slice]:
+    """Yield where flags are true, as far as each time they stay so."""
+    changes = np.flatnonzero(np.diff(flags, prepend=False, append=False)).tolist()
+    yield from map(slice, changes[::2], changes[1::2])
 
 
 def palette(colormap: Colormap) -> npt.NDArray[np.uint8]:

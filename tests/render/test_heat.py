@@ -1,8 +1,9 @@
+import cv2
 import numpy as np
 import pytest
 
 from streamcam.render import COLORMAPS, Annotator, Style, annotate
-from streamcam.render.heat import enlarge, palette
+from streamcam.render.heat import Heat, enlarge, palette
 from tests.render.scene import GREY, cold, explained, frame, plain, spot
 
 BARE = Style(legend=False, timestamp=False)
@@ -54,6 +55,29 @@ def test_an_enlarged_map_keeps_its_range() -> None:
     assert levels.min() == 0
     assert levels.max() == 255
     assert (enlarge(np.ones((5, 7), np.float32), 64, 48) == 255).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_heat_that_is_laid_on_in_parts_is_as_if_laid_on_as_a_whole(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    picture = rng.integers(0, 256, (77, 333, 3), dtype=np.uint8)
+    heat = np.where(rng.random((9, 20)) < 0.15, rng.random((9, 20)), 0).astype(np.float32)
+    levels = enlarge(heat, 333, 77)
+    colours = palette("turbo").astype(float)[levels]
+    rise = np.clip((levels / 255 - 0.1) / 0.65, 0, 1)
+    opacity = (0.7 * rise * rise * (3 - 2 * rise))[..., None]
+    expected = picture * (1 - opacity) + colours * opacity
+    shown = Heat("turbo", 0.7).over(picture, levels)
+    assert 0.1 < (shown == picture).all(axis=2).mean() < 0.9
+    np.testing.assert_allclose(shown, expected, atol=2)
+    clear = levels < 26
+    assert (shown[clear] == picture[clear]).all()
+
+
+def test_enlarging_is_cubic_to_a_level() -> None:
+    heat = np.random.default_rng(0).random((17, 30), dtype=np.float32)
+    exact = cv2.resize(heat, (768, 432), interpolation=cv2.INTER_CUBIC).clip(0, 1) * 255
+    np.testing.assert_allclose(enlarge(heat, 768, 432), exact, atol=1.5)
 
 
 def test_a_held_map_fades_with_its_age() -> None:
