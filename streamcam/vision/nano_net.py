@@ -278,12 +278,13 @@ class Nano(nn.Module):
 
         `sizes` are the heights and widths of the images in it, without their padding.
         """
-        scores = predictions.logits.sigmoid()
-        count, places, classes = scores.shape
-        keep = min(_CANDIDATES, places * classes)
-        top, index = scores.flatten(1).topk(keep, dim=1)
+        logits, places = self._promising(predictions.logits)
+        count, _, classes = logits.shape
+        keep = min(_CANDIDATES, places.shape[1] * classes)
+        top, index = logits.float().sigmoid().flatten(1).topk(keep, dim=1)
         labels = index % classes
-        boxes = predictions.boxes.gather(1, (index // classes).unsqueeze(-1).expand(-1, -1, 4))
+        places = places.gather(1, index // classes)
+        boxes = predictions.boxes.gather(1, places.unsqueeze(-1).expand(-1, -1, 4))
         images = torch.arange(count, device=top.device).unsqueeze(1).expand_as(top)
         ends = torch.tensor([[w, h, w, h] for h, w in sizes], device=top.device).unsqueeze(1)
         boxes = boxes.clamp(min=0).minimum(ends)
@@ -301,6 +302,17 @@ class Nano(nn.Module):
                 }
             )
         return results
+
+    def _promising(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits `[B, P, C]` of the places that can give boxes, and which those are, `[B, P]`.
+
+        Of thousands a few dozen have a class with score enough. However many they are, the best
+        candidates lie in as many of the best places.
+        """
+        strongest = logits.amax(dim=2)
+        busy = int((strongest.float().sigmoid() > self.score_thresh).sum(dim=1).max())
+        places = strongest.topk(min(busy, _CANDIDATES), dim=1).indices
+        return logits.gather(1, places.unsqueeze(-1).expand(-1, -1, logits.shape[2])), places
 
     def fuse(self) -> Nano:
         """Fold every batch norm into its convolution, for evaluation only; returns self."""

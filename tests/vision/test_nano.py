@@ -22,7 +22,7 @@ from streamcam.vision.nano import (
     save_nano,
 )
 from streamcam.vision.nano_loss import assign
-from streamcam.vision.nano_net import STRIDES, Nano
+from streamcam.vision.nano_net import STRIDES, Nano, Predictions
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +77,22 @@ def test_finds_nothing_where_no_score_is_high_enough() -> None:
         result = model([picture()])[0]
     assert result["boxes"].shape == (0, 4)
     assert result["labels"].dtype == torch.int64
+
+
+@pytest.mark.parametrize("least", [0.0, 0.02, 0.3, 1.0])
+def test_the_candidates_are_the_best_of_all_places_and_classes(least: float) -> None:
+    model = small(score_thresh=least, nms_thresh=1.0, detections_per_img=2000).eval()
+    places, classes = 400, len(NANO_CATEGORIES)
+    logits = torch.randn(2, places, classes) * 2 - 5
+    # Small enough that the sizes below cut none of them, and none is suppressed.
+    boxes = torch.cat([torch.rand(2, places, 2) * 30, 32 + torch.rand(2, places, 2) * 30], dim=-1)
+    with torch.inference_mode():
+        found = model.detect(Predictions(logits, boxes, boxes[0, :, :2]), [(64, 64), (64, 64)])
+    for one, scores, own in zip(found, logits.sigmoid(), boxes, strict=True):
+        expected = scores[scores > least].sort(descending=True).values[:1000]
+        torch.testing.assert_close(one["scores"], expected, rtol=0, atol=0)
+        at = (scores.flatten() == one["scores"][:, None]).int().argmax(dim=1)
+        torch.testing.assert_close(one["boxes"], own[at // classes])
 
 
 def test_the_backbone_gives_pyramid_levels_to_a_hook() -> None:
