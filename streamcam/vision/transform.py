@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
@@ -66,8 +67,9 @@ class BytesTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
         """The same on a CPU, [batch, 3, height, width], channels last as convolutions want them.
 
         OpenCV's resize is bilinear as torch's, to 0.02 grey levels, in a third of the time; each
-        row is normalised as it is written to its place. All in all 0.6 instead of 1.9 ms for
-        768x432 and nano, 12 % of its forward.
+        row is normalised as it is written to its place, and what lies between is overwritten by the
+        next picture: fresh memory would cost as much as the resize. All in all 1.1 instead of
+        1.9 ms for 768x432 and nano.
         """
         height, width = (
             math.ceil(max(sides) / self.size_divisible) * self.size_divisible
@@ -76,11 +78,15 @@ class BytesTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
         canvas = torch.empty((len(images), height, width * 3))
         factor = 1 / torch.tensor(self.image_std)
         addend = -torch.tensor(self.image_mean) * factor
+        pixels = small = np.empty((0, 0, 3), np.float32)
         for image, (rows, columns), place in zip(images, sizes, canvas, strict=True):
-            pixels = image.permute(1, 2, 0).numpy().astype(np.float32)
-            small = torch.from_numpy(cv2.resize(pixels, (columns, rows))).reshape(rows, -1)
+            picture = image.permute(1, 2, 0).numpy()
+            pixels, small = _sized(pixels, picture.shape), _sized(small, (rows, columns, 3))
+            np.copyto(pixels, picture)
+            cv2.resize(pixels, (columns, rows), dst=small)
+            flat = torch.from_numpy(small.reshape(rows, -1))
             part = place[:rows, : columns * 3]
-            torch.addcmul(addend.repeat(columns), small, factor.repeat(columns), out=part)
+            torch.addcmul(addend.repeat(columns), flat, factor.repeat(columns), out=part)
             place[rows:] = 0
             place[:rows, columns * 3 :] = 0
         return canvas.reshape(len(images), height, width, 3).permute(0, 3, 1, 2)
@@ -93,3 +99,8 @@ class BytesTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
         height, width = image.shape[-2:]
         scale = min(self.min_size[-1] / min(height, width), self.max_size / max(height, width))
         return math.floor(height * scale), math.floor(width * scale)
+
+
+def _sized(scratch: npt.NDArray[np.float32], shape: Sequence[int]) -> npt.NDArray[np.float32]:
+    """The same array if it has the shape, else a new one."""
+    return scratch if scratch.shape == tuple(shape) else np.empty(shape, np.float32)
