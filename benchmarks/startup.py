@@ -11,7 +11,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -36,12 +35,15 @@ class Marks:
             self._mark(name)
 
     def started(self, _info: SourceInfo) -> None:
+        """Note that the source is open."""
         self._mark("opened")
 
     def advanced(self, _source: str, _item: Item) -> None:
+        """Note that a frame was explained and written."""
         self._mark("explained")
 
     def ended(self, report: JobReport) -> None:
+        """Note that the results are published."""
         assert report.error is None, report.error
         self._mark("ended")
 
@@ -59,9 +61,8 @@ def main() -> None:
         times = sorted(start[step] - start["torch"] for start in starts)
         print(f"{step:12} {median(times):6.2f} s  ({times[0]:.2f} to {times[-1]:.2f})")
     waits = sorted(start["explained"] - start["torchvision"] for start in starts)
-    print(
-        f"first explained frame {median(waits):.2f} s after torch ({waits[0]:.2f} to {waits[-1]:.2f})"
-    )
+    spread = f"({waits[0]:.2f} to {waits[-1]:.2f})"
+    print(f"first explained frame {median(waits):.2f} s after torch's import {spread}")
 
 
 def _options() -> argparse.Namespace:
