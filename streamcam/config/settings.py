@@ -58,7 +58,7 @@ class ModelSettings(Section):
         description="Arithmetic of the forward pass: `auto`, `fp32`, `fp16` or `bf16`. `auto` "
         "takes half precision where the hardware has units for it.",
     )
-    batch: int = Field(4, ge=1, le=256, description="Most frames in one forward pass.")
+    batch: int = Field(8, ge=1, le=256, description="Most frames in one forward pass.")
     max_wait: float = Field(
         0.05,
         ge=0,
