@@ -28,7 +28,8 @@ COMPONENTS = 2
 
 _MAX_STEPS = 48
 _TOLERANCE = 1e-4
-_CHECK_EVERY = 4
+_LEAST_STEPS = 4
+_CHECK_EVERY = 2
 _TINY = 1e-20
 
 
@@ -50,7 +51,9 @@ class Components:
     scale: Tensor
 
 
-def join_levels(levels: Sequence[Tensor], size: Size, *, centre: float) -> Tensor:
+def join_levels(
+    levels: Sequence[Tensor], size: Size, *, centre: float, inside: Size | None = None
+) -> Tensor:
     """Bring pyramid levels to one grid and join the magnitudes of their channels.
 
     A cell of the grid takes from every level what lies at the cell's own pixels: finer levels are
@@ -61,9 +64,10 @@ def join_levels(levels: Sequence[Tensor], size: Size, *, centre: float) -> Tenso
             a fresh copy of the finest level costs as much as all the rest.
         size: Rows and columns of the grid.
         centre: Where in its stride a cell's centre lies, in every level.
+        inside: How many of the first rows and columns are wanted, None for all.
 
     Returns:
-        float32, [batch, rows, columns, channels of all levels].
+        float32, [batch, rows, columns, channels of all levels], rows and columns as wanted.
     """
 
     def aligned(level: Tensor) -> Tensor:
@@ -76,7 +80,7 @@ def join_levels(levels: Sequence[Tensor], size: Size, *, centre: float) -> Tenso
             else _enlarge(level, size, ratio, centre)
         )
 
-    return _joined(levels, size, aligned)
+    return _joined(levels, inside or size, aligned)
 
 
 def join_levels_as_published(levels: Sequence[Tensor], size: Size) -> Tensor:
@@ -96,11 +100,11 @@ def join_levels_as_published(levels: Sequence[Tensor], size: Size) -> Tensor:
 
 
 def _joined(levels: Sequence[Tensor], size: Size, resize: Callable[[Tensor], Tensor]) -> Tensor:
-    batch = levels[0].shape[0]
+    batch, (rows, columns) = levels[0].shape[0], size
     channels = [level.shape[1] for level in levels]
-    joined = levels[0].new_empty((batch, *size, sum(channels)), dtype=torch.float32)
+    joined = levels[0].new_empty((batch, rows, columns, sum(channels)), dtype=torch.float32)
     for level, part in zip(levels, torch.split(joined, channels, dim=-1), strict=True):
-        part.copy_(resize(level.abs_()).permute(0, 2, 3, 1))
+        part.copy_(resize(level.abs_())[..., :rows, :columns].permute(0, 2, 3, 1))
     return joined
 
 
@@ -158,10 +162,10 @@ def principal_components(activations: Tensor, start: Tensor) -> Components:
     directions = _unit(vectors.flip(-1)[..., :COMPONENTS].mT @ basis)
     if directions.shape[1] < COMPONENTS:
         directions = functional.pad(directions, (0, 0, 0, COMPONENTS - directions.shape[1]))
-    projections = torch.stack(
-        [_centred_products(activations, d / unit) for d in directions.unbind(1)], dim=1
-    )
-    mean = activations.mean(dim=1) / unit
+    projections = torch.bmm(directions / unit[:, None], activations.mT)
+    projections = projections - projections.mean(dim=-1, keepdim=True)
+    evenly = activations.new_full(activations.shape[:2], 1 / activations.shape[1])
+    mean = _transposed_products(activations, evenly) / unit
     total = (1 - mean.square().sum(-1, keepdim=True)).clamp_min(_TINY)
     shares = projections.square().mean(-1) / total
     return Components(directions, projections, shares.clamp(0, 1), scale)
@@ -190,7 +194,9 @@ def _lanczos(activations: Tensor, unit: Tensor, start: Tensor) -> tuple[Tensor, 
         length = product.norm(dim=-1)
         used = step + 1
         if used == steps or (
-            used % _CHECK_EVERY == 0 and _converged(tridiagonal[:, :used, :used], length)
+            used >= _LEAST_STEPS
+            and used % _CHECK_EVERY == 0
+            and _converged(tridiagonal[:, :used, :used], length)
         ):
             break
         tridiagonal[:, step, used] = tridiagonal[:, used, step] = length

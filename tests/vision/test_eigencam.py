@@ -167,6 +167,14 @@ def test_a_single_position_gives_no_map() -> None:
     assert found.projections.abs().max().item() < 1e-5
 
 
+def test_cells_that_are_not_wanted_change_none_of_the_others() -> None:
+    levels = [torch.randn(2, 3, side, 2 * side) for side in (32, 16, 8)]
+    whole = join_levels([level.clone() for level in levels], (16, 32), centre=0.5)
+    part = join_levels(levels, (16, 32), centre=0.5, inside=(11, 27))
+    assert part.is_contiguous()
+    assert torch.equal(part, whole[:, :11, :27])
+
+
 @pytest.mark.parametrize("centre", [0.0, 0.5])
 def test_joined_levels_agree_on_where_things_are(centre: float) -> None:
     """Every level holds the canvas's own coordinates; joined, all must say the same."""
