@@ -164,8 +164,7 @@ def principal_components(activations: Tensor, start: Tensor) -> Components:
         directions = functional.pad(directions, (0, 0, 0, COMPONENTS - directions.shape[1]))
     projections = torch.bmm(directions / unit[:, None], activations.mT)
     projections = projections - projections.mean(dim=-1, keepdim=True)
-    evenly = activations.new_full(activations.shape[:2], 1 / activations.shape[1])
-    mean = _transposed_products(activations, evenly) / unit
+    mean = activations.mean(dim=1) / unit
     total = (1 - mean.square().sum(-1, keepdim=True)).clamp_min(_TINY)
     shares = projections.square().mean(-1) / total
     return Components(directions, projections, shares.clamp(0, 1), scale)
