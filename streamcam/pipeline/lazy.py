@@ -2,8 +2,9 @@
 
 import gc
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
@@ -112,17 +113,19 @@ def engine_facts(engine: "Engine", settings: Settings) -> EngineFacts:
     )
 
 
-@contextmanager
-def _nothing_collected() -> Iterator[None]:
-    """Import much without looking for garbage in it, then and ever after.
+@cache
+def _import_vision() -> None:
+    """Import what looks, and with it torch, without looking for garbage in it then or later.
 
     torch and torchvision make 360,000 objects that live as long as the process: looking through
-    them takes a fifth of their import, and later 0.12 s of every full collection.
+    them takes a fifth of their import, and afterwards 0.12 s of every full collection. Only once,
+    since what is garbage later, such as an engine that was replaced, must not be kept with them.
     """
     collects = gc.isenabled()
     gc.disable()
     try:
-        yield
+        import streamcam.vision.build
+        import streamcam.vision.library  # noqa: F401
     finally:
         gc.freeze()
         if collects:
@@ -142,10 +145,10 @@ def build_engine(
     Raises:
         StreamcamError: It cannot be built.
     """
-    # Imported here because it brings torch, which takes seconds: not for a file that is missing.
-    with _nothing_collected():
-        from streamcam.vision.build import build_engine as build
-        from streamcam.vision.library import Library
+    # Here because it takes seconds: not for a file that is missing.
+    _import_vision()
+    from streamcam.vision.build import build_engine as build
+    from streamcam.vision.library import Library
 
     model = settings.model
     return build(
