@@ -14,21 +14,19 @@ of what else the machine is busy with.
 
 import argparse
 import json
+import math
 import statistics
 import sys
 import tempfile
-import threading
 import time
-from bisect import bisect
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.observer import Observer, all_explained, ms, p95, unaccounted
 from streamcam.config import Settings
 from streamcam.pipeline.cameras.fleet import Fleet
 from streamcam.pipeline.cameras.plan import plans
-from streamcam.records import CameraStatus, FrameResult
+from streamcam.records import CameraStatus
 
 CAMERAS: dict[str, tuple[float, str]] = {
     "slow": (1, "1280x720"),
@@ -46,54 +44,19 @@ _UNBOUND = 1000.0
 _GRACE_SECONDS = 20.0
 
 
-@dataclass
-class Observer:
-    """Notes what comes out, once measuring has begun."""
-
-    latencies: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    passes: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    stages: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    ends: list[float] = field(default_factory=list)
-    measuring: bool = False
-
-    def changed(self, status: CameraStatus) -> None:
-        """A camera came into another state."""
-
-    def explained(self, result: FrameResult, latency: float) -> None:
-        """A frame has gone out."""
-        if self.measuring:
-            frame = result.frame
-            self.latencies[frame.source].append(latency)
-            self.passes[frame.source].append(len(self.ends) - bisect(self.ends, frame.arrival))
-
-    def stage(self, name: str, seconds: float) -> None:
-        """A batch has been through the engine, or a frame through another stage."""
-        if name == "engine":
-            self.ends.append(time.monotonic())
-        if self.measuring:
-            self.stages[name].append(seconds)
-
-
 def measure(folder: Path, max_fps: float, options: argparse.Namespace) -> dict[str, object]:
     """Run all cameras for a while, end them, and tell how they fared."""
     observer = Observer()
     settings = _settings(folder, max_fps, options)
     with Fleet(settings, observer, on_stage=observer.stage) as fleet:
         fleet.reconcile(plans(settings))
-        _wait_until_live(fleet)
+        all_explained(fleet, within=math.inf)
         observer.measuring = True
         time.sleep(options.seconds)
         observer.measuring = False
         fleet.stop(_GRACE_SECONDS)
         statuses = fleet.statuses()
     return _figures(statuses, observer, max_fps, options.seconds)
-
-
-def _wait_until_live(fleet: Fleet) -> None:
-    """Wait until each camera has been explained: the first ones have loaded the detector."""
-    wake = threading.Event()
-    while not all(status.counts.explained for status in fleet.statuses()):
-        wake.wait(0.1)
 
 
 def _settings(folder: Path, max_fps: float, options: argparse.Namespace) -> Settings:
@@ -118,11 +81,11 @@ def _figures(
     explained = {name: len(found) / seconds for name, found in observer.latencies.items()}
     return {
         "max_fps": max_fps,
-        "engine_ms": _ms(statistics.fmean(batches)),
-        "engine_p95_ms": _ms(_p95(batches)),
+        "engine_ms": ms(statistics.fmean(batches)),
+        "engine_p95_ms": ms(p95(batches)),
         "engine_busy": round(sum(batches) / seconds, 3),
-        "drawing_ms": _ms(statistics.fmean(drawings)),
-        "drawing_p95_ms": _ms(_p95(drawings)),
+        "drawing_ms": ms(statistics.fmean(drawings)),
+        "drawing_p95_ms": ms(p95(drawings)),
         "explained_per_second": round(sum(explained.values()), 2),
         "frames_per_pass": round(sum(explained.values()) * seconds / len(batches), 2),
         "fairness": _fairness(explained, max_fps),
@@ -142,13 +105,13 @@ def _camera(status: CameraStatus, observer: Observer, explained: float) -> dict[
         "received": counts.decoded,
         "explained": counts.explained,
         "dropped": dict(counts.dropped),
-        "unaccounted": counts.decoded - counts.explained - sum(counts.dropped.values()),
+        "unaccounted": unaccounted(status),
         "explained_per_second": round(explained, 2),
-        "p50_ms": _ms(statistics.median(latencies)),
-        "p95_ms": _ms(_p95(latencies)),
-        "decoder_ms": _ms(latency.decoder),
+        "p50_ms": ms(statistics.median(latencies)),
+        "p95_ms": ms(p95(latencies)),
+        "decoder_ms": ms(latency.decoder),
         "p50_passes": statistics.median(passes),
-        "p95_passes": _p95(passes),
+        "p95_passes": p95(passes),
     }
 
 
@@ -166,14 +129,6 @@ def _fairness(explained: dict[str, float], max_fps: float) -> float | None:
             return None
     rates = [explained[name] for name in hungry]
     return round(min(rates) / max(rates), 3)
-
-
-def _p95(values: Sequence[float]) -> float:
-    return sorted(values)[int(0.95 * len(values))]
-
-
-def _ms(seconds: float) -> float:
-    return round(1000 * seconds, 1)
 
 
 def _show(figures: dict[str, object]) -> None:
