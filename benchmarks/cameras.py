@@ -154,7 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="measured, of each run")
     parser.add_argument("--max-fps", type=float, default=5.0, help="the bound of the first run")
-    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--record", choices=("always", "never"), default="always")
     options = parser.parse_args()
     runs = {}
