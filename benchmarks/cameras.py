@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.observer import Observer, all_explained, ms, p95, unaccounted
+from streamcam.cli.app import share_cores
 from streamcam.config import Settings
 from streamcam.pipeline.cameras.fleet import Fleet
 from streamcam.pipeline.cameras.plan import plans
@@ -157,6 +158,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--record", choices=("always", "never"), default="always")
     options = parser.parse_args()
+    share_cores()
     runs = {}
     for name, max_fps in (("bounded", options.max_fps), ("unbounded", _UNBOUND)):
         with tempfile.TemporaryDirectory() as folder:

@@ -22,7 +22,6 @@ with all figures (see `benchmarks.load.Load`), and the rows are on stderr.
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -31,11 +30,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
-import cv2
-
 from benchmarks.feeds import FEEDS, Feed, name_of
 from benchmarks.load import Load, Meter, told_of_transfers
 from benchmarks.observer import Observer, all_explained, unaccounted
+from streamcam.cli.app import share_cores
 from streamcam.config import Settings
 from streamcam.pipeline.cameras.fleet import Fleet
 from streamcam.pipeline.cameras.plan import plans
@@ -47,7 +45,7 @@ _GRACE_SECONDS = 20.0
 
 def main() -> None:
     options = _options()
-    _share_cores_as_the_command_does()
+    share_cores()
     rows = sys.stderr if options.json else sys.stdout
     print(_row(_HEAD), file=rows)
     with (
@@ -124,13 +122,6 @@ def _settings(cameras: int, feed: Feed, folder: Path, options: argparse.Namespac
             "model": model,
         }
     )
-
-
-def _share_cores_as_the_command_does() -> None:
-    """Do what `streamcam.cli.app.main` does before torch is loaded."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    cv2.setNumThreads(1)
-    sys.setswitchinterval(0.0005)
 
 
 _HEAD = (

@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+from streamcam.cli.app import share_cores
 from streamcam.config import load_settings
 from streamcam.pipeline.run import Run
 from streamcam.records import Item, JobReport, SourceInfo
@@ -53,6 +54,7 @@ class Marks:
 
 def main() -> None:
     options = _options()
+    share_cores()
     if options.output is not None:
         print(json.dumps(_start(options.source, options.output)))
         return

@@ -51,15 +51,20 @@ def _main(
     speak_to_people(logging.DEBUG if debug else logging.WARNING)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; exit with the code that the outcome asks for."""
-    # Read when torch and OpenCV are loaded. OpenMP's threads would otherwise spin while they wait,
-    # beside those that decode, draw and encode, and OpenCV's would share out what takes 0.1 ms.
+def share_cores() -> None:
+    """Keep threads out of each other's way; before torch is loaded and OpenCV first works."""
+    # OpenMP's threads would otherwise spin while they wait, beside those that decode, draw and
+    # encode, and OpenCV's would share out what takes 0.1 ms.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
     # Most that our threads do lets others run meanwhile; who comes back from it should not wait for
     # Python's usual 5 ms behind one that draws.
     sys.setswitchinterval(0.0005)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; exit with the code that the outcome asks for."""
+    share_cores()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         app(words)

@@ -124,8 +124,7 @@ def _import_vision() -> None:
     collects = gc.isenabled()
     gc.disable()
     try:
-        import streamcam.vision.build
-        import streamcam.vision.library  # noqa: F401
+        import streamcam.vision.build  # noqa: F401
     finally:
         gc.freeze()
         if collects:

@@ -155,16 +155,20 @@ def principal_components(activations: Tensor, start: Tensor) -> Components:
         Components in order of falling variance, their signs arbitrary. Activations without any
         variation give zeros.
     """
-    scale = torch.linalg.vector_norm(activations, dim=(1, 2)) / math.sqrt(activations.shape[1])
-    unit = scale.clamp_min(_TINY)[:, None]
+    # Two sums of hundreds lose less than one of a million; the variance may be 1e-4 of the whole.
+    lengths = torch.linalg.vector_norm(activations, dim=2)
+    scale = torch.linalg.vector_norm(lengths, dim=1) / math.sqrt(activations.shape[1])
+    typical = scale.clamp_min(_TINY)[:, None]
+    # A power of two: counting in it rounds nothing.
+    unit = typical.log2().round().exp2()
     basis, tridiagonal = _lanczos(activations, unit, start)
     vectors = torch.linalg.eigh(tridiagonal).eigenvectors
     directions = _unit(vectors.flip(-1)[..., :COMPONENTS].mT @ basis)
     if directions.shape[1] < COMPONENTS:
         directions = functional.pad(directions, (0, 0, 0, COMPONENTS - directions.shape[1]))
-    projections = torch.bmm(directions / unit[:, None], activations.mT)
+    projections = torch.bmm(directions / typical[:, None], activations.mT)
     projections = projections - projections.mean(dim=-1, keepdim=True)
-    mean = activations.mean(dim=1) / unit
+    mean = activations.mean(dim=1) / typical
     total = (1 - mean.square().sum(-1, keepdim=True)).clamp_min(_TINY)
     shares = projections.square().mean(-1) / total
     return Components(directions, projections, shares.clamp(0, 1), scale)

@@ -65,11 +65,11 @@ def test_heat_that_is_laid_on_in_parts_is_as_if_laid_on_as_a_whole(seed: int) ->
     levels = enlarge(heat, 333, 77)
     colours = palette("turbo").astype(float)[levels]
     rise = np.clip((levels / 255 - 0.1) / 0.65, 0, 1)
-    opacity = (0.7 * rise * rise * (3 - 2 * rise))[..., None]
+    opacity = (rise * rise * (3 - 2 * rise))[..., None]
     expected = picture * (1 - opacity) + colours * opacity
-    shown = Heat("turbo", 0.7).over(picture, levels)
+    shown = Heat("turbo", 1.0).over(picture, levels)
     assert 0.1 < (shown == picture).all(axis=2).mean() < 0.9
-    np.testing.assert_allclose(shown, expected, atol=2)
+    np.testing.assert_allclose(shown, expected, atol=1.5)
     clear = levels < 26
     assert (shown[clear] == picture[clear]).all()
 

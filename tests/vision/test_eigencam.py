@@ -113,8 +113,7 @@ def test_components_equal_those_of_an_svd(
     ours = (found.projections[0, 0] * found.scale[0]).double().numpy()
     assert up_to_sign(ours, centred @ directions[0]) < 2e-5
     share = strengths[0] ** 2 / (strengths**2).sum()
-    # The variance is 1e-4 of the mean's square here, which single precision rounds.
-    assert found.shares[0, 0].item() == pytest.approx(share, rel=1e-2)
+    assert found.shares[0, 0].item() == pytest.approx(share, rel=5e-3)
     if len(values) > 1:
         ratio = (strengths[1] / strengths[0]) ** 2
         assert (found.shares[0, 1] / found.shares[0, 0]).item() == pytest.approx(ratio, rel=0.02)
