@@ -74,6 +74,12 @@ def test_heat_that_is_laid_on_in_parts_is_as_if_laid_on_as_a_whole(seed: int) ->
     assert (shown[clear] == picture[clear]).all()
 
 
+def test_the_faintest_heat_that_has_a_colour_shows() -> None:
+    levels = np.full((40, 60), 34, np.uint8)
+    shown = Heat("turbo", 1.0).over(np.zeros((40, 60, 3), np.uint8), levels)
+    assert (shown.max(axis=2) > 0).all()
+
+
 def test_enlarging_is_cubic_to_a_level() -> None:
     heat = np.random.default_rng(0).random((17, 30), dtype=np.float32)
     exact = cv2.resize(heat, (768, 432), interpolation=cv2.INTER_CUBIC).clip(0, 1) * 255
