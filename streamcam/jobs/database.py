@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import tenacity
+
 from streamcam.errors import DiskFullError, LedgerError, StreamcamError
 from streamcam.jobs.migrations import migrate
 
@@ -15,6 +17,9 @@ FILE_NAME = "ledger.sqlite3"
 # Another process holds the ledger for one transaction: measured at 0.1 ms, 25 ms at worst, 0.3 s
 # for the first sight of 10,000 files. Ten seconds without a turn mean that something is broken.
 _BUSY_SECONDS = 10.0
+
+# How long to wait before asking again, where SQLite itself does not wait.
+_AGAIN_SECONDS = 0.01
 
 
 class Database:
@@ -46,7 +51,7 @@ class Database:
                 raise
 
     def _configure(self) -> None:
-        self._connection.execute("PRAGMA journal_mode = WAL")
+        _journal_ahead(self._connection)
         # In WAL mode a killed process loses nothing; after a power cut the last jobs are done
         # again, which costs less than a sync for every step of every job.
         self._connection.execute("PRAGMA synchronous = NORMAL")
@@ -114,6 +119,21 @@ class Database:
             f"the ledger {self._path} is damaged: {error}",
             hint="Move it away: a new one finds the results that are there by their manifests.",
         )
+
+
+def _is_busy(error: BaseException) -> bool:
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+
+
+@tenacity.retry(
+    retry=tenacity.retry_if_exception(_is_busy),
+    stop=tenacity.stop_after_delay(_BUSY_SECONDS),
+    wait=tenacity.wait_fixed(_AGAIN_SECONDS),
+    reraise=True,
+)
+def _journal_ahead(connection: sqlite3.Connection) -> None:
+    """Switch a new ledger to WAL mode; SQLite refuses at once whoever does that beside another."""
+    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _make_folder(folder: Path) -> None:

@@ -31,7 +31,9 @@ class Track:
     @property
     def room(self) -> int:
         """How many frames may be taken, so that there is room for what becomes of them."""
-        return self.outbox.room - self.underway
+        # In this order: what lands in the outbox meanwhile counts twice rather than not at all.
+        underway = self.underway
+        return self.outbox.room - underway
 
 
 @dataclass(slots=True)

@@ -1,4 +1,5 @@
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,15 @@ def test_a_transaction_happens_wholly_or_not_at_all(tmp_path: Path) -> None:
         insert_and_fail()
     assert database.rows("SELECT * FROM t") == []
     database.close()
+
+
+def test_a_ledger_that_another_one_is_making_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    end = threading.Timer(0.3, other.execute, ["COMMIT"])
+    end.start()
+    Database(path).close()
+    end.join()
+    other.close()
+    assert shape(path)[0] == [1]
