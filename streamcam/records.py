@@ -5,7 +5,7 @@ x to the right, y downwards, (0, 0) the outer corner of the first pixel, (width,
 last. Pictures are RGB, uint8, [height, width, 3].
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -182,6 +182,12 @@ class FrameResult:
 
 Item: TypeAlias = FrameResult | Frame
 """What arrives at a source's tail: an explained frame, or one that only passed."""
+
+Finish: TypeAlias = Callable[[], list[FrameResult]]
+"""The last step of explaining a batch: gives its results, in its frames' order. Called once."""
+
+Look: TypeAlias = Callable[[], Finish]
+"""The step before that: looks at a batch that is ready. Called once."""
 
 
 class Outcome(StrEnum):

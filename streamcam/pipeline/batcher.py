@@ -90,21 +90,22 @@ class Batcher:
         self._changed = False
         self._closed = False
 
-    def add(self, source: str, *, capacity: int, overflow: Overflow) -> Track:
+    def add(self, source: str, *, before: int, behind: int, overflow: Overflow) -> Track:
         """Open a track for a source.
 
         Args:
             source: Id of the source.
-            capacity: Frames that may wait on either side of the engine.
+            before: Frames that may wait for the engine.
+            behind: Frames that may be in the engine, and wait for the tail.
             overflow: What the inbox does when it is full.
         """
         dropped: Counter[str] = Counter()
-        outbox: Lane[Item] = Lane(capacity, on_change=self._notify)
+        outbox: Lane[Item] = Lane(behind, on_change=self._notify)
 
         def drop(_: Frame) -> None:
             dropped["engine" if outbox.room else "output"] += 1
 
-        inbox = Lane(capacity, overflow, self._notify, drop)
+        inbox = Lane(before, overflow, self._notify, drop)
         track = Track(source, inbox, outbox, dropped)
         with self._wake:
             self._tracks.append(track)
@@ -115,6 +116,12 @@ class Batcher:
         """Whether a frame waits that could go on."""
         with self._wake:
             return any(len(track.inbox) and track.room > 0 for track in self._tracks)
+
+    @property
+    def has_live(self) -> bool:
+        """Whether a source is open that cannot wait."""
+        with self._wake:
+            return any(track.inbox.newest_only for track in self._tracks)
 
     def landed(self, batch: Batch) -> None:
         """Note that a batch's frames are under way no more: in their outboxes, or given up."""

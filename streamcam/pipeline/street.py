@@ -3,38 +3,39 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from streamcam.clock import Clock
 from streamcam.errors import DeviceError
 from streamcam.pipeline.batcher import Batch, Batcher, Track
 from streamcam.pipeline.lane import Overflow
-from streamcam.records import Frame, FrameResult, Item
+from streamcam.records import Frame, Item, Look
 from streamcam.sources.base import Selector, Source
 
 # One batch is looked at while the results of another are made.
 _UNDERWAY = 2
+
+# A file's frames in batches: one is being filled; behind it one is looked at, and one on either
+# side of that is prepared, or drawn. Another batch before or behind was no quicker.
+_BEFORE, _BEHIND = 1, 3
 
 # A live source's frame waits for one forward at most, since a newer one takes its place; of what
 # comes out one is drawn while the next arrives.
 _LIVE_CAPACITY = 1
 
 
-Rest = Callable[[], list[FrameResult]]
-"""What is left to do for a batch that was looked at: it gives the results, in its frames' order."""
-
-
 class Explains(Protocol):
-    """What the street asks of an engine."""
+    """What the street asks of an engine: a batch takes three steps, each in a thread of its own."""
 
-    def begin(self, frames: Sequence[Frame]) -> Rest:
-        """Look at frames of any sources and sizes in one pass, and return what is left to do."""
+    def prepare(self, frames: Sequence[Frame]) -> Look:
+        """Make frames of any sources and sizes ready for one pass; return the steps to come."""
         ...
 
     def forget(self, source: str) -> None:
-        """Drop what is kept for a source that has ended; from the thread that does the rest."""
+        """Drop what is kept for a source that has ended; from the thread of the last step."""
         ...
 
 
@@ -140,23 +141,41 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What was looked at together.
+    """What goes through the engine together.
 
     Attributes:
         batch: The items.
-        rest: What makes the results of them.
-        seconds: What looking took.
+        left: What is to be done with them: a step, which gives the one after it, and at last the
+            results.
+        seconds: What the steps so far took.
     """
 
     batch: Batch
-    rest: Rest
-    seconds: float
+    left: Any
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class _Underway:
+    """A batch on its way through the engine.
+
+    Attributes:
+        batch: The items.
+        parts: The whole batch; where it failed, what belongs to each source.
+        broken: Why the engine will never take anything again.
+    """
+
+    batch: Batch
+    parts: list[_Part]
+    broken: DeviceError | None = None
 
 
 class Street:
-    """Owns the engine's two threads; use as a context manager.
+    """Owns the engine's three threads; use as a context manager.
 
-    While one makes the maps and results of a batch, the other looks at the next.
+    One prepares a batch, one looks at the batch before it, and one makes the results of the batch
+    before that. While a live source is open, batches are formed only once they can be looked at:
+    what is prepared early is late.
 
     Args:
         engine: Explains batches of frames.
@@ -183,18 +202,23 @@ class Street:
         self._engine = engine
         self._on_batch = on_batch
         self._clock = clock or Clock()
-        # Two batches on either side: one being worked on, one ready to follow without a pause. A
-        # third was no quicker.
-        self._capacity = 2 * batch
+        self._batch = batch
         self._batcher = Batcher(batch, max_wait, clock)
         self._passages: dict[Track, Passage] = {}
         self._lock = threading.Lock()
         self._broken: DeviceError | None = None
         self._places = threading.Semaphore(_UNDERWAY)
-        self._looked: SimpleQueue[tuple[Batch, list[_Part]] | DeviceError | None] = SimpleQueue()
+        self._turn = threading.Semaphore()
+        self._prepared: SimpleQueue[_Underway | None] = SimpleQueue()
+        self._looked: SimpleQueue[_Underway | None] = SimpleQueue()
+        steps = {
+            "prepare": self._prepare_all,
+            "engine": self._look_at_all,
+            "maps": self._finish_all,
+        }
         self._threads = [
             threading.Thread(target=work, name=f"streamcam {name}", daemon=True)
-            for name, work in (("engine", self._look_at_all), ("maps", self._finish_all))
+            for name, work in steps.items()
         ]
 
     def __enter__(self) -> Self:
@@ -216,7 +240,8 @@ class Street:
     @property
     def busy(self) -> bool:
         """Whether the engine has frames in hand, or could have them. From any thread."""
-        return self._begun > self.finished or self._batcher.has_work
+        underway = self._begun > self.finished or self._batcher.has_work
+        return underway and self._broken is None
 
     def open(
         self,
@@ -242,72 +267,126 @@ class Street:
         with self._lock:
             if self._broken is not None:
                 raise self._broken
-            live = overflow is Overflow.DROP_OLDEST
-            capacity = _LIVE_CAPACITY if live else self._capacity
-            track = self._batcher.add(source.info.id, capacity=capacity, overflow=overflow)
+            before, behind = self._batch * _BEFORE, self._batch * _BEHIND
+            if overflow is Overflow.DROP_OLDEST:
+                before = behind = _LIVE_CAPACITY
+            track = self._batcher.add(
+                source.info.id, before=before, behind=behind, overflow=overflow
+            )
             passage = Passage(source, selector, delivery, track, every=every)
             self._passages[track] = passage
         return passage
 
-    def _look_at_all(self) -> None:
-        """Look at batch after batch, until the batcher is closed or the engine has failed."""
-        try:
-            while (batch := self._next()) is not None:
-                self._begun += 1
-                self._looked.put((batch, self._look_or_fail(batch)))
-            self._looked.put(None)
-        except DeviceError as error:
-            self._looked.put(error)
+    # The three threads
 
-    def _next(self) -> Batch | None:
+    def _prepare_all(self) -> None:
+        """Form and prepare batch after batch, until the batcher is closed."""
+        while (underway := self._form()) is not None:
+            self._prepared.put(underway)
+        self._prepared.put(None)
+
+    def _form(self) -> _Underway | None:
+        """Return the next batch, prepared, once it may be looked at."""
+        early = not self._batcher.has_live
+        if not early:
+            self._wait_for_turn()
+        batch = self._batcher.next()
+        if batch is None:
+            return None
+        self._begun += 1
+        underway = _Underway(batch, [self._start(batch)])
+        self._carry(underway, 0)
+        if early:
+            self._wait_for_turn()
+        return underway
+
+    def _wait_for_turn(self) -> None:
         self._places.acquire()
-        return self._batcher.next()
+        self._turn.acquire()
+
+    def _look_at_all(self) -> None:
+        """Look at all that was prepared."""
+        while (underway := self._prepared.get()) is not None:
+            self._carry(underway, 1)
+            self._looked.put(underway)
+            self._turn.release()
+        self._looked.put(None)
 
     def _finish_all(self) -> None:
         """Make the results of all that was looked at, and send them on."""
-        while (looked := self._looked.get()) is not None:
-            if isinstance(looked, DeviceError):
-                self._break(looked)
-                return
-            batch, parts = looked
+        while (underway := self._looked.get()) is not None:
             try:
-                for part in parts:
-                    self._finish_or_fail(part)
+                self._finish(underway)
             except DeviceError as error:
                 self._break(error)
-            self._batcher.landed(batch)
-            self._end(batch.finished)
+            self._batcher.landed(underway.batch)
+            self._end(underway.batch.finished)
             self.finished += 1
             self._places.release()
 
-    def _look_or_fail(self, batch: Batch) -> list[_Part]:
-        """Look at a batch; where that fails, at each source's part alone: the guilty one fails.
+    # The steps of a batch
+
+    def _start(self, batch: Batch) -> _Part:
+        sampled = batch.sampled
+        return _Part(batch, partial(self._engine.prepare, sampled) if sampled else _nothing)
+
+    def _carry(self, underway: _Underway, taken: int) -> None:
+        """Take all of a batch one step on."""
+        try:
+            underway.parts = [
+                one for part in underway.parts for one in self._step_or_fail(part, taken)
+            ]
+        except DeviceError as error:
+            underway.broken = error
+
+    def _finish(self, underway: _Underway) -> None:
+        """Take a batch's last step, and send every item on, in order, to its own tail.
+
+        Raises:
+            DeviceError: The engine has failed for good.
+        """
+        if underway.broken is not None:
+            raise underway.broken
+        for part in underway.parts:
+            for done in self._step_or_fail(part, 2):
+                self._deliver(done)
+
+    def _deliver(self, part: _Part) -> None:
+        if part.batch.sampled:
+            self._on_batch(part.seconds)
+        results = iter(part.left)
+        for track, frame in part.batch.entries:
+            track.outbox.put(next(results) if frame.sampled else frame)
+
+    def _step_or_fail(self, part: _Part, taken: int) -> list[_Part]:
+        """Take a step; where that fails, with each source's part alone: the guilty one fails.
+
+        Args:
+            part: What takes it.
+            taken: How many steps it has behind it, which its parts take anew.
 
         Raises:
             DeviceError: The engine has failed for good.
         """
         try:
-            return [self._look(batch)]
+            return [self._step(part)]
         except DeviceError:
             raise
         except Exception as error:  # noqa: BLE001 - handed to the source
-            parts = self._parts_of_failed(batch, error)
-            return [looked for part in parts for looked in self._look_or_fail(part)]
+            alone = self._parts_of_failed(part.batch, error)
+            return [one for batch in alone for one in self._anew(batch, taken + 1)]
 
-    def _finish_or_fail(self, part: _Part) -> None:
-        """The same for the results: each source's part is looked at once more, alone.
+    def _step(self, part: _Part) -> _Part:
+        begun = self._clock.monotonic()
+        left = part.left()
+        return _Part(part.batch, left, part.seconds + self._clock.monotonic() - begun)
 
-        Raises:
-            DeviceError: The engine has failed for good.
-        """
-        try:
-            self._finish(part)
-        except DeviceError:
-            raise
-        except Exception as error:  # noqa: BLE001 - handed to the source
-            for own in self._parts_of_failed(part.batch, error):
-                for looked in self._look_or_fail(own):
-                    self._finish_or_fail(looked)
+    def _anew(self, batch: Batch, steps: int) -> list[_Part]:
+        """Take a batch so many steps from its start."""
+        parts = [self._start(batch)]
+        for taken in range(steps):
+            parts = [one for part in parts for one in self._step_or_fail(part, taken)]
+        return parts
 
     def _parts_of_failed(self, batch: Batch, error: Exception) -> list[Batch]:
         """The sources' parts of a batch that failed; none where it is one source's, which fails."""
@@ -316,21 +395,6 @@ class Street:
             return parts
         self._fail(batch.entries[0][0], error)
         return []
-
-    def _look(self, batch: Batch) -> _Part:
-        begun = self._clock.monotonic()
-        sampled = batch.sampled
-        rest = self._engine.begin(sampled) if sampled else list
-        return _Part(batch, rest, self._clock.monotonic() - begun)
-
-    def _finish(self, part: _Part) -> None:
-        """Send every item of a part on, in order, to its own tail."""
-        begun = self._clock.monotonic()
-        results = iter(part.rest())
-        if part.batch.sampled:
-            self._on_batch(part.seconds + self._clock.monotonic() - begun)
-        for track, frame in part.batch.entries:
-            track.outbox.put(next(results) if frame.sampled else frame)
 
     def _end(self, tracks: Sequence[Track]) -> None:
         for track in tracks:
@@ -358,7 +422,6 @@ class Street:
             passage.fail(error)
         self._cancel_all()
         self._batcher.close()
-        self.finished = self._begun
 
     def _cancel_all(self) -> None:
         for track, passage in list(self._passages.items()):
@@ -366,3 +429,8 @@ class Street:
             track.inbox.cancel()
             track.outbox.close()
             passage.ended.set()
+
+
+def _nothing() -> Look:
+    """The steps of a batch in which nothing is to be explained."""
+    return lambda: list

@@ -15,7 +15,7 @@ from streamcam.vision.geometry import Placement
 from streamcam.vision.lean import cast_once, casts, drop_casts, fold_batch_norms, towers
 from streamcam.vision.replay import Found, Replay
 from streamcam.vision.roi import pool_by_rows
-from streamcam.vision.transform import BytesTransform
+from streamcam.vision.transform import BytesTransform, Prepared
 
 # The modules whose outputs become boxes and scores. Eight bits of mantissa are enough for
 # convolutions, not for coordinates: from here on everything is float32.
@@ -44,7 +44,7 @@ class Forward:
     scores: list[Tensor]
     class_ids: list[Tensor]
     levels: Levels
-    placements: list[Placement]
+    placements: Sequence[Placement]
 
 
 class Detector:
@@ -89,7 +89,7 @@ class Detector:
         network.transform = self._transform
         self.pixels = self._transform.most_pixels
         self._watched = network.get_submodule(watched)
-        self._replay = Replay(network, watched, self._transform)
+        self._replay = Replay(network, watched)
         self._seen: Levels | None = None
         self._hooks = [self._watched.register_forward_hook(self._see), *self._float_heads()]
 
@@ -99,15 +99,23 @@ class Detector:
         Raises:
             torch.OutOfMemoryError: The batch is too large for the device.
         """
-        return self.look(self.upload(pictures))
+        return self.look(self.prepare(self.upload(pictures)))
 
     def upload(self, pictures: Sequence[Picture]) -> list[Tensor]:
         """Bring pictures to the device, each uint8 [3, height, width]; does not wait for it."""
         with torch.inference_mode():
             return [self._upload(picture) for picture in pictures]
 
-    def look(self, pictures: list[Tensor]) -> Forward:
-        """Look at pictures that are on the device, as `upload` gives them.
+    def prepare(self, pictures: Sequence[Tensor]) -> Prepared:
+        """Make pictures that are on the device, as `upload` gives them, ready to be looked at.
+
+        May be called from another thread than the rest.
+        """
+        with torch.inference_mode():
+            return self._transform.prepare(pictures)
+
+    def look(self, pictures: Prepared) -> Forward:
+        """Look at prepared pictures.
 
         Raises:
             torch.OutOfMemoryError: The batch is too large for the device.
@@ -119,7 +127,7 @@ class Detector:
             scores=[one["scores"].float() for one in found],
             class_ids=[one["labels"] for one in found],
             levels=self._take(),
-            placements=self._transform.placed,
+            placements=pictures.placements,
         )
 
     def admit(self, confidence: float) -> None:
@@ -145,8 +153,8 @@ class Detector:
 
     def canvas(self, picture: Picture) -> tuple[Tensor, Placement]:
         """Prepare a picture: float32 [1, 3, height, width], normalised, and its place on that."""
-        with torch.inference_mode():
-            return self._replay.canvas(self._upload(picture))
+        prepared = self.prepare(self.upload([picture]))
+        return prepared.canvas, prepared.placements[0]
 
     def look_again(
         self, canvas: Tensor, placements: Sequence[Placement], least: float

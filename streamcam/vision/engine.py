@@ -14,7 +14,16 @@ import torch
 from torch import Tensor
 
 from streamcam.errors import DeviceError
-from streamcam.records import Box, Detection, Explanation, Frame, FrameResult, HeatMap
+from streamcam.records import (
+    Box,
+    Detection,
+    Explanation,
+    Finish,
+    Frame,
+    FrameResult,
+    HeatMap,
+    Look,
+)
 from streamcam.vision.attribution.attribution import Attribution
 from streamcam.vision.attribution.kept import Kept
 from streamcam.vision.attribution.methods import EIGENCAM
@@ -26,6 +35,7 @@ from streamcam.vision.devices import computing_threads, device_errors, torch_thr
 from streamcam.vision.focus import map_peak, measure_focus
 from streamcam.vision.geometry import Placement
 from streamcam.vision.stability import Stabiliser, above_background, natural_sign, top_of
+from streamcam.vision.transform import Prepared
 
 METHOD = EIGENCAM
 
@@ -88,6 +98,21 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class _Ready:
+    """Frames of one forward, on the device.
+
+    Attributes:
+        frames: In their order.
+        due: Whose boxes are to be explained.
+        pictures: The frames' own, prepared.
+    """
+
+    frames: Sequence[Frame]
+    due: Sequence[bool]
+    pictures: Prepared
+
+
+@dataclass(frozen=True, slots=True)
 class _Looked:
     """Frames of one forward, and what it gave, still on the device.
 
@@ -107,7 +132,7 @@ class _Looked:
 class Engine:
     """Explains frames of many sources.
 
-    One thread begins, and one, the same or another, makes the results and forgets sources.
+    What it does has three steps; each may have a thread of its own. The last one's forgets sources.
 
     Args:
         detector: What looks.
@@ -172,21 +197,27 @@ class Engine:
         Raises:
             DeviceError: The GPU failed, or has no room for a single frame.
         """
-        return self.begin(frames)()
+        return self.prepare(frames)()()
 
-    def begin(self, frames: Sequence[Frame]) -> Callable[[], list[FrameResult]]:
-        """Do the first half of `explain`: look at the frames.
+    def prepare(self, frames: Sequence[Frame]) -> Look:
+        """Do the first step of `explain`: bring frames to the device, as the network wants them.
 
         Returns:
-            The second half: makes the maps and the results. To be called once, in the order of the
-            first halves, from any one thread; the next batch may begin meanwhile.
+            The second step: looks at them. It returns the third, which makes the maps and the
+            results. Each is to be called once, in the order of the first steps; other batches may
+            be in the other steps meanwhile. They raise what this one raises.
 
         Raises:
             DeviceError: The GPU failed, or has no room for a single frame.
         """
         due = self._attribution.due(frames) if self._attribution else [False] * len(frames)
-        looked = self._look_at_all(frames, due)
-        return lambda: self._finish_all(looked)
+        ready = self._prepare_all(frames, due)
+
+        def look() -> Finish:
+            looked = self._look_at_all(ready)
+            return lambda: self._finish_all(looked)
+
+        return look
 
     def admit(self, confidence: float) -> None:
         """Give detections from this confidence on, if not so many were given before. Any thread."""
@@ -211,28 +242,52 @@ class Engine:
         self.close()
 
     @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """Prepare pictures, on a CPU in the calling thread alone: another batch is looked at."""
+        with computing_threads(1):
+            yield
+
+    @contextmanager
     def looking(self) -> Iterator[None]:
         """Have the network to oneself, with as many threads as are good for it."""
         with self._network, computing_threads(self._threads):
             yield
 
-    def _look_at_all(self, frames: Sequence[Frame], due: Sequence[bool]) -> list[_Looked]:
-        """Look at frames in as few forwards as the device's memory allows."""
-        done: list[_Looked] = []
+    def _prepare_all(self, frames: Sequence[Frame], due: Sequence[bool]) -> list[_Ready]:
+        """Prepare frames for as few forwards as the device's memory allows."""
+        done: list[_Ready] = []
         start = 0
         while start < len(frames):
             part = slice(start, start + self._limit)
             try:
-                done.append(self._look(frames[part], due[part]))
+                done.append(self._prepare(frames[part], due[part]))
                 start = part.stop
             except torch.OutOfMemoryError:
                 self._shrink(len(frames[part]))
         return done
 
-    def _look(self, frames: Sequence[Frame], due: Sequence[bool]) -> _Looked:
+    def _prepare(self, frames: Sequence[Frame], due: Sequence[bool]) -> _Ready:
+        with device_errors(), self.preparing():
+            pictures = self._detector.upload([frame.picture for frame in frames])
+            return _Ready(frames, due, self._detector.prepare(pictures))
+
+    def _look_at_all(self, ready: Sequence[_Ready]) -> list[_Looked]:
+        return [looked for one in ready for looked in self._look_or_part(one)]
+
+    def _look_or_part(self, ready: _Ready) -> list[_Looked]:
+        """Look at frames in one forward; in several where the device's memory forbids that."""
+        if len(ready.frames) <= self._limit:
+            try:
+                return [self._look(ready)]
+            except torch.OutOfMemoryError:
+                self._shrink(len(ready.frames))
+        return self._look_at_all(self._prepare_all(ready.frames, ready.due))
+
+    def _look(self, ready: _Ready) -> _Looked:
         with device_errors(), torch.inference_mode(), self.looking():
-            forward = self._detector([frame.picture for frame in frames])
-            return _Looked(frames, due, forward, _kept(forward, frames, due))
+            forward = self._detector.look(ready.pictures)
+            kept = _kept(forward, ready.frames, ready.due)
+            return _Looked(ready.frames, ready.due, forward, kept)
 
     def _finish_all(self, looked: Sequence[_Looked]) -> list[FrameResult]:
         with computing_threads(torch_threads()):
@@ -243,8 +298,8 @@ class Engine:
             seen = self._seen(looked)
         except torch.OutOfMemoryError:
             self._shrink(len(looked.frames))
-            again = self._look_at_all(looked.frames, looked.due)
-            return self._finish_all(again)
+            again = self._prepare_all(looked.frames, looked.due)
+            return self._finish_all(self._look_at_all(again))
         results = [self.settle(f, s) for f, s in zip(looked.frames, seen, strict=True)]
         if self._attribution is None:
             return results
@@ -266,7 +321,7 @@ class Engine:
                 "the GPU has no room for a single frame",
                 hint="Close what else uses it, or take a smaller model.",
             )
-        # The two halves may find out in any order.
+        # The steps may find out in any order.
         self._limit = min(self._limit, tried // 2)
         if self._detector.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -9,12 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
-from torchvision.models.detection.image_list import ImageList
 
 from streamcam.vision.geometry import Placement
-from streamcam.vision.transform import BytesTransform
+from streamcam.vision.transform import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +39,13 @@ class Replay:
     """Runs parts of a network; the network itself is as before after every call.
 
     Args:
-        network: Of torchvision's interface, evaluating.
+        network: Of torchvision's interface, evaluating; takes `Prepared` pictures.
         watched: Path of the module in it whose output is the activations.
-        transform: Its own preparation of pictures.
     """
 
-    def __init__(self, network: nn.Module, watched: str, transform: BytesTransform) -> None:
+    def __init__(self, network: nn.Module, watched: str) -> None:
         self._network = network
         self._watched = watched
-        self._transform = transform
-
-    def canvas(self, pixels: Tensor) -> tuple[Tensor, Placement]:
-        """Prepare one picture: [1, 3, height, width], normalised, and where it lies on that."""
-        images, _ = self._transform([pixels])
-        return images.tensors, self._transform.placed[0]
 
     def on_canvas(
         self, canvas: Tensor, placements: Sequence[Placement], least: float
@@ -66,12 +57,8 @@ class Replay:
             placements: Where each picture lies on it.
             least: Score from which detections are made.
         """
-        given = _Given(canvas, placements, self._transform)
-        with (
-            _replaced(self._network, "transform", given),
-            _threshold(self._network, least),
-        ):
-            found = self._network([_shape_only(p, canvas.device) for p in placements])
+        with _threshold(self._network, least):
+            found = self._network(Prepared(canvas, placements))
         return [Found.of(one) for one in found]
 
     def on_levels(
@@ -91,20 +78,6 @@ class Replay:
             return self.on_canvas(canvas, placements, least)
 
 
-class _Given(nn.Module):
-    """Stands for the preparation of pictures where they are prepared already."""
-
-    def __init__(
-        self, canvas: Tensor, placements: Sequence[Placement], transform: BytesTransform
-    ) -> None:
-        super().__init__()
-        self._images = ImageList(canvas, [placement.resized for placement in placements])
-        self.postprocess = transform.postprocess
-
-    def forward(self, images: object, targets: None = None) -> tuple[ImageList, None]:  # noqa: ARG002
-        return self._images, targets
-
-
 class _Fixed(nn.Module):
     """Stands for a backbone whose activations are known."""
 
@@ -114,11 +87,6 @@ class _Fixed(nn.Module):
 
     def forward(self, pixels: Tensor) -> OrderedDict[str, Tensor]:  # noqa: ARG002
         return self._levels
-
-
-def _shape_only(placement: Placement, device: torch.device) -> Tensor:
-    """A picture of the right size, for its size."""
-    return torch.empty(1, device=device).expand(3, *placement.original)
 
 
 @contextmanager

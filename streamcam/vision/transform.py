@@ -1,7 +1,8 @@
 """torchvision's preparation of pictures, for bytes, and with its geometry kept."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -14,18 +15,34 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from streamcam.vision.geometry import Placement, Size, placements
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The pictures of a batch, ready for the network; stands for them where it asks their sizes.
+
+    Attributes:
+        canvas: float32 [batch, 3, height, width], normalised; padded where pictures are smaller.
+        placements: Where each picture lies on it.
+    """
+
+    canvas: Tensor
+    placements: Sequence[Placement]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Yield something of each picture's size, [3, height, width], as it was."""
+        for placement in self.placements:
+            yield torch.empty(1).expand(3, *placement.original)
+
+    def __len__(self) -> int:
+        return len(self.placements)
+
+
 class BytesTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
     """What `GeneralizedRCNNTransform` does to pictures of floats, done to pictures of bytes.
 
     torchvision scales and normalises every pixel before it shrinks the picture. Both are linear and
     the weights of the resize sum to one, so the same numbers (to rounding) come out when the small
     picture is normalised: for 1080p that leaves a fifth of the work.
-
-    Attributes:
-        placed: How the last batch's pictures lie on the canvas.
     """
-
-    placed: list[Placement]
 
     @classmethod
     def like(cls, other: GeneralizedRCNNTransform) -> "BytesTransform":
@@ -50,7 +67,15 @@ class BytesTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
             return int(width * height)
         return int(self.min_size[-1] * self.max_size)
 
-    def forward(self, images: list[Tensor], targets: None = None) -> tuple[ImageList, None]:
+    def forward(
+        self, images: Prepared | Sequence[Tensor], targets: None = None
+    ) -> tuple[ImageList, None]:
+        """Give the network what it works on; pictures that are not prepared are prepared here."""
+        prepared = images if isinstance(images, Prepared) else self.prepare(images)
+        sizes = [placement.resized for placement in prepared.placements]
+        return ImageList(prepared.canvas, sizes), targets
+
+    def prepare(self, images: Sequence[Tensor]) -> Prepared:
         """Resize, normalise and pad uint8 pictures [3, height, width] of any sizes."""
         if any(image.is_cuda for image in images):
             prepared = [self.normalize(self.resize(image.float())[0]) for image in images]
@@ -60,8 +85,7 @@ class BytesTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
             resized = [self._target(image) for image in images]
             canvas = self._canvas(images, resized)
         originals = [(image.shape[1], image.shape[2]) for image in images]
-        self.placed = placements(originals, resized, (canvas.shape[2], canvas.shape[3]))
-        return ImageList(canvas, resized), targets
+        return Prepared(canvas, placements(originals, resized, (canvas.shape[2], canvas.shape[3])))
 
     def _canvas(self, images: Sequence[Tensor], sizes: Sequence[Size]) -> Tensor:
         """The same on a CPU, [batch, 3, height, width], channels last as convolutions want them.

@@ -9,7 +9,7 @@ file STUB_GPU is missing.
 import faulthandler
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 from streamcam.cli.app import main as command
 from streamcam.errors import DeviceError
 from streamcam.pipeline import lazy
-from streamcam.records import Detection, Explanation, Focus, Frame, FrameResult
+from streamcam.records import Detection, Explanation, Finish, Focus, Frame, FrameResult, Look
 
 LOAD = float(os.environ.get("STUB_LOAD", "0"))
 FRAME = float(os.environ.get("STUB_FRAME", "0"))
@@ -41,7 +41,10 @@ class StubEngine:
         batch=4,
     )
 
-    def begin(self, frames: Sequence[Frame]) -> Callable[[], list[FrameResult]]:
+    def prepare(self, frames: Sequence[Frame]) -> Look:
+        return lambda: self.look(frames)
+
+    def look(self, frames: Sequence[Frame]) -> Finish:
         time.sleep(FRAME * len(frames))
         if not GPU.exists():
             raise DeviceError("the GPU fell off the bus")

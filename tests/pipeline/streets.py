@@ -1,7 +1,7 @@
 """Sources, an engine and a sink that a street can be tried with."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar
@@ -12,7 +12,16 @@ from streamcam.errors import CorruptMediaError, SinkError
 from streamcam.pipeline.delivery import Delivery
 from streamcam.pipeline.sampler import Sampler
 from streamcam.pipeline.street import Passage, Street
-from streamcam.records import Explanation, Frame, FrameResult, Item, Picture, SourceInfo
+from streamcam.records import (
+    Explanation,
+    Finish,
+    Frame,
+    FrameResult,
+    Item,
+    Look,
+    Picture,
+    SourceInfo,
+)
 from streamcam.sources.base import Selector
 
 PICTURE: Picture = np.zeros((4, 4, 3), np.uint8)
@@ -58,7 +67,10 @@ class RecordingEngine:
         self._error = error
         self._fail_at = fail_at
 
-    def begin(self, frames: Sequence[Frame]) -> Callable[[], list[FrameResult]]:
+    def prepare(self, frames: Sequence[Frame]) -> Look:
+        return lambda: self.look(frames)
+
+    def look(self, frames: Sequence[Frame]) -> Finish:
         self.gate.wait(10)
         if self._error is not None and len(self.batches) >= self._fail_at:
             raise self._error

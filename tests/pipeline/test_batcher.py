@@ -16,7 +16,7 @@ def frame(source: str, index: int, *, sampled: bool = True) -> Frame:
 
 
 def track(batcher: Batcher, source: str, count: int, capacity: int = 100) -> Track:
-    added = batcher.add(source, capacity=capacity, overflow=Overflow.BLOCK)
+    added = batcher.add(source, before=capacity, behind=capacity, overflow=Overflow.BLOCK)
     for index in range(count):
         added.inbox.put(frame(source, index))
     return added
@@ -81,7 +81,7 @@ def test_a_partial_batch_goes_when_it_has_waited() -> None:
 
 def test_frames_that_only_pass_keep_their_place_and_do_not_fill_the_batch() -> None:
     batcher = Batcher(size=2, max_wait=LONG)
-    added = batcher.add("a", capacity=100, overflow=Overflow.BLOCK)
+    added = batcher.add("a", before=100, behind=100, overflow=Overflow.BLOCK)
     for index in range(8):
         added.inbox.put(frame("a", index, sampled=index % 3 == 0))
     batch = batcher.next()
@@ -113,7 +113,7 @@ def test_a_slow_tail_pauses_only_its_own_source() -> None:
 
 def test_never_takes_more_than_the_tail_has_room_for() -> None:
     batcher = Batcher(size=8, max_wait=0.01)
-    added = batcher.add("a", capacity=3, overflow=Overflow.DROP_OLDEST)
+    added = batcher.add("a", before=3, behind=3, overflow=Overflow.DROP_OLDEST)
     for index in range(8):
         added.inbox.put(frame("a", index))
     added.outbox.put(frame("a", 0))
@@ -140,7 +140,7 @@ def test_what_is_under_way_keeps_its_room() -> None:
 
 def test_waits_for_work_and_wakes_for_it() -> None:
     batcher = Batcher(size=1, max_wait=LONG)
-    added = batcher.add("a", capacity=2, overflow=Overflow.BLOCK)
+    added = batcher.add("a", before=2, behind=2, overflow=Overflow.BLOCK)
     batches: list[Batch | None] = []
     engine = threading.Thread(target=lambda: batches.append(batcher.next()))
     engine.start()
@@ -160,7 +160,7 @@ def test_close_frees_the_engine() -> None:
 
 
 def live(batcher: Batcher, source: str) -> Track:
-    return batcher.add(source, capacity=1, overflow=Overflow.DROP_OLDEST)
+    return batcher.add(source, before=1, behind=1, overflow=Overflow.DROP_OLDEST)
 
 
 def test_live_frames_go_at_once_with_what_is_there() -> None:

@@ -1,10 +1,10 @@
 """The street: order, shared batches, two halves, back-pressure, stopping."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from streamcam.pipeline.street import Street
-from streamcam.records import Frame, FrameResult, Item
+from streamcam.records import Finish, Frame, FrameResult, Item
 from tests.pipeline.streets import (
     CountedSource,
     ListSink,
@@ -53,8 +53,8 @@ def test_the_next_batch_is_looked_at_while_the_results_of_one_are_made() -> None
     """Neither half goes on before the other is there; no third batch begins meanwhile."""
 
     class Slow(RecordingEngine):
-        def begin(self, frames: Sequence[Frame]) -> Callable[[], list[FrameResult]]:
-            rest = super().begin(frames)
+        def look(self, frames: Sequence[Frame]) -> Finish:
+            rest = super().look(frames)
             if len(self.batches) == 2:
                 both.wait(10)
             if len(self.batches) == 3:

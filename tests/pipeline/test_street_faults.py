@@ -1,13 +1,13 @@
 """What breaks on the street fails alone, unless it is the device."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 
 from streamcam.errors import CorruptMediaError, DeviceError, SinkError
 from streamcam.pipeline.street import Street
-from streamcam.records import Frame, FrameResult
+from streamcam.records import Finish, Frame, FrameResult
 from tests.pipeline.streets import (
     CountedSource,
     ListSink,
@@ -50,11 +50,11 @@ def test_a_fault_of_one_batch_fails_its_sources_and_the_street_goes_on() -> None
 @pytest.mark.parametrize("half", ["first", "second"])
 def test_a_fault_in_a_shared_batch_fails_the_guilty_source_alone(half: str) -> None:
     class Picky(RecordingEngine):
-        def begin(self, frames: Sequence[Frame]) -> Callable[[], list[FrameResult]]:
+        def look(self, frames: Sequence[Frame]) -> Finish:
             odd = any(frame.source == "bad" and frame.index == 5 for frame in frames)
             if odd and half == "first":
                 raise ValueError("odd frame")
-            rest = super().begin(frames)
+            rest = super().look(frames)
             return _raise if odd else rest
 
     def _raise() -> list[FrameResult]:
@@ -96,11 +96,11 @@ def test_a_broken_device_fails_every_source_now_and_later() -> None:
 
 def test_what_was_looked_at_before_the_device_broke_is_delivered() -> None:
     class Breaks(RecordingEngine):
-        def begin(self, frames: Sequence[Frame]) -> Callable[[], list[FrameResult]]:
+        def look(self, frames: Sequence[Frame]) -> Finish:
             if len(self.batches) == 1:
                 breaking.set()
                 raise DeviceError("the GPU is gone")
-            rest = super().begin(frames)
+            rest = super().look(frames)
             return lambda: breaking.wait(10) and rest()  # type: ignore[return-value]
 
     breaking, sink = threading.Event(), ListSink()
@@ -113,8 +113,8 @@ def test_what_was_looked_at_before_the_device_broke_is_delivered() -> None:
 
 def test_a_device_that_breaks_in_the_second_half_fails_every_source() -> None:
     class Breaks(RecordingEngine):
-        def begin(self, frames: Sequence[Frame]) -> Callable[[], list[FrameResult]]:
-            rest = super().begin(frames)
+        def look(self, frames: Sequence[Frame]) -> Finish:
+            rest = super().look(frames)
             if len(self.batches) < 3:
                 return rest
 

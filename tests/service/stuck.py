@@ -6,13 +6,13 @@ forward pass does not end.
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from streamcam.cli.app import main as command
 from streamcam.pipeline.cameras import engines
-from streamcam.records import Frame, FrameResult
+from streamcam.records import Finish, Frame
 from streamcam.service import supervisor
 from tests.jobs.daemon import StubEngine
 
@@ -27,9 +27,9 @@ class StuckEngine(StubEngine):
     def admit(self, confidence: float) -> None:
         pass
 
-    def begin(self, frames: Sequence[Frame]) -> Callable[[], list[FrameResult]]:
+    def look(self, frames: Sequence[Frame]) -> Finish:
         _wait_for(FOLDER / "hang")
-        return super().begin(frames)
+        return super().look(frames)
 
 
 def _wait_for(file: Path) -> None:

@@ -44,8 +44,8 @@ def test_results_are_made_with_all_threads_in_a_thread_that_was_told_of_fewer() 
             return make(*given)
 
         large._cam = watched  # type: ignore[assignment]
-        rest = large.begin([frame(noise(96, 160))])
-        assert not told, "the maps belong to the second half"
+        rest = large.prepare([frame(noise(96, 160))])()
+        assert not told, "the maps belong to the last step"
         with computing_threads(torch_threads() + 1):
             other = threading.Thread(target=rest)
             other.start()

@@ -25,13 +25,18 @@ def test_bytes_are_prepared_as_torchvision_prepares_floats(
     pictures = [noise(360, 640), noise(640, 360), noise(97, 131), noise(431, 97)]
     raw = [torch.from_numpy(picture).permute(2, 0, 1) for picture in pictures]
     expected, _ = theirs([pixels / 255 for pixels in raw])
-    prepared, _ = ours(raw)
-    assert prepared.image_sizes == expected.image_sizes
+    prepared = ours.prepare(raw)
+    assert [tuple(pixels.shape) for pixels in prepared] == [tuple(p.shape) for p in raw]
     # OpenCV's coordinates have single precision: of noise a pixel may be 0.02 grey levels off.
-    assert torch.allclose(prepared.tensors, expected.tensors, atol=5e-4)
+    assert torch.allclose(prepared.canvas, expected.tensors, atol=5e-4)
     canvas = tuple(expected.tensors.shape[-2:])
-    for picture, size, placed in zip(pictures, expected.image_sizes, ours.placed, strict=True):
-        assert placed == Placement(picture.shape[:2], size, canvas)
+    for picture, size, placement in zip(
+        pictures, expected.image_sizes, prepared.placements, strict=True
+    ):
+        assert placement == Placement(picture.shape[:2], size, canvas)
+    for given, _ in (ours(prepared), ours(raw)):
+        assert torch.equal(given.tensors, prepared.canvas)
+        assert given.image_sizes == expected.image_sizes
 
 
 def spread(plain: torch.nn.Module) -> torch.nn.Module:

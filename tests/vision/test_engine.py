@@ -104,7 +104,7 @@ def test_maps_that_do_not_fit_are_made_of_smaller_batches(monkeypatch: pytest.Mo
         assert np.allclose(result.explanation.map, heat, atol=1e-3)
 
 
-def test_the_limit_that_one_half_found_is_not_raised_by_the_other(
+def test_the_limit_that_one_step_found_is_not_raised_by_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     network, plain = small_engine(room=8)
@@ -117,9 +117,9 @@ def test_the_limit_that_one_half_found_is_not_raised_by_the_other(
         return make(levels, placements, guesses)
 
     monkeypatch.setattr(plain, "_cam", cramped)
-    first = plain.begin(frames(pictures))
+    first = plain.prepare(frames(pictures))()
     network.room = 2
-    second = plain.begin(frames(pictures))
+    second = plain.prepare(frames(pictures))()
     assert plain.batch == 2
     assert len(first() + second()) == 16
     assert network.batches == [8, 8, 4, *[2] * 4, *[2] * 4]
@@ -130,8 +130,10 @@ def test_a_batch_may_begin_before_the_one_before_it_is_done() -> None:
     _, plain = small_engine(room=9)
     expected = plain.explain(frames(pictures)[:3]) + plain.explain(frames(pictures)[3:])
     plain.forget("a")
-    first, second = plain.begin(frames(pictures)[:3]), plain.begin(frames(pictures)[3:])
-    results = first() + second()
+    first = plain.prepare(frames(pictures)[:3])
+    second, finish_first = plain.prepare(frames(pictures)[3:]), first()
+    finish_second = second()
+    results = finish_first() + finish_second()
     assert [r.frame.index for r in results] == list(range(6))
     for result, one in zip(results, expected, strict=True):
         assert result.detections == one.detections

@@ -1,14 +1,14 @@
 """Several detectors as one engine: each frame goes to the one that its source asked for."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from streamcam.config import Settings
 from streamcam.pipeline.cameras.wish import Wish, region
 from streamcam.pipeline.lazy import FetchProgress, build_engine, engine_facts
-from streamcam.records import Frame, FrameResult
+from streamcam.records import Finish, Frame, FrameResult, Look
 from streamcam.sinks.manifest import EngineFacts
 
 if TYPE_CHECKING:
@@ -84,24 +84,30 @@ class Engines:
         client = self._client(source)
         return engine_facts(self._engines[client.key], client.settings)
 
-    def begin(self, frames: Sequence[Frame]) -> Callable[[], list[FrameResult]]:
-        """Look at frames of any sources, in one pass for each detector; see `Engine.begin`."""
+    def prepare(self, frames: Sequence[Frame]) -> Look:
+        """Explain frames of any sources, in one pass for each detector; see `Engine.prepare`."""
         clients = [self._client(frame.source) for frame in frames]
         groups: dict[str, list[int]] = {}
         for place, client in enumerate(clients):
             groups.setdefault(client.key, []).append(place)
-        begun = [
-            (places, self._engines[key].begin([frames[place] for place in places]))
+        prepared = [
+            (places, self._engines[key].prepare([frames[place] for place in places]))
             for key, places in groups.items()
         ]
 
-        def finish() -> list[FrameResult]:
+        def look() -> Finish:
+            looked = [(places, look_at()) for places, look_at in prepared]
+            return lambda: finish(looked)
+
+        def finish(
+            looked: Sequence[tuple[Sequence[int], Finish]],
+        ) -> list[FrameResult]:
             results: dict[int, FrameResult] = {}
-            for places, rest in begun:
+            for places, rest in looked:
                 results.update(zip(places, rest(), strict=True))
             return [clients[place].wish.of(results[place]) for place in range(len(frames))]
 
-        return finish
+        return look
 
     def forget(self, source: str) -> None:
         """Drop what is kept of a source that has ended."""

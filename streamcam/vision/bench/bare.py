@@ -4,9 +4,10 @@ import time
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from streamcam.records import Picture
-from streamcam.vision.detector import Detector
+from streamcam.vision.detector import Detector, Forward
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 
@@ -48,9 +49,12 @@ class Bare:
         """Look at every frame, and return how many boxes of this score there are."""
         found = []
         for start in range(0, len(self._pictures), self.batch):
-            forward = self._detector.look(self._pictures[start : start + self.batch])
+            forward = self._look(self._pictures[start : start + self.batch])
             found += [(scores >= confidence).sum() for scores in forward.scores]
         return int(torch.stack(found).sum())
+
+    def _look(self, pictures: Sequence[Tensor]) -> Forward:
+        return self._detector.look(self._detector.prepare(pictures))
 
     def _seconds_a_frame(self, size: int) -> float:
         """The best of three tries, each waited for; infinite where the device has no room."""
@@ -62,7 +66,7 @@ class Bare:
 
     def _timed(self, size: int) -> float:
         begun = time.perf_counter()
-        self._detector.look(self._pictures[:size])
+        self._look(self._pictures[:size])
         wait_for(self._detector.device)
         return time.perf_counter() - begun
 

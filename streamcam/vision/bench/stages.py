@@ -2,8 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -36,11 +35,14 @@ class StageClock:
         self._spent.clear()
         self._begin()
         detector = self._engine.detector
-        with torch.inference_mode(), self._preprocessing_told():
+        with torch.inference_mode():
             pictures = detector.upload([frame.picture for frame in frames])
             self._end("upload")
+            with self._engine.preparing():
+                prepared = detector.prepare(pictures)
+            self._end("preprocess")
             with self._engine.looking():
-                forward = detector.look(pictures)
+                forward = detector.look(prepared)
             self._end("forward")
             guesses = self._engine.guesses(frames)
             found = self._engine.cam(forward.levels, forward.placements, guesses)
@@ -50,17 +52,6 @@ class StageClock:
         results = [self._engine.settle(f, s) for f, s in zip(frames, seen, strict=True)]
         self._end("settle")
         return results, dict(self._spent)
-
-    @contextmanager
-    def _preprocessing_told(self) -> Iterator[None]:
-        """Take the preparation of pictures, which the network begins with, as a stage."""
-        transform = self._engine.detector.network.transform
-        assert isinstance(transform, torch.nn.Module)
-        hook = transform.register_forward_hook(lambda *_: self._end("preprocess"))
-        try:
-            yield
-        finally:
-            hook.remove()
 
     def _begin(self) -> None:
         wait_for(self._device)

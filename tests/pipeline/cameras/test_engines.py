@@ -66,7 +66,7 @@ def test_two_detectors_in_one_batch(engines: Engines) -> None:
         for index, picture in enumerate(pictures)
         for name in ("gate", "yard", "roof")
     ]
-    results = engines.begin(frames)()
+    results = engines.prepare(frames)()()
     assert [result.frame for result in results] == frames
     with build_engine(NANO) as small, build_engine(OTHER) as large:
         for name, alone in (("yard", small), ("roof", small), ("gate", large)):
@@ -127,7 +127,7 @@ def test_one_that_cannot_be_loaded_changes_nothing(engines: Engines) -> None:
     engines.forget("yard")
     engines.release("gate")
     picture = np.full((90, 160, 3), 90, np.uint8)
-    assert len(engines.begin([frame(picture, 0, "yard")])()) == 1
+    assert len(engines.prepare([frame(picture, 0, "yard")])()()) == 1
 
 
 def test_each_source_gets_the_detections_it_asked_for(engines: Engines) -> None:
@@ -135,9 +135,8 @@ def test_each_source_gets_the_detections_it_asked_for(engines: Engines) -> None:
     engines.assign(FILES, NANO)
     engines.assign("yard", nano(confidence=0.6, classes=["Person"]))
     engines.assign("gate", nano(confidence=0.1), ignore=[(0.0, 0.0, 1.0, 1.0)])
-    file, yard, gate = engines.begin(
-        [frame(picture, 0, source) for source in ("clip.mp4", "yard", "gate")]
-    )()
+    frames = [frame(picture, 0, source) for source in ("clip.mp4", "yard", "gate")]
+    file, yard, gate = engines.prepare(frames)()()
     preset = engines._clients[FILES].wish.confidence
     assert min(found.confidence for found in file.detections) >= preset
     assert {found.label for found in yard.detections} == {"person"}

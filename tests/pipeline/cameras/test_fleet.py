@@ -7,7 +7,7 @@ test's, so that its share for each can be told.
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,15 @@ from streamcam.pipeline.cameras.fleet import Fleet
 from streamcam.pipeline.cameras.plan import plans
 from streamcam.pipeline.lazy import build_engine
 from streamcam.pipeline.restarts import Restarts
-from streamcam.records import CameraState, CameraStatus, Explanation, Frame, FrameResult
+from streamcam.records import (
+    CameraState,
+    CameraStatus,
+    Explanation,
+    Finish,
+    Frame,
+    FrameResult,
+    Look,
+)
 from tests.processes import children, eventually
 
 GRACE = 20.0
@@ -46,7 +54,10 @@ class Engine:
         self.forgotten: list[str] = []
         self.closed = False
 
-    def begin(self, frames: Sequence[Frame]) -> Callable[[], list[FrameResult]]:
+    def prepare(self, frames: Sequence[Frame]) -> Look:
+        return lambda: self.look(frames)
+
+    def look(self, frames: Sequence[Frame]) -> Finish:
         for frame in frames:
             if error := self.errors.get(frame.source):
                 raise error

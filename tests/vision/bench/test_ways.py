@@ -82,7 +82,6 @@ def test_the_stopwatch_changes_no_result() -> None:
         plain = engine.explain(frames)
         engine.forget(frames[0].source)
         timed, seconds = StageClock(engine).explain(frames)
-        assert not engine.detector.network.transform._forward_hooks
     assert list(seconds) == list(STAGES)
     assert all(value > 0 for value in seconds.values())
     for one, other in zip(plain, timed, strict=True):
