@@ -14,6 +14,8 @@ from torch import Tensor
 from streamcam.vision.devices import computing_threads
 from streamcam.vision.eigencam import (
     COMPONENTS,
+    OF_HALF_PRECISION,
+    PRECISE,
     join_levels,
     join_levels_as_published,
     principal_components,
@@ -92,13 +94,15 @@ class EigenCam:
         groups: Sequence[Sequence[int]],
     ) -> list[Candidates]:
         found: dict[int, Candidates] = {}
+        exact = next(iter(levels.values())).dtype == torch.float32
+        tolerance = PRECISE if exact else OF_HALF_PRECISION
         for indices in groups:
             placement = placements[indices[0]]
             own = [_rows_of(level, indices) for level in levels.values()]
             joined, lattice = self._join(dict(zip(levels, own, strict=True)), placement)
             cells = joined.flatten(1, 2)
             start = _stack_guesses([guesses[i] for i in indices], cells)
-            components = principal_components(cells, start)
+            components = principal_components(cells, start, tolerance=tolerance)
             maps = components.projections.reshape(-1, *joined.shape[1:3])
             maps = to_frame(maps, lattice, placement)
             maps = maps.reshape(len(indices), COMPONENTS, *maps.shape[1:])

@@ -15,6 +15,7 @@ A full SVD of the same matrix, as in pytorch_grad_cam, takes longer than the det
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as functional
@@ -26,10 +27,16 @@ from streamcam.vision.geometry import Size
 # equal strength change places from one frame to the next.
 COMPONENTS = 2
 
+# Tolerances of the search. The wider one moves maps by 0.001 of their range at the most, in three
+# real videos, and takes a fifth fewer steps; half precision itself moves them by more.
+PRECISE, OF_HALF_PRECISION = 1e-4, 1e-3
+
 _MAX_STEPS = 48
-_TOLERANCE = 1e-4
-_LEAST_STEPS = 4
-_CHECK_EVERY = 2
+_LEAST_STEPS = 3
+
+# How many steps are between looks at how far the search has come. On a CPU a look takes a tenth of
+# a step; on a GPU it waits for everything that is under way.
+_CHECK_EVERY_CPU, _CHECK_EVERY_GPU = 1, 8
 _TINY = 1e-20
 
 
@@ -129,27 +136,38 @@ def _enlarge(level: Tensor, size: Size, ratio: float, centre: float) -> Tensor:
     of `grid_sample`, and what comes out has them last too.
     """
     batch, channels, rows, columns = level.shape
-    down = _bilinear(rows, size[0], ratio, centre).to(level.device)
-    across = _bilinear(columns, size[1], ratio, centre).to(level.device)
+    down = _bilinear(rows, size[0], ratio, centre, level.device)
+    across = _bilinear(columns, size[1], ratio, centre, level.device)
     cells = level.permute(0, 2, 3, 1).float()
     tall = (down @ cells.reshape(batch, rows, -1)).reshape(batch, size[0], columns, channels)
     return (across @ tall).permute(0, 3, 1, 2)
 
 
-def _bilinear(cells: int, samples: int, ratio: float, centre: float) -> Tensor:
-    """How much of each cell of an axis is in each sample, [samples, cells]."""
-    at = (torch.arange(samples) + centre) * ratio - centre
-    apart = at.clamp(0, cells - 1)[:, None] - torch.arange(cells)
-    return (1 - apart.abs()).clamp(min=0)
+@lru_cache(maxsize=64)
+def _bilinear(
+    cells: int, samples: int, ratio: float, centre: float, device: torch.device
+) -> Tensor:
+    """How much of each cell of an axis is in each sample, [samples, cells].
+
+    Kept, since frames of one size follow each other, and a GPU would be waited for.
+    """
+    with torch.inference_mode(mode=False):
+        at = (torch.arange(samples) + centre) * ratio - centre
+        apart = at.clamp(0, cells - 1)[:, None] - torch.arange(cells)
+        return (1 - apart.abs()).clamp(min=0).to(device)
 
 
-def principal_components(activations: Tensor, start: Tensor) -> Components:
+def principal_components(
+    activations: Tensor, start: Tensor, *, tolerance: float = PRECISE
+) -> Components:
     """The first principal components of activations, by the Lanczos process.
 
     Args:
         activations: float32, [batch, positions, channels].
         start: [batch, channels], where the search starts: any vector that holds a part of every
             direction sought. The nearer it is to them, the sooner they are found.
+        tolerance: How far the strongest direction may be from one that the covariance leaves as it
+            is, as a share of its variance.
 
     Returns:
         Components in order of falling variance, their signs arbitrary. Activations without any
@@ -161,7 +179,7 @@ def principal_components(activations: Tensor, start: Tensor) -> Components:
     typical = scale.clamp_min(_TINY)[:, None]
     # A power of two: counting in it rounds nothing.
     unit = typical.log2().round().exp2()
-    basis, tridiagonal = _lanczos(activations, unit, start)
+    basis, tridiagonal = _lanczos(activations, unit, start, tolerance)
     vectors = torch.linalg.eigh(tridiagonal).eigenvectors
     directions = _unit(vectors.flip(-1)[..., :COMPONENTS].mT @ basis)
     if directions.shape[1] < COMPONENTS:
@@ -174,7 +192,9 @@ def principal_components(activations: Tensor, start: Tensor) -> Components:
     return Components(directions, projections, shares.clamp(0, 1), scale)
 
 
-def _lanczos(activations: Tensor, unit: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+def _lanczos(
+    activations: Tensor, unit: Tensor, start: Tensor, tolerance: float
+) -> tuple[Tensor, Tensor]:
     """An orthonormal basis [batch, steps, channels] and the covariance in it, tridiagonal.
 
     Activations count in `unit`s, so that neither tiny nor huge ones leave single precision.
@@ -183,6 +203,7 @@ def _lanczos(activations: Tensor, unit: Tensor, start: Tensor) -> tuple[Tensor, 
     """
     batch, positions, channels = activations.shape
     steps = min(_MAX_STEPS, channels, max(1, positions - 1))
+    check_every = _CHECK_EVERY_CPU if activations.is_cpu else _CHECK_EVERY_GPU
     basis = activations.new_zeros((batch, steps, channels))
     tridiagonal = activations.new_zeros((batch, steps, steps))
     vector = _unit(start)
@@ -198,8 +219,8 @@ def _lanczos(activations: Tensor, unit: Tensor, start: Tensor) -> tuple[Tensor, 
         used = step + 1
         if used == steps or (
             used >= _LEAST_STEPS
-            and used % _CHECK_EVERY == 0
-            and _converged(tridiagonal[:, :used, :used], length)
+            and used % check_every == 0
+            and _converged(tridiagonal[:, :used, :used], length, tolerance)
         ):
             break
         tridiagonal[:, step, used] = tridiagonal[:, used, step] = length
@@ -207,14 +228,14 @@ def _lanczos(activations: Tensor, unit: Tensor, start: Tensor) -> tuple[Tensor, 
     return basis[:, :used], tridiagonal[:, :used, :used]
 
 
-def _converged(tridiagonal: Tensor, residual: Tensor) -> bool:
+def _converged(tridiagonal: Tensor, residual: Tensor, tolerance: float) -> bool:
     """Whether the strongest direction's residual is small beside its variance, in every matrix.
 
     The residual of a Ritz vector is the last off-diagonal element times the vector's last entry.
     """
     variances, vectors = torch.linalg.eigh(tridiagonal)
     rest = residual * vectors[:, -1, -1].abs()
-    return bool((rest <= _TOLERANCE * variances[:, -1]).all())
+    return bool((rest <= tolerance * variances[:, -1]).all())
 
 
 def _centred_products(activations: Tensor, vector: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ resampled back along the same way: padding off, resize undone.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as functional
@@ -111,13 +112,30 @@ def to_grid(maps: Tensor, lattice: Lattice, placement: Placement, size: Size) ->
 
 
 def _resample(maps: Tensor, lattice: Lattice, placement: Placement, size: Size) -> Tensor:
-    rows, columns = (
-        _cell_coordinates(pixels, stride, lattice.centre, cells, count).to(maps.device)
-        for pixels, stride, cells, count in zip(
-            placement.resized, lattice.stride, maps.shape[-2:], size, strict=True
+    cells = (maps.shape[-2], maps.shape[-1])
+    grid = _parts_of(placement.resized, lattice.stride, lattice.centre, cells, size, maps.device)
+    return sample(maps[None], grid)[0]
+
+
+@lru_cache(maxsize=64)
+def _parts_of(
+    picture: Size,
+    stride: tuple[float, float],
+    centre: float,
+    cells: Size,
+    size: Size,
+    device: torch.device,
+) -> Tensor:
+    """Where the centres of even parts of a picture lie on the cells, as `grid_sample` counts.
+
+    Kept, since frames of one size follow each other, and a GPU would be waited for.
+    """
+    with torch.inference_mode(mode=False):
+        ys, xs = (
+            _cell_coordinates(*axis)
+            for axis in zip(picture, stride, (centre, centre), cells, size, strict=True)
         )
-    )
-    return sample(maps[None], rows, columns)[0]
+        return sampling_grid(ys, xs, cells).to(device)
 
 
 def _cell_coordinates(pixels: int, stride: float, centre: float, cells: int, count: int) -> Tensor:
@@ -126,21 +144,22 @@ def _cell_coordinates(pixels: int, stride: float, centre: float, cells: int, cou
     return (middles / stride - centre).clamp(0, cells - 1)
 
 
-def sample(maps: Tensor, ys: Tensor, xs: Tensor) -> Tensor:
-    """Bilinear samples at every pair of row and column coordinates, held beyond the edges.
+def sampling_grid(ys: Tensor, xs: Tensor, cells: Size) -> Tensor:
+    """Every pair of row and column coordinates, as `grid_sample` counts, [1, ys, xs, 2].
 
     Args:
-        maps: [batch, channels, rows, columns].
         ys: Row coordinates in cells, 0 the centre of the first row.
         xs: Column coordinates.
-
-    Returns:
-        [batch, channels, rows of ys, columns of xs].
+        cells: Rows and columns of what is sampled.
     """
-    rows, columns = maps.shape[-2:]
-    grid_y = ys * (2 / max(rows - 1, 1)) - 1
-    grid_x = xs * (2 / max(columns - 1, 1)) - 1
-    grid = torch.stack(torch.meshgrid(grid_x, grid_y, indexing="xy"), dim=-1)
+    grid_y, grid_x = (
+        at * (2 / max(count - 1, 1)) - 1 for at, count in zip((ys, xs), cells, strict=True)
+    )
+    return torch.stack(torch.meshgrid(grid_x, grid_y, indexing="xy"), dim=-1)[None]
+
+
+def sample(maps: Tensor, grid: Tensor) -> Tensor:
+    """Bilinear samples of [batch, channels, rows, columns] on a grid, held beyond the edges."""
     grid = grid.to(maps.dtype).expand(maps.shape[0], -1, -1, -1)
     return functional.grid_sample(maps, grid, padding_mode="border", align_corners=True)
 

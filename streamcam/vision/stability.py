@@ -194,7 +194,11 @@ def above_background(projection: Floats) -> Floats:
 
 def top_of(raw: Floats) -> float:
     """What would be full heat if there were only this frame."""
-    return float(np.percentile(raw, _TOP_PERCENTILE))
+    at = (raw.size - 1) * _TOP_PERCENTILE / 100
+    below, above = math.floor(at), math.ceil(at)
+    # What `np.percentile` does, which takes ten times as long for so few cells.
+    ranked = np.partition(raw.ravel(), (below, above))
+    return float(ranked[below] + (at - below) * (ranked[above] - ranked[below]))
 
 
 def _range(raw: Floats, time: float, shot: Shot | None) -> float:

@@ -8,12 +8,15 @@ from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection
 from streamcam.records import Picture
 from streamcam.vision.detector import Detector
 from streamcam.vision.eigencam import (
+    OF_HALF_PRECISION,
+    PRECISE,
     _enlarge,
+    _lanczos,
     join_levels,
     join_levels_as_published,
     principal_components,
 )
-from streamcam.vision.geometry import sample
+from streamcam.vision.geometry import sample, sampling_grid
 from streamcam.vision.zoo import find_model
 from tests.vision.scenes import MOBILENET, detector, network, noise, with_patch
 
@@ -120,6 +123,25 @@ def test_components_equal_those_of_an_svd(
         assert abs(found.directions[0, 0] @ found.directions[0, 1]).item() < 1e-4
 
 
+def test_the_tolerance_of_half_precision_takes_fewer_steps_and_moves_no_map() -> None:
+    """Strengths as nano's activations have them, and a start as the frame before gives it."""
+    values = [10.0, 7.0, *(5.0 * 0.9**step for step in range(60))]
+    activations = spectrum(values, 510, 192)[None]
+    exact = principal_components(activations, start(activations), tolerance=1e-6)
+    draw = torch.Generator().manual_seed(0)
+    near = exact.directions.sum(1) + 0.3 * torch.randn((1, 192), generator=draw) / 192**0.5
+    found = principal_components(activations, near, tolerance=OF_HALF_PRECISION)
+    reach = exact.projections[0, 0].max() - exact.projections[0, 0].min()
+    error = up_to_sign(found.projections[0, 0].numpy(), exact.projections[0, 0].numpy())
+    assert error * exact.projections[0, 0].norm() < 1e-4 * reach * 510**0.5
+    unit = torch.ones(1, 1)
+    taken = [
+        _lanczos(activations, unit, near, tolerance)[0].shape[1]
+        for tolerance in (PRECISE, OF_HALF_PRECISION)
+    ]
+    assert 3 <= taken[1] < taken[0] < 12
+
+
 @pytest.mark.parametrize("centre", [0.0, 0.5])
 @pytest.mark.parametrize("factor", [2, 4])
 def test_coarse_levels_are_enlarged_as_samples_are(factor: int, centre: float) -> None:
@@ -127,7 +149,7 @@ def test_coarse_levels_are_enlarged_as_samples_are(factor: int, centre: float) -
     level, size = torch.rand((2, 6, 5, 7), generator=draw), (19, 27)
     at = [(torch.arange(cells) + centre) / factor - centre for cells in size]
     found = _enlarge(level, size, 1 / factor, centre)
-    assert torch.allclose(found, sample(level, *at), atol=1e-6)
+    assert torch.allclose(found, sample(level, sampling_grid(*at, (5, 7))), atol=1e-6)
 
 
 def test_the_pictures_of_a_batch_do_not_mix() -> None:
