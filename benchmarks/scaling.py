@@ -13,7 +13,6 @@ that are drawn once. Loading the model is told apart. Prints a Markdown table.
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from streamcam.cli.app import share_cores
 from streamcam.config import Settings, load_settings
 from streamcam.pipeline.run import Run
 from streamcam.pipeline.sampler import Sampler
@@ -53,6 +53,7 @@ VALUES = {
 def main() -> None:
     options = _options()
     if options.child:
+        share_cores()
         _explain(json.loads(options.child))
         return
     values = (options.values or VALUES[options.axis]).split(",")
@@ -111,9 +112,7 @@ def _point(options: argparse.Namespace, value: str, folder: Path) -> Mapping[str
     files = [str(_drawn(folder, size, frames, seed)) for seed in range(sources)]
     task = json.dumps({"flags": flags, "files": files})
     command = [sys.executable, __file__, options.axis, "--child", task]
-    # As the command sets it for itself.
-    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     told: Mapping[str, float] = json.loads(done.stdout)
     return told
 

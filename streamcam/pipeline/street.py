@@ -281,36 +281,58 @@ class Street:
 
     def _prepare_all(self) -> None:
         """Form and prepare batch after batch, until the batcher is closed."""
-        while (underway := self._form()) is not None:
+        while True:
+            early = not self._batcher.has_live
+            if not early:
+                self._wait_for_turn()
+            underway = self._form()
+            if underway is None:
+                break
+            if early:
+                self._wait_for_turn()
             self._prepared.put(underway)
         self._prepared.put(None)
 
+    def _wait_for_turn(self) -> None:
+        # A place that is held while waiting would be missing where it is needed.
+        self._turn.acquire()
+        self._places.acquire()
+
     def _form(self) -> _Underway | None:
-        """Return the next batch, prepared, once it may be looked at."""
-        early = not self._batcher.has_live
-        if not early:
-            self._wait_for_turn()
+        """Wait for the next batch and prepare it; None when the batcher is closed."""
         batch = self._batcher.next()
         if batch is None:
             return None
-        self._begun += 1
+        with self._lock:
+            self._begun += 1
         underway = _Underway(batch, [self._start(batch)])
         self._carry(underway, 0)
-        if early:
-            self._wait_for_turn()
         return underway
-
-    def _wait_for_turn(self) -> None:
-        self._places.acquire()
-        self._turn.acquire()
 
     def _look_at_all(self) -> None:
         """Look at all that was prepared."""
         while (underway := self._prepared.get()) is not None:
-            self._carry(underway, 1)
-            self._looked.put(underway)
+            self._look(underway)
+            self._look_while_live()
             self._turn.release()
         self._looked.put(None)
+
+    def _look_while_live(self) -> None:
+        """Keep the turn while a live source is open: its batches are formed here, without delay.
+
+        By the time another thread had formed one, some of the cameras whose frames were just looked
+        at would be in it and some not, by chance.
+        """
+        while self._batcher.has_live:
+            self._places.acquire()
+            underway = self._form()
+            if underway is None:
+                return
+            self._look(underway)
+
+    def _look(self, underway: _Underway) -> None:
+        self._carry(underway, 1)
+        self._looked.put(underway)
 
     def _finish_all(self) -> None:
         """Make the results of all that was looked at, and send them on."""

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 
 from streamcam.pipeline.street import Street
-from streamcam.records import Finish, Frame, FrameResult, Item
+from streamcam.records import Finish, Frame, FrameResult, Item, Look
 from tests.pipeline.streets import (
     CountedSource,
     ListSink,
@@ -74,6 +74,25 @@ def test_the_next_batch_is_looked_at_while_the_results_of_one_are_made() -> None
     assert sink.indices == list(range(10))
     assert early == [False]
     assert third.is_set()
+
+
+def test_a_files_next_batch_is_prepared_while_one_is_looked_at() -> None:
+    class Slow(RecordingEngine):
+        def prepare(self, frames: Sequence[Frame]) -> Look:
+            if frames[0].index > 0:
+                second.set()
+            return super().prepare(frames)
+
+        def look(self, frames: Sequence[Frame]) -> Finish:
+            if frames[0].index == 0:
+                early.append(second.wait(10))
+            return super().look(frames)
+
+    second, early, sink = threading.Event(), [], ListSink()
+    with Street(Slow(), batch=2, max_wait=0.01) as street:
+        passage_of(street, CountedSource("a", 10), sink).run()
+    assert early == [True]
+    assert sink.indices == list(range(10))
 
 
 def test_stop_delivers_what_is_on_its_way() -> None:

@@ -1,13 +1,13 @@
 """What breaks on the street fails alone, unless it is the device."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from streamcam.errors import CorruptMediaError, DeviceError, SinkError
 from streamcam.pipeline.street import Street
-from streamcam.records import Finish, Frame, FrameResult
+from streamcam.records import Finish, Frame, FrameResult, Look
 from tests.pipeline.streets import (
     CountedSource,
     ListSink,
@@ -47,20 +47,42 @@ def test_a_fault_of_one_batch_fails_its_sources_and_the_street_goes_on() -> None
     assert sink.indices == list(range(20))
 
 
-@pytest.mark.parametrize("half", ["first", "second"])
-def test_a_fault_in_a_shared_batch_fails_the_guilty_source_alone(half: str) -> None:
-    class Picky(RecordingEngine):
-        def look(self, frames: Sequence[Frame]) -> Finish:
-            odd = any(frame.source == "bad" and frame.index == 5 for frame in frames)
-            if odd and half == "first":
-                raise ValueError("odd frame")
-            rest = super().look(frames)
-            return _raise if odd else rest
+class BreaksAt(RecordingEngine):
+    """Raises an error in one of its steps, where a batch calls for it."""
 
-    def _raise() -> list[FrameResult]:
-        raise ValueError("odd frame")
+    def __init__(
+        self, step: str, error: Exception, when: Callable[[Sequence[Frame]], bool]
+    ) -> None:
+        super().__init__()
+        self._step = step
+        self._fault = error
+        self._when = when
 
-    engine = Picky()
+    def prepare(self, frames: Sequence[Frame]) -> Look:
+        self._check("prepare", frames)
+        return super().prepare(frames)
+
+    def look(self, frames: Sequence[Frame]) -> Finish:
+        self._check("look", frames)
+        finish = super().look(frames)
+
+        def finish_or_break() -> list[FrameResult]:
+            self._check("finish", frames)
+            return finish()
+
+        return finish_or_break
+
+    def _check(self, step: str, frames: Sequence[Frame]) -> None:
+        if step == self._step and self._when(frames):
+            raise self._fault
+
+
+@pytest.mark.parametrize("step", ["prepare", "look", "finish"])
+def test_a_fault_in_a_shared_batch_fails_the_guilty_source_alone(step: str) -> None:
+    def odd(frames: Sequence[Frame]) -> bool:
+        return any(frame.source == "bad" and frame.index == 5 for frame in frames)
+
+    engine = BreaksAt(step, ValueError("odd frame"), odd)
     engine.gate.clear()
     names = ("good", "bad", "fine")
     sinks = {name: ListSink() for name in names}
@@ -111,20 +133,11 @@ def test_what_was_looked_at_before_the_device_broke_is_delivered() -> None:
     assert sink.indices == [0, 1]
 
 
-def test_a_device_that_breaks_in_the_second_half_fails_every_source() -> None:
-    class Breaks(RecordingEngine):
-        def look(self, frames: Sequence[Frame]) -> Finish:
-            rest = super().look(frames)
-            if len(self.batches) < 3:
-                return rest
-
-            def broken() -> list[FrameResult]:
-                raise DeviceError("the GPU is gone")
-
-            return broken
-
+@pytest.mark.parametrize("step", ["prepare", "finish"])
+def test_a_device_that_breaks_in_any_step_fails_every_source(step: str) -> None:
+    engine = BreaksAt(step, DeviceError("the GPU is gone"), lambda frames: frames[0].index >= 4)
     sink = ListSink()
-    with Street(Breaks(), batch=2, max_wait=0.01) as street:
+    with Street(engine, batch=2, max_wait=0.01) as street:
         with pytest.raises(DeviceError):
             passage_of(street, CountedSource("a", 50), sink).run()
         with pytest.raises(DeviceError):

@@ -1,7 +1,7 @@
 """Live sources on the street: every frame is delivered or counted."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -9,7 +9,7 @@ from streamcam.errors import DeviceError, SinkError
 from streamcam.pipeline.lane import Overflow
 from streamcam.pipeline.sampler import Sampler
 from streamcam.pipeline.street import Passage, Street
-from streamcam.records import Frame, Item
+from streamcam.records import Frame, Item, Look
 from streamcam.sources.base import Selector
 from tests.pipeline.streets import (
     CountedSource,
@@ -96,6 +96,32 @@ def test_what_a_slow_engine_misses_is_counted_and_the_newest_goes_on() -> None:
     assert passage.delivered <= 3, "one on its way into the engine, one behind it"
     assert set(passage.dropped) == {"engine"}
     assert_accounted(passage, delivery)
+
+
+def test_nothing_is_prepared_early_while_a_camera_is_open() -> None:
+    """It would be an old picture by the time it is looked at."""
+
+    class Noting(RecordingEngine):
+        def prepare(self, frames: Sequence[Frame]) -> Look:
+            prepared.extend(frame.index for frame in frames)
+            return super().prepare(frames)
+
+    prepared: list[int] = []
+    engine, delivery, source = Noting(), LiveDelivery(), Camera("a", 50)
+    engine.gate.clear()
+    source.steps = threading.Semaphore(1)
+    with Street(engine, batch=4, max_wait=0.01) as street:
+        passage = live_passage(street, source, delivery)
+        thread, faults = running(passage)
+        assert eventually(lambda: prepared == [0])
+        source.steps.release(49)
+        assert source.given.wait(10)
+        engine.gate.set()
+        assert eventually(lambda: newest(delivery) == 49)
+        passage.stop()
+        thread.join(10)
+    assert not faults
+    assert prepared == [0, 49]
 
 
 def test_what_a_slow_way_out_misses_is_counted_as_its_own() -> None:
