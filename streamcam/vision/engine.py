@@ -406,18 +406,25 @@ def download(forward: Forward, candidates: Sequence[Candidates]) -> list[Seen]:
         lambda i: candidates[i].shares,
     )
     tensors = [field(i) for i in range(len(candidates)) for field in fields]
-    flat = torch.cat([tensor.flatten() for tensor in tensors]).cpu().numpy()
-    ends = np.cumsum([0, *(tensor.numel() for tensor in tensors)])
-    arrays = [
-        flat[start:end].reshape(tuple(tensor.shape))
-        for (start, end), tensor in zip(pairwise(ends), tensors, strict=True)
-    ]
+    arrays = _on_host(tensors)
     size = len(fields)
     return [
         Seen(boxes, scores, ids.astype(np.int64), directions, maps, shares)
         for boxes, scores, ids, directions, maps, shares in (
             arrays[first : first + size] for first in range(0, len(arrays), size)
         )
+    ]
+
+
+def _on_host(tensors: Sequence[Tensor]) -> list[Floats]:
+    """Tensors as arrays; from a GPU all together, since each transfer is waited for."""
+    if all(tensor.is_cpu for tensor in tensors):
+        return [tensor.numpy() for tensor in tensors]
+    flat = torch.cat([tensor.flatten() for tensor in tensors]).cpu().numpy()
+    ends = np.cumsum([0, *(tensor.numel() for tensor in tensors)])
+    return [
+        flat[start:end].reshape(tuple(tensor.shape))
+        for (start, end), tensor in zip(pairwise(ends), tensors, strict=True)
     ]
 
 

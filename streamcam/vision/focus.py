@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from streamcam.records import Box, Focus, HeatMap
 
+Doubles = npt.NDArray[np.float64]
+
 
 def map_peak(heat: HeatMap, width: int, height: int) -> tuple[float, float]:
     """Centre of the map's brightest cell: x, y in pixels of a frame of `width` x `height`."""
@@ -51,7 +53,7 @@ def measure_focus(heat: HeatMap, boxes: Sequence[Box], *, width: int, height: in
     ]
 
 
-def _sums_inside(heat: HeatMap, boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _sums_inside(heat: HeatMap, boxes: Doubles) -> Doubles:
     """The map's sums inside boxes in units of the frame's sides, by the integral image.
 
     The integral of a map that is constant over cells is bilinear between the cells' corners.
@@ -61,15 +63,14 @@ def _sums_inside(heat: HeatMap, boxes: npt.NDArray[np.float64]) -> npt.NDArray[n
     x1, y1, x2, y2 = (boxes * [columns, rows, columns, rows]).T
     # All corners at once: what NumPy takes here is for calls, not for numbers.
     corners = _bilinear(integral, np.stack([y2, y1, y2, y1]), np.stack([x2, x2, x1, x1]))
-    return cast("npt.NDArray[np.float64]", corners[0] - corners[1] - corners[2] + corners[3])
+    return cast("Doubles", corners[0] - corners[1] - corners[2] + corners[3])
 
 
-def _bilinear(
-    image: npt.NDArray[np.float64], y: npt.NDArray[np.float64], x: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    row = np.clip(np.floor(y).astype(np.intp), 0, image.shape[0] - 2)
-    column = np.clip(np.floor(x).astype(np.intp), 0, image.shape[1] - 2)
+def _bilinear(image: Doubles, y: Doubles, x: Doubles) -> Doubles:
+    row = np.minimum(y.astype(np.intp), image.shape[0] - 2)
+    column = np.minimum(x.astype(np.intp), image.shape[1] - 2)
     down, right = y - row, x - column
     upper = image[row, column] * (1 - right) + image[row, column + 1] * right
     lower = image[row + 1, column] * (1 - right) + image[row + 1, column + 1] * right
-    return upper * (1 - down) + lower * down
+    between: Doubles = upper * (1 - down) + lower * down
+    return between

@@ -34,9 +34,8 @@ def thumbnail(picture: Picture) -> Thumbnail:
 
 def is_cut(before: Thumbnail, after: Thumbnail) -> bool:
     """Whether two pictures belong to different shots."""
-    return bool(
-        np.abs(after - before).mean() > _CHANGE and _correlation(before, after) < _CORRELATION
-    )
+    change = cv2.norm(after, before, cv2.NORM_L1) / after.size
+    return change > _CHANGE and _correlation(before, after) < _CORRELATION
 
 
 def is_empty(small: Thumbnail) -> bool:
