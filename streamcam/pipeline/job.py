@@ -8,9 +8,10 @@ from typing import Protocol
 from streamcam.clock import Clock
 from streamcam.errors import ExitCode, StreamcamError
 from streamcam.pipeline.delivery import Delivery
+from streamcam.pipeline.passage import Passage
 from streamcam.pipeline.results import Results
 from streamcam.pipeline.sampler import Sampler
-from streamcam.pipeline.street import Passage, Street
+from streamcam.pipeline.street import Street
 from streamcam.records import Counts, Item, JobReport, Outcome, SourceInfo
 from streamcam.sources import Entry, open_source
 from streamcam.sources.base import Source

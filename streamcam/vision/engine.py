@@ -2,16 +2,14 @@
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from streamcam.errors import DeviceError
 from streamcam.records import (
@@ -27,14 +25,15 @@ from streamcam.records import (
 from streamcam.vision.attribution.attribution import Attribution
 from streamcam.vision.attribution.kept import Kept
 from streamcam.vision.attribution.methods import EIGENCAM
-from streamcam.vision.cam import Candidates, EigenCam
+from streamcam.vision.cam import EigenCam
 from streamcam.vision.checkpoints import unnamed
 from streamcam.vision.cpu import fills_a_cpu, threads_for
 from streamcam.vision.detector import Detector, Forward
 from streamcam.vision.devices import computing_threads, device_errors, torch_threads
 from streamcam.vision.focus import map_peak, measure_focus
-from streamcam.vision.geometry import Placement
-from streamcam.vision.stability import Stabiliser, above_background, natural_sign, top_of
+from streamcam.vision.quiet import quiet_level
+from streamcam.vision.seen import Seen, download
+from streamcam.vision.stability import Stabiliser
 from streamcam.vision.transform import Prepared
 
 METHOD = EIGENCAM
@@ -42,14 +41,6 @@ METHOD = EIGENCAM
 _log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float32]
-
-# Large enough for every detector's coarsest level to have a few cells.
-_GREY_SIDE = 320
-_GREYS = (0, 128, 255)
-
-# Where a network shows more than this for an empty picture (SSD300 with random weights: 0.66, along
-# the border), the level says nothing about scenes any more.
-_MOST_QUIET = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +74,6 @@ class EngineDescription:
     batch: int
     versions: Mapping[str, str]
     preset: float = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What is known of one frame, on the host."""
-
-    boxes: Floats
-    scores: Floats
-    class_ids: npt.NDArray[np.int64]
-    directions: Floats
-    maps: Floats
-    shares: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +142,7 @@ class Engine:
         self._threads = threads_for(detector)
         # What explains boxes runs the network too.
         self._network = threading.Lock()
-        self._stabiliser = Stabiliser(quiet=_quiet_level(detector, cam))
+        self._stabiliser = Stabiliser(quiet=quiet_level(detector, cam))
 
     @property
     def description(self) -> EngineDescription:
@@ -368,64 +347,11 @@ class Engine:
         return tuple(sorted(found, key=lambda detection: -detection.confidence))
 
 
-def _quiet_level(detector: Detector, cam: EigenCam) -> float:
-    """How far the map of an empty picture rises above its background: networks see its edges.
-
-    The least of a black, a grey and a white one: a network may take one of them for something (an
-    early state of nano saw a thing along the top of every mid-grey picture).
-    """
-    square = (_GREY_SIDE, _GREY_SIDE)
-    with device_errors(), torch.inference_mode():
-        levels = detector.levels_of_greys(_GREY_SIDE, _GREYS)
-        found = cam(levels, [Placement(square, square, square)] * len(_GREYS), [None] * len(_GREYS))
-    return float(np.clip(min(_rise(candidates) for candidates in found), 0, _MOST_QUIET))
-
-
-def _rise(candidates: Candidates) -> float:
-    direction = candidates.directions[0].cpu().numpy()
-    projection = candidates.maps[0].cpu().numpy()
-    projection *= natural_sign(direction, projection)
-    return top_of(above_background(projection))
-
-
 def _kept(forward: Forward, frames: Sequence[Frame], due: Sequence[bool]) -> Kept | None:
     indices = [index for index, is_due in enumerate(due) if is_due]
     if not indices:
         return None
     return Kept.of(forward, indices, [frames[index].picture for index in indices])
-
-
-def download(forward: Forward, candidates: Sequence[Candidates]) -> list[Seen]:
-    """Everything that a batch gave, in one transfer."""
-    fields: tuple[Callable[[int], Tensor], ...] = (
-        lambda i: forward.boxes[i],
-        lambda i: forward.scores[i],
-        lambda i: forward.class_ids[i].float(),
-        lambda i: candidates[i].directions,
-        lambda i: candidates[i].maps,
-        lambda i: candidates[i].shares,
-    )
-    tensors = [field(i) for i in range(len(candidates)) for field in fields]
-    arrays = _on_host(tensors)
-    size = len(fields)
-    return [
-        Seen(boxes, scores, ids.astype(np.int64), directions, maps, shares)
-        for boxes, scores, ids, directions, maps, shares in (
-            arrays[first : first + size] for first in range(0, len(arrays), size)
-        )
-    ]
-
-
-def _on_host(tensors: Sequence[Tensor]) -> list[Floats]:
-    """Tensors as arrays; from a GPU all together, since each transfer is waited for."""
-    if all(tensor.is_cpu for tensor in tensors):
-        return [tensor.numpy() for tensor in tensors]
-    flat = torch.cat([tensor.flatten() for tensor in tensors]).cpu().numpy()
-    ends = np.cumsum([0, *(tensor.numel() for tensor in tensors)])
-    return [
-        flat[start:end].reshape(tuple(tensor.shape))
-        for (start, end), tensor in zip(pairwise(ends), tensors, strict=True)
-    ]
 
 
 def _clip(boxes: Floats, width: int, height: int) -> list[Box]:

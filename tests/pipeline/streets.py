@@ -10,8 +10,9 @@ import numpy as np
 
 from streamcam.errors import CorruptMediaError, SinkError
 from streamcam.pipeline.delivery import Delivery
+from streamcam.pipeline.passage import Passage
 from streamcam.pipeline.sampler import Sampler
-from streamcam.pipeline.street import Passage, Street
+from streamcam.pipeline.street import Street
 from streamcam.records import (
     Explanation,
     Finish,

@@ -7,8 +7,9 @@ import pytest
 
 from streamcam.errors import DeviceError, SinkError
 from streamcam.pipeline.lane import Overflow
+from streamcam.pipeline.passage import Passage
 from streamcam.pipeline.sampler import Sampler
-from streamcam.pipeline.street import Passage, Street
+from streamcam.pipeline.street import Street
 from streamcam.records import Frame, Item, Look
 from streamcam.sources.base import Selector
 from tests.pipeline.streets import (

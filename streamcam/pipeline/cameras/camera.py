@@ -15,9 +15,10 @@ from streamcam.pipeline.cameras.outlet import Outlet
 from streamcam.pipeline.cameras.plan import CameraPlan
 from streamcam.pipeline.cameras.stages import OnStage, unmeasured
 from streamcam.pipeline.lane import Overflow
+from streamcam.pipeline.passage import Passage
 from streamcam.pipeline.restarts import Restarts
 from streamcam.pipeline.sampler import Sampler
-from streamcam.pipeline.street import Passage, Street
+from streamcam.pipeline.street import Street
 from streamcam.records import CameraState, CameraStatus, FrameResult, Picture
 from streamcam.render import Style, annotate
 from streamcam.sinks.preview import PreviewSink

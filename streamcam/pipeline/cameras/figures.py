@@ -10,7 +10,7 @@ from streamcam.errors import SourceUnavailableError, StreamcamError
 from streamcam.pipeline.cameras.delivery import LiveDelivery
 from streamcam.pipeline.cameras.meters import LatencyMeter, RateMeter
 from streamcam.pipeline.cameras.outlet import Outlet
-from streamcam.pipeline.street import Passage
+from streamcam.pipeline.passage import Passage
 from streamcam.records import (
     STANDSTILL_SECONDS,
     CameraState,

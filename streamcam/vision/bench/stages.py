@@ -8,7 +8,8 @@ import torch
 
 from streamcam.records import Frame, FrameResult
 from streamcam.vision.bench.bare import wait_for
-from streamcam.vision.engine import Engine, download
+from streamcam.vision.engine import Engine
+from streamcam.vision.seen import download
 
 STAGES = ("upload", "preprocess", "forward", "cam", "download", "settle")
 """In their order. `settle` is the host's part: sign, component, range, focus."""
