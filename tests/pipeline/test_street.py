@@ -1,4 +1,4 @@
-"""The street: order, shared batches, two halves, back-pressure, stopping."""
+"""The street: order, shared batches, three steps, back-pressure, stopping."""
 
 import threading
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ def test_sources_share_batches() -> None:
 
 
 def test_the_next_batch_is_looked_at_while_the_results_of_one_are_made() -> None:
-    """Neither half goes on before the other is there; no third batch begins meanwhile."""
+    """Neither goes on before the other is there; no third batch is looked at meanwhile."""
 
     class Slow(RecordingEngine):
         def look(self, frames: Sequence[Frame]) -> Finish:
