@@ -110,6 +110,8 @@ class Street:
         self._broken: DeviceError | None = None
         self._places = threading.Semaphore(_UNDERWAY)
         self._turn = threading.Semaphore()
+        # Whether a batch is formed, or was, by a thread that does not have the turn.
+        self._ahead = False
         self._prepared: SimpleQueue[_Underway | None] = SimpleQueue()
         self._looked: SimpleQueue[_Underway | None] = SimpleQueue()
         steps = {
@@ -182,17 +184,21 @@ class Street:
 
     def _prepare_all(self) -> None:
         """Form and prepare batch after batch, until the batcher is closed."""
-        while True:
-            early = not self._batcher.has_live
-            if not early:
-                self._wait_for_turn()
-            underway = self._form()
-            if underway is None:
-                break
-            if early:
-                self._wait_for_turn()
+        while (underway := self._next_in_turn()) is not None:
             self._prepared.put(underway)
         self._prepared.put(None)
+
+    def _next_in_turn(self) -> _Underway | None:
+        """Return the next batch once it may be looked at; form it before that where it may wait."""
+        with self._lock:
+            self._ahead = not self._batcher.has_live
+        if self._ahead:
+            underway = self._form()
+            self._wait_for_turn()
+        else:
+            self._wait_for_turn()
+            underway = self._form()
+        return underway
 
     def _wait_for_turn(self) -> None:
         # A place that is held while waiting would be missing where it is needed.
@@ -204,8 +210,7 @@ class Street:
         batch = self._batcher.next()
         if batch is None:
             return None
-        with self._lock:
-            self._begun += 1
+        self._begun += 1
         underway = _Underway(batch, [self._start(batch)])
         self._carry(underway, 0)
         return underway
@@ -224,12 +229,17 @@ class Street:
         By the time another thread had formed one, some of the cameras whose frames were just looked
         at would be in it and some not, by chance.
         """
-        while self._batcher.has_live:
+        while self._only_live():
             self._places.acquire()
             underway = self._form()
             if underway is None:
                 return
             self._look(underway)
+
+    def _only_live(self) -> bool:
+        """Whether a live source is open, and nothing from before that waits to be looked at."""
+        with self._lock:
+            return self._batcher.has_live and not self._ahead
 
     def _look(self, underway: _Underway) -> None:
         self._carry(underway, 1)
@@ -270,7 +280,9 @@ class Street:
         """
         if underway.broken is not None:
             raise underway.broken
-        for part in underway.parts:
+        # So that nobody keeps a batch's activations until the next one comes.
+        parts, underway.parts = underway.parts, []
+        for part in parts:
             for done in self._step_or_fail(part, 2):
                 self._deliver(done)
 

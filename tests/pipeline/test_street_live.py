@@ -14,8 +14,10 @@ from streamcam.records import Frame, Item, Look
 from streamcam.sources.base import Selector
 from tests.pipeline.streets import (
     CountedSource,
+    ListSink,
     RecordingEngine,
     index_of,
+    passage_of,
 )
 from tests.processes import eventually
 
@@ -123,6 +125,32 @@ def test_nothing_is_prepared_early_while_a_camera_is_open() -> None:
         thread.join(10)
     assert not faults
     assert prepared == [0, 49]
+
+
+def test_what_was_prepared_before_a_camera_opened_has_its_turn_first() -> None:
+    """A file goes on in order beside a camera that shows nothing."""
+
+    class Noting(RecordingEngine):
+        def prepare(self, frames: Sequence[Frame]) -> Look:
+            if frames[0].index == 2:
+                second.set()
+            return super().prepare(frames)
+
+    second, sink = threading.Event(), ListSink()
+    engine, silent = Noting(), Camera("silent", 0)
+    engine.gate.clear()
+    with Street(engine, batch=2, max_wait=0.01) as street:
+        passage = passage_of(street, CountedSource("file", 40), sink)
+        file, file_faults = running(passage)
+        assert second.wait(10)
+        camera = live_passage(street, silent, LiveDelivery())
+        watching, camera_faults = running(camera)
+        engine.gate.set()
+        file.join(10)
+        camera.stop()
+        watching.join(10)
+    assert not file_faults + camera_faults
+    assert sink.indices == list(range(40))
 
 
 def test_what_a_slow_way_out_misses_is_counted_as_its_own() -> None:
