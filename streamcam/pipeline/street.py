@@ -2,18 +2,16 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Self
 
 from streamcam.clock import Clock
 from streamcam.errors import DeviceError
-from streamcam.pipeline.batcher import Batch, Batcher, Track
+from streamcam.pipeline.batcher import Batcher, Track
 from streamcam.pipeline.lane import Overflow
 from streamcam.pipeline.passage import Delivers, Passage
-from streamcam.records import Frame, Look
+from streamcam.pipeline.steps import Explains, Steps, Underway
 from streamcam.sources.base import Selector, Source
 
 # One batch is looked at while the results of another are made.
@@ -26,49 +24,6 @@ _BEFORE, _BEHIND = 1, 3
 # A live source's frame waits for one forward at most, since a newer one takes its place; of what
 # comes out one is drawn while the next arrives.
 _LIVE_CAPACITY = 1
-
-
-class Explains(Protocol):
-    """What the street asks of an engine: a batch takes three steps, each in a thread of its own."""
-
-    def prepare(self, frames: Sequence[Frame]) -> Look:
-        """Make frames of any sources and sizes ready for one pass; return the steps to come."""
-        ...
-
-    def forget(self, source: str) -> None:
-        """Drop what is kept for a source that has ended; from the thread of the last step."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What goes through the engine together.
-
-    Attributes:
-        batch: The items.
-        left: What is to be done with them: a step, which gives the one after it, and at last the
-            results.
-        seconds: What the steps so far took.
-    """
-
-    batch: Batch
-    left: Any
-    seconds: float = 0.0
-
-
-@dataclass(slots=True)
-class _Underway:
-    """A batch on its way through the engine.
-
-    Attributes:
-        batch: The items.
-        parts: The whole batch; where it failed, what belongs to each source.
-        broken: Why the engine will never take anything again.
-    """
-
-    batch: Batch
-    parts: list[_Part]
-    broken: DeviceError | None = None
 
 
 class Street:
@@ -102,8 +57,8 @@ class Street:
         self._begun = 0
         self._engine = engine
         self._on_batch = on_batch
-        self._clock = clock or Clock()
         self._batch = batch
+        self._steps = Steps(engine, self._fail, clock or Clock())
         self._batcher = Batcher(batch, max_wait, clock)
         self._passages: dict[Track, Passage] = {}
         self._lock = threading.Lock()
@@ -112,8 +67,8 @@ class Street:
         self._turn = threading.Semaphore()
         # Whether a batch is formed, or was, by a thread that does not have the turn.
         self._ahead = False
-        self._prepared: SimpleQueue[_Underway | None] = SimpleQueue()
-        self._looked: SimpleQueue[_Underway | None] = SimpleQueue()
+        self._prepared: SimpleQueue[Underway | None] = SimpleQueue()
+        self._looked: SimpleQueue[Underway | None] = SimpleQueue()
         steps = {
             "prepare": self._prepare_all,
             "engine": self._look_at_all,
@@ -188,7 +143,7 @@ class Street:
             self._prepared.put(underway)
         self._prepared.put(None)
 
-    def _next_in_turn(self) -> _Underway | None:
+    def _next_in_turn(self) -> Underway | None:
         """Return the next batch once it may be looked at; form it before that where it may wait."""
         with self._lock:
             self._ahead = not self._batcher.has_live
@@ -205,14 +160,14 @@ class Street:
         self._turn.acquire()
         self._places.acquire()
 
-    def _form(self) -> _Underway | None:
+    def _form(self) -> Underway | None:
         """Wait for the next batch and prepare it; None when the batcher is closed."""
         batch = self._batcher.next()
         if batch is None:
             return None
         self._begun += 1
-        underway = _Underway(batch, [self._start(batch)])
-        self._carry(underway, 0)
+        underway = self._steps.start(batch)
+        self._steps.carry(underway)
         return underway
 
     def _look_at_all(self) -> None:
@@ -241,95 +196,32 @@ class Street:
         with self._lock:
             return self._batcher.has_live and not self._ahead
 
-    def _look(self, underway: _Underway) -> None:
-        self._carry(underway, 1)
+    def _look(self, underway: Underway) -> None:
+        self._steps.carry(underway)
         self._looked.put(underway)
 
     def _finish_all(self) -> None:
         """Make the results of all that was looked at, and send them on."""
         while (underway := self._looked.get()) is not None:
-            try:
-                self._finish(underway)
-            except DeviceError as error:
-                self._break(error)
+            self._steps.carry(underway)
+            self._deliver(underway)
             self._batcher.landed(underway.batch)
             self._end(underway.batch.finished)
             self.finished += 1
             self._places.release()
 
-    # The steps of a batch
-
-    def _start(self, batch: Batch) -> _Part:
-        sampled = batch.sampled
-        return _Part(batch, partial(self._engine.prepare, sampled) if sampled else _nothing)
-
-    def _carry(self, underway: _Underway, taken: int) -> None:
-        """Take all of a batch one step on."""
-        try:
-            underway.parts = [
-                one for part in underway.parts for one in self._step_or_fail(part, taken)
-            ]
-        except DeviceError as error:
-            underway.broken = error
-
-    def _finish(self, underway: _Underway) -> None:
-        """Take a batch's last step, and send every item on, in order, to its own tail.
-
-        Raises:
-            DeviceError: The engine has failed for good.
-        """
-        if underway.broken is not None:
-            raise underway.broken
-        # So that nobody keeps a batch's activations until the next one comes.
+    def _deliver(self, underway: Underway) -> None:
+        """Send every item of a batch on, in order, to its own tail."""
+        # So that nobody keeps the results until the next batch comes.
         parts, underway.parts = underway.parts, []
         for part in parts:
-            for done in self._step_or_fail(part, 2):
-                self._deliver(done)
-
-    def _deliver(self, part: _Part) -> None:
-        if part.batch.sampled:
-            self._on_batch(part.seconds)
-        results = iter(part.left)
-        for track, frame in part.batch.entries:
-            track.outbox.put(next(results) if frame.sampled else frame)
-
-    def _step_or_fail(self, part: _Part, taken: int) -> list[_Part]:
-        """Take a step; where that fails, with each source's part alone: the guilty one fails.
-
-        Args:
-            part: What takes it.
-            taken: How many steps it has behind it, which its parts take anew.
-
-        Raises:
-            DeviceError: The engine has failed for good.
-        """
-        try:
-            return [self._step(part)]
-        except DeviceError:
-            raise
-        except Exception as error:  # noqa: BLE001 - handed to the source
-            alone = self._parts_of_failed(part.batch, error)
-            return [one for batch in alone for one in self._anew(batch, taken + 1)]
-
-    def _step(self, part: _Part) -> _Part:
-        begun = self._clock.monotonic()
-        left = part.left()
-        return _Part(part.batch, left, part.seconds + self._clock.monotonic() - begun)
-
-    def _anew(self, batch: Batch, steps: int) -> list[_Part]:
-        """Take a batch so many steps from its start."""
-        parts = [self._start(batch)]
-        for taken in range(steps):
-            parts = [one for part in parts for one in self._step_or_fail(part, taken)]
-        return parts
-
-    def _parts_of_failed(self, batch: Batch, error: Exception) -> list[Batch]:
-        """The sources' parts of a batch that failed; none where it is one source's, which fails."""
-        parts = batch.parts()
-        if len(parts) > 1:
-            return parts
-        self._fail(batch.entries[0][0], error)
-        return []
+            if part.batch.sampled:
+                self._on_batch(part.seconds)
+            results = iter(part.left)
+            for track, frame in part.batch.entries:
+                track.outbox.put(next(results) if frame.sampled else frame)
+        if underway.broken is not None:
+            self._break(underway.broken)
 
     def _end(self, tracks: Sequence[Track]) -> None:
         for track in tracks:
@@ -364,8 +256,3 @@ class Street:
             track.inbox.cancel()
             track.outbox.close()
             passage.ended.set()
-
-
-def _nothing() -> Look:
-    """The steps of a batch in which nothing is to be explained."""
-    return lambda: list

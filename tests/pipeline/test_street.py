@@ -1,6 +1,7 @@
 """The street: order, shared batches, three steps, back-pressure, stopping."""
 
 import threading
+import weakref
 from collections.abc import Sequence
 
 from streamcam.pipeline.street import Street
@@ -11,6 +12,7 @@ from tests.pipeline.streets import (
     RecordingEngine,
     passage_of,
 )
+from tests.processes import eventually
 
 
 def test_every_frame_arrives_once_and_in_order() -> None:
@@ -93,6 +95,29 @@ def test_a_files_next_batch_is_prepared_while_one_is_looked_at() -> None:
         passage_of(street, CountedSource("a", 10), sink).run()
     assert early == [True]
     assert sink.indices == list(range(10))
+
+
+def test_nobody_keeps_what_a_batch_was_made_with() -> None:
+    """Activations are large, and a street may be idle for hours."""
+
+    class Results:
+        def __init__(self, finish: Finish) -> None:
+            self._finish = finish
+
+        def __call__(self) -> list[FrameResult]:
+            return self._finish()
+
+    class Holding(RecordingEngine):
+        def look(self, frames: Sequence[Frame]) -> Finish:
+            results = Results(super().look(frames))
+            held.append(weakref.ref(results))
+            return results
+
+    held: list[weakref.ref[Results]] = []
+    with Street(Holding(), batch=4, max_wait=0.01) as street:
+        passage_of(street, CountedSource("a", 20), ListSink()).run()
+        assert len(held) == 5
+        assert eventually(lambda: not any(reference() for reference in held))
 
 
 def test_stop_delivers_what_is_on_its_way() -> None:

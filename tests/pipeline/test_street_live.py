@@ -83,6 +83,15 @@ def running(passage: Passage) -> tuple[threading.Thread, list[Exception]]:
     return thread, faults
 
 
+def stop_after(
+    index: int, passage: Passage, thread: threading.Thread, delivery: LiveDelivery
+) -> None:
+    """Wait until a frame has gone out, and end the passage."""
+    assert eventually(lambda: newest(delivery) == index)
+    passage.stop()
+    thread.join(10)
+
+
 def test_what_a_slow_engine_misses_is_counted_and_the_newest_goes_on() -> None:
     engine, delivery, source = RecordingEngine(), LiveDelivery(), Camera("a", 50)
     engine.gate.clear()
@@ -91,9 +100,7 @@ def test_what_a_slow_engine_misses_is_counted_and_the_newest_goes_on() -> None:
         thread, faults = running(passage)
         assert source.given.wait(10)
         engine.gate.set()
-        assert eventually(lambda: newest(delivery) == 49)
-        passage.stop()
-        thread.join(10)
+        stop_after(49, passage, thread, delivery)
     assert not faults
     assert passage.received == 50
     assert passage.delivered <= 3, "one on its way into the engine, one behind it"
@@ -120,9 +127,7 @@ def test_nothing_is_prepared_early_while_a_camera_is_open() -> None:
         source.steps.release(49)
         assert source.given.wait(10)
         engine.gate.set()
-        assert eventually(lambda: newest(delivery) == 49)
-        passage.stop()
-        thread.join(10)
+        stop_after(49, passage, thread, delivery)
     assert not faults
     assert prepared == [0, 49]
 
@@ -166,9 +171,7 @@ def test_what_a_slow_way_out_misses_is_counted_as_its_own() -> None:
         source.steps.release(48)
         assert source.given.wait(10)
         delivery.gate.set()
-        assert eventually(lambda: newest(delivery) == 49)
-        passage.stop()
-        thread.join(10)
+        stop_after(49, passage, thread, delivery)
     assert not faults
     assert [index_of(item) for item in delivery.items] == [0, 1, 49]
     assert passage.dropped == {"output": 47}

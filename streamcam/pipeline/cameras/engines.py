@@ -85,7 +85,7 @@ class Engines:
         return engine_facts(self._engines[client.key], client.settings)
 
     def prepare(self, frames: Sequence[Frame]) -> Look:
-        """Explain frames of any sources, in one pass for each detector; see `Engine.prepare`."""
+        """Prepare frames of any sources, for one pass of each detector; see `Engine.prepare`."""
         clients = [self._client(frame.source) for frame in frames]
         groups: dict[str, list[int]] = {}
         for place, client in enumerate(clients):
@@ -99,9 +99,7 @@ class Engines:
             looked = [(places, look_at()) for places, look_at in prepared]
             return lambda: finish(looked)
 
-        def finish(
-            looked: Sequence[tuple[Sequence[int], Finish]],
-        ) -> list[FrameResult]:
+        def finish(looked: Sequence[tuple[Sequence[int], Finish]]) -> list[FrameResult]:
             results: dict[int, FrameResult] = {}
             for places, rest in looked:
                 results.update(zip(places, rest(), strict=True))
