@@ -212,9 +212,7 @@ class Street:
 
     def _deliver(self, underway: Underway) -> None:
         """Send every item of a batch on, in order, to its own tail."""
-        # So that nobody keeps the results until the next batch comes.
-        parts, underway.parts = underway.parts, []
-        for part in parts:
+        for part in underway.parts:
             if part.batch.sampled:
                 self._on_batch(part.seconds)
             results = iter(part.left)

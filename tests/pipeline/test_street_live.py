@@ -109,27 +109,29 @@ def test_what_a_slow_engine_misses_is_counted_and_the_newest_goes_on() -> None:
 
 
 def test_nothing_is_prepared_early_while_a_camera_is_open() -> None:
-    """It would be an old picture by the time it is looked at."""
+    """While one camera's picture is looked at, that of another would grow old."""
 
     class Noting(RecordingEngine):
         def prepare(self, frames: Sequence[Frame]) -> Look:
-            prepared.extend(frame.index for frame in frames)
+            prepared.extend((frame.source, frame.index) for frame in frames)
             return super().prepare(frames)
 
-    prepared: list[int] = []
-    engine, delivery, source = Noting(), LiveDelivery(), Camera("a", 50)
+    prepared: list[tuple[str, int]] = []
+    engine, deliveries = Noting(), (LiveDelivery(), LiveDelivery())
     engine.gate.clear()
-    source.steps = threading.Semaphore(1)
     with Street(engine, batch=4, max_wait=0.01) as street:
-        passage = live_passage(street, source, delivery)
-        thread, faults = running(passage)
-        assert eventually(lambda: prepared == [0])
-        source.steps.release(49)
-        assert source.given.wait(10)
+        first = live_passage(street, Camera("a", 1), deliveries[0])
+        thread, faults = running(first)
+        assert eventually(lambda: prepared == [("a", 0)])
+        busy = Camera("b", 50)
+        second = live_passage(street, busy, deliveries[1])
+        other, other_faults = running(second)
+        assert busy.given.wait(10)
         engine.gate.set()
-        stop_after(49, passage, thread, delivery)
-    assert not faults
-    assert prepared == [0, 49]
+        stop_after(49, second, other, deliveries[1])
+        stop_after(0, first, thread, deliveries[0])
+    assert not faults + other_faults
+    assert prepared == [("a", 0), ("b", 49)]
 
 
 def test_what_was_prepared_before_a_camera_opened_has_its_turn_first() -> None:

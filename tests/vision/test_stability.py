@@ -10,7 +10,7 @@ from streamcam.sources.demo import DemoSource
 from streamcam.vision.build import build_engine
 from streamcam.vision.engine import Engine
 from streamcam.vision.scenecut import is_cut, thumbnail
-from streamcam.vision.stability import Stabiliser, natural_sign
+from streamcam.vision.stability import Stabiliser, natural_sign, top_of
 from tests.vision.scenes import engine, frame, grey, noise, with_patch
 
 ROWS, COLUMNS, CHANNELS = 16, 24, 32
@@ -262,3 +262,9 @@ def test_a_moving_patch_never_inverts_in_hundreds_of_frames(nano: Engine) -> Non
         assert top - 16 <= y <= top + 80
     flicker = [r.explanation.flicker for r in results[1:] if r.frame.index % 100]
     assert max(f for f in flicker if f is not None) < 0.1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (17, 30), (48, 84)])
+def test_full_heat_is_a_percentile(size: tuple[int, int]) -> None:
+    raw = np.random.default_rng(0).normal(size=size).astype(np.float32)
+    assert top_of(raw) == pytest.approx(np.percentile(raw, 99.5), abs=1e-6)
