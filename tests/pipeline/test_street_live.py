@@ -114,9 +114,12 @@ def test_nothing_is_prepared_early_while_a_camera_is_open() -> None:
     class Noting(RecordingEngine):
         def prepare(self, frames: Sequence[Frame]) -> Look:
             prepared.extend((frame.source, frame.index) for frame in frames)
+            if frames[0].source == "b":
+                early.set()
             return super().prepare(frames)
 
     prepared: list[tuple[str, int]] = []
+    early = threading.Event()
     engine, deliveries = Noting(), (LiveDelivery(), LiveDelivery())
     engine.gate.clear()
     with Street(engine, batch=4, max_wait=0.01) as street:
@@ -124,8 +127,11 @@ def test_nothing_is_prepared_early_while_a_camera_is_open() -> None:
         thread, faults = running(first)
         assert eventually(lambda: prepared == [("a", 0)])
         busy = Camera("b", 50)
+        busy.steps = threading.Semaphore(1)
         second = live_passage(street, busy, deliveries[1])
         other, other_faults = running(second)
+        assert not early.wait(0.3)
+        busy.steps.release(49)
         assert busy.given.wait(10)
         engine.gate.set()
         stop_after(49, second, other, deliveries[1])
