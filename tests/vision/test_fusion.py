@@ -61,6 +61,39 @@ def test_blocks_with_their_batch_norms_stay() -> None:
         assert worst(expected, part(pixels(""))) < 1e-5
 
 
+def layout(weight: torch.Tensor) -> bytes:
+    return torch.ops.mkldnn._get_mkldnn_serialized_md(weight).numpy().tobytes()  # type: ignore[no-any-return]
+
+
+def test_weights_are_in_the_order_that_each_size_of_input_wants() -> None:
+    plain = nn.Conv2d(160, 960, 1).requires_grad_(False).bfloat16()
+    fused = FusedConvolution(plain, "none")
+    orders = set()
+    for count, rows, columns in ((1, 10, 10), (1, 10, 18), (8, 10, 10), (2, 20, 36), (1, 10, 10)):
+        given = torch.randn(count, 160, rows, columns).bfloat16()
+        with torch.inference_mode():
+            found, expected = fused(given).float(), plain(given).float()
+        assert torch.allclose(found, expected, rtol=0.02, atol=0.02)
+        wanted = torch.ops.mkldnn._reorder_convolution_weight(
+            plain.weight, (0, 0), (1, 1), (1, 1), 1, list(given.shape)
+        )
+        assert layout(fused._ordered_for(given.shape)) == layout(wanted)
+        orders.add(layout(wanted))
+    assert set(fused._by_layout) == orders, "each once"
+    assert len(fused._by_input) == 4
+
+
+def test_no_more_sizes_are_remembered_than_are_likely(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fusion, "_MOST_SIZES", 2)
+    plain = nn.Conv2d(3, 8, 3).requires_grad_(False)
+    fused = FusedConvolution(plain, "relu")
+    for side in range(5, 12):
+        given = torch.randn(1, 3, side, side)
+        with torch.inference_mode():
+            assert torch.allclose(fused(given), plain(given).relu(), atol=1e-5)
+        assert len(fused._by_input) <= 2
+
+
 def test_where_the_operators_are_missing_the_network_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fusion, "_operators_work", lambda: False)
     whole = network("nano")
