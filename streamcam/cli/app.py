@@ -54,12 +54,8 @@ def _main(
 def share_cores() -> None:
     """Keep threads out of each other's way; before torch is loaded and OpenCV first works."""
     # OpenMP's threads would otherwise spin while they wait, beside those that decode, draw and
-    # encode. For half a millisecond they may: to wake one takes longer than many a step of a
-    # network, and the next step mostly comes by then.
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    # OpenCV's would share out what takes 0.1 ms.
+    # encode, and OpenCV's would share out what takes 0.1 ms.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
     # Most that our threads do lets others run meanwhile; who comes back from it should not wait for
     # Python's usual 5 ms behind one that draws.
