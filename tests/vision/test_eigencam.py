@@ -189,6 +189,22 @@ def test_a_single_position_gives_no_map() -> None:
     assert found.projections.abs().max().item() < 1e-5
 
 
+@pytest.mark.parametrize("ratio", [2, 4])
+def test_finer_levels_give_the_mean_of_nine_magnitudes_around_a_cell(ratio: int) -> None:
+    size, step = (6, 7), ratio // 2
+    fine = torch.randn(2, 3, *(ratio * side for side in size))
+    magnitudes = fine.abs()
+    joined = join_levels([fine], size, centre=0.0)
+    for row in range(size[0]):
+        for column in range(size[1]):
+            rows, columns = (
+                [at for at in (ratio * cell - step, ratio * cell, ratio * cell + step) if at >= 0]
+                for cell in (row, column)
+            )
+            around = magnitudes[:, :, rows][..., columns]
+            assert torch.allclose(joined[:, row, column], around.mean((2, 3)), atol=1e-6)
+
+
 def test_cells_that_are_not_wanted_change_none_of_the_others() -> None:
     levels = [torch.randn(2, 3, side, 2 * side) for side in (32, 16, 8)]
     whole = join_levels([level.clone() for level in levels], (16, 32), centre=0.5)
