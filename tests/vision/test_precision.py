@@ -5,9 +5,10 @@ import torch
 from torch import Tensor, nn
 
 from streamcam.vision import build, precision
-from streamcam.vision.detector import Detector
+from streamcam.vision.detector import Detector, Forward
 from streamcam.vision.devices import Precision
 from streamcam.vision.lean import casts
+from streamcam.vision.transform import Prepared
 from tests.vision.scenes import network
 
 
@@ -48,6 +49,25 @@ def test_what_agrees_is_chosen_by_its_time(
     monkeypatch.setattr(precision, "_CLEARLY", allowed)
     with watch(network("nano")) as detector:
         assert precision.bfloat16_pays(detector) is expected
+
+
+def test_only_boxes_that_the_detector_gives_are_made_in_the_trial(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thousand weaker ones would take longer than all the rest."""
+    found: list[Tensor] = []
+    look = Detector.look
+
+    def watched(detector: Detector, pictures: Prepared) -> Forward:
+        forward = look(detector, pictures)
+        found.extend(forward.scores)
+        return forward
+
+    monkeypatch.setattr(Detector, "look", watched)
+    with watch(network("nano")) as detector:
+        precision.bfloat16_pays(detector)
+    assert len(found) == 4, "twice in each precision"
+    assert all(bool((scores >= 0.5).all()) for scores in found)
 
 
 def test_a_detector_that_stays_in_float32_keeps_no_copy() -> None:
