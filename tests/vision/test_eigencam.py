@@ -115,6 +115,7 @@ def test_components_equal_those_of_an_svd(
     _, strengths, directions = np.linalg.svd(centred, full_matrices=False)
     ours = (found.projections[0, 0] * found.scale[0]).double().numpy()
     assert up_to_sign(ours, centred @ directions[0]) < 2e-5
+    assert up_to_sign(found.directions[0, 0].double().numpy(), directions[0]) < 1e-3
     share = strengths[0] ** 2 / (strengths**2).sum()
     assert found.shares[0, 0].item() == pytest.approx(share, rel=5e-3)
     if len(values) > 1:
@@ -203,6 +204,14 @@ def test_finer_levels_give_the_mean_of_nine_magnitudes_around_a_cell(ratio: int)
             )
             around = magnitudes[:, :, rows][..., columns]
             assert torch.allclose(joined[:, row, column], around.mean((2, 3)), atol=1e-6)
+
+
+@pytest.mark.parametrize("centre", [0.0, 0.4])
+def test_magnitudes_are_joined_whatever_their_signs(centre: float) -> None:
+    levels = [torch.randn(2, 3, side, 2 * side) for side in (32, 16, 8, 4)]
+    magnitudes = [level.abs() for level in levels]
+    expected = join_levels(magnitudes, (8, 16), centre=centre)
+    assert torch.equal(join_levels(levels, (8, 16), centre=centre), expected)
 
 
 def test_cells_that_are_not_wanted_change_none_of_the_others() -> None:

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from streamcam.vision import fusion
+from streamcam.vision.devices import computing_threads
 from streamcam.vision.fusion import FusedBottleneck, FusedConvolution, fuse_convolutions
 from streamcam.vision.lean import fold_batch_norms
 from streamcam.vision.zoo import find_model
@@ -82,6 +83,18 @@ def test_weights_are_in_the_order_that_each_size_of_input_wants() -> None:
     assert len(fused._by_input) == 4
     assert set(map(layout, fused._by_input.values())) == orders
     assert len(set(map(id, fused._by_input.values()))) == len(orders), "each kept once"
+
+
+def test_the_order_follows_the_number_of_threads() -> None:
+    """With two threads oneDNN divides 200 channels otherwise than with one."""
+    plain = nn.Conv2d(32, 200, 1).requires_grad_(False).bfloat16()
+    fused, size = FusedConvolution(plain, "none"), torch.Size((1, 32, 11, 11))
+    for threads in (1, 2, 1):
+        with computing_threads(threads):
+            wanted = torch.ops.mkldnn._reorder_convolution_weight(
+                plain.weight, (0, 0), (1, 1), (1, 1), 1, list(size)
+            )
+            assert layout(fused._ordered_for(size)) == layout(wanted)
 
 
 def test_no_more_sizes_are_remembered_than_are_likely(monkeypatch: pytest.MonkeyPatch) -> None:
