@@ -124,8 +124,8 @@ def _average(level: Tensor, ratio: int, centre: float) -> Tensor:
     """Mean magnitudes around cell `ratio * i` of a finer level, or of the `ratio` cells from there.
 
     Around a cell nine cells are taken: of a level four times as fine every second one. Neighbours
-    say nearly the same there (nano's maps of three videos move by 0.006 of their range, and flicker
-    as before), and a ResNet's finest level has more cells than all others together.
+    say nearly the same there (on a grid as coarse nano's maps of three videos move by 0.006 of
+    their range, and flicker as before), and a ResNet's finest level has more cells than all others.
     """
     if centre >= 0.25:
         return functional.avg_pool2d(level.abs_(), ratio, ceil_mode=True)

@@ -3,8 +3,8 @@
 An activation, or the sum at the end of a residual block, does little for each number, but reads and
 writes all of them: of a ResNet-50's backbone in bfloat16 that was a third of the time (in float32,
 where convolutions take five times longer, nothing to speak of). Here the convolution does it before
-it writes. Its weights are brought into oneDNN's own order once, too, which torch does anew in every
-call.
+it writes. Its weights are brought into oneDNN's own order once for each size of input, too, which
+torch does anew in every call.
 
 The operators are those that torch's own compiler uses; they are no public interface, so they are
 tried once, and where they are missing or wrong the network stays as it is.
