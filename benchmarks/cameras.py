@@ -23,11 +23,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.observer import Observer, all_explained, ms, p95, unaccounted
+from streamcam.cameras.manager import CameraManager
+from streamcam.cameras.plan import plans
 from streamcam.cli.app import share_cores
 from streamcam.config import Settings
-from streamcam.pipeline.cameras.fleet import Fleet
-from streamcam.pipeline.cameras.plan import plans
-from streamcam.records import CameraStatus
+from streamcam.types import CameraStatus
 
 CAMERAS: dict[str, tuple[float, str]] = {
     "slow": (1, "1280x720"),
@@ -49,7 +49,7 @@ def measure(folder: Path, max_fps: float, options: argparse.Namespace) -> dict[s
     """Run all cameras for a while, end them, and tell how they fared."""
     observer = Observer()
     settings = _settings(folder, max_fps, options)
-    with Fleet(settings, observer, on_stage=observer.stage) as fleet:
+    with CameraManager(settings, observer, on_stage=observer.stage) as fleet:
         fleet.reconcile(plans(settings))
         all_explained(fleet, within=math.inf)
         observer.measuring = True

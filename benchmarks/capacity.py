@@ -33,10 +33,10 @@ from typing import TextIO
 from benchmarks.feeds import FEEDS, Feed, name_of
 from benchmarks.load import Load, Meter, told_of_transfers
 from benchmarks.observer import Observer, all_explained, unaccounted
+from streamcam.cameras.manager import CameraManager
+from streamcam.cameras.plan import plans
 from streamcam.cli.app import share_cores
 from streamcam.config import Settings
-from streamcam.pipeline.cameras.fleet import Fleet
-from streamcam.pipeline.cameras.plan import plans
 
 _OPENING_SECONDS = 60.0
 _WARMING_SECONDS = 3.0
@@ -93,7 +93,7 @@ def measure(cameras: int, feed: Feed, options: argparse.Namespace) -> Load:
     observer = Observer()
     with tempfile.TemporaryDirectory() as folder, told_of_transfers(observer.stage):
         settings = _settings(cameras, feed, Path(folder), options)
-        with Fleet(settings, observer, on_stage=observer.stage) as fleet:
+        with CameraManager(settings, observer, on_stage=observer.stage) as fleet:
             fleet.reconcile(plans(settings))
             # Those that do not come in time are missing among the results.
             all_explained(fleet, _OPENING_SECONDS)

@@ -14,9 +14,9 @@ import av
 import numpy as np
 
 from benchmarks.camera_cost import Clip, encode
-from benchmarks.replay import Replay
-from streamcam.records import Picture
+from benchmarks.replay import PartialForward
 from streamcam.sources.live import Address
+from streamcam.types import Picture
 from tests.servers.rtsp import RtspServer
 
 _CLIP_SECONDS = 10.0
@@ -52,11 +52,11 @@ def replayed(folder: Path, options: argparse.Namespace) -> Iterator[Feed]:
     pictures, rate = _decoded(_clip(folder, options))
     period = 1 / min(options.max_fps, rate)
 
-    def source(name: str, _: Address, **_others: object) -> Replay:
-        return Replay(name, pictures, rate, delay=_GOLDEN * number_of(name) % 1 * period)
+    def source(name: str, _: Address, **_others: object) -> PartialForward:
+        return PartialForward(name, pictures, rate, delay=_GOLDEN * number_of(name) % 1 * period)
 
     # The cameras are the real ones, with all that they write, draw and count.
-    with patch("streamcam.pipeline.cameras.camera.LiveSource", source):
+    with patch("streamcam.cameras.camera.LiveSource", source):
         yield Feed("replay:", float(rate))
 
 

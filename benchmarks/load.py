@@ -13,9 +13,9 @@ from unittest.mock import patch
 
 from benchmarks import processes
 from benchmarks.observer import Observer, ms, p95
-from streamcam.pipeline.cameras.fleet import Fleet
-from streamcam.pipeline.cameras.stages import OnStage
-from streamcam.records import Picture
+from streamcam.cameras.manager import CameraManager
+from streamcam.cameras.stages import OnStage
+from streamcam.types import Picture
 
 ENOUGH = 0.95
 """Share of the wanted frames that must come out."""
@@ -139,7 +139,7 @@ class Meter:
         server: Process id of what sends them their streams.
     """
 
-    def __init__(self, fleet: Fleet, observer: Observer, server: int | None) -> None:
+    def __init__(self, fleet: CameraManager, observer: Observer, server: int | None) -> None:
         self._fleet = fleet
         self._observer = observer
         self._server = server
@@ -229,7 +229,7 @@ def _figures(observer: Observer, passed: float) -> dict[str, Any]:
 @contextmanager
 def told_of_transfers(on_stage: OnStage) -> Iterator[None]:
     """Measure how long pictures take to the device, of which the street knows nothing."""
-    from streamcam.vision.detector import Detector
+    from streamcam.vision.models.torchvision import Detector
 
     upload = Detector.upload
 

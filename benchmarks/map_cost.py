@@ -16,7 +16,7 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-from streamcam.records import Frame
+from streamcam.types import Frame
 from streamcam.vision.build import build_engine
 
 

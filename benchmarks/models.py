@@ -13,10 +13,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from streamcam.records import Frame
+from streamcam.types import Frame
 from streamcam.vision.build import build_engine
-from streamcam.vision.catalogue import ModelCard, list_models
-from streamcam.vision.library import Library
+from streamcam.vision.models.catalogue import ModelCard, list_models
+from streamcam.vision.models.library import Library
 
 
 def main() -> None:

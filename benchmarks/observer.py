@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from streamcam.records import CameraStatus, FrameResult
+from streamcam.types import CameraStatus, FrameResult
 
 _GLANCE_SECONDS = 0.1
 

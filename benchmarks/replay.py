@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 
-from streamcam.records import CameraState, Frame, Picture, SourceInfo
 from streamcam.sources.base import Selector
 from streamcam.sources.live import Report
+from streamcam.types import CameraState, Frame, Picture, SourceInfo
 
 
-class Replay:
+class PartialForward:
     """Shows the same pictures again and again, at a camera's pace; what a `LiveSource` is to users.
 
     Its thread wakes for the wanted frames only, since a camera's other frames do not leave its

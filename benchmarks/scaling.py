@@ -24,11 +24,11 @@ from pathlib import Path
 
 from streamcam.cli.app import share_cores
 from streamcam.config import Settings, load_settings
-from streamcam.pipeline.run import Run
+from streamcam.pipeline.file_run import Run
 from streamcam.pipeline.sampler import Sampler
 from streamcam.sinks.encoder import VideoSettings
 from streamcam.sinks.video import VideoSink
-from streamcam.sources import expand, open_source
+from streamcam.sources.inputs import expand, open_source
 
 FPS = 10
 SIZES = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080), "4K": (3840, 2160)}

@@ -17,9 +17,9 @@ from tempfile import TemporaryDirectory
 
 from streamcam.cli.app import share_cores
 from streamcam.config import load_settings
-from streamcam.pipeline.run import Run
-from streamcam.records import Item, JobReport, SourceInfo
-from streamcam.sources import expand
+from streamcam.pipeline.file_run import Run
+from streamcam.sources.inputs import expand
+from streamcam.types import Item, JobReport, SourceInfo
 
 _STEPS = ("torch", "torchvision", "opened", "explained", "ended")
 

@@ -18,15 +18,15 @@ from typing import Literal, Self, overload
 import numpy as np
 
 from streamcam.errors import UsageError
-from streamcam.records import Frame, FrameResult, Picture
-from streamcam.vision.attribution.attribution import Explain
-from streamcam.vision.attribution.methods import EIGENCAM
+from streamcam.types import Frame, FrameResult, Picture
 from streamcam.vision.build import DEFAULT_BATCH, DEFAULT_TOP, build_engine
-from streamcam.vision.cam import Grid
+from streamcam.vision.cam.eigencam import Grid
 from streamcam.vision.devices import Precision
-from streamcam.vision.download import Progress
 from streamcam.vision.engine import EngineDescription
-from streamcam.vision.zoo import DEFAULT_MODEL
+from streamcam.vision.methods.attribution import Explain
+from streamcam.vision.methods.registry import EIGENCAM
+from streamcam.vision.models.download import Progress
+from streamcam.vision.models.registry import DEFAULT_MODEL
 
 _UNRELATED = "pictures"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from streamcam.records import Picture
+from streamcam.types import Picture
 
 X264 = {"preset": "ultrafast", "crf": "5"}
 """Quick, and true enough for `number_of`."""

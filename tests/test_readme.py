@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from streamcam.sources.demo import DemoSource
+from streamcam.demo.source import DemoSource
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

@@ -123,7 +123,7 @@ def table(report: Report) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    from streamcam.vision.nano import load_nano
+    from streamcam.vision.models.nano import load_nano
 
     parser = argparse.ArgumentParser(prog="training.evaluate", description=__doc__)
     parser.add_argument(

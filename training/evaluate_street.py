@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from streamcam.sources.street import CLASS_IDS
-from streamcam.vision.nano import load_nano
+from streamcam.demo import CLASS_IDS
+from streamcam.vision.models.nano import load_nano
 from training.evaluate import Report, coco_rows, score, table, to_tensor
 from training.scenes import street_photo
 

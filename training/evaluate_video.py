@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.ops import box_iou
 
-from streamcam.vision.nano import load_nano
+from streamcam.vision.models.nano import load_nano
 from training.evaluate import to_tensor
 
 THRESHOLDS = tuple(round(0.1 + 0.05 * step, 2) for step in range(15))

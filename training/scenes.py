@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streamcam.sources.street import Street
+from streamcam.demo import DemoScene
 from training.data import Photo
 
 FIRST_SEED = 10_000
@@ -15,7 +15,7 @@ _LATEST = 60.0
 
 def street_photo(seed: int, time: float) -> Photo:
     """The street of a seed at a time in seconds."""
-    street = Street(seed)
+    street = DemoScene(seed)
     truth = street.truth(time)
     boxes = np.array([each.box for each in truth], dtype=np.float32).reshape(-1, 4)
     labels = np.array([each.class_id for each in truth], dtype=np.int64)

@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from streamcam.vision.nano import build_nano, save_nano
-from streamcam.vision.nano_net import PIXEL_MEAN, PIXEL_STD
+from streamcam.vision.models.nano import build_nano, save_nano
+from streamcam.vision.models.nano_network import PIXEL_MEAN, PIXEL_STD
 from training.augment import Recipe
 from training.data import category_names, load_photos, read_annotations, repeat_factors
 from training.ema import MovingAverage

@@ -13,17 +13,17 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from streamcam.audit.plan import AuditPlan, run_audit
+from streamcam.audit.table import MEASURES, as_values, number, remarks, rows
 from streamcam.cli import options
-from streamcam.cli.audit_values import MEASURES, as_values, number, remarks, rows
 from streamcam.cli.terminal import errors, output, printable, size
 from streamcam.config import load_settings
-from streamcam.pipeline.audit import AuditPlan, run_audit
-from streamcam.sinks.atomic import write_file
+from streamcam.files import write_file
 from streamcam.sinks.names import outputs
-from streamcam.sources import expand
+from streamcam.sources.inputs import expand
 
 if TYPE_CHECKING:
-    from streamcam.vision.audit.report import AuditReport
+    from streamcam.audit.scores import AuditReport
 
 _LINES = 10
 """Progress lines where there is no terminal."""
@@ -83,7 +83,7 @@ def audit(
 
 def _write(source: str, folder: Path, report: "AuditReport", values: dict[str, Any]) -> Path:
     """Write the numbers and the page; return the page's path."""
-    from streamcam.cli.audit_page import page
+    from streamcam.audit.page import page
 
     named = outputs(folder, _stem(source))
     write_file(named.audit_values, orjson.dumps(values, option=orjson.OPT_INDENT_2))

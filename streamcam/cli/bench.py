@@ -10,13 +10,13 @@ import typer
 from rich.status import Status
 from rich.table import Table
 
+from streamcam.bench.figures import as_values, machine_in_words, remarks
+from streamcam.bench.plan import BenchPlan, run_bench
+from streamcam.bench.results import BenchReport, Spread, Standing
 from streamcam.cli import options
-from streamcam.cli.bench_values import as_values, machine_in_words, remarks
 from streamcam.cli.terminal import errors, output
 from streamcam.config import load_settings
 from streamcam.errors import UsageError
-from streamcam.pipeline.bench.bench import BenchPlan, run_bench
-from streamcam.pipeline.bench.report import BenchReport, Spread, Standing
 
 # Every frame is held in memory: 500 of 1080p take 3 GB.
 _MOST_FRAMES = 500

@@ -15,7 +15,7 @@ from rich.text import Text
 from streamcam.cli.progress import ending
 from streamcam.cli.report import STYLES
 from streamcam.cli.terminal import duration, errors, printable, size
-from streamcam.records import FrameResult, Item, JobReport, Outcome, SourceInfo
+from streamcam.types import FrameResult, Item, JobReport, Outcome, SourceInfo
 
 _LAST = 8
 """Ended jobs that are shown: they and a screen's usual few running ones fit into 24 lines."""

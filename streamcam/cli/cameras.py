@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from streamcam.cli.terminal import duration, errors, printable, size
-from streamcam.records import CameraState, CameraStatus, FrameResult
-from streamcam.sinks.jsonl import record
+from streamcam.sinks.records import record
+from streamcam.types import CameraState, CameraStatus, FrameResult
 
 STATE_STYLES = {
     CameraState.CONNECTING: "yellow",

@@ -10,8 +10,8 @@ from streamcam.cli.report import found
 from streamcam.cli.run import explain
 from streamcam.cli.terminal import duration, output, show_error
 from streamcam.config import load_settings
-from streamcam.records import JobReport
-from streamcam.sources import expand
+from streamcam.sources.inputs import expand
+from streamcam.types import JobReport
 
 _KINDS = {
     "video": "annotated video",

@@ -18,7 +18,7 @@ from streamcam.config import load_settings
 from streamcam.errors import ExitCode, UsageError
 from streamcam.jobs.catalogue import Catalogue, open_ledger
 from streamcam.jobs.record import JobRecord, State, readable
-from streamcam.jobs.watch import state_folder
+from streamcam.jobs.watcher import state_folder
 
 app = typer.Typer(no_args_is_help=True, help="See and change what a watcher knows of its files.")
 

@@ -12,16 +12,16 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from streamcam.cameras.manager import CameraManager
+from streamcam.cameras.plan import CameraPlan
 from streamcam.cli import options
 from streamcam.cli.cameras import CameraBoard, CameraLines, CameraRecords, summary
 from streamcam.cli.signals import FORCED, stopped_by_signals
 from streamcam.cli.terminal import errors, show_error
 from streamcam.config import Settings, load_settings
-from streamcam.config.cameras import CameraSettings
+from streamcam.config.camera_schema import CameraSettings
 from streamcam.errors import ExitCode, UsageError
-from streamcam.pipeline.cameras.fleet import Fleet
-from streamcam.pipeline.cameras.plan import CameraPlan
-from streamcam.redaction import redacted_url
+from streamcam.urls import redacted_url
 
 _TURN_SECONDS = 0.2
 _GRACE_SECONDS = 5.0
@@ -175,11 +175,11 @@ class _Live:
             os._exit(code)
         return code
 
-    def _explain(self, seconds: float, *, quiet: bool, json: bool) -> Fleet:
+    def _explain(self, seconds: float, *, quiet: bool, json: bool) -> CameraManager:
         with ExitStack() as stack:
             watcher = self._watcher(quiet=quiet, json=json)
             fleet = stack.enter_context(
-                Fleet(
+                CameraManager(
                     self._settings,
                     watcher,
                     fetching=watcher.fetching,
@@ -194,7 +194,7 @@ class _Live:
             fleet.stop(_GRACE_SECONDS)
         return fleet
 
-    def _wait(self, fleet: Fleet, seconds: float) -> None:
+    def _wait(self, fleet: CameraManager, seconds: float) -> None:
         """Wait until the camera is over, somebody stops it, or it had its time."""
         (camera,) = fleet.cameras
         while camera.running and self._spent < seconds and not self._stopping.wait(_TURN_SECONDS):
@@ -207,7 +207,7 @@ class _Live:
         """Seconds since the camera was begun."""
         return 0.0 if self._begun is None else time.monotonic() - self._begun
 
-    def _tell(self, fleet: Fleet, *, quiet: bool) -> ExitCode:
+    def _tell(self, fleet: CameraManager, *, quiet: bool) -> ExitCode:
         (camera,) = fleet.cameras
         status = camera.status()
         if status.counts.decoded and not quiet:

@@ -17,7 +17,7 @@ from rich.logging import RichHandler
 from streamcam.cli.lines import JsonLines, Lines, Redact, TextLines
 from streamcam.cli.repeats import Repeats
 from streamcam.cli.terminal import errors
-from streamcam.redaction import redacted_url
+from streamcam.urls import redacted_url
 
 
 class LogFormat(StrEnum):

@@ -17,8 +17,8 @@ from streamcam.config import load_settings
 from streamcam.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from streamcam.vision.catalogue import ModelCard
-    from streamcam.vision.library import Library
+    from streamcam.vision.models.catalogue import ModelCard
+    from streamcam.vision.models.library import Library
 
 app = typer.Typer(
     no_args_is_help=True, help="The detectors that can be used by name, and their weights."
@@ -30,7 +30,7 @@ Name = Annotated[str, typer.Argument(help="A model's name, see `streamcam models
 @app.command("list")
 def list_models(config: options.Config = None, json: options.Json = False) -> None:
     """List the detectors: what they find, how large, fast and accurate they are, what is here."""
-    from streamcam.vision.catalogue import list_models as catalogue
+    from streamcam.vision.models.catalogue import list_models as catalogue
 
     cards = catalogue(_library(config))
     if json:
@@ -46,8 +46,8 @@ def pull(
     quiet: options.Quiet = False,
 ) -> None:
     """Fetch published weights into torchvision's cache: with progress, resumed, checked."""
-    from streamcam.vision.inventory import pull as fetch
-    from streamcam.vision.zoo import model_names
+    from streamcam.vision.models.inventory import pull as fetch
+    from streamcam.vision.models.registry import model_names
 
     wanted = model_names() if every else names or []
     if not wanted:
@@ -90,7 +90,7 @@ def verify(
     json: options.Json = False,
 ) -> None:
     """Check weights against their checksums; exits 1 if any are damaged or absent."""
-    from streamcam.vision import inventory
+    from streamcam.vision.models import inventory
 
     findings = inventory.verify(names or [], _library(config))
     if json:
@@ -113,7 +113,7 @@ def path(
     config: options.Config = None,
 ) -> None:
     """Print where a model's weights are or belong, or the folders of all."""
-    from streamcam.vision import download, inventory
+    from streamcam.vision.models import download, inventory
 
     library = _library(config)
     if name is not None:
@@ -124,7 +124,7 @@ def path(
 
 
 def _library(config: Path | None) -> "Library":
-    from streamcam.vision.library import Library
+    from streamcam.vision.models.library import Library
 
     return Library(load_settings(config, os.environ).model.library)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streamcam.config.loading import ENV_CONFIG
+from streamcam.config.load import ENV_CONFIG
 from streamcam.errors import UsageError
 
 Config = Annotated[

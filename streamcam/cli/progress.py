@@ -20,8 +20,8 @@ from rich.text import Text
 
 from streamcam.cli.report import found, reason
 from streamcam.cli.terminal import duration, errors, printable, size
-from streamcam.pipeline.job import Observer
-from streamcam.records import FrameResult, Item, JobReport, Outcome, SourceInfo
+from streamcam.pipeline.file_job import Observer
+from streamcam.types import FrameResult, Item, JobReport, Outcome, SourceInfo
 
 
 class Watcher(Observer, Protocol):

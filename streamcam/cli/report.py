@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamcam.cli.terminal import duration, output, printable
-from streamcam.records import JobReport, Outcome
+from streamcam.types import JobReport, Outcome
 
 STYLES = {
     Outcome.RUNNING: "cyan",

@@ -14,10 +14,10 @@ from streamcam.cli.report import as_json, print_table
 from streamcam.cli.signals import FORCED, stopped_by_signals
 from streamcam.cli.terminal import show_error
 from streamcam.config import Settings, load_settings
-from streamcam.pipeline.job import exit_code
-from streamcam.pipeline.run import Run
-from streamcam.records import JobReport
-from streamcam.sources import Entry, expand
+from streamcam.pipeline.file_job import exit_code
+from streamcam.pipeline.file_run import Run
+from streamcam.sources.inputs import Entry, expand
+from streamcam.types import JobReport
 
 
 def run(

@@ -8,17 +8,17 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from streamcam.cameras.plan import CameraPlan
 from streamcam.cli import options
 from streamcam.cli.logs import LogFormat, configure_logging
 from streamcam.cli.repeats import Repeats
 from streamcam.cli.signals import FORCED, stopped_by_signals
 from streamcam.cli.terminal import errors, show_error
 from streamcam.config import Settings, load_settings
-from streamcam.config.loading import Tables
+from streamcam.config.load import Tables
 from streamcam.errors import ExitCode, StreamcamError
-from streamcam.pipeline.cameras.plan import CameraPlan
-from streamcam.redaction import Redactor
-from streamcam.service.notify import Notifier
+from streamcam.service.systemd import Notifier
+from streamcam.urls import Redactor
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from streamcam.cli import options
 from streamcam.cli.cameras import STATE_STYLES, counted
 from streamcam.cli.terminal import output, printable, size
 from streamcam.errors import SourceUnavailableError, UsageError
-from streamcam.records import CameraState
+from streamcam.types import CameraState
 
 _PATIENCE = 5.0
 

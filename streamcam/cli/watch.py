@@ -18,8 +18,8 @@ from streamcam.cli.signals import FORCED, stopped_by_signals
 from streamcam.cli.terminal import errors, show_error
 from streamcam.config import Settings, load_settings
 from streamcam.errors import ExitCode
-from streamcam.jobs.watch import Audience, Watch
-from streamcam.records import JobReport
+from streamcam.jobs.watcher import Audience, Watch
+from streamcam.types import JobReport
 
 
 def watch(

@@ -9,9 +9,9 @@ from typing import Any, get_args
 from pydantic import ByteSize, TypeAdapter
 from pydantic.fields import FieldInfo
 
+from streamcam.config.schema import Settings
 from streamcam.config.section import Section
-from streamcam.config.settings import Settings
-from streamcam.redaction import HIDDEN, is_secret, redacted_url
+from streamcam.urls import HIDDEN, is_secret, redacted_url
 
 _HEADER = """\
 Settings of streamcam, each with its default.

@@ -16,7 +16,7 @@ from streamcam.jobs.rows import key
 VANISHED = "the file went away before it was explained"
 
 
-class Sight(Enum):
+class FileStatus(Enum):
     """What the ledger knows of a file that was seen."""
 
     NEW = auto()
@@ -54,16 +54,16 @@ class Arrivals:
         with self._database.transaction():
             yield
 
-    def sight(self, root: Path, path: Path, stat: Stat) -> Sight:
+    def sight(self, root: Path, path: Path, stat: Stat) -> FileStatus:
         """Compare a file that was seen with what is known; note a new one as found."""
         row = self._known(path)
         if row is None:
             self._note_found(root, path, stat)
-            return Sight.NEW
+            return FileStatus.NEW
         if row["state"] == State.FOUND:
-            return Sight.PENDING
+            return FileStatus.PENDING
         same = stat == Stat(row["size"], row["mtime_ns"], row["inode"])
-        return Sight.KNOWN if same and row["after"] != "over" else Sight.CHANGED
+        return FileStatus.KNOWN if same and row["after"] != "over" else FileStatus.CHANGED
 
     def _known(self, path: Path) -> Row | None:
         rows = self._database.rows(

@@ -10,12 +10,12 @@ from pathlib import Path
 from streamcam.errors import StreamcamError
 from streamcam.jobs.identity import identity_of
 from streamcam.jobs.record import JobRecord
-from streamcam.pipeline.job import Job
-from streamcam.records import JobReport, Outcome
+from streamcam.pipeline.file_job import Job
 from streamcam.sources.base import readable
+from streamcam.types import JobReport, Outcome
 
 
-class Verdict(Enum):
+class JobResult(Enum):
     """What becomes of a job whose work has ended."""
 
     KEEP = auto()
@@ -34,7 +34,7 @@ class Verdict(Enum):
     """Another process has taken the job over."""
 
 
-class Claim:
+class JobRun:
     """Works on a job that was claimed; made, started, and judged once.
 
     Args:
@@ -66,7 +66,7 @@ class Claim:
         self.record = record
         self.free = free
         self.report = JobReport(readable(record.path), Outcome.STOPPED)
-        self.verdict = Verdict.BACK
+        self.verdict = JobResult.BACK
         self.fault: Exception | None = None
         self.published = False
         self.ended = False
@@ -94,14 +94,14 @@ class Claim:
     def _work(self) -> None:
         try:
             before = self._look()
-            if before is not Verdict.KEEP:
+            if before is not JobResult.KEEP:
                 self.verdict = before
                 return
             self.report = self._job.run()
             if not self.published:
                 self._judge(self.report)
             elif self.report.retryable:
-                self.verdict = Verdict.AGAIN
+                self.verdict = JobResult.AGAIN
         except Exception as error:  # noqa: BLE001 - raised in the thread that collects
             self.fault = error
         finally:
@@ -115,32 +115,32 @@ class Claim:
             # The ledger cannot be asked: what is not known to be ours is not published.
             self.fault = error
             return False
-        self.published = self.verdict is Verdict.KEEP
+        self.published = self.verdict is JobResult.KEEP
         return self.published
 
     def _judge(self, report: JobReport) -> None:
         self.verdict = self._look()
-        if self.verdict is not Verdict.KEEP:
+        if self.verdict is not JobResult.KEEP:
             return
         if report.outcome is Outcome.STOPPED:
-            self.verdict = Verdict.BACK
+            self.verdict = JobResult.BACK
         elif report.retryable:
-            self.verdict = Verdict.AGAIN
+            self.verdict = JobResult.AGAIN
         elif report.outcome is Outcome.FAILED and self._is_fresh():
-            self.verdict = Verdict.UNRIPE
+            self.verdict = JobResult.UNRIPE
 
-    def _look(self) -> Verdict:
+    def _look(self) -> JobResult:
         """Tell whether the job is still ours, and the file what it was when it stood still."""
         job = self._owned()
         if job is None:
-            return Verdict.LOST
+            return JobResult.LOST
         try:
             now = identity_of(job.path)
         except FileNotFoundError:
-            return Verdict.GONE
+            return JobResult.GONE
         except OSError:
-            return Verdict.AGAIN
-        return Verdict.KEEP if now == job.identity else Verdict.CHANGED
+            return JobResult.AGAIN
+        return JobResult.KEEP if now == job.identity else JobResult.CHANGED
 
     def _is_fresh(self) -> bool:
         try:

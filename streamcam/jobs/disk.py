@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from streamcam.clock import Clock
-from streamcam.jobs.saying import Notices
+from streamcam.jobs.conditions import OngoingConditions
 
 _MEGABYTE = 1_000_000
 
@@ -23,7 +23,9 @@ class DiskGuard:
         clock: Where the time comes from.
     """
 
-    def __init__(self, folder: Path, min_free: int, notices: Notices, clock: Clock) -> None:
+    def __init__(
+        self, folder: Path, min_free: int, notices: OngoingConditions, clock: Clock
+    ) -> None:
         self._folder = folder
         self._min_free = min_free * _MEGABYTE
         self._notices = notices

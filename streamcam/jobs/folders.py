@@ -10,7 +10,7 @@ from pathlib import Path
 
 from streamcam.errors import UsageError
 from streamcam.sinks.names import is_output
-from streamcam.sources import is_media
+from streamcam.sources.inputs import is_media
 
 _TEMPORARY = (".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload", ".download", "~")
 _DIGEST = 8

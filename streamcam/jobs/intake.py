@@ -9,11 +9,11 @@ from math import inf
 from pathlib import Path
 
 from streamcam.clock import Clock
-from streamcam.jobs.arrivals import Arrivals, Settled, Sight
+from streamcam.jobs.arrivals import Arrivals, FileStatus, Settled
+from streamcam.jobs.conditions import OngoingConditions
 from streamcam.jobs.folders import Folder, Selection, regular, scan
 from streamcam.jobs.identity import Stat, identity_of, is_being_written
 from streamcam.jobs.observer import FolderObserver
-from streamcam.jobs.saying import Notices
 
 _LIMITS = (errno.ENOSPC, errno.EMFILE)
 
@@ -23,7 +23,7 @@ _AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Rhythm:
+class Schedule:
     """When intake looks.
 
     Attributes:
@@ -76,9 +76,9 @@ class Intake:
         self,
         folders: Sequence[Folder],
         selection: Selection,
-        rhythm: Rhythm,
+        rhythm: Schedule,
         arrivals: Arrivals,
-        notices: Notices,
+        notices: OngoingConditions,
         *,
         on_change: Callable[[Path], None] = lambda _: None,
         wake: Callable[[], None] = lambda: None,
@@ -237,9 +237,9 @@ class Intake:
             candidate.announced |= announced
             return
         sight = self._arrivals.sight(place.folder.path, path, stat)
-        if sight is not Sight.KNOWN:
+        if sight is not FileStatus.KNOWN:
             # Only a file that was not known proves that an event was lost.
-            self._await(place, path, stat, announced=announced or sight is not Sight.NEW)
+            self._await(place, path, stat, announced=announced or sight is not FileStatus.NEW)
 
     def _look_at(
         self, place: _Place, path: Path, *, announced: bool, wait: float | None = None
@@ -300,7 +300,7 @@ class Intake:
     def _wait_for_job(self, path: Path, candidate: _Candidate) -> None:
         """The file's job is running: end it if the file is not the one that it began with."""
         sight = self._arrivals.sight(candidate.place.folder.path, path, candidate.stat)
-        if sight is Sight.KNOWN:
+        if sight is FileStatus.KNOWN:
             self._candidates.pop(path)
             return
         self._on_change(path)

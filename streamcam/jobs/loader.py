@@ -6,8 +6,8 @@ from math import inf
 
 from streamcam.clock import Clock
 from streamcam.errors import StreamcamError
-from streamcam.jobs.saying import Notices
-from streamcam.pipeline.lazy import OpensStreet
+from streamcam.jobs.conditions import OngoingConditions
+from streamcam.pipeline.engine_provider import EngineProvider
 
 # Weights that cannot be fetched and GPUs that are taken come back in minutes, not in seconds.
 _FIRST_PAUSE = 5.0
@@ -27,8 +27,8 @@ class Loader:
 
     def __init__(
         self,
-        make: Callable[[], OpensStreet],
-        notices: Notices,
+        make: Callable[[], EngineProvider],
+        notices: OngoingConditions,
         *,
         wake: Callable[[], None],
         clock: Clock,
@@ -39,13 +39,13 @@ class Loader:
         self._wake = wake
         self._clock = clock
         self._patient = patient
-        self._lazy: OpensStreet | None = None
+        self._lazy: EngineProvider | None = None
         self._thread: threading.Thread | None = None
         self._fault: Exception | None = None
         self._pause = _FIRST_PAUSE
         self._not_before = -inf
 
-    def street(self) -> OpensStreet | None:
+    def street(self) -> EngineProvider | None:
         """Return the loaded street; None while it is being loaded or cannot be had.
 
         Raises:

@@ -9,22 +9,22 @@ from pathlib import Path
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.errors import DeviceError, DiskFullError, StreamcamError
-from streamcam.jobs.after import After
-from streamcam.jobs.claim import Claim, Verdict, told
+from streamcam.jobs.claim import JobResult, JobRun, told
+from streamcam.jobs.conditions import OngoingConditions
 from streamcam.jobs.disk import DiskGuard
 from streamcam.jobs.folders import Folder
 from streamcam.jobs.ledger import Ledger
 from streamcam.jobs.loader import Loader
+from streamcam.jobs.post_action import PostAction
 from streamcam.jobs.record import JobRecord, State
-from streamcam.jobs.saying import Notices
-from streamcam.pipeline.job import Observer
-from streamcam.pipeline.lazy import OpensStreet
-from streamcam.pipeline.run import make_job
-from streamcam.records import JobReport, Outcome
+from streamcam.pipeline.engine_provider import EngineProvider
+from streamcam.pipeline.file_job import Observer
+from streamcam.pipeline.file_run import make_job
 from streamcam.sinks.manifest import read_manifest
 from streamcam.sinks.names import outputs
-from streamcam.sources import Entry
 from streamcam.sources.base import readable
+from streamcam.sources.inputs import Entry
+from streamcam.types import JobReport, Outcome
 
 # How often the end looks whether jobs have ended, once nothing else is to be done.
 _POLL_SECONDS = 0.05
@@ -65,7 +65,7 @@ class Runner:
         ledger: Ledger,
         loader: Loader,
         observer: Observer,
-        notices: Notices,
+        notices: OngoingConditions,
         *,
         wake: Callable[[], None],
         on_change: Callable[[Path, float | None], None],
@@ -84,9 +84,9 @@ class Runner:
         self._wake = wake
         self._on_change = on_change
         self._clock = clock
-        self._after = After.parse(settings.watch.after)
+        self._after = PostAction.parse(settings.watch.after)
         self._disk = DiskGuard(settings.output.folder, settings.watch.min_free, notices, clock)
-        self._claims: list[Claim] = []
+        self._claims: list[JobRun] = []
         self._next_beat = 0.0
         self.failed = 0
 
@@ -179,10 +179,10 @@ class Runner:
             self._begin(record, street)
         return True
 
-    def _begin(self, record: JobRecord, street: OpensStreet) -> None:
+    def _begin(self, record: JobRecord, street: EngineProvider) -> None:
         assert record.stem is not None
         entry = Entry(str(record.path), record.stem)
-        claim = Claim(
+        claim = JobRun(
             record,
             lambda publishable: make_job(
                 entry, self._settings, street, _Unended(self._observer), self._clock, publishable
@@ -229,31 +229,31 @@ class Runner:
             if claim.fault is not None:
                 raise claim.fault
 
-    def _book(self, claim: Claim) -> JobReport:
+    def _book(self, claim: JobRun) -> JobReport:
         """Write into the ledger how a job ended; return what people are told."""
         job, report = claim.record, claim.report
-        if claim.fault is not None or claim.verdict is Verdict.BACK:
+        if claim.fault is not None or claim.verdict is JobResult.BACK:
             self._ledger.give_back(job.id, self._owner)
             return told(report, "given back to the queue", Outcome.STOPPED)
-        if claim.verdict is Verdict.KEEP:
+        if claim.verdict is JobResult.KEEP:
             state = State.DONE if report.outcome is Outcome.DONE else State.FAILED
             self._finish(job, state, report)
             return report
-        if claim.verdict is Verdict.AGAIN:
+        if claim.verdict is JobResult.AGAIN:
             return self._book_again(claim)
-        if claim.verdict is Verdict.GONE:
+        if claim.verdict is JobResult.GONE:
             reason = "the file went away while it was explained"
             self._ledger.finish(job.id, self._owner, State.SKIPPED, error=reason)
             return told(report, reason, Outcome.SKIPPED)
-        if claim.verdict is Verdict.LOST:
+        if claim.verdict is JobResult.LOST:
             return told(report, "another process has taken it over", Outcome.STOPPED)
         self._ledger.give_back(job.id, self._owner, changed=True)
-        unripe = claim.verdict is Verdict.UNRIPE
+        unripe = claim.verdict is JobResult.UNRIPE
         self._on_change(job.path, _PATIENCE * self._settings.watch.settle if unripe else None)
         reason = "is not whole yet" if unripe else "changed while it was explained"
         return told(report, f"{reason}; waiting until it stands still", Outcome.STOPPED)
 
-    def _book_again(self, claim: Claim) -> JobReport:
+    def _book_again(self, claim: JobRun) -> JobReport:
         job, report = claim.record, claim.report
         if claim.published:
             self._withdraw(job)

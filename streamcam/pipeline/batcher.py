@@ -5,12 +5,12 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from streamcam.clock import Clock
-from streamcam.pipeline.lane import Lane, Overflow
-from streamcam.records import Frame, Item
+from streamcam.pipeline.queue import BoundedQueue, Overflow
+from streamcam.types import Frame, Item
 
 
 @dataclass(eq=False, slots=True)
-class Track:
+class StreamState:
     """One source's way through the engine.
 
     Attributes:
@@ -23,8 +23,8 @@ class Track:
     """
 
     source: str
-    inbox: Lane[Frame]
-    outbox: Lane[Item]
+    inbox: BoundedQueue[Frame]
+    outbox: BoundedQueue[Item]
     dropped: Counter[str]
     underway: int = 0
 
@@ -44,8 +44,8 @@ class Batch:
     towards the batch's size.
     """
 
-    entries: list[tuple[Track, Frame]] = field(default_factory=list)
-    finished: list[Track] = field(default_factory=list)
+    entries: list[tuple[StreamState, Frame]] = field(default_factory=list)
+    finished: list[StreamState] = field(default_factory=list)
 
     @property
     def is_live(self) -> bool:
@@ -59,7 +59,7 @@ class Batch:
 
     def parts(self) -> list["Batch"]:
         """Return the entries of each track as a batch of its own."""
-        parts: dict[Track, Batch] = {}
+        parts: dict[StreamState, Batch] = {}
         for track, frame in self.entries:
             parts.setdefault(track, Batch()).entries.append((track, frame))
         return list(parts.values())
@@ -85,12 +85,12 @@ class Batcher:
         self._max_wait = max_wait
         self._clock = clock or Clock()
         # In the order in which they had their last turns.
-        self._tracks: deque[Track] = deque()
+        self._tracks: deque[StreamState] = deque()
         self._wake = threading.Condition()
         self._changed = False
         self._closed = False
 
-    def add(self, source: str, *, before: int, behind: int, overflow: Overflow) -> Track:
+    def add(self, source: str, *, before: int, behind: int, overflow: Overflow) -> StreamState:
         """Open a track for a source.
 
         Args:
@@ -100,13 +100,13 @@ class Batcher:
             overflow: What the inbox does when it is full.
         """
         dropped: Counter[str] = Counter()
-        outbox: Lane[Item] = Lane(behind, on_change=self._notify)
+        outbox: BoundedQueue[Item] = BoundedQueue(behind, on_change=self._notify)
 
         def drop(_: Frame) -> None:
             dropped["engine" if outbox.room else "output"] += 1
 
-        inbox = Lane(before, overflow, self._notify, drop)
-        track = Track(source, inbox, outbox, dropped)
+        inbox = BoundedQueue(before, overflow, self._notify, drop)
+        track = StreamState(source, inbox, outbox, dropped)
         with self._wake:
             self._tracks.append(track)
         return track
@@ -169,7 +169,7 @@ class Batcher:
                 missing -= frame.sampled
                 turns.append(track)
 
-    def _take(self, track: Track, batch: Batch) -> Frame | None:
+    def _take(self, track: StreamState, batch: Batch) -> Frame | None:
         if track.room <= 0:
             return None
         frame = track.inbox.take()
@@ -185,7 +185,7 @@ class Batcher:
             batch.finished.append(track)
         return frame
 
-    def _had_its_turn(self, track: Track) -> None:
+    def _had_its_turn(self, track: StreamState) -> None:
         with self._wake:
             self._tracks.remove(track)
             self._tracks.append(track)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from streamcam.errors import StreamcamError
-from streamcam.records import FrameResult, Item, Picture
 from streamcam.sinks.base import Sink
+from streamcam.types import FrameResult, Item, Picture
 
 _log = logging.getLogger(__name__)
 

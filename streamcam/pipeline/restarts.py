@@ -9,7 +9,7 @@ _MOST = 5
 _WINDOW_SECONDS = 600.0
 
 
-class Restarts:
+class RestartLimit:
     """Bounds the restarts of one worker within a window of time.
 
     Args:

@@ -4,18 +4,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from streamcam.config.settings import OutputSettings, RenderSettings
+from streamcam.config.schema import OutputSettings, RenderSettings
 from streamcam.pipeline.delivery import Delivery
-from streamcam.records import JobReport, SourceInfo
 from streamcam.render import Annotator, Style
 from streamcam.sinks.base import Sink
 from streamcam.sinks.encoder import VideoSettings
-from streamcam.sinks.jsonl import JsonlSink
-from streamcam.sinks.manifest import EngineFacts, read_manifest, write_manifest
+from streamcam.sinks.manifest import Provenance, read_manifest, write_manifest
 from streamcam.sinks.maps import NpzSink, PngSink
 from streamcam.sinks.names import outputs
-from streamcam.sinks.still import StillSink
+from streamcam.sinks.records import JsonlSink
+from streamcam.sinks.stills import StillSink
 from streamcam.sinks.video import VideoSink
+from streamcam.types import JobReport, SourceInfo
 
 
 class Results:
@@ -33,7 +33,7 @@ class Results:
         stem: str,
         output: OutputSettings,
         render: RenderSettings,
-        engine: Callable[[], EngineFacts],
+        engine: Callable[[], Provenance],
     ) -> None:
         self._output = output
         self._render = render

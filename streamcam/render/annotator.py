@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import cv2
 
-from streamcam.records import STANDSTILL_SECONDS, Frame, FrameResult, Item, Picture
-from streamcam.render.blend import Mask, Placed
+from streamcam.render.blend import Mask, Overlay
 from streamcam.render.boxes import draw_boxes, draw_labels
 from streamcam.render.footer import footer
 from streamcam.render.heat import Heat, enlarge
 from streamcam.render.style import Scale, Style
-from streamcam.render.thumbnails import Strip
+from streamcam.render.thumbnails import Thumbnails
+from streamcam.types import STANDSTILL_SECONDS, Frame, FrameResult, Item, Picture
 
 _FADED = 0.5
 """How much of its opacity a map keeps when it has grown old."""
@@ -48,7 +48,7 @@ class Annotator:
         self._style = style or Style()
         self._heat = Heat(self._style.colormap, self._style.opacity)
         self._held: _Held | None = None
-        self._strip: Strip | None = None
+        self._strip: Thumbnails | None = None
 
     def annotate(self, item: Item) -> Picture:
         """Return the annotated picture of the next frame.
@@ -72,7 +72,7 @@ class Annotator:
         return self._draw(item, self._held, max(0.0, item.time - self._held.result.frame.time))
 
     def _renew_strip(self, result: FrameResult) -> None:
-        fresh = Strip.of(result, self._heat, _scale(result.frame))
+        fresh = Thumbnails.of(result, self._heat, _scale(result.frame))
         if fresh is not None or self._strip is None or not self._strip.continues(result):
             self._strip = fresh
 
@@ -123,7 +123,7 @@ def _scale(frame: Frame) -> Scale:
     return Scale.of(width, height)
 
 
-def _with(canvas: Picture, notes: Sequence[Placed]) -> Picture:
+def _with(canvas: Picture, notes: Sequence[Overlay]) -> Picture:
     for note in notes:
         note.draw(canvas)
     return canvas

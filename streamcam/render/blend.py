@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamcam.records import Picture
+from streamcam.types import Picture
 
 Mask = npt.NDArray[np.uint8]
 """uint8, [height, width]."""
@@ -41,7 +41,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Placed:
+class Overlay:
     """A layer with its upper left corner at (x, y) of a canvas, in pixels."""
 
     layer: Layer
@@ -58,7 +58,7 @@ class Placed:
         """The first row below it."""
         return self.y + self.layer.height
 
-    def meets(self, other: "Placed") -> bool:
+    def meets(self, other: "Overlay") -> bool:
         """Whether the two share a pixel."""
         across = self.x < other.right and other.x < self.right
         return across and self.y < other.bottom and other.y < self.bottom

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from streamcam.records import Box, Detection, Picture
-from streamcam.render.blend import Layer, Placed
+from streamcam.render.blend import Layer, Overlay
 from streamcam.render.palette import Colour, colour_of, text_colour
 from streamcam.render.plates import plate
 from streamcam.render.style import Scale
 from streamcam.render.text import drawable
+from streamcam.types import Box, Detection, Picture
 
 _MOST_LETTERS = 24
 """A class's name is cut to so many; COCO's longest has 14."""
@@ -23,8 +23,8 @@ def draw_boxes(canvas: Picture, detections: Sequence[Detection], line: int) -> N
 
 
 def draw_labels(
-    canvas: Picture, detections: Sequence[Detection], scale: Scale, taken: Sequence[Placed] = ()
-) -> list[Placed]:
+    canvas: Picture, detections: Sequence[Detection], scale: Scale, taken: Sequence[Overlay] = ()
+) -> list[Overlay]:
     """Draw each box's label where it hides no other, and return where they are.
 
     A label that finds no free place in any of its forms is left out, the least confident first.
@@ -35,7 +35,7 @@ def draw_labels(
         scale: Sizes that suit the canvas.
         taken: Places to keep free.
     """
-    labels: list[Placed] = []
+    labels: list[Overlay] = []
     for detection in detections:
         for label in _places(canvas, detection, scale):
             if not any(label.meets(other) for other in (*taken, *labels)):
@@ -68,7 +68,7 @@ def _between(edge: float, end: int) -> int:
     return max(0, min(end, round(edge)))
 
 
-def _places(canvas: Picture, detection: Detection, scale: Scale) -> Iterator[Placed]:
+def _places(canvas: Picture, detection: Detection, scale: Scale) -> Iterator[Overlay]:
     """Yield a label in each form and place that suits, the best first."""
     height, width = canvas.shape[:2]
     colour = colour_of(detection.class_id)
@@ -97,10 +97,10 @@ def _corners(box: Box, label: Layer) -> Iterator[tuple[int, int]]:
         yield right, y
 
 
-def _inside(canvas: Picture, label: Layer, x: int, y: int) -> Placed:
+def _inside(canvas: Picture, label: Layer, x: int, y: int) -> Overlay:
     """Place a label at (x, y), or as near to it as the frame allows."""
     height, width = canvas.shape[:2]
-    return Placed(
+    return Overlay(
         label,
         max(0, min(x, width - label.width)),
         max(0, min(y, height - label.height)),

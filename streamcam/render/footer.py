@@ -6,12 +6,12 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from streamcam.records import STANDSTILL_SECONDS, Frame
-from streamcam.render.blend import Layer, Placed
+from streamcam.render.blend import Layer, Overlay
 from streamcam.render.heat import palette
 from streamcam.render.palette import BLACK
 from streamcam.render.plates import plate
 from streamcam.render.style import Colormap, Scale, Style
+from streamcam.types import STANDSTILL_SECONDS, Frame
 
 _OPACITY = 0.6
 _MOST = 0.6
@@ -57,7 +57,7 @@ def method_name(method: str) -> str:
 
 def footer(
     frame: Frame, method: str | None, map_age: float | None, style: Style, scale: Scale
-) -> list[Placed]:
+) -> list[Overlay]:
     """Return what stands at the bottom of a frame: the legend to the left, the time to the right.
 
     Args:
@@ -69,21 +69,21 @@ def footer(
     """
     height, width = frame.picture.shape[:2]
     room = width - 2 * scale.gap
-    placed: list[Placed] = []
+    placed: list[Overlay] = []
     bottom, right = height - scale.gap, width - scale.gap
     time = _note(_time(frame), scale)
     if style.timestamp and time.width <= width * _MOST:
-        placed.append(Placed(time, right - time.width, bottom - time.height))
+        placed.append(Overlay(time, right - time.width, bottom - time.height))
         room -= time.width + scale.gap
     if style.legend and method is not None:
         legend = _legend(method, style.colormap, scale, room)
         if legend is not None:
-            placed.append(Placed(legend, scale.gap, bottom - legend.height))
+            placed.append(Overlay(legend, scale.gap, bottom - legend.height))
     # Above the time, so that neither it nor the legend moves when it comes and goes.
     text = _warning(frame, map_age)
     age = None if text is None else _note(text, scale)
     if style.legend and age is not None and age.width <= width * _MOST:
-        placed.append(Placed(age, right - age.width, bottom - 2 * age.height))
+        placed.append(Overlay(age, right - age.width, bottom - 2 * age.height))
     return placed
 
 

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamcam.records import HeatMap, Picture
 from streamcam.render.blend import Layer, Mask
 from streamcam.render.style import Colormap
+from streamcam.types import HeatMap, Picture
 
 _CV2: Mapping[Colormap, int] = {
     "inferno": cv2.COLORMAP_INFERNO,

@@ -6,10 +6,10 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from streamcam.records import Picture
 from streamcam.render.blend import Layer, Mask
 from streamcam.render.palette import Colour, text_colour
 from streamcam.render.text import text_mask
+from streamcam.types import Picture
 
 
 def plate(

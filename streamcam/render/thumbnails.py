@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from streamcam.records import Box, Detection, FrameResult, Picture
-from streamcam.render.blend import Layer, Placed
+from streamcam.render.blend import Layer, Overlay
 from streamcam.render.footer import method_name
 from streamcam.render.heat import Heat, enlarge
 from streamcam.render.palette import BLACK, colour_of
 from streamcam.render.plates import plate
 from streamcam.render.style import Scale
 from streamcam.render.text import text_mask
+from streamcam.types import Box, Detection, FrameResult, Picture
 
 _SIDE = 0.2
 """Of a small picture, as a share of the frame's short side: five take a third of 768x432's top."""
@@ -25,7 +25,7 @@ _HELD = 5.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Strip:
+class Thumbnails:
     """What was explained last, ready to be drawn.
 
     Attributes:
@@ -34,12 +34,12 @@ class Strip:
         time: Of the frame that they are from, in seconds.
     """
 
-    cells: Sequence[Placed]
+    cells: Sequence[Overlay]
     method: str
     time: float
 
     @classmethod
-    def of(cls, result: FrameResult, heat: Heat, scale: Scale) -> "Strip | None":
+    def of(cls, result: FrameResult, heat: Heat, scale: Scale) -> "Thumbnails | None":
         """Make the strip of a frame; None where none of its boxes was explained for it."""
         explained = [d for d in result.detections if d.why is not None and d.why.age == 0]
         if not explained or explained[0].why is None:
@@ -48,7 +48,7 @@ class Strip:
         side = round(min(picture.shape[:2]) * _SIDE)
         room = (picture.shape[1] - scale.gap) // (side + scale.gap)
         cells = [
-            Placed(
+            Overlay(
                 _cell(picture, detection, heat, side, scale),
                 scale.gap + place * (side + scale.gap),
                 scale.gap,
@@ -65,14 +65,14 @@ class Strip:
         """Whether what it shows is recent enough at a time in seconds."""
         return 0 <= time - self.time <= _HELD
 
-    def placed(self, time: float, scale: Scale) -> list[Placed]:
+    def placed(self, time: float, scale: Scale) -> list[Overlay]:
         """Return the small pictures and, under them, what they are and how old."""
         age = time - self.time
         text = f"why each box, by {method_name(self.method)}"
         if age > 0:
             text += f", {age:.1f} s ago"
         note = plate((text,), scale.text, scale.gap, BLACK, _OPACITY)
-        return [*self.cells, Placed(note, scale.gap, self.cells[0].bottom)]
+        return [*self.cells, Overlay(note, scale.gap, self.cells[0].bottom)]
 
 
 def _cell(picture: Picture, detection: Detection, heat: Heat, side: int, scale: Scale) -> Layer:
@@ -105,6 +105,6 @@ def _frame(cell: Picture, detection: Detection, scale: Scale) -> None:
     for text in (f"{detection.label} {score}", score):
         if text_mask(text, scale.text).shape[1] + 2 * scale.gap <= side:
             label = plate((text,), scale.text, scale.gap, colour)
-            Placed(label, 0, side - label.height).draw(cell)
+            Overlay(label, 0, side - label.height).draw(cell)
             break
     cv2.rectangle(cell, (0, 0), (side - 1, side - 1), colour, scale.line)

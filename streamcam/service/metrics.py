@@ -16,8 +16,8 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from streamcam.errors import StreamcamError
-from streamcam.records import CameraState, CameraStatus
-from streamcam.service.overview import Overview
+from streamcam.service.status import Overview
+from streamcam.types import CameraState, CameraStatus
 
 FILES = "files"
 """The label `source` of whatever comes from folders: a label per file would grow for ever."""

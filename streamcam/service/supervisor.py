@@ -8,20 +8,20 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from streamcam.cameras.manager import CameraManager
+from streamcam.cameras.plan import plans
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.errors import ConfigError, DeviceError, SinkError, StreamcamError, UsageError
 from streamcam.jobs.folders import resolve_folders
-from streamcam.pipeline.cameras.fleet import Fleet
-from streamcam.pipeline.cameras.plan import plans
-from streamcam.service.folders import FolderWatch
-from streamcam.service.heart import Heart
+from streamcam.service.events import ServiceEvents
+from streamcam.service.health import EngineGauge, ProgressMonitor
 from streamcam.service.http import HttpServer
-from streamcam.service.listener import Listener
 from streamcam.service.metrics import Metrics
-from streamcam.service.notify import Notifier
-from streamcam.service.pulse import EngineGauge, Pulse
+from streamcam.service.systemd import Notifier
 from streamcam.service.view import View
+from streamcam.service.watchdog import Watchdog
+from streamcam.service.watched_folders import FolderWatch
 
 _log = logging.getLogger(__name__)
 
@@ -73,8 +73,8 @@ class Supervisor:
         self._clock = clock or Clock()
         self._settings = checked(load())
         self._metrics = Metrics()
-        self._listener = Listener(self._metrics)
-        self._fleet = Fleet(
+        self._listener = ServiceEvents(self._metrics)
+        self._fleet = CameraManager(
             self._settings,
             self._listener,
             on_stage=self._metrics.stage,
@@ -82,7 +82,7 @@ class Supervisor:
             clock=self._clock,
         )
         self._turned = self._clock.monotonic()
-        self._heart = Heart(self._pulse(patience), notifier)
+        self._heart = Watchdog(self._pulse(patience), notifier)
         self._view = View(self._settings, self._fleet, self._listener, self._heart)
         self._server = HttpServer(self._view, self._metrics, self._settings.http, self._clock)
         self._folders: FolderWatch | None = None
@@ -207,10 +207,10 @@ class Supervisor:
             f"{cameras if parts else 'no cameras'}; {_number(len(self._settings.folder), 'folder')}"
         )
 
-    def _pulse(self, patience: float) -> Pulse:
+    def _pulse(self, patience: float) -> ProgressMonitor:
         street = self._fleet.street
         gauge = EngineGauge("the engine", lambda: street.busy, lambda: street.finished)
-        return Pulse([gauge], lambda: self._turned, patience=patience, clock=self._clock)
+        return ProgressMonitor([gauge], lambda: self._turned, patience=patience, clock=self._clock)
 
     def _end(self) -> None:
         _log.info("stopping")

@@ -5,20 +5,20 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from streamcam.cameras.manager import CameraManager
 from streamcam.config import Settings
 from streamcam.errors import UsageError
 from streamcam.jobs.catalogue import Catalogue
 from streamcam.jobs.database import FILE_NAME, Database
 from streamcam.jobs.record import JobRecord, State
-from streamcam.jobs.watch import state_folder
-from streamcam.pipeline.cameras.fleet import Fleet
-from streamcam.records import CameraState, CameraStatus
-from streamcam.service.folders import FolderWatch
-from streamcam.service.heart import Heart
-from streamcam.service.listener import Listener
-from streamcam.service.overview import GpuMemory, JobView
+from streamcam.jobs.watcher import state_folder
+from streamcam.service.events import ServiceEvents
+from streamcam.service.status import GpuMemory, JobView
+from streamcam.service.watchdog import Watchdog
+from streamcam.service.watched_folders import FolderWatch
 from streamcam.sinks.preview import PreviewSink
 from streamcam.sources.base import readable
+from streamcam.types import CameraState, CameraStatus
 
 
 class View:
@@ -36,7 +36,9 @@ class View:
         ready: Whether the service has come up.
     """
 
-    def __init__(self, settings: Settings, fleet: Fleet, listener: Listener, heart: Heart) -> None:
+    def __init__(
+        self, settings: Settings, fleet: CameraManager, listener: ServiceEvents, heart: Watchdog
+    ) -> None:
         self.settings = settings
         self.folders: FolderWatch | None = None
         self.ready = False

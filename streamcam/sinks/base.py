@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from streamcam.records import Item, Picture
+from streamcam.types import Item, Picture
 
 
 class Sink(Protocol):

@@ -17,7 +17,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from av.video.stream import VideoStream
 
 from streamcam.errors import SinkError
-from streamcam.records import Picture
+from streamcam.types import Picture
 
 logger = logging.getLogger(__name__)
 

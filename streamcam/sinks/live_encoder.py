@@ -13,7 +13,6 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from streamcam.errors import SinkError
-from streamcam.records import Picture
 from streamcam.sinks.encoder import (
     EncoderName,
     PictureConverter,
@@ -22,6 +21,7 @@ from streamcam.sinks.encoder import (
     encoders,
     even,
 )
+from streamcam.types import Picture
 
 logger = logging.getLogger(__name__)
 

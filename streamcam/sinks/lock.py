@@ -4,8 +4,8 @@ import fcntl
 import os
 from pathlib import Path
 
-from streamcam.avio import writing
 from streamcam.errors import SinkError
+from streamcam.media_errors import writing
 
 
 class FolderLock:

@@ -10,16 +10,16 @@ from typing import Any
 
 import orjson
 
-from streamcam.records import JobReport, Outcome, SourceInfo
-from streamcam.sinks.atomic import write_file
-from streamcam.sinks.jsonl import utc
+from streamcam.files import write_file
+from streamcam.sinks.records import utc
+from streamcam.types import JobReport, Outcome, SourceInfo
 from streamcam.version import __version__
 
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class EngineFacts:
+class Provenance:
     """What a run's maps and boxes were made with.
 
     Attributes:
@@ -63,7 +63,7 @@ def write_manifest(
     path: Path,
     info: SourceInfo,
     report: JobReport,
-    engine: EngineFacts,
+    engine: Provenance,
     *,
     started: datetime,
     ended: datetime,
@@ -122,7 +122,7 @@ def _source(info: SourceInfo) -> dict[str, Any]:
     }
 
 
-def _engine(engine: EngineFacts) -> dict[str, Any]:
+def _engine(engine: Provenance) -> dict[str, Any]:
     return {
         "model": engine.model,
         "weights_sha256": engine.weights_sha256,

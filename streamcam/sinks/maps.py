@@ -14,11 +14,11 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from streamcam.avio import writing
 from streamcam.errors import SinkError
-from streamcam.records import Frame, FrameResult, HeatMap, Item, Picture
-from streamcam.sinks.atomic import PartFile, sync
+from streamcam.files import PartFile, sync
+from streamcam.media_errors import writing
 from streamcam.sinks.names import MAP, PART
+from streamcam.types import Frame, FrameResult, HeatMap, Item, Picture
 
 _FULL = 65535
 """What 1 is in a PNG of 16 bits."""

@@ -10,9 +10,9 @@ import av
 from av.packet import Packet
 
 from streamcam.errors import SinkError
-from streamcam.sinks.atomic import WholeFile
+from streamcam.files import WholeFile
+from streamcam.sinks.audio import Sound
 from streamcam.sinks.encoder import EncoderName, VideoSettings, add_video_stream, encoders
-from streamcam.sinks.sound import Sound
 
 logger = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ _DIGEST = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Outputs:
+class ResultPaths:
     """Where the results of one source go."""
 
     video: Path
@@ -43,7 +43,7 @@ class Outputs:
     audit_page: Path
 
 
-def outputs(folder: Path, stem: str) -> Outputs:
+def outputs(folder: Path, stem: str) -> ResultPaths:
     """Name a source's results.
 
     Args:
@@ -59,7 +59,7 @@ def outputs(folder: Path, stem: str) -> Outputs:
     """
     *above, name = stem.split("/")
     place, short = folder.joinpath(*map(_clean, above)), _fit(_clean(name))
-    return Outputs(
+    return ResultPaths(
         video=place / (short + VIDEO),
         picture=place / (short + PICTURE),
         records=place / (short + RECORDS),

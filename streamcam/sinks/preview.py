@@ -8,7 +8,7 @@ from typing import ClassVar
 import cv2
 
 from streamcam.clock import Clock
-from streamcam.records import Frame, FrameResult, Item, Picture
+from streamcam.types import Frame, FrameResult, Item, Picture
 
 LONGEST_SIDE = 1280
 """Pixels of a preview. A tile of a wall is smaller, and one camera alone still looks sharp."""

@@ -4,13 +4,13 @@ import logging
 import threading
 from typing import ClassVar
 
-from streamcam.backoff import Backoff
-from streamcam.child import Child, Message
 from streamcam.clock import Clock
 from streamcam.errors import SinkError
-from streamcam.records import CameraState, Frame, Item, Picture
-from streamcam.redaction import Redactor, redacted_url
+from streamcam.retry import Backoff
 from streamcam.sinks.encoder import VideoSettings
+from streamcam.types import CameraState, Frame, Item, Picture
+from streamcam.urls import Redactor, redacted_url
+from streamcam.worker_process import Message, WorkerProcess
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ FORMATS = {
 }
 """What a URL's scheme says of the container."""
 
-_CHILD = "streamcam.sinks.publish_child"
+_CHILD = "streamcam.sinks.publish_process"
 
 _PATIENCE = 10.0
 """Seconds that a server gets to answer, or to take a picture. An answer takes some round trips,
@@ -88,7 +88,7 @@ class PublishSink:
         self._clock = clock or Clock()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._child: Child | None = None
+        self._child: WorkerProcess | None = None
         self._size = (0, 0)
         self._live_size: tuple[int, int] | None = None
         self._next: tuple[Picture, float] | None = None
@@ -177,7 +177,7 @@ class PublishSink:
             OSError: There is no room for another process.
         """
         self._state = CameraState.CONNECTING
-        child = Child(_CHILD, {**self._order, "width": size[0], "height": size[1]})
+        child = WorkerProcess(_CHILD, {**self._order, "width": size[0], "height": size[1]})
         live_since: float | None = None
         try:
             with self._changed:
@@ -200,7 +200,7 @@ class PublishSink:
             if live_since is not None and self._clock.monotonic() - live_since >= _STEADY:
                 self._backoff.reset()
 
-    def _send(self, child: Child, picture: Picture, time: float) -> None:
+    def _send(self, child: WorkerProcess, picture: Picture, time: float) -> None:
         child.picture.put(picture)
         child.send({"time": time})
         try:
@@ -234,7 +234,7 @@ class PublishSink:
             self._reconnects += not self._over
 
 
-def _await(child: Child, answer: str, seconds: float) -> None:
+def _await(child: WorkerProcess, answer: str, seconds: float) -> None:
     try:
         message = child.receive(seconds)
     except EOFError:

@@ -6,13 +6,13 @@ from typing import ClassVar
 
 import av
 
-from streamcam.avio import writing
 from streamcam.errors import SinkError
-from streamcam.records import Frame, Item, Picture, SourceInfo
-from streamcam.sinks.atomic import PartFile
+from streamcam.files import PartFile
+from streamcam.media_errors import writing
+from streamcam.sinks.audio import Sound
 from streamcam.sinks.encoder import PictureConverter, VideoSettings, even
 from streamcam.sinks.mp4 import Mp4Writer, timescale
-from streamcam.sinks.sound import Sound
+from streamcam.types import Frame, Item, Picture, SourceInfo
 
 MAX_TIMESCALE = 10_000_000
 """Units a second that the MP4 may count in. It holds steps below 2**31 units, 214 s here; finer

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from streamcam.records import Frame, SourceInfo
+from streamcam.types import Frame, SourceInfo
 
 
 class Selector(Protocol):

@@ -14,8 +14,8 @@ from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from streamcam.avio import reading
 from streamcam.errors import CorruptMediaError
+from streamcam.media_errors import reading
 from streamcam.sources.gops import Gops
 
 # Ten seconds of ordinary video: longer than any burst of errors that a decoder recovers from at

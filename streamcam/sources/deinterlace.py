@@ -12,11 +12,11 @@ _TICK = Fraction(1, 1000)  # any will do, since the filter's own times are not u
 # One picture for each frame; frames that are not flagged as interlaced pass as they are.
 _FILTER = ("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
 
-Placed: TypeAlias = tuple[int, int, VideoFrame]
+Overlay: TypeAlias = tuple[int, int, VideoFrame]
 """A frame's index, its presentation time in ticks, and the frame; a filter changes its own time."""
 
 
-def deinterlaced(frames: Iterable[Placed]) -> Iterator[Placed]:
+def deinterlaced(frames: Iterable[Overlay]) -> Iterator[Overlay]:
     """Yield the same frames, at the same places, as whole pictures.
 
     Nothing is filtered before the first interlaced frame; from there on everything is, since the
@@ -55,18 +55,18 @@ class _Weaver:
         """Whether this graph can take the frame."""
         return self._shape == (frame.width, frame.height, frame.format.name)
 
-    def push(self, index: int, pts: int, frame: VideoFrame) -> Iterator[Placed]:
+    def push(self, index: int, pts: int, frame: VideoFrame) -> Iterator[Overlay]:
         """Take a frame; yield those that are ready, one step behind."""
         self._places.append((index, pts))
         self._graph.vpush(frame)
         yield from self._ready()
 
-    def finish(self) -> Iterator[Placed]:
+    def finish(self) -> Iterator[Overlay]:
         """Yield the rest."""
         self._graph.vpush(None)
         yield from self._ready()
 
-    def _ready(self) -> Iterator[Placed]:
+    def _ready(self) -> Iterator[Overlay]:
         while self._places:
             try:
                 frame = self._graph.vpull()

@@ -10,7 +10,7 @@ from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from streamcam.records import Picture
+from streamcam.types import Picture
 
 NEUTRAL = 128
 """The grey that shows through transparent pixels."""

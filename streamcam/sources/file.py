@@ -12,16 +12,16 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from streamcam.avio import opening
 from streamcam.clock import Clock
 from streamcam.errors import CorruptMediaError, NotMediaError
-from streamcam.records import Frame, SourceInfo
+from streamcam.media_errors import opening
 from streamcam.sources.base import Selector, readable
 from streamcam.sources.decoder import Decoder
-from streamcam.sources.deinterlace import Placed, deinterlaced
+from streamcam.sources.deinterlace import Overlay, deinterlaced
 from streamcam.sources.display import Display
 from streamcam.sources.pipe import Pipe
 from streamcam.sources.timeline import Timeline
+from streamcam.types import Frame, SourceInfo
 
 PATIENCE = 10.0
 """Seconds that a pipe gets to deliver the first picture's data."""
@@ -187,14 +187,14 @@ class FileSource:
             return float(self._container.duration / av.time_base)
         return None
 
-    def _placed(self) -> Iterator[Placed]:
+    def _placed(self) -> Iterator[Overlay]:
         for index, frame in self._decoder.frames(lambda: self._due):
             pts = self._timeline.placed(frame.pts if frame.pts is not None else frame.dts)
             if frame.interlaced_frame or self._timeline.shifted:
                 self._decoder.may_skip = False
             yield index, pts, frame
 
-    def _shown(self) -> Iterator[Placed]:
+    def _shown(self) -> Iterator[Overlay]:
         assert self._first is not None
         yield self._first
         yield from self._frames

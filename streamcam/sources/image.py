@@ -13,12 +13,12 @@ from threading import Event
 import numpy as np
 from PIL import Image, ImageOps
 
-from streamcam.avio import opening
 from streamcam.clock import Clock
 from streamcam.errors import CorruptMediaError, NotMediaError, SourceError
-from streamcam.records import Frame, Picture, SourceInfo
+from streamcam.media_errors import opening
 from streamcam.sources.base import Selector, readable
 from streamcam.sources.display import over_neutral
+from streamcam.types import Frame, Picture, SourceInfo
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 # FFmpeg plays these itself; several pages of a TIFF are no animation.

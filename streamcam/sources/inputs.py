@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from streamcam.avio import opening
+from streamcam.demo.source import DemoSource
 from streamcam.errors import SourceError
+from streamcam.media_errors import opening
 from streamcam.sources.base import Source, readable
-from streamcam.sources.demo import DemoSource
 from streamcam.sources.file import FileSource
 from streamcam.sources.image import ImageSource, is_picture
 

@@ -9,10 +9,8 @@ import torch
 import torchvision
 
 from streamcam.errors import UsageError
-from streamcam.vision.attribution.attribution import Attribution, Explain
-from streamcam.vision.attribution.methods import EIGENCAM, METHODS, MapMaker
-from streamcam.vision.cam import EigenCam, Grid
-from streamcam.vision.detector import Detector
+from streamcam.vision.cam.eigencam import EigenCam, Grid
+from streamcam.vision.cpu.precision import bfloat16_pays
 from streamcam.vision.devices import (
     DTYPES,
     Precision,
@@ -21,12 +19,14 @@ from streamcam.vision.devices import (
     describe_device,
     device_errors,
 )
-from streamcam.vision.download import Progress
 from streamcam.vision.engine import Engine, EngineDescription
-from streamcam.vision.library import Library
-from streamcam.vision.loading import Loaded, load_detector
-from streamcam.vision.precision import bfloat16_pays
-from streamcam.vision.zoo import DEFAULT_MODEL, ModelSpec, find_model
+from streamcam.vision.methods.attribution import Attribution, Explain
+from streamcam.vision.methods.registry import EIGENCAM, METHODS, MapMaker
+from streamcam.vision.models.download import Progress
+from streamcam.vision.models.library import Library
+from streamcam.vision.models.registry import DEFAULT_MODEL, ModelSpec, find_model
+from streamcam.vision.models.torchvision import Detector
+from streamcam.vision.models.weights import Loaded, load_detector
 
 DEFAULT_BATCH = 8
 DEFAULT_TOP = 5

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from streamcam.errors import DeviceError
-from streamcam.records import (
+from streamcam.types import (
     Box,
     Detection,
     Explanation,
@@ -22,19 +22,19 @@ from streamcam.records import (
     HeatMap,
     Look,
 )
-from streamcam.vision.attribution.attribution import Attribution
-from streamcam.vision.attribution.kept import Kept
-from streamcam.vision.attribution.methods import EIGENCAM
-from streamcam.vision.cam import EigenCam
-from streamcam.vision.checkpoints import unnamed
-from streamcam.vision.cpu import fills_a_cpu, threads_for
-from streamcam.vision.detector import Detector, Forward
+from streamcam.vision.cam.baseline import quiet_level
+from streamcam.vision.cam.eigencam import EigenCam
+from streamcam.vision.cam.focus import map_peak, measure_focus
+from streamcam.vision.cam.stabilizer import MapStabilizer
+from streamcam.vision.cpu.threads import fills_a_cpu, threads_for
 from streamcam.vision.devices import computing_threads, device_errors, torch_threads
-from streamcam.vision.focus import map_peak, measure_focus
-from streamcam.vision.quiet import quiet_level
-from streamcam.vision.seen import Seen, download
-from streamcam.vision.stability import Stabiliser
-from streamcam.vision.transform import Prepared
+from streamcam.vision.methods.attribution import Attribution
+from streamcam.vision.methods.registry import EIGENCAM
+from streamcam.vision.methods.saved_activations import SavedActivations
+from streamcam.vision.models.checkpoints import unnamed
+from streamcam.vision.models.torchvision import Detector, Forward
+from streamcam.vision.models.torchvision_transform import Prepared
+from streamcam.vision.seen import HostOutputs, download
 
 METHOD = EIGENCAM
 
@@ -105,7 +105,7 @@ class _Looked:
     frames: Sequence[Frame]
     due: Sequence[bool]
     forward: Forward
-    kept: Kept | None
+    kept: SavedActivations | None
 
 
 class Engine:
@@ -142,7 +142,7 @@ class Engine:
         self._threads = threads_for(detector)
         # What explains boxes runs the network too.
         self._network = threading.Lock()
-        self._stabiliser = Stabiliser(quiet=quiet_level(detector, cam))
+        self._stabiliser = MapStabilizer(quiet=quiet_level(detector, cam))
 
     @property
     def description(self) -> EngineDescription:
@@ -286,7 +286,7 @@ class Engine:
         with device_errors(), turn:
             return self._attribution.apply(results, looked.kept, looked.due)
 
-    def _seen(self, looked: _Looked) -> list[Seen]:
+    def _seen(self, looked: _Looked) -> list[HostOutputs]:
         """The components of each frame's map, and what was found, on the host."""
         guesses = self.guesses(looked.frames)
         turn = self._network if self._fills_a_cpu else nullcontext()
@@ -312,7 +312,7 @@ class Engine:
         """Where to start searching for each frame's directions: what its source showed before."""
         return [self._stabiliser.guess(frame.source) for frame in frames]
 
-    def settle(self, frame: Frame, seen: Seen) -> FrameResult:
+    def settle(self, frame: Frame, seen: HostOutputs) -> FrameResult:
         """Make a frame's result of what was downloaded for it; frames come in their order."""
         height, width = frame.picture.shape[:2]
         settled = self._stabiliser.settle(frame, seen.directions, seen.maps, seen.shares)
@@ -326,7 +326,7 @@ class Engine:
         return FrameResult(frame, self._detections(seen, settled.heat, width, height), explanation)
 
     def _detections(
-        self, seen: Seen, heat: HeatMap, width: int, height: int
+        self, seen: HostOutputs, heat: HeatMap, width: int, height: int
     ) -> tuple[Detection, ...]:
         wanted = seen.scores >= self._description.confidence
         if self._keep is not None:
@@ -347,11 +347,13 @@ class Engine:
         return tuple(sorted(found, key=lambda detection: -detection.confidence))
 
 
-def _kept(forward: Forward, frames: Sequence[Frame], due: Sequence[bool]) -> Kept | None:
+def _kept(
+    forward: Forward, frames: Sequence[Frame], due: Sequence[bool]
+) -> SavedActivations | None:
     indices = [index for index, is_due in enumerate(due) if is_due]
     if not indices:
         return None
-    return Kept.of(forward, indices, [frames[index].picture for index in indices])
+    return SavedActivations.of(forward, indices, [frames[index].picture for index in indices])
 
 
 def _clip(boxes: Floats, width: int, height: int) -> list[Box]:

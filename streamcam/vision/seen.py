@@ -9,14 +9,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from streamcam.vision.cam import Candidates
-from streamcam.vision.detector import Forward
+from streamcam.vision.cam.eigencam import Candidates
+from streamcam.vision.models.torchvision import Forward
 
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class HostOutputs:
     """What is known of one frame, on the host."""
 
     boxes: Floats
@@ -27,7 +27,7 @@ class Seen:
     shares: Floats
 
 
-def download(forward: Forward, candidates: Sequence[Candidates]) -> list[Seen]:
+def download(forward: Forward, candidates: Sequence[Candidates]) -> list[HostOutputs]:
     """Everything that a batch gave, in one transfer."""
     fields: tuple[Callable[[int], Tensor], ...] = (
         lambda i: forward.boxes[i],
@@ -41,7 +41,7 @@ def download(forward: Forward, candidates: Sequence[Candidates]) -> list[Seen]:
     arrays = _on_host(tensors)
     size = len(fields)
     return [
-        Seen(boxes, scores, ids.astype(np.int64), directions, maps, shares)
+        HostOutputs(boxes, scores, ids.astype(np.int64), directions, maps, shares)
         for boxes, scores, ids, directions, maps, shares in (
             arrays[first : first + size] for first in range(0, len(arrays), size)
         )

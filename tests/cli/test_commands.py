@@ -13,7 +13,7 @@ from tests.cli.conftest import Streamcam, environment
 HEAVY = {
     *("torch", "torchvision", "pytorch_grad_cam", "numpy", "cv2", "av", "PIL", "pydantic"),
     *("fastapi", "starlette", "uvicorn", "anyio", "prometheus_client", "watchdog", "sqlite3"),
-    *("streamcam.config", "streamcam.records", "streamcam.sources", "streamcam.vision"),
+    *("streamcam.config", "streamcam.types", "streamcam.sources", "streamcam.vision"),
     *("streamcam.render", "streamcam.sinks", "streamcam.pipeline", "streamcam.jobs"),
     "streamcam.service",
 }

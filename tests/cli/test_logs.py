@@ -19,7 +19,7 @@ from streamcam.cli.lines import JsonLines, TextLines
 from streamcam.cli.logs import LogFormat, configure_logging, goes_to_journal
 from streamcam.cli.repeats import Repeats
 from streamcam.clock import Clock
-from streamcam.redaction import Redactor, redacted_url
+from streamcam.urls import Redactor, redacted_url
 from tests.cli.conftest import environment
 
 CAMERA = "rtsp://admin:s3cret%20word@cam/live"

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from streamcam import schemas
-from streamcam.records import Picture
-from streamcam.sources.demo import DemoSource
+from streamcam.demo.source import DemoSource
+from streamcam.types import Picture
 from tests.cli.conftest import TIMEOUT, Streamcam, command, environment
 from tests.media import write_video
 

@@ -11,10 +11,10 @@ import pytest
 
 from streamcam import schemas
 from streamcam.config import Settings
-from streamcam.config.settings import CamSettings
-from streamcam.sources.demo import DemoSource
-from streamcam.vision.attribution.methods import METHODS
+from streamcam.config.schema import CamSettings
+from streamcam.demo.source import DemoSource
 from streamcam.vision.build import DEFAULT_TOP
+from streamcam.vision.methods.registry import METHODS
 from tests.cli.conftest import Streamcam
 
 SCENE = "demo://street?seconds=1&seed=1&width=384&height=216"

@@ -19,8 +19,7 @@ def commands(command: object, path: str) -> Iterator[tuple[str, object]]:
 
 def parameter(value: object) -> dict[str, object]:
     kept = ("name", "opts", "secondary_opts", "required", "nargs", "multiple", "default", "help")
-    shown = {key: getattr(value, key, None) for key in (*kept, "envvar", "is_flag", "metavar")}
-    return shown | {"type": type(value.type).__name__}  # type: ignore[attr-defined]
+    return {key: getattr(value, key, None) for key in (*kept, "envvar", "is_flag", "metavar")}
 
 
 def test_commands_and_options() -> None:

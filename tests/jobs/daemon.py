@@ -18,8 +18,8 @@ import numpy as np
 
 from streamcam.cli.app import main as command
 from streamcam.errors import DeviceError
-from streamcam.pipeline import lazy
-from streamcam.records import Detection, Explanation, Finish, Focus, Frame, FrameResult, Look
+from streamcam.pipeline import engine_provider as lazy
+from streamcam.types import Detection, Explanation, Finish, Focus, Frame, FrameResult, Look
 
 LOAD = float(os.environ.get("STUB_LOAD", "0"))
 FRAME = float(os.environ.get("STUB_FRAME", "0"))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from streamcam.jobs.arrivals import Arrivals, Settled, Sight
+from streamcam.jobs.arrivals import Arrivals, FileStatus, Settled
 from streamcam.jobs.catalogue import Catalogue
 from streamcam.jobs.database import Database
 from streamcam.jobs.identity import Stat, identity_of
@@ -26,7 +26,7 @@ class Shelf:
         (self.root / name).write_text(content)
         return self.settle(name)
 
-    def sight(self, name: str) -> Sight:
+    def sight(self, name: str) -> FileStatus:
         path = self.root / name
         return self.arrivals.sight(self.root, path, Stat.of(path.stat()))
 
@@ -53,19 +53,19 @@ def shelf(tmp_path: Path, database: Database) -> Shelf:
 
 def test_a_file_is_new_then_pending_then_known(shelf: Shelf) -> None:
     (shelf.root / "a.mp4").write_text("one")
-    assert shelf.sight("a.mp4") is Sight.NEW
-    assert shelf.sight("a.mp4") is Sight.PENDING
+    assert shelf.sight("a.mp4") is FileStatus.NEW
+    assert shelf.sight("a.mp4") is FileStatus.PENDING
     assert shelf.settle("a.mp4") is Settled.READY
-    assert shelf.sight("a.mp4") is Sight.KNOWN
+    assert shelf.sight("a.mp4") is FileStatus.KNOWN
 
 
 def test_the_same_content_is_not_explained_twice(shelf: Shelf) -> None:
     shelf.put("a.mp4", "one")
     shelf.explain("a.mp4")
     os.utime(shelf.root / "a.mp4", (1, 1))
-    assert shelf.sight("a.mp4") is Sight.CHANGED
+    assert shelf.sight("a.mp4") is FileStatus.CHANGED
     assert shelf.settle("a.mp4") is Settled.SAME
-    assert shelf.sight("a.mp4") is Sight.KNOWN
+    assert shelf.sight("a.mp4") is FileStatus.KNOWN
     assert shelf.job("a.mp4").state is State.DONE
 
 

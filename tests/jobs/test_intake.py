@@ -14,19 +14,19 @@ import pytest
 
 from streamcam.jobs.arrivals import Arrivals
 from streamcam.jobs.catalogue import Catalogue
+from streamcam.jobs.conditions import OngoingConditions
 from streamcam.jobs.database import Database
 from streamcam.jobs.folders import Selection, resolve_folders
 from streamcam.jobs.identity import identity_of, is_being_written
-from streamcam.jobs.intake import Intake, Rhythm
+from streamcam.jobs.intake import Intake, Schedule
 from streamcam.jobs.ledger import Ledger
 from streamcam.jobs.observer import FolderObserver
 from streamcam.jobs.record import State
-from streamcam.jobs.saying import Notices
 from tests.jobs.conftest import PATIENCE, eventually
 
 SETTLE = 0.15
 NEVER = 3600.0
-BY_EVENTS = Rhythm(SETTLE, NEVER, 0.1)
+BY_EVENTS = Schedule(SETTLE, NEVER, 0.1)
 
 
 class Door:
@@ -45,7 +45,7 @@ class Door:
     def open(
         self,
         *,
-        rhythm: Rhythm = BY_EVENTS,
+        rhythm: Schedule = BY_EVENTS,
         selection: Selection | None = None,
         observer: Callable[..., FolderObserver] = FolderObserver,
     ) -> Intake:
@@ -55,7 +55,7 @@ class Door:
             selection or Selection(),
             rhythm,
             Arrivals(self._database, clear=False),
-            Notices(self.said.append),
+            OngoingConditions(self.said.append),
             on_change=self.changed.append,
             observer=observer,
         )
@@ -246,7 +246,7 @@ def test_results_inside_the_watched_folder_are_no_inputs(door: Door) -> None:
 
 def test_a_folder_that_vanishes_and_comes_back_is_said_once_each(door: Door) -> None:
     put(door.root, "a.mp4", "one")
-    intake = door.open(rhythm=Rhythm(SETTLE, 0.2, 0.1))
+    intake = door.open(rhythm=Schedule(SETTLE, 0.2, 0.1))
     door.until_ready(intake, "a.mp4")
     aside = door.root.rename(door.root.with_name("aside"))
     door.until(intake, lambda: door.said, "said that it is gone")
@@ -264,7 +264,7 @@ def test_a_folder_that_vanishes_and_comes_back_is_said_once_each(door: Door) -> 
 
 
 def test_a_folder_that_is_replaced_is_watched_again(door: Door) -> None:
-    intake = door.open(rhythm=Rhythm(SETTLE, 0.2, 0.1))
+    intake = door.open(rhythm=Schedule(SETTLE, 0.2, 0.1))
     shutil.rmtree(door.root)
     door.root.mkdir()
     door.rest(intake, 0.5)
@@ -318,7 +318,7 @@ class DeafObserver(FolderObserver):
 
 
 def test_lost_events_are_noticed_and_made_up_for(door: Door) -> None:
-    intake = door.open(rhythm=Rhythm(SETTLE, 0.5, 0.1), observer=DeafObserver)
+    intake = door.open(rhythm=Schedule(SETTLE, 0.5, 0.1), observer=DeafObserver)
     put(door.root, "a.mp4", "one")
     door.until_ready(intake, "a.mp4")
     put(door.root, "b.mp4", "two")
@@ -328,7 +328,7 @@ def test_lost_events_are_noticed_and_made_up_for(door: Door) -> None:
 
 
 def test_polling_asks_the_kernel_for_nothing(door: Door) -> None:
-    intake = door.open(rhythm=Rhythm(SETTLE, NEVER, 0.1, events=False), observer=StarvedObserver)
+    intake = door.open(rhythm=Schedule(SETTLE, NEVER, 0.1, events=False), observer=StarvedObserver)
     put(door.root, "sub/a.mp4")
     door.until_ready(intake, "sub/a.mp4")
     assert door.said == []
@@ -343,7 +343,7 @@ from streamcam.jobs.database import Database
 from streamcam.jobs.folders import Selection, resolve_folders
 from streamcam.jobs.intake import Intake, Rhythm
 from streamcam.jobs.record import State
-from streamcam.jobs.saying import Notices
+from streamcam.jobs.conditions import Notices
 import os
 home = Path(sys.argv[1])
 os.setgid(65534); os.setuid(65534)

@@ -11,13 +11,13 @@ import pytest
 
 from streamcam.clock import Clock
 from streamcam.errors import UsageError, WeightsMismatchError, WeightsUnavailableError
+from streamcam.jobs.conditions import OngoingConditions
 from streamcam.jobs.crash import CrashLog, crash_of, sweep_crashes
 from streamcam.jobs.disk import DiskGuard
 from streamcam.jobs.loader import Loader
 from streamcam.jobs.owner import myself
-from streamcam.jobs.saying import Notices
 from streamcam.jobs.sweeping import sweep_parts
-from streamcam.pipeline.lazy import LazyStreet
+from streamcam.pipeline.engine_provider import LazyEngineProvider
 from tests.jobs.conftest import eventually
 
 CRASH = """
@@ -89,7 +89,7 @@ def test_stray_parts_are_swept_and_those_in_work_and_of_others_are_not(tmp_path:
 def test_a_disk_that_was_too_small_is_tried_again_with_more_room_or_later(tmp_path: Path) -> None:
     said: list[str] = []
     clock = Hands()
-    guard = DiskGuard(tmp_path / "not" / "there", 0, Notices(said.append), clock)
+    guard = DiskGuard(tmp_path / "not" / "there", 0, OngoingConditions(said.append), clock)
     assert guard.has_room()
     guard.was_full(guard.free() + (1 << 40))
     assert not guard.has_room()
@@ -99,7 +99,7 @@ def test_a_disk_that_was_too_small_is_tried_again_with_more_room_or_later(tmp_pa
     assert [line.rpartition(": ")[2].partition(" ")[0] for line in said] == ["no", "there"]
 
 
-class _NoStreet(LazyStreet):
+class _NoStreet(LazyEngineProvider):
     def __init__(self, fault: Exception) -> None:
         self._raised = fault
 
@@ -115,11 +115,13 @@ def test_an_engine_that_may_come_is_waited_for_and_said_once() -> None:
     clock = Hands()
     asked: list[float] = []
 
-    def make() -> LazyStreet:
+    def make() -> LazyEngineProvider:
         asked.append(clock.now)
         return _NoStreet(WeightsUnavailableError("no network"))
 
-    loader = Loader(make, Notices(said.append), wake=lambda: None, clock=clock, patient=True)
+    loader = Loader(
+        make, OngoingConditions(said.append), wake=lambda: None, clock=clock, patient=True
+    )
     end = time.monotonic() + 20
     while clock.now < 60 and time.monotonic() < end:
         assert loader.street() is None
@@ -141,7 +143,7 @@ def test_an_engine_that_may_come_is_waited_for_and_said_once() -> None:
 def test_an_engine_that_cannot_be_is_an_error(fault: Exception, *, patient: bool) -> None:
     loader = Loader(
         lambda: _NoStreet(fault),
-        Notices(lambda _: None),
+        OngoingConditions(lambda _: None),
         wake=lambda: None,
         clock=Clock(),
         patient=patient,

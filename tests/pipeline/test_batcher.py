@@ -3,9 +3,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from streamcam.pipeline.batcher import Batch, Batcher, Track
-from streamcam.pipeline.lane import Overflow
-from streamcam.records import Frame
+from streamcam.pipeline.batcher import Batch, Batcher, StreamState
+from streamcam.pipeline.queue import Overflow
+from streamcam.types import Frame
 
 PICTURE = np.zeros((2, 2, 3), np.uint8)
 LONG = 30.0
@@ -15,7 +15,7 @@ def frame(source: str, index: int, *, sampled: bool = True) -> Frame:
     return Frame(source, index, index, Fraction(1, 10), index / 10, PICTURE, sampled=sampled)
 
 
-def track(batcher: Batcher, source: str, count: int, capacity: int = 100) -> Track:
+def track(batcher: Batcher, source: str, count: int, capacity: int = 100) -> StreamState:
     added = batcher.add(source, before=capacity, behind=capacity, overflow=Overflow.BLOCK)
     for index in range(count):
         added.inbox.put(frame(source, index))
@@ -159,7 +159,7 @@ def test_close_frees_the_engine() -> None:
     assert batches == [None]
 
 
-def live(batcher: Batcher, source: str) -> Track:
+def live(batcher: Batcher, source: str) -> StreamState:
     return batcher.add(source, before=1, behind=1, overflow=Overflow.DROP_OLDEST)
 
 

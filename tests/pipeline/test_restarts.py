@@ -1,16 +1,16 @@
-from streamcam.pipeline.restarts import Restarts
+from streamcam.pipeline.restarts import RestartLimit
 from tests.pipeline.clocks import SetClock
 
 
 def test_so_many_in_a_window_and_no_more() -> None:
     clock = SetClock()
-    restarts = Restarts(clock, most=3, window=60.0)
+    restarts = RestartLimit(clock, most=3, window=60.0)
     assert [restarts.allow() for _ in range(5)] == [True, True, True, False, False]
 
 
 def test_what_is_long_ago_is_forgiven_one_by_one() -> None:
     clock = SetClock()
-    restarts = Restarts(clock, most=2, window=60.0)
+    restarts = RestartLimit(clock, most=2, window=60.0)
     assert restarts.allow()
     clock.now += 40
     assert restarts.allow()
@@ -22,7 +22,7 @@ def test_what_is_long_ago_is_forgiven_one_by_one() -> None:
 
 def test_one_a_day_may_go_on_for_ever() -> None:
     clock = SetClock()
-    restarts = Restarts(clock)
+    restarts = RestartLimit(clock)
     for _ in range(1000):
         assert restarts.allow()
         clock.now += 86400

@@ -3,16 +3,16 @@ from datetime import UTC, datetime, timedelta, timezone
 import numpy as np
 import pytest
 
-from streamcam.records import Picture
 from streamcam.render import Annotator, Style, annotate
-from streamcam.render.blend import Placed
+from streamcam.render.blend import Overlay
 from streamcam.render.footer import footer, media_time, utc_time
 from streamcam.render.heat import palette
 from streamcam.render.style import Scale
+from streamcam.types import Picture
 from tests.render.scene import GREY, detection, explained, frame, plain
 
 
-def notes(width: int, height: int, age: float | None = None) -> list[Placed]:
+def notes(width: int, height: int, age: float | None = None) -> list[Overlay]:
     return footer(frame(plain(width, height)), "eigencam", age, Style(), Scale.of(width, height))
 
 

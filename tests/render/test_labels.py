@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from streamcam.records import Detection
 from streamcam.render import Annotator, Style, annotate
-from streamcam.render.blend import Placed
+from streamcam.render.blend import Overlay
 from streamcam.render.boxes import draw_boxes, draw_labels
 from streamcam.render.palette import BLACK, WHITE, colour_of, contrast, text_colour
 from streamcam.render.style import Scale
 from streamcam.render.text import drawable, text_mask
+from streamcam.types import Detection
 from tests.render.scene import GREY, cold, detection, explained, frame, plain
 
 BARE = Style(legend=False, timestamp=False)
@@ -25,7 +25,7 @@ def at_the_edges(width: int, height: int) -> list[Detection]:
 
 def labelled(
     width: int, height: int, detections: list[Detection]
-) -> tuple[np.ndarray, list[Placed]]:
+) -> tuple[np.ndarray, list[Overlay]]:
     canvas = plain(width, height)
     return canvas, draw_labels(canvas, detections, Scale.of(width, height))
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from streamcam.records import STANDSTILL_SECONDS, FrameResult, Picture
 from streamcam.render import annotate
 from streamcam.render.style import Style
+from streamcam.types import STANDSTILL_SECONDS, FrameResult, Picture
 from tests.render.scene import detection, explained, plain, spot
 
 COLOURED: Picture = np.concatenate([plain(320), plain(320) * np.array([1, 0, 2], np.uint8)], axis=1)

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from streamcam.records import BoxMap, Detection, Focus, FrameResult
 from streamcam.render import Annotator, Style, annotate
 from streamcam.render.palette import colour_of
+from streamcam.types import BoxMap, Detection, Focus, FrameResult
 from tests.render.scene import cold, detection, explained, frame, plain, spot
 
 BARE = Style(legend=False, timestamp=False)

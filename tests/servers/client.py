@@ -5,7 +5,7 @@ from collections.abc import Generator
 import av
 import numpy as np
 
-from streamcam.records import Picture
+from streamcam.types import Picture
 
 OVER_TCP = {"rtsp_transport": "tcp"}
 QUICKLY = {"fpsprobesize": "0"}

@@ -14,7 +14,7 @@ from typing import Any, Self
 import av
 import cv2
 
-from streamcam.records import Picture
+from streamcam.types import Picture
 from tests.media import X264, numbered
 
 RATE = 25

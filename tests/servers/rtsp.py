@@ -21,7 +21,7 @@ from urllib.parse import quote
 import cv2
 import pytest
 
-from streamcam.records import Picture
+from streamcam.types import Picture
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 SCRIPT = Path(__file__).with_name("gst_rtsp.py")

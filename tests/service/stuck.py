@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from streamcam.cameras import engines
 from streamcam.cli.app import main as command
-from streamcam.pipeline.cameras import engines
-from streamcam.records import Finish, Frame
 from streamcam.service import supervisor
+from streamcam.types import Finish, Frame
 from tests.jobs.daemon import StubEngine
 
 FOLDER = Path(os.environ.pop("STUCK"))

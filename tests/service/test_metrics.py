@@ -2,8 +2,8 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from streamcam.records import CameraState
 from streamcam.service.metrics import FILES, Metrics
+from streamcam.types import CameraState
 from tests.service.http.stage import COUNTS, Stage
 
 

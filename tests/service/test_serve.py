@@ -17,7 +17,7 @@ import orjson
 import pytest
 
 from streamcam import schemas
-from streamcam.sources.demo import DemoSource
+from streamcam.demo.source import DemoSource
 from tests.cli.conftest import command, environment
 from tests.media import write_video
 from tests.servers import rtsp

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from streamcam.records import (
+from streamcam.types import (
     Detection,
     Explanation,
     Focus,

@@ -10,8 +10,8 @@ import av
 import orjson
 import pytest
 
-from streamcam.records import Frame, FrameResult, Picture
-from streamcam.sinks import Sink
+from streamcam.sinks.base import Sink
+from streamcam.types import Frame, FrameResult, Picture
 from tests.media import flat, number_of
 from tests.sinks.items import PERSON, explained
 

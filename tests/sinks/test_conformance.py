@@ -10,17 +10,14 @@ import pytest
 
 from streamcam.clock import Clock
 from streamcam.errors import DiskFullError, SinkError
-from streamcam.records import Picture
-from streamcam.sinks import (
-    JsonlSink,
-    SegmentSettings,
-    SegmentSink,
-    Sink,
-    StillSink,
-    VideoSink,
-    recover,
-)
+from streamcam.sinks.base import Sink
 from streamcam.sinks.maps import NpzSink
+from streamcam.sinks.recording.recorder import SegmentSettings, SegmentSink
+from streamcam.sinks.recording.recovery import recover
+from streamcam.sinks.records import JsonlSink
+from streamcam.sinks.stills import StillSink
+from streamcam.sinks.video import VideoSink
+from streamcam.types import Picture
 from tests.sinks.items import SIZE, explained, frame, info, picture
 from tests.sinks.room import little_room
 

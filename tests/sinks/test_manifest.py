@@ -10,13 +10,13 @@ import pytest
 
 from streamcam import __version__, schemas
 from streamcam.errors import SinkError
-from streamcam.records import Counts, JobReport, Outcome, SourceInfo
-from streamcam.sinks import EngineFacts, read_manifest, write_manifest
+from streamcam.sinks.manifest import Provenance, read_manifest, write_manifest
+from streamcam.types import Counts, JobReport, Outcome, SourceInfo
 
 MANIFEST = jsonschema.Draft202012Validator(
     schemas.schema("manifest"), format_checker=jsonschema.FormatChecker()
 )
-ENGINE = EngineFacts(
+ENGINE = Provenance(
     model="nano",
     classes=("person", "car"),
     method="eigencam",
@@ -36,7 +36,7 @@ def report(folder: Path) -> JobReport:
     return JobReport("dir/clip.mp4", Outcome.DONE, COUNTS, outputs, 3.14159, 20.0)
 
 
-def write(path: Path, done: JobReport, engine: EngineFacts = ENGINE) -> Any:
+def write(path: Path, done: JobReport, engine: Provenance = ENGINE) -> Any:
     started = datetime(2025, 3, 1, 12, tzinfo=UTC)
     ended = datetime(2025, 3, 1, 12, 0, 3, tzinfo=UTC)
     assert write_manifest(path, INFO, done, engine, started=started, ended=ended) == path

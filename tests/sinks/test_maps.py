@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from streamcam.errors import SinkError
-from streamcam.records import BoxMap, Focus, FrameResult
 from streamcam.sinks.maps import NpzSink, PngSink
+from streamcam.types import BoxMap, Focus, FrameResult
 from tests.sinks.items import PERSON, explained, frame
 
 OWN = np.linspace(0, 1, 24, dtype=np.float32).reshape(4, 6)

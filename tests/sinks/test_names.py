@@ -3,8 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from streamcam.sinks import is_output, outputs
-from streamcam.sinks.names import MAX_NAME, PART
+from streamcam.sinks.names import MAX_NAME, PART, is_output, outputs
 
 OUT = Path("out")
 

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 
 from streamcam.clock import Clock
-from streamcam.records import FrameResult, Picture
 from streamcam.sinks.preview import LONGEST_SIDE, Preview, PreviewSink
+from streamcam.types import FrameResult, Picture
 from tests.media import flat
 from tests.sinks.items import explained, frame
 

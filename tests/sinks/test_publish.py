@@ -12,11 +12,12 @@ import av
 import numpy as np
 import pytest
 
-from streamcam.backoff import Backoff
 from streamcam.clock import Clock
 from streamcam.errors import SinkError
-from streamcam.records import CameraState, Picture
-from streamcam.sinks import PublishSink, VideoSettings
+from streamcam.retry import Backoff
+from streamcam.sinks.encoder import VideoSettings
+from streamcam.sinks.publish import PublishSink
+from streamcam.types import CameraState, Picture
 from tests.media import flat, number_of
 from tests.servers.client import first_frames, picture
 from tests.servers.faulty import SilentServer, StallingProxy

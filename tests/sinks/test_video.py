@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from streamcam.errors import SinkError
-from streamcam.records import Picture, SourceInfo
-from streamcam.sinks import VideoSettings, VideoSink, nvenc_works
+from streamcam.sinks.encoder import VideoSettings, nvenc_works
+from streamcam.sinks.video import VideoSink
+from streamcam.types import Picture, SourceInfo
 from tests.sinks.items import MILLISECONDS, explained, frame, info, picture
 
 

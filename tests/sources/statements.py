@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from streamcam.records import Frame, SourceInfo
+from streamcam.types import Frame, SourceInfo
 
 
 def assert_as_announced(frames: Sequence[Frame], info: SourceInfo) -> None:

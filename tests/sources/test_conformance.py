@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from streamcam.sources import open_source
 from streamcam.sources.base import Source
+from streamcam.sources.inputs import open_source
 from tests.media import flat, numbered, write_video
 from tests.sources.selectors import Everything, Periodic
 from tests.sources.statements import assert_as_announced, assert_in_order

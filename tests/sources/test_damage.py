@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from streamcam.demo import DemoScene
 from streamcam.errors import CorruptMediaError, NotMediaError
-from streamcam.records import Frame
 from streamcam.sources import decoder as decoder_module
 from streamcam.sources.file import FileSource
-from streamcam.sources.street import Street
+from streamcam.types import Frame
 from tests.media import number_of, numbered, write_video
 from tests.sources.selectors import Everything
 
@@ -25,7 +25,7 @@ CODECS = {
 def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Videos of fifty frames, each a copy to be damaged."""
     folder = tmp_path_factory.mktemp("clips")
-    street = Street(1, 320, 180)
+    street = DemoScene(1, 320, 180)
     pictures = [street.picture(step / 12.5) for step in range(50)]
     return {
         name: write_video(folder / name, pictures, codec=codec, options=options).read_bytes()
@@ -100,7 +100,7 @@ def test_frames_marked_as_damaged_are_never_yielded(tmp_path: Path) -> None:
 
 def test_endless_damage_ends_the_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoder_module, "MOST_FAILURES", 8)
-    street = Street(2, 320, 180)
+    street = DemoScene(2, 320, 180)
     pictures = [street.picture(step / 25) for step in range(60)]
     path = write_video(
         tmp_path / "clip.avi", pictures, codec="mjpeg", pix_fmt="yuvj420p", options={}

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from streamcam.records import Picture
 from streamcam.sources.display import NEUTRAL, over_neutral
 from streamcam.sources.file import FileSource
+from streamcam.types import Picture
 from tests.media import X264, flat, write_video
 from tests.sources.selectors import Everything
 

@@ -13,10 +13,10 @@ import pytest
 
 from streamcam.clock import Clock
 from streamcam.errors import NotMediaError, SourceUnavailableError
-from streamcam.records import Frame
 from streamcam.sources import file as file_module
 from streamcam.sources.base import Selector
 from streamcam.sources.file import FileSource
+from streamcam.types import Frame
 from tests.media import X264, flat, number_of, numbered, write_video
 from tests.sources.selectors import Everything, Periodic
 

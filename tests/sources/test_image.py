@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 
 from streamcam.errors import CorruptMediaError, NotMediaError, SourceUnavailableError
-from streamcam.records import Frame, Picture
-from streamcam.sources import open_source
 from streamcam.sources.display import NEUTRAL
 from streamcam.sources.image import ImageSource, is_picture
+from streamcam.sources.inputs import open_source
+from streamcam.types import Frame, Picture
 from tests.media import flat
 from tests.sources.selectors import Everything, Periodic
 

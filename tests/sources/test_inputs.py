@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from streamcam.errors import NotMediaError, SourceError, SourceUnavailableError
-from streamcam.sources import expand, is_media, open_source, redacted
+from streamcam.sources.inputs import expand, is_media, open_source, redacted
 from tests.media import numbered, write_video
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from streamcam.errors import NotMediaError
-from streamcam.records import Frame, SourceInfo
-from streamcam.sources import open_source
+from streamcam.sources.inputs import open_source
+from streamcam.types import Frame, SourceInfo
 from tests.sources.selectors import Everything, Periodic
 
 pytestmark = pytest.mark.data

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from streamcam.sources.street import CLASS_IDS
-from streamcam.vision.nano import load_nano, read_nano_metadata
+from streamcam.demo import CLASS_IDS
+from streamcam.vision.models.nano import load_nano, read_nano_metadata
 from training import train
 from training.augment import Recipe, make_sample
 from training.data import Photo, load_photos, repeat_factors

@@ -6,11 +6,11 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-from streamcam.records import Frame, Picture
-from streamcam.vision.cam import EigenCam, Grid
-from streamcam.vision.detector import Detector
+from streamcam.types import Frame, Picture
+from streamcam.vision.cam.eigencam import EigenCam, Grid
 from streamcam.vision.engine import METHOD, Engine, EngineDescription
-from streamcam.vision.zoo import find_model
+from streamcam.vision.models.registry import find_model
+from streamcam.vision.models.torchvision import Detector
 
 MOBILENET = "fasterrcnn_mobilenet_v3_large_320_fpn"
 SSDLITE = "ssdlite320_mobilenet_v3_large"

@@ -12,11 +12,11 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from streamcam.errors import DeviceError, UsageError
 from streamcam.vision.build import build_engine
-from streamcam.vision.cam import EigenCam
-from streamcam.vision.detector import Detector
+from streamcam.vision.cam.eigencam import EigenCam
+from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.engine import Engine
-from streamcam.vision.geometry import Placement
-from streamcam.vision.zoo import Activations
+from streamcam.vision.models.registry import Activations
+from streamcam.vision.models.torchvision import Detector
 from tests.vision.scenes import engine, engine_around, frame, frames, grey, noise, with_patch
 
 
@@ -87,7 +87,7 @@ def test_maps_that_do_not_fit_are_made_of_smaller_batches(monkeypatch: pytest.Mo
     _, plain = small_engine(room=8)
     make, sizes = plain.cam, []
 
-    def cramped(levels: dict[str, Tensor], placements: list[Placement], guesses: Any) -> Any:
+    def cramped(levels: dict[str, Tensor], placements: list[Letterbox], guesses: Any) -> Any:
         sizes.append(len(placements))
         if len(placements) > 2:
             raise torch.OutOfMemoryError("no room")
@@ -111,7 +111,7 @@ def test_the_limit_that_one_step_found_is_not_raised_by_another(
     pictures = [with_patch(grey(64, 96), 10 + i, 10, 30) for i in range(8)]
     make = plain.cam
 
-    def cramped(levels: dict[str, Tensor], placements: list[Placement], guesses: Any) -> Any:
+    def cramped(levels: dict[str, Tensor], placements: list[Letterbox], guesses: Any) -> Any:
         if len(placements) == 8:
             raise torch.OutOfMemoryError("no room")
         return make(levels, placements, guesses)

@@ -10,7 +10,8 @@ from fastapi import APIRouter, HTTPException, Query
 
 from streamcam.clock import Clock
 from streamcam.jobs.record import State
-from streamcam.service.http.answers import (
+from streamcam.service.http.recordings import Segment, days, segments
+from streamcam.service.http.schemas import (
     CameraAnswer,
     JobAnswer,
     JobsAnswer,
@@ -22,8 +23,7 @@ from streamcam.service.http.answers import (
     job_counts,
     status_answer,
 )
-from streamcam.service.http.recordings import Segment, days, segments
-from streamcam.service.overview import JobView, Overview
+from streamcam.service.status import JobView, Overview
 
 MOST_JOBS = 500
 

@@ -12,13 +12,13 @@ from starlette.staticfiles import StaticFiles
 
 from streamcam.clock import Clock
 from streamcam.errors import StreamcamError
-from streamcam.redaction import redacted_url
-from streamcam.service.http.access import COOKIE, Access
 from streamcam.service.http.api import Api
-from streamcam.service.http.files import Files
+from streamcam.service.http.auth import COOKIE, Access
 from streamcam.service.http.live import Live
+from streamcam.service.http.result_files import Files
 from streamcam.service.metrics import Metrics
-from streamcam.service.overview import Overview
+from streamcam.service.status import Overview
+from streamcam.urls import redacted_url
 from streamcam.version import __version__
 
 STATIC = Path(__file__).parent / "static"

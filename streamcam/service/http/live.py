@@ -14,7 +14,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, HTTPException, Request, Response
 
 from streamcam.clock import Clock
-from streamcam.service.overview import Overview
+from streamcam.service.status import Overview
 from streamcam.sinks.preview import Preview, PreviewSink
 
 LONGEST_WAIT = 10.0

@@ -8,14 +8,14 @@ from contextlib import closing
 import uvicorn
 
 from streamcam.clock import Clock
-from streamcam.config.settings import HttpSettings
+from streamcam.config.schema import HttpSettings
 from streamcam.errors import StreamcamError
-from streamcam.service.http.access import Access
 from streamcam.service.http.app import make_app
-from streamcam.service.http.gate import Gate
+from streamcam.service.http.auth import Access
+from streamcam.service.http.auth_middleware import AuthMiddleware
 from streamcam.service.http.protocol import LONGEST_HEAD, PATIENCE, bounded
 from streamcam.service.metrics import Metrics
-from streamcam.service.overview import Overview
+from streamcam.service.status import Overview
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +52,9 @@ class HttpServer:
         access = Access.of(settings)
         app = make_app(overview, metrics, access, clock or Clock())
         self._settings = settings
-        self._server = uvicorn.Server(_config(Gate(app, access, settings.max_clients), settings))
+        self._server = uvicorn.Server(
+            _config(AuthMiddleware(app, access, settings.max_clients), settings)
+        )
         self._thread: threading.Thread | None = None
         self._port = settings.port
 
@@ -93,7 +95,7 @@ class HttpServer:
             self._server.run([listener])
 
 
-def _config(gate: Gate, settings: HttpSettings) -> uvicorn.Config:
+def _config(gate: AuthMiddleware, settings: HttpSettings) -> uvicorn.Config:
     return uvicorn.Config(
         gate,
         http=bounded(settings.max_clients + _SPARE_CONNECTIONS),

@@ -2,6 +2,6 @@
 
 from streamcam.sources.live.address import Address
 from streamcam.sources.live.source import LiveSource, Report
-from streamcam.sources.live.watch import Patience
+from streamcam.sources.live.stall import Timeouts
 
-__all__ = ["Address", "LiveSource", "Patience", "Report"]
+__all__ = ["Address", "LiveSource", "Report", "Timeouts"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from streamcam.redaction import Redactor, is_secret, redacted_url
+from streamcam.urls import Redactor, is_secret, redacted_url
 
 _DEVICE = re.compile(r"/dev/video\d+")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)

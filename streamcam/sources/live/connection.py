@@ -5,14 +5,14 @@ import math
 import signal
 
 from streamcam import errors
-from streamcam.child import Child, Message
 from streamcam.errors import SourceError, SourceUnavailableError
-from streamcam.records import Picture
 from streamcam.sources.live.address import Address
+from streamcam.types import Picture
+from streamcam.worker_process import Message, WorkerProcess
 
 _log = logging.getLogger(__name__)
 
-_READER = "streamcam.sources.live.reader"
+_READER = "streamcam.sources.live.capture_process"
 
 # A reader that is not stuck takes leave with its next packet.
 _LEAVE_SECONDS = 0.5
@@ -41,7 +41,7 @@ class Connection:
             "debug": _log.isEnabledFor(logging.DEBUG),
         }
         try:
-            self._child = Child(_READER, order)
+            self._child = WorkerProcess(_READER, order)
         except OSError as error:
             raise SourceUnavailableError(
                 f"{name}: its reader cannot be started: {error.strerror}"
@@ -53,7 +53,7 @@ class Connection:
         self._child.send({"due": None if due == math.inf else max(0.0, due)})
 
     def next(self, timeout: float) -> Message | None:
-        """Return the next message, see `streamcam.sources.live.reader`; None where none comes.
+        """Return the next message of `capture_process`; None where none comes.
 
         Raises:
             SourceError: The source failed, or its reader crashed.

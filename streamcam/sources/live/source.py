@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from fractions import Fraction
 
-from streamcam.backoff import Backoff
-from streamcam.child import Message
 from streamcam.clock import Clock
 from streamcam.errors import SourceError, SourceUnavailableError
-from streamcam.records import CameraState, Frame, SourceInfo
+from streamcam.retry import Backoff
 from streamcam.sources.base import Selector
 from streamcam.sources.live.address import Address
 from streamcam.sources.live.connection import Connection
-from streamcam.sources.live.watch import Patience, Watch
+from streamcam.sources.live.stall import StallDetector, Timeouts
+from streamcam.types import CameraState, Frame, SourceInfo
+from streamcam.worker_process import Message
 
 # A connection that held for so long was a good one: the next loss is tried again soon.
 _GOOD_SECONDS = 5.0
@@ -48,10 +48,10 @@ class Report:
 class LiveSource:
     """A camera or stream; connects again whenever it is lost.
 
-    Each connection is read by a process of its own (`streamcam.sources.live.reader`), which can be
-    killed whatever hangs in it. A frame's `index` and `time` go on over connections; its `pts` and
+    Each connection is read by a process of its own (`capture_process`), which can be killed
+    whatever hangs in it. A frame's `index` and `time` go on over connections; its `pts` and
     `time_base` are the connection's own; the first of each is marked as a discontinuity. `index`
-    counts the good frames: what is damaged is left out and counted as corrupt.
+    counts the good frames: damaged ones are left out and counted as corrupt.
 
     Args:
         name: Its id.
@@ -68,7 +68,7 @@ class LiveSource:
         name: str,
         address: Address,
         *,
-        patience: Patience | None = None,
+        patience: Timeouts | None = None,
         reconnect: bool = True,
         on_change: Callable[[Report], None] = lambda _: None,
         clock: Clock | None = None,
@@ -76,7 +76,7 @@ class LiveSource:
     ) -> None:
         self._name = name
         self._address = address
-        self._patience = patience or Patience()
+        self._patience = patience or Timeouts()
         self._reconnect = reconnect
         self._on_change = on_change
         self._clock = clock or Clock()
@@ -167,7 +167,7 @@ class LiveSource:
             return self._connection
 
     def _received(self, connection: Connection, selector: Selector) -> Iterator[Frame]:
-        watch = Watch(self._name, self._patience, self._clock.monotonic())
+        watch = StallDetector(self._name, self._patience, self._clock.monotonic())
         connection.want(selector.next_due)
         last: tuple[int, int] | None = None
         for message in self._messages(connection, watch):
@@ -184,7 +184,7 @@ class LiveSource:
                 # Not before the caller is ready: what it gets then is new.
                 connection.want(selector.next_due)
 
-    def _messages(self, connection: Connection, watch: Watch) -> Iterator[Message]:
+    def _messages(self, connection: Connection, watch: StallDetector) -> Iterator[Message]:
         """Yield what the reader tells, until it says that the source is over."""
         while True:
             message = connection.next(watch.left(self._clock.monotonic()))
@@ -195,7 +195,7 @@ class LiveSource:
             else:
                 yield message
 
-    def _look(self, connection: Connection, watch: Watch) -> None:
+    def _look(self, connection: Connection, watch: StallDetector) -> None:
         """Do what is due when nothing came: mark the source as stalled, or give up."""
         now = self._clock.monotonic()
         try:
@@ -208,14 +208,14 @@ class LiveSource:
             error = SourceUnavailableError(f"{self._name}: is connected, but sends no picture")
             self._change(CameraState.STALLED, error)
 
-    def _opened(self, message: Message, watch: Watch) -> None:
+    def _opened(self, message: Message, watch: StallDetector) -> None:
         watch.opened(self._clock.monotonic())
         connections = self._report.connections + 1
         self._report = replace(self._report, connections=connections, codec=message["codec"])
         rate = message["rate"]
         self._info = replace(self._info, frame_rate=Fraction(*rate) if rate else None)
 
-    def _heard(self, message: Message, watch: Watch) -> None:
+    def _heard(self, message: Message, watch: StallDetector) -> None:
         watch.heard(message["decoded"], self._clock.monotonic())
         decoded, corrupt = self._before
         self._totals = (decoded + message["decoded"], corrupt + message["corrupt"])

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 
-from streamcam.config.settings import HttpSettings
+from streamcam.config.schema import HttpSettings
+from streamcam.demo.source import DemoSource
 from streamcam.jobs.catalogue import Catalogue, open_ledger
 from streamcam.service.http import HttpServer
 from streamcam.service.metrics import Metrics
-from streamcam.sources.demo import DemoSource
 from tests.cli.conftest import command, environment
 from tests.jobs.conftest import arrivals, database  # noqa: F401 - fixtures here too
 from tests.media import write_video

@@ -9,10 +9,10 @@ import numpy as np
 
 from streamcam.jobs.catalogue import Catalogue
 from streamcam.jobs.record import State
-from streamcam.records import CameraState, CameraStatus, Counts, FrameResult, Latency, Picture
 from streamcam.render import annotate
-from streamcam.service.overview import GpuMemory, JobView
+from streamcam.service.status import GpuMemory, JobView
 from streamcam.sinks.preview import PreviewSink
+from streamcam.types import CameraState, CameraStatus, Counts, FrameResult, Latency, Picture
 from tests.sinks.items import PERSON, explained, frame
 
 SIZE = (320, 180)

@@ -11,18 +11,18 @@ import jsonschema
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from streamcam.config.settings import HttpSettings
+from streamcam.config.schema import HttpSettings
 from streamcam.errors import LedgerError, StreamcamError
 from streamcam.jobs.arrivals import Arrivals
 from streamcam.jobs.catalogue import Catalogue
 from streamcam.jobs.database import Database
 from streamcam.jobs.ledger import Ledger
 from streamcam.jobs.record import State
-from streamcam.records import CameraState
 from streamcam.schemas import schema
 from streamcam.service.http import HttpServer
 from streamcam.service.http.app import STATIC
 from streamcam.service.metrics import Metrics
+from streamcam.types import CameraState
 from tests.jobs.conftest import arrive
 from tests.service.http.conftest import House, Serve
 from tests.service.http.stage import Stage, coloured

@@ -9,10 +9,10 @@ import orjson
 import pytest
 from playwright.sync_api import expect
 
-from streamcam.config.settings import HttpSettings
-from streamcam.records import CameraState
+from streamcam.config.schema import HttpSettings
 from streamcam.service.http import HttpServer
 from streamcam.service.metrics import Metrics
+from streamcam.types import CameraState
 from tests.jobs.conftest import eventually
 from tests.service.http.browsing import (
     Open,

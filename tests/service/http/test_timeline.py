@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from streamcam.service.http.timeline import BUCKETS, MOST_CLASSES, condensed, start_of
-from tests.service.http.test_files import record
+from tests.service.http.test_result_files import record
 
 
 def test_hours_become_a_few_hundred_buckets_and_no_moment_is_lost(tmp_path: Path) -> None:

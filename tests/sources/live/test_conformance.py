@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streamcam.records import CameraState, Frame
+from streamcam.types import CameraState, Frame
 from tests.media import numbered, write_video
 from tests.processes import children
 from tests.servers import rtsp
@@ -63,7 +63,7 @@ def viewer(request: pytest.FixtureRequest, kind: str, place: str, folder: Path) 
 
 
 @dataclass
-class Seen:
+class HostOutputs:
     """One look at a source, ended by an interruption."""
 
     viewer: Viewer
@@ -74,7 +74,7 @@ class Seen:
 
 
 @pytest.fixture(scope="module", params=SOURCES)
-def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> HostOutputs:
     kind, place = SOURCES[request.param]
     made = viewer(request, kind, place, tmp_path_factory.mktemp("source"))
     selector, frames = Everything(), []
@@ -83,17 +83,17 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         frames.append(frame)
         if len(frames) == COUNT:
             made.source.interrupt()
-    return Seen(made, selector, frames, begun, datetime.now(UTC))
+    return HostOutputs(made, selector, frames, begun, datetime.now(UTC))
 
 
-def test_an_interruption_ends_it(seen: Seen) -> None:
+def test_an_interruption_ends_it(seen: HostOutputs) -> None:
     assert len(seen.frames) == COUNT
     assert seen.viewer.states == [CameraState.LIVE, CameraState.STOPPED]
     assert seen.viewer.source.report.connections == 1
     assert seen.viewer.source.report.killed == 0
 
 
-def test_frames_agree_with_what_was_announced(seen: Seen) -> None:
+def test_frames_agree_with_what_was_announced(seen: HostOutputs) -> None:
     source = seen.viewer.source
     assert_as_announced(seen.frames, source.info)
     assert source.info.live
@@ -103,11 +103,11 @@ def test_frames_agree_with_what_was_announced(seen: Seen) -> None:
     assert source.corrupt == 0
 
 
-def test_order_and_time(seen: Seen) -> None:
+def test_order_and_time(seen: HostOutputs) -> None:
     assert_in_order(seen.frames)
 
 
-def test_time_is_real_time(seen: Seen) -> None:
+def test_time_is_real_time(seen: HostOutputs) -> None:
     """By timestamps where they mean something: what is asked for at first may come in a burst.
 
     RTSP's first two frames may bear the same timestamp, which costs a step.
@@ -124,7 +124,7 @@ def test_time_is_real_time(seen: Seen) -> None:
         assert seen.begun - timedelta(seconds=1) < frame.time_utc < seen.ended
 
 
-def test_the_selector_is_asked_about_what_comes_and_nothing_else(seen: Seen) -> None:
+def test_the_selector_is_asked_about_what_comes_and_nothing_else(seen: HostOutputs) -> None:
     assert seen.selector.asked == [(frame.index, frame.time) for frame in seen.frames]
 
 

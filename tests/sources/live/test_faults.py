@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from streamcam.backoff import Backoff
 from streamcam.clock import Clock
 from streamcam.errors import SourceUnavailableError
-from streamcam.records import CameraState, Frame
-from streamcam.sources.live import Patience, Report
+from streamcam.retry import Backoff
+from streamcam.sources.live import Report, Timeouts
+from streamcam.types import CameraState, Frame
 from tests.media import flat
 from tests.processes import children, descriptors, eventually, state_of
 from tests.servers.faulty import DripServer, GarbageServer, SilentServer, StallingProxy
@@ -63,7 +63,7 @@ def test_faulty_servers_are_told_of_and_harm_nobody() -> None:
     with ExitStack() as stack:
         for name, (make, scheme) in FAULTY.items():
             # Garbage is told from a picture at once, but by many readers on a busy machine.
-            patience = Patience(opening=1.5 if name.startswith(("silent", "drip")) else 30.0)
+            patience = Timeouts(opening=1.5 if name.startswith(("silent", "drip")) else 30.0)
             url = stack.enter_context(make()).url(scheme)
             viewers[name] = stack.enter_context(watched(url, patience=patience))
         sound = Viewer(CAMERA, format="lavfi")
@@ -90,7 +90,7 @@ def test_an_interruption_ends_each_wait(name: str) -> None:
     make, scheme = FAULTY[name]
     ended = threading.Event()
     with make() as server:
-        viewer = Viewer(server.url(scheme), patience=Patience(opening=60, reading=60))
+        viewer = Viewer(server.url(scheme), patience=Timeouts(opening=60, reading=60))
         thread = threading.Thread(target=lambda: (list(viewer.frames()), ended.set()))
         thread.start()
         assert eventually(lambda: server.accepted == 1)
@@ -142,7 +142,7 @@ def test_a_network_that_stalls(rtsp_server: StartRtsp) -> None:
 
 def test_a_short_stall_is_no_loss() -> None:
     with HttpServer() as server, StallingProxy(server.port) as proxy:
-        viewer = Viewer(proxy.in_front_of(server.url("mjpeg")), patience=Patience(30, 30, 60, 0.5))
+        viewer = Viewer(proxy.in_front_of(server.url("mjpeg")), patience=Timeouts(30, 30, 60, 0.5))
         viewer.on_change = lambda report: (
             proxy.resume() if report.state is CameraState.STALLED else None
         )
@@ -187,7 +187,7 @@ def test_a_reader_that_hangs_is_killed_and_one_that_crashes_is_told() -> None:
 
 def test_a_hanging_reader_does_not_hold_up_the_end() -> None:
     others = children()
-    viewer = Viewer(CAMERA, format="lavfi", patience=Patience())
+    viewer = Viewer(CAMERA, format="lavfi", patience=Timeouts())
     thread = threading.Thread(target=lambda: list(viewer.frames()))
     thread.start()
     assert eventually(lambda: viewer.states == [CameraState.LIVE])

@@ -4,7 +4,7 @@ from itertools import cycle
 
 import pytest
 
-from streamcam.records import CameraState
+from streamcam.types import CameraState
 from tests.processes import children, descriptors, resident_bytes
 from tests.servers.fixtures import StartRtsp
 from tests.servers.rtsp import Stream

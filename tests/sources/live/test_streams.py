@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from streamcam.errors import SourceUnavailableError
-from streamcam.records import CameraState, Frame
+from streamcam.types import CameraState, Frame
 from tests.media import number_of, numbered
 from tests.servers import rtsp
 from tests.servers.http import HttpServer

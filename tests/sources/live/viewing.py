@@ -6,17 +6,17 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from streamcam.backoff import Backoff
-from streamcam.records import CameraState, Frame
+from streamcam.retry import Backoff
 from streamcam.sources.base import Selector
-from streamcam.sources.live import Address, LiveSource, Patience, Report
+from streamcam.sources.live import Address, LiveSource, Report, Timeouts
+from streamcam.types import CameraState, Frame
 from tests.processes import PATIENCE
 from tests.sources.selectors import Everything
 
-CALM = Patience(opening=30.0)
+CALM = Timeouts(opening=30.0)
 """A reader takes 0.3 s to start, on a busy machine much more."""
 
-QUICK = Patience(opening=30.0, reading=1.5, stall=0.5)
+QUICK = Timeouts(opening=30.0, reading=1.5, stall=0.5)
 """For who waits for a stall, or for its end."""
 
 

@@ -1,0 +1,191 @@
+"""The published notebook's path, beside ours on the same frames.
+
+The example that many know from pytorch_grad_cam's documentation: EigenCAM on the backbone of a
+detector, its levels shrunk to the coarsest one, and `FasterRCNNBoxScoreTarget`.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as functional
+from pytorch_grad_cam import EigenCAM
+from pytorch_grad_cam.utils.model_targets import FasterRCNNBoxScoreTarget
+from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection
+from torch import Tensor
+
+from streamcam.types import FrameResult, HeatMap, Picture
+from streamcam.vision.cam.components import join_levels_as_published, principal_components
+from streamcam.vision.cam.geometry import Letterbox
+from streamcam.vision.models.registry import Activations
+from streamcam.vision.models.torchvision import Detector
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedMap:
+    """What the notebook's path gives for one frame.
+
+    Attributes:
+        heat: Its final map, the frame's [height, width], 0..1.
+        projection: The first component on the coarsest level's grid, before it is scaled.
+        seconds: What it took, its own forward included.
+    """
+
+    heat: HeatMap
+    projection: Floats
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The notebook's path and ours, over some frames.
+
+    Attributes:
+        error: Relative difference between its component and ours with the same settings (the
+            published grid), up to the sign; the largest of the frames.
+        shift: How far its stretching over the padding moves a map, in pixels of the frame, at the
+            most.
+        cells: Rows and columns of its grid and of ours.
+        inverted: In how many of the frames its map is the negative of ours.
+        frames: How many frames there were.
+        seconds: What its path took for a frame, in the middle; a forward of its own included.
+        seconds_ours: What ours took for the map, on top of the only forward.
+    """
+
+    error: float
+    shift: float
+    cells: tuple[tuple[int, int], tuple[int, int]]
+    inverted: int
+    frames: int
+    seconds: float
+    seconds_ours: float
+
+
+class PublishedEigenCam:
+    """pytorch_grad_cam's EigenCAM as its notebook for detectors uses it; a context manager.
+
+    Args:
+        detector: Ours; its network is used as the notebook uses torchvision's.
+        activations: Where the maps come from.
+    """
+
+    def __init__(self, detector: Detector, activations: Activations) -> None:
+        self._detector = detector
+        self._level = activations.pool
+        network = detector.network
+        watched = network.get_submodule(activations.module)
+        self._cam = EigenCAM(network, [watched], reshape_transform=self._reshape)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        # A list that grows with every forward otherwise.
+        self._cam.activations_and_grads.release()
+        self._detector.drop()
+
+    def __call__(self, result: FrameResult) -> PublishedMap:
+        """Make the notebook's map of a frame that was explained."""
+        boxes = np.array([d.box for d in result.detections], np.float32).reshape(-1, 4)
+        labels = [d.class_id for d in result.detections]
+        pixels = torch.from_numpy(result.frame.picture).permute(2, 0, 1)[None].float()
+        begun = time.perf_counter()
+        with torch.no_grad():
+            (heat,) = self._cam(pixels, targets=[FasterRCNNBoxScoreTarget(labels, boxes)])
+        seconds = time.perf_counter() - begun
+        activations = self._cam.activations_and_grads.activations[0].numpy()
+        return PublishedMap(heat, get_2d_projection(activations)[0], seconds)
+
+    def _reshape(self, levels: Mapping[str, Tensor]) -> Tensor:
+        """`fasterrcnn_reshape_transform` with its level named, as not every detector has "pool"."""
+        size = levels[self._level].shape[-2:]
+        return torch.cat(
+            [
+                functional.interpolate(level.abs(), size, mode="bilinear")
+                for level in levels.values()
+            ],
+            dim=1,
+        )
+
+
+@torch.inference_mode()
+def projection_as_published(
+    detector: Detector, activations: Activations, picture: Picture
+) -> tuple[Floats, Letterbox]:
+    """Our first component with the notebook's settings, and where the picture lies.
+
+    The notebook computes in float32, so this does too, whatever the detector's precision.
+    """
+    canvas, placement = detector.canvas(picture)
+    levels = detector.network.get_submodule(activations.module)(canvas)
+    detector.drop()
+    rows, columns = levels[activations.pool].shape[-2:]
+    cells = join_levels_as_published(list(levels.values()), (rows, columns)).flatten(1, 2)
+    found = principal_components(cells, torch.ones_like(cells[:, 0]))
+    projection = (found.projections[0, 0] * found.scale[0]).reshape(rows, columns)
+    return projection.cpu().numpy(), placement
+
+
+def compare(
+    detector: Detector,
+    activations: Activations,
+    results: Sequence[FrameResult],
+    published: Sequence[PublishedMap],
+    seconds_ours: float,
+) -> Comparison:
+    """Compare the notebook's maps with ours.
+
+    Args:
+        detector: What made both.
+        activations: Where the maps come from.
+        results: Frames with EigenCAM's maps of ours.
+        published: The notebook's of the same frames.
+        seconds_ours: What one of our maps takes.
+    """
+    errors, shifts = [], []
+    for result, theirs in zip(results, published, strict=True):
+        ours, placement = projection_as_published(detector, activations, result.frame.picture)
+        errors.append(_up_to_sign(ours, theirs.projection))
+        shifts.append(stretch(placement))
+    rows, columns = results[0].explanation.map.shape
+    return Comparison(
+        error=max(errors),
+        shift=max(shifts),
+        cells=(
+            (published[0].projection.shape[0], published[0].projection.shape[1]),
+            (rows, columns),
+        ),
+        inverted=sum(map(_is_inverted, results, published)),
+        frames=len(results),
+        seconds=float(np.median([one.seconds for one in published])),
+        seconds_ours=seconds_ours,
+    )
+
+
+def stretch(placement: Letterbox) -> float:
+    """How far stretching the canvas's map over the frame moves its far corner, in frame pixels."""
+    return max(
+        original * (1 - resized / canvas)
+        for original, resized, canvas in zip(
+            placement.original, placement.resized, placement.canvas, strict=True
+        )
+    )
+
+
+def _up_to_sign(ours: Floats, theirs: Floats) -> float:
+    nearer = min(np.linalg.norm(ours - theirs), np.linalg.norm(ours + theirs))
+    return float(nearer / np.linalg.norm(theirs))
+
+
+def _is_inverted(result: FrameResult, published: PublishedMap) -> bool:
+    """Whether the notebook's map is bright where ours is dark."""
+    ours = result.explanation.map
+    theirs = cv2.resize(published.heat, ours.shape[::-1], interpolation=cv2.INTER_AREA)
+    return bool(np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] < 0)

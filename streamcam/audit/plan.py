@@ -1,0 +1,136 @@
+"""The wiring of an audit: frames of a source, what is known of them, and the measures."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from streamcam.audit.samples import Sample
+from streamcam.audit.truth import CocoTruth, truth_of
+from streamcam.config import Settings
+from streamcam.config.schema import CamSettings
+from streamcam.errors import SourceError, UsageError
+from streamcam.pipeline.engine_provider import FetchProgress, build_engine
+from streamcam.pipeline.sampler import Sampler
+from streamcam.sources.base import Source
+from streamcam.sources.inputs import Entry, expand, open_source
+from streamcam.types import Frame
+
+if TYPE_CHECKING:
+    from streamcam.audit.scores import AuditReport
+    from streamcam.vision.engine import EngineDescription
+
+# Frames of the clip for flicker: three changes, a fifth of a second apart as in ordinary runs.
+_CLIP_FRAMES = 4
+_CLIP_FPS = 5.0
+
+# Where a video does not tell its length: frames a second apart.
+_UNKNOWN_LENGTH_FPS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPlan:
+    """What is to be audited.
+
+    Attributes:
+        source: A video, a picture, a folder of them, or a demo scene.
+        frames: How many frames are sampled, evenly.
+        top: How many boxes of a frame are explained, the most confident.
+        methods: Which methods; empty for all of them.
+        truth: A COCO file with the true boxes; the demo scene knows its own.
+    """
+
+    source: str
+    frames: int = 4
+    top: int = 2
+    methods: Sequence[str] = ()
+    truth: Path | None = None
+
+
+def run_audit(
+    plan: AuditPlan,
+    settings: Settings,
+    *,
+    progress: Callable[[str, int, int], None],
+    fetching: FetchProgress | None = None,
+) -> "tuple[AuditReport, EngineDescription]":
+    """Measure methods on a source's frames; also tell what they were measured with.
+
+    Raises:
+        UsageError: There is no such method, model or device, or the truth cannot be used.
+        SourceError: The source cannot be read, or nothing is found in it.
+    """
+    methods = _methods(plan.methods)
+    entries = expand([plan.source])
+    truth = None if plan.truth is None else CocoTruth(plan.truth)
+    samples = _samples(entries, plan.frames, truth)
+    clip = _clip(entries)
+    # Imported here because it brings torch, which takes seconds: not for a file that is missing.
+    from streamcam.audit.measure import Audit
+
+    ordinary = settings.model_copy(
+        update={"cam": settings.cam.model_copy(update={"method": "eigencam"})}
+    )
+    # The weights are shuffled later on.
+    with build_engine(ordinary, fetching, fuse=False) as engine:
+        audit = Audit(engine, methods, top=plan.top, progress=progress)
+        return audit.run(samples, clip), engine.description
+
+
+def _methods(wanted: Sequence[str]) -> Sequence[str]:
+    known = get_args(CamSettings.model_fields["method"].annotation)
+    for name in wanted:
+        if name not in known:
+            raise UsageError(f"there is no method {name!r}", hint=f"Known: {', '.join(known)}.")
+    return [name for name in known if not wanted or name in wanted]
+
+
+def _samples(entries: Sequence[Entry], count: int, truth: CocoTruth | None) -> list[Sample]:
+    """Frames spread evenly over one source, or one of each of several that are spread evenly."""
+    if len(entries) == 1:
+        return _of_one(entries[0], count, truth)
+    if truth is not None:
+        known = [entry for entry in entries if truth.knows(Path(entry.spec))]
+        entries = known or entries
+    chosen = [entries[place * len(entries) // count] for place in range(min(count, len(entries)))]
+    return [sample for entry in dict.fromkeys(chosen) for sample in _of_one(entry, 1, truth)]
+
+
+def _of_one(entry: Entry, count: int, truth: CocoTruth | None) -> list[Sample]:
+    with _opened(entry) as source:
+        frames = list(islice(source.frames(_spread(source, count)), count))
+        if not frames:
+            raise SourceError(f"{entry.id}: no frame could be read")
+        return [Sample(frame, truth_of(source, frame, truth)) for frame in frames]
+
+
+def _spread(source: Source, count: int) -> Sampler:
+    """Take the middles of so many even parts."""
+    length = source.info.duration
+    if source.info.still or length is None or length <= 0:
+        return Sampler(max_fps=_UNKNOWN_LENGTH_FPS)
+    return Sampler(max_fps=count / length, start=length / count / 2)
+
+
+def _clip(entries: Sequence[Entry]) -> list[Frame]:
+    """Frames that follow each other, from the middle of the only source if it moves."""
+    if len(entries) != 1:
+        return []
+    with _opened(entries[0]) as source:
+        if source.info.still:
+            return []
+        length = source.info.duration or 0.0
+        start = max(0.0, length / 2 - _CLIP_FRAMES / _CLIP_FPS / 2)
+        sampler = Sampler(max_fps=_CLIP_FPS, start=start)
+        return list(islice(source.frames(sampler), _CLIP_FRAMES))
+
+
+@contextmanager
+def _opened(entry: Entry) -> Iterator[Source]:
+    source = open_source(entry.spec)
+    try:
+        yield source
+    finally:
+        source.close()

@@ -1,0 +1,84 @@
+"""A benchmark's frames: a video file, and its first frames in memory."""
+
+import math
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from streamcam.errors import SourceError, UsageError
+from streamcam.pipeline.sampler import Sampler
+from streamcam.sinks.encoder import VideoSettings
+from streamcam.sinks.video import VideoSink
+from streamcam.sources.base import Source
+from streamcam.sources.inputs import Entry, expand, open_source
+from streamcam.types import Frame, SourceInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """The first frames of a video file.
+
+    Attributes:
+        name: What it was made of, for people.
+        path: The file.
+        info: What is known of it.
+        frames: Its first frames, in memory.
+        end: Seconds from which on nothing is looked at; None where the file ends there.
+    """
+
+    name: str
+    path: Path
+    info: SourceInfo
+    frames: list[Frame]
+    end: float | None
+
+    @property
+    def entry(self) -> Entry:
+        """The file as an input of a run."""
+        return expand([str(self.path)])[0]
+
+
+def make_clip(spec: str, count: int, folder: Path) -> Clip:
+    """Take the first frames of a video; of a scene, which is no file, write one first.
+
+    Args:
+        spec: A video file or a demo scene.
+        count: The most frames.
+        folder: Where a scene's file goes.
+
+    Raises:
+        SourceError: It cannot be read.
+        UsageError: It is a picture.
+    """
+    source = open_source(spec)
+    try:
+        if source.info.still:
+            raise UsageError(f"{source.info.id}: bench needs a video, and this is a picture")
+        if source.info.path is not None:
+            return _taken(source, source.info.path, source.info.id, count)
+        drawn = _drawn(source, count, folder / "scene.mp4")
+    finally:
+        source.close()
+    written = open_source(str(drawn))
+    try:
+        return _taken(written, drawn, source.info.id, count)
+    finally:
+        written.close()
+
+
+def _taken(source: Source, path: Path, name: str, count: int) -> Clip:
+    first = list(islice(source.frames(Sampler(every=1)), count + 1))
+    if not first:
+        raise SourceError(f"{name}: has no frames")
+    end = first[count].time if len(first) > count else None
+    # Frames may come a rounded millisecond too early; halfway between two is safe.
+    if end is not None:
+        end = math.fsum((end, first[count - 1].time)) / 2
+    return Clip(name, path, source.info, first[:count], end)
+
+
+def _drawn(source: Source, count: int, path: Path) -> Path:
+    sink = VideoSink(path, source.info, VideoSettings(encoder="libx264"))
+    for frame in islice(source.frames(Sampler(every=1)), count):
+        sink.write(frame, frame.picture)
+    return sink.finish()

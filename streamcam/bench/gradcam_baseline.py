@@ -1,0 +1,159 @@
+"""The published way to explain a detector, as people who use the grad-cam package write it.
+
+pytorch_grad_cam's tutorial on class activation maps for object detection
+(https://jacobgil.github.io/pytorch-gradcam-book): one forward to predict, a call of EigenCAM on the
+backbone, which is a second forward and a full SVD on the CPU, then heat and boxes on the picture.
+For a video this is done for every frame, read and written with OpenCV. Nothing is made slower than
+its users have it: the detector and the CAM are built once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as functional
+from pytorch_grad_cam import EigenCAM
+from pytorch_grad_cam.utils.image import show_cam_on_image
+from pytorch_grad_cam.utils.model_targets import FasterRCNNBoxScoreTarget
+from pytorch_grad_cam.utils.reshape_transforms import fasterrcnn_reshape_transform
+from torch import Tensor
+from torchvision.transforms.functional import to_tensor
+
+from streamcam.errors import SinkError, SourceError
+from streamcam.types import HeatMap, Picture
+from streamcam.vision.build import load_model
+from streamcam.vision.engine import Engine
+from streamcam.vision.models.library import Library
+from streamcam.vision.models.registry import Activations
+from streamcam.vision.models.weights import Loaded
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ArticleResult:
+    """What the published way gives for one frame.
+
+    Attributes:
+        boxes: [found, 4]: x1, y1, x2, y2 in the picture's pixels.
+        labels: [found], class ids.
+        heat: Its map, the picture's [height, width], 0..1.
+        picture: Heat and boxes on the picture, RGB.
+    """
+
+    boxes: Floats
+    labels: npt.NDArray[np.int64]
+    heat: HeatMap
+    picture: Picture
+
+
+def build_article(
+    engine: Engine,
+    *,
+    weights: Path | Literal["random"] | None = None,
+    labels: Path | None = None,
+    library: Library | None = None,
+) -> "GradCamBaseline":
+    """The published way with an engine's detector and weights, on its device.
+
+    It has a network of its own, as torchvision makes it.
+    """
+    told = engine.description
+    spec, loaded = load_model(told.model, weights, labels, library)
+    return GradCamBaseline(loaded, spec.activations, engine.detector.device, told.confidence)
+
+
+class GradCamBaseline:
+    """The published way, one frame at a time, in float32; a context manager.
+
+    Args:
+        loaded: The detector, taken over.
+        activations: Which module is looked at.
+        device: Where it runs.
+        confidence: Score from which a detection counts.
+    """
+
+    def __init__(
+        self, loaded: Loaded, activations: Activations, device: torch.device, confidence: float
+    ) -> None:
+        self._network = loaded.network.eval().to(device)
+        self._classes = loaded.classes
+        self._device = device
+        self._confidence = confidence
+        self._level = activations.pool
+        watched = self._network.get_submodule(activations.module)
+        self._cam = EigenCAM(self._network, [watched], reshape_transform=self._reshape)
+        self._colours = np.random.default_rng(0).uniform(0, 255, (len(loaded.classes) + 1, 3))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._cam.activations_and_grads.release()
+
+    def run(self, source: Path, target: Path, frames: int) -> int:
+        """Explain a video's first frames, file in, file out, and return how many boxes it drew."""
+        reader = cv2.VideoCapture(str(source))
+        size = tuple(
+            int(reader.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        )
+        code = cv2.VideoWriter.fourcc(*"mp4v")
+        writer = cv2.VideoWriter(str(target), code, reader.get(cv2.CAP_PROP_FPS), size)
+        if not writer.isOpened():
+            raise SinkError(f"{target}: OpenCV cannot write it")
+        found = 0
+        try:
+            for _ in range(frames):
+                read, bgr = reader.read()
+                if not read:
+                    raise SourceError(f"{source}: OpenCV cannot read it to its end")
+                result = self.explain(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))  # type: ignore[arg-type]
+                writer.write(cv2.cvtColor(result.picture, cv2.COLOR_RGB2BGR))
+                found += len(result.boxes)
+        finally:
+            writer.release()
+            reader.release()
+        return found
+
+    def explain(self, picture: Picture) -> ArticleResult:
+        """Detect, explain and draw one frame."""
+        pixels = to_tensor(picture).unsqueeze(0).to(self._device)
+        boxes, labels, names = self._predict(pixels)
+        targets = [FasterRCNNBoxScoreTarget(labels=labels, bounding_boxes=boxes)]
+        heat = self._cam(pixels, targets=targets)[0, :]
+        shown = show_cam_on_image(np.float32(picture) / 255, heat, use_rgb=True)
+        return ArticleResult(boxes, labels, heat, self._draw(shown, boxes, labels, names))
+
+    def _predict(self, pixels: Tensor) -> tuple[Floats, npt.NDArray[np.int64], list[str]]:
+        (found,) = self._network(pixels)
+        sure = found["scores"].detach().cpu().numpy() >= self._confidence
+        boxes = found["boxes"].detach().cpu().numpy()[sure]
+        labels = found["labels"].cpu().numpy()[sure]
+        return boxes, labels, [self._classes.get(int(label), "") for label in labels]
+
+    def _draw(
+        self, picture: Picture, boxes: Floats, labels: npt.NDArray[np.int64], names: list[str]
+    ) -> Picture:
+        for box, label, name in zip(boxes.astype(int), labels, names, strict=True):
+            colour = self._colours[int(label) % len(self._colours)]
+            left, top, right, bottom = (int(side) for side in box)
+            cv2.rectangle(picture, (left, top), (right, bottom), colour, 2)
+            font = cv2.FONT_HERSHEY_SIMPLEX
+            cv2.putText(picture, name, (left, top - 5), font, 0.8, colour, 2, cv2.LINE_AA)
+        return picture
+
+    def _reshape(self, levels: Mapping[str, Tensor]) -> Tensor:
+        """The package's own for Faster R-CNN; the same with another level where "pool" is none."""
+        if "pool" in levels:
+            joined: Tensor = fasterrcnn_reshape_transform(levels)
+            return joined
+        size = levels[self._level].shape[-2:]
+        return torch.cat(
+            [functional.interpolate(torch.abs(v), size, mode="bilinear") for v in levels.values()],
+            dim=1,
+        )

@@ -1,0 +1,97 @@
+"""What `streamcam run` does with one file, with an engine that is built already."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from streamcam.bench.clip import Clip
+from streamcam.clock import Clock
+from streamcam.config import Settings
+from streamcam.pipeline.engine_provider import engine_facts
+from streamcam.pipeline.file_run import make_job
+from streamcam.pipeline.inference import InferencePipeline
+from streamcam.sinks.manifest import Provenance
+from streamcam.types import Item, JobReport, SourceInfo
+
+if TYPE_CHECKING:
+    from streamcam.vision.engine import Engine
+
+
+class StreamcamRun:
+    """Runs the ordinary job on a clip, again and again; a context manager.
+
+    Args:
+        engine: Explains; built from `settings`.
+        settings: What the user wants, output folder included.
+    """
+
+    def __init__(self, engine: "Engine", settings: Settings) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._street = InferencePipeline(
+            engine, batch=engine.batch, max_wait=settings.model.max_wait
+        )
+
+    def __enter__(self) -> Self:
+        self._street.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._street.__exit__(None, None, None)
+
+    def street(self) -> InferencePipeline:
+        """Return the street, as jobs ask for it."""
+        return self._street
+
+    def facts(self) -> Provenance:
+        """Return what results are made with."""
+        return engine_facts(self._engine, self._settings)
+
+    def run(self, clip: Clip) -> JobReport:
+        """Explain the clip's frames, file in, files out.
+
+        Raises:
+            StreamcamError: It failed.
+        """
+        report = make_job(clip.entry, self._wanted(clip), self, _Silent(), Clock()).run()
+        if report.cause is not None:
+            raise report.cause
+        return report
+
+    def first(self, clip: Clip) -> float:
+        """Do the same, and return the seconds until the first frame was written."""
+        told = _Silent()
+        begun = time.perf_counter()
+        make_job(clip.entry, self._wanted(clip), self, told, Clock()).run()
+        return (told.advanced_at or time.perf_counter()) - begun
+
+    def _wanted(self, clip: Clip) -> Settings:
+        """Every frame of the clip, whatever the settings say of sampling."""
+        sampling = self._settings.sampling.model_copy(
+            update={"every": 1, "start": 0.0, "end": clip.end}
+        )
+        output = self._settings.output.model_copy(update={"overwrite": True})
+        return self._settings.model_copy(update={"sampling": sampling, "output": output})
+
+
+class _Silent:
+    """Is told how a job goes, and keeps when its first frame was written."""
+
+    def __init__(self) -> None:
+        self.advanced_at: float | None = None
+
+    def started(self, info: SourceInfo) -> None:
+        pass
+
+    def advanced(self, source: str, item: Item) -> None:
+        del source, item
+        self.advanced_at = self.advanced_at or time.perf_counter()
+
+    def ended(self, report: JobReport) -> None:
+        pass
+
+
+def results_folder(settings: Settings, folder: Path) -> Settings:
+    """Return the settings with another folder for the results."""
+    output = settings.output.model_copy(update={"folder": folder})
+    return settings.model_copy(update={"output": output})

@@ -1,0 +1,239 @@
+"""One camera at work: read, explained, handed out, for as long as it is wanted."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from streamcam.cameras.delivery import LiveDelivery, LiveObserver
+from streamcam.cameras.engines import Engines
+from streamcam.cameras.plan import CameraPlan
+from streamcam.cameras.sink_worker import SinkWorker
+from streamcam.cameras.stages import OnStage, unmeasured
+from streamcam.cameras.stats import CameraStats, Standing
+from streamcam.clock import Clock
+from streamcam.errors import DeviceError, SourceError, StreamcamError
+from streamcam.pipeline.inference import InferencePipeline
+from streamcam.pipeline.queue import Overflow
+from streamcam.pipeline.restarts import RestartLimit
+from streamcam.pipeline.sampler import Sampler
+from streamcam.pipeline.stream import Stream
+from streamcam.render import Style, annotate
+from streamcam.retry import Backoff
+from streamcam.sinks.preview import PreviewSink
+from streamcam.sources.live import LiveSource, Report
+from streamcam.types import CameraState, CameraStatus, FrameResult, Picture
+
+_log = logging.getLogger(__name__)
+
+# The engine has done with a cancelled source after one forward; of a slow model on a CPU, at most.
+_FORWARD_SECONDS = 30.0
+
+# Weights that cannot be fetched and GPUs that are taken come back in minutes.
+_FIRST_PAUSE = 5.0
+_LONGEST_PAUSE = 300.0
+
+
+class CameraObserver(LiveObserver, Protocol):
+    """Is told how a camera fares; called from its threads, must be quick."""
+
+    def changed(self, status: CameraStatus) -> None:
+        """It came into another state."""
+        ...
+
+
+class Camera:
+    """Runs one camera in a thread of its own; its faults stay here.
+
+    Args:
+        plan: What is wanted.
+        street: Where its frames are explained.
+        engines: Where its detector comes from.
+        outlets: Makes the ways out for its results.
+        style: What its pictures look like.
+        observer: Is told how it fares.
+        clock: Where the time comes from.
+        on_stage: Told how long stages take.
+        reconnect: Whether it is connected again when it is lost.
+
+    Attributes:
+        plan: What is wanted.
+        preview: Its newest result, for whoever looks.
+        fault: Why it was given up, None while it was not.
+        settled: Whether it has its detector, or waits for one that cannot be had now.
+    """
+
+    def __init__(
+        self,
+        plan: CameraPlan,
+        street: InferencePipeline,
+        engines: Engines,
+        outlets: Callable[[], Sequence[SinkWorker]],
+        style: Style,
+        observer: CameraObserver,
+        clock: Clock,
+        *,
+        on_stage: OnStage = unmeasured,
+        reconnect: bool = True,
+    ) -> None:
+        self.plan = plan
+        self.fault: StreamcamError | None = None
+        self.settled = False
+        self._street = street
+        self._engines = engines
+        self._make_outlets = outlets
+        self._style = style
+        self._observer = observer
+        self._clock = clock
+        self._on_stage = on_stage
+        self._reconnect = reconnect
+        self.preview = PreviewSink(self._draw, clock)
+        self._outlets: Sequence[SinkWorker] = ()
+        self._passage: Stream | None = None
+        self._stopping = threading.Event()
+        self._standing: Standing | None = None
+        self._ended = False
+        self._figures = CameraStats(plan.name, plan.address.shown, self._new_source(), clock)
+        self._restarts = RestartLimit(clock)
+        self._pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+        self._thread = threading.Thread(
+            target=self._run, name=f"streamcam camera {plan.name}", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin; once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End soon: frames on their way still go out. From any thread."""
+        self._stopping.set()
+        if self._passage is not None:
+            self._passage.stop()
+
+    def cancel(self) -> None:
+        """End at once. From any thread."""
+        self._stopping.set()
+        if self._passage is not None:
+            self._passage.cancel()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for its end; tell whether it came within so many seconds."""
+        deadline = self._clock.monotonic() + timeout
+        self._thread.join(timeout)
+        waits = [o.join(max(0.0, deadline - self._clock.monotonic())) for o in self._outlets]
+        return not self._thread.is_alive() and all(waits)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return not self._ended
+
+    def status(self) -> CameraStatus:
+        """Return how it is at this moment. From any thread."""
+        return self._figures.status(self._outlets, self._standing)
+
+    def explained(self, result: FrameResult, latency: float) -> None:
+        """Note that a frame has gone out."""
+        self._pauses.reset()
+        self._figures.note(result, latency)
+        self._observer.explained(result, latency)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set() and self._explain_once():
+                pass
+        finally:
+            for outlet in self._outlets:
+                outlet.close()
+            self._ended = self.settled = True
+            self._stand(CameraState.FAILED if self.fault else CameraState.STOPPED, self.fault)
+
+    def _explain_once(self) -> bool:
+        """Run until the camera is over; tell whether to begin anew."""
+        try:
+            self._explain()
+        except (SourceError, DeviceError) as error:
+            self.fault = error
+        except StreamcamError as error:
+            if error.retryable and self._reconnect:
+                self._pause(error)
+                return True
+            self.fault = error
+        except Exception as error:  # noqa: BLE001 - one camera must not end the others
+            _log.debug("internal fault", exc_info=error)
+            return self._restart(f"internal fault: {type(error).__name__}: {error}")
+        return False
+
+    def _explain(self) -> None:
+        if not self._outlets:
+            self._outlets = self._make_outlets()
+        self._engines.assign(self.plan.name, self.plan.settings, self.plan.ignore)
+        self.settled = True
+        passage: Stream | None = None
+        try:
+            passage = self._open()
+            passage.run()
+        finally:
+            if passage is None or passage.ended.wait(_FORWARD_SECONDS):
+                self._engines.release(self.plan.name)
+
+    def _open(self) -> Stream:
+        source = self._new_source()
+        delivery = LiveDelivery(
+            self._draw,
+            self._outlets,
+            self.preview,
+            self,
+            self._clock,
+            on_stage=self._on_stage,
+        )
+        sampler = Sampler(max_fps=self.plan.max_fps)
+        passage = self._street.open(source, sampler, delivery, overflow=Overflow.DROP_OLDEST)
+        self._figures.begin(source, passage, delivery)
+        self._passage = passage
+        if self._stopping.is_set():
+            passage.stop()
+        return passage
+
+    def _new_source(self) -> LiveSource:
+        return LiveSource(
+            self.plan.name,
+            self.plan.address,
+            patience=self.plan.patience,
+            reconnect=self._reconnect,
+            on_change=self._tell,
+            clock=self._clock,
+        )
+
+    def _tell(self, report: Report) -> None:
+        """Pass on how the source fares; its end is told by the camera's own."""
+        if report.state is not CameraState.STOPPED:
+            self._observer.changed(self.status())
+
+    def _draw(self, result: FrameResult) -> Picture:
+        return annotate(result, self._style)
+
+    def _restart(self, text: str) -> bool:
+        if not self._restarts.allow():
+            self.fault = StreamcamError(f"{self.plan.name}: given up: {text}")
+            return False
+        self._pause(StreamcamError(text))
+        return True
+
+    def _pause(self, error: StreamcamError) -> None:
+        self.settled = True
+        pause = self._pauses.next()
+        _log.warning(
+            "%s: %s; trying again in %.0f s",
+            self.plan.name,
+            error.message,
+            pause,
+            extra={"source": self.plan.name},
+        )
+        self._stand(CameraState.BACKING_OFF, error)
+        self._stopping.wait(pause)
+        self._standing = None
+
+    def _stand(self, state: CameraState, error: StreamcamError | None) -> None:
+        self._standing = Standing(state, self._clock.monotonic(), error)
+        self._observer.changed(self.status())

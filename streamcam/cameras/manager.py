@@ -1,0 +1,179 @@
+"""All cameras of one process on one street: added, removed and changed without touching others."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from streamcam.cameras.camera import Camera, CameraObserver
+from streamcam.cameras.engines import Engines
+from streamcam.cameras.files import SharedEngineProvider
+from streamcam.cameras.janitor import RetentionThread
+from streamcam.cameras.plan import CameraPlan
+from streamcam.cameras.sink_worker import SinkWorker
+from streamcam.cameras.sinks import make_outlets
+from streamcam.cameras.stages import OnStage, unmeasured
+from streamcam.clock import Clock
+from streamcam.config import Settings
+from streamcam.config.camera_schema import RetentionSettings
+from streamcam.errors import DeviceError
+from streamcam.pipeline.engine_provider import FetchProgress
+from streamcam.pipeline.inference import InferencePipeline
+from streamcam.render import Style
+from streamcam.sinks.preview import PreviewSink
+from streamcam.types import CameraStatus
+
+_log = logging.getLogger(__name__)
+
+# A camera that is removed ends its recording within it, or is left to end by itself.
+_REMOVAL_SECONDS = 10.0
+
+# What is cancelled waits for nothing but a disk that hangs.
+_CANCEL_SECONDS = 2.0
+
+
+class CameraManager:
+    """Runs cameras; a context manager. Its methods are for one thread but for those that say so.
+
+    Args:
+        settings: What the user wants; each camera's plan brings its own.
+        observer: Is told how the cameras fare.
+        on_stage: Told how long stages take.
+        fetching: Is told of downloads.
+        clock: Where the time comes from.
+        reconnect: Whether cameras are connected again when they are lost.
+
+    Attributes:
+        stuck: Whether something could not be ended: the process should not wait for its threads.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        observer: CameraObserver,
+        *,
+        on_stage: OnStage = unmeasured,
+        fetching: FetchProgress | None = None,
+        clock: Clock | None = None,
+        reconnect: bool = True,
+    ) -> None:
+        self.stuck = False
+        self._observer = observer
+        self._clock = clock or Clock()
+        self._reconnect = reconnect
+        self._engines = Engines(fetching)
+        model = settings.model
+        self._on_stage = on_stage
+        self._street = InferencePipeline(
+            self._engines,
+            batch=model.batch,
+            max_wait=model.max_wait,
+            on_batch=lambda seconds: on_stage("engine", seconds),
+        )
+        self._janitor = RetentionThread(settings.output.folder, settings.retention, self._clock)
+        self._cameras: dict[str, Camera] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self._street.__enter__()
+        self._janitor.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stuck |= not self._janitor.stop(_CANCEL_SECONDS)
+        if not self.stuck:
+            self.stop(_REMOVAL_SECONDS)
+        if not self.stuck:
+            self._street.__exit__(None, None, None)
+            self._engines.close()
+
+    @property
+    def cameras(self) -> list[Camera]:
+        """The cameras, in the order in which they were named. From any thread."""
+        with self._lock:
+            return list(self._cameras.values())
+
+    @property
+    def street(self) -> InferencePipeline:
+        """The street of all cameras. From any thread."""
+        return self._street
+
+    def files_street(self, settings: Settings) -> SharedEngineProvider:
+        """Return a way for files to share the cameras' street. From any thread."""
+        return SharedEngineProvider(settings, self._street, self._engines)
+
+    def memory(self) -> dict[str, tuple[int, int]]:
+        """Return the GPUs' memory in use and in all, in bytes. From any thread."""
+        return self._engines.memory()
+
+    @property
+    def warm(self) -> bool:
+        """Whether every camera has its detector, or waits for one that cannot be had."""
+        return all(camera.settled for camera in self.cameras)
+
+    def statuses(self) -> list[CameraStatus]:
+        """Return how all cameras are at this moment. From any thread."""
+        return [camera.status() for camera in self.cameras]
+
+    def preview(self, name: str) -> PreviewSink | None:
+        """Return a camera's newest result, for whoever looks. From any thread."""
+        with self._lock:
+            camera = self._cameras.get(name)
+        return None if camera is None else camera.preview
+
+    @property
+    def fault(self) -> DeviceError | None:
+        """Why no camera can go on, None while they can."""
+        faults = (camera.fault for camera in self.cameras)
+        return next((fault for fault in faults if isinstance(fault, DeviceError)), None)
+
+    def reconcile(self, plans: Sequence[CameraPlan]) -> None:
+        """Run exactly the cameras that are planned; those whose plan is as it was go on."""
+        wanted = {plan.name: plan for plan in plans}
+        gone = [c for c in self.cameras if wanted.get(c.plan.name) != c.plan]
+        self._end(gone, _REMOVAL_SECONDS)
+        with self._lock:
+            kept = {name: camera for name, camera in self._cameras.items() if camera not in gone}
+            added = [self._make(plan) for name, plan in wanted.items() if name not in kept]
+            both = kept | {camera.plan.name: camera for camera in added}
+            self._cameras = {name: both[name] for name in wanted}
+        for camera in added:
+            camera.start()
+
+    def keep(self, folder: Path, bounds: RetentionSettings) -> None:
+        """Keep the recordings in an output folder as these bounds say from now on."""
+        self._janitor.change(folder, bounds)
+
+    def stop(self, grace: float) -> None:
+        """End all cameras; what does not end within so many seconds is given up."""
+        self._end(self.cameras, grace)
+
+    def _end(self, cameras: Sequence[Camera], grace: float) -> None:
+        for camera in cameras:
+            camera.stop()
+        deadline = self._clock.monotonic() + grace
+        slow = [c for c in cameras if not c.join(max(0.0, deadline - self._clock.monotonic()))]
+        for camera in slow:
+            camera.cancel()
+        for camera in slow:
+            if not camera.join(_CANCEL_SECONDS):
+                name = camera.plan.name
+                _log.warning("%s: does not end and was left behind", name, extra={"source": name})
+                self.stuck = True
+
+    def _make(self, plan: CameraPlan) -> Camera:
+        def outlets() -> Sequence[SinkWorker]:
+            return make_outlets(plan, self._engines, self._clock, self._on_stage)
+
+        return Camera(
+            plan,
+            self._street,
+            self._engines,
+            outlets,
+            Style(**plan.settings.render.model_dump()),
+            self._observer,
+            self._clock,
+            on_stage=self._on_stage,
+            reconnect=self._reconnect,
+        )

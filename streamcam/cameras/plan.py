@@ -1,0 +1,76 @@
+"""What is to be done with one camera, all defaults filled in."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from streamcam.config import Settings
+from streamcam.config.camera_schema import CameraSettings
+from streamcam.sources.live import Address, Timeouts
+
+
+@dataclass(frozen=True, slots=True)
+class CameraPlan:
+    """A camera and all that is wanted of it; two that are equal need no change.
+
+    Attributes:
+        name: Its name, and that of its folder.
+        address: Where it is read from.
+        patience: How long it is waited for.
+        max_fps: Explained frames a second, at most.
+        settings: The settings that concern it, with its own detector.
+        ignore: Regions whose detections do not count, see `CameraSettings.ignore`.
+        record: What is recorded.
+        publish: URL to which the annotated pictures are sent.
+    """
+
+    name: str
+    address: Address
+    patience: Timeouts
+    max_fps: float
+    settings: Settings
+    ignore: tuple[tuple[float, ...], ...]
+    record: Literal["always", "detections", "never"]
+    publish: str | None
+
+    @classmethod
+    def of(cls, camera: CameraSettings, settings: Settings) -> "CameraPlan":
+        """Fill in what the camera leaves out."""
+        live = settings.live
+        return cls(
+            name=camera.name,
+            address=Address(camera.url, camera.format, camera.options),
+            patience=Timeouts(opening=live.open_timeout, reading=live.read_timeout),
+            max_fps=camera.max_fps or live.max_fps,
+            settings=_with_model(settings, camera),
+            ignore=camera.ignore,
+            record=camera.record or live.record,
+            publish=camera.publish,
+        )
+
+
+def plans(settings: Settings) -> list[CameraPlan]:
+    """Return a plan for each camera that is enabled."""
+    return [CameraPlan.of(camera, settings) for camera in settings.camera if camera.enabled]
+
+
+def _with_model(settings: Settings, camera: CameraSettings) -> Settings:
+    """Return the settings with the camera's own detector; weights belong to their model."""
+    changes = {
+        "name": camera.model,
+        "weights": camera.weights,
+        "labels": camera.labels,
+        "confidence": camera.confidence,
+        "classes": camera.classes,
+    }
+    own: dict[str, object] = {key: value for key, value in changes.items() if value is not None}
+    if camera.model is not None and camera.weights is None:
+        own = {**own, "weights": None, "labels": None}
+    model = settings.model.model_copy(update=own)
+    # The rest does not concern a camera, and a change of it does not change the plan.
+    return Settings(
+        model=model,
+        cam=settings.cam,
+        render=settings.render,
+        output=settings.output,
+        live=settings.live,
+    )

@@ -1,0 +1,169 @@
+"""What stands still: the sky, what is far away, pavements and the road."""
+
+from math import pi, sin
+
+import cv2
+import numpy as np
+
+from streamcam.demo.houses import draw_houses
+from streamcam.demo.pen import Colour, Pen, darker, lighter
+from streamcam.demo.props import LEAVES, draw_tree
+from streamcam.demo.view import Daylight, View
+from streamcam.types import Picture
+
+
+def draw_background(view: View, daylight: Daylight, random: np.random.Generator) -> Picture:
+    """Return the street without anything that moves or hides what moves."""
+    canvas = _sky(view, daylight, random)
+    backdrop = random.choice(["houses", "houses", "park"])
+    _hills(canvas, view, daylight, random)
+    if backdrop == "houses":
+        draw_houses(canvas, view, daylight, random)
+    else:
+        _park(canvas, view, daylight, random)
+    _ground(canvas, view, daylight, random)
+    return canvas
+
+
+def _sky(view: View, daylight: Daylight, random: np.random.Generator) -> Picture:
+    share = np.clip(np.arange(view.height) / view.row(view.wall), 0, 1)[:, None]
+    rows = np.array(daylight.zenith) * (1 - share) + np.array(daylight.horizon) * share
+    canvas = np.repeat(rows[:, None, :], view.width, axis=1).astype(np.uint8)
+    pen = Pen(canvas, (0.0, 0.0), 1.0)
+    if random.random() < 0.6:
+        centre = (random.uniform(0.1, 0.9) * view.width, -random.uniform(0.06, 0.2) * view.height)
+        for radius, share_of_light in ((0.09, 0.25), (0.06, 0.75)):
+            pen.disc(centre, radius * view.height, lighter(daylight.horizon, share_of_light))
+    for _ in range(random.integers(2, 6)):
+        x, y = random.uniform(0, view.width), -random.uniform(0.03, 0.25) * view.height
+        size = view.height * random.uniform(0.025, 0.05)
+        for offset, radius in ((-1.5, 0.6), (-0.6, 0.95), (0.5, 1.15), (1.5, 0.7)):
+            pen.oval(
+                (x + offset * size, y + 0.35 * radius * size),
+                (1.1 * radius * size, 0.62 * radius * size),
+                daylight.cloud,
+            )
+    return canvas
+
+
+def _park(canvas: Picture, view: View, daylight: Daylight, random: np.random.Generator) -> None:
+    foot, scale = view.row(view.wall), view.wall
+    grass = LEAVES[random.integers(3)]
+    pen = Pen(canvas, (0.0, foot), scale, light=daylight.light)
+    pen.rectangle(-1, -1, view.width / scale + 1, 1.2, lighter(grass, 0.15))
+    for x in np.sort(random.uniform(-1, view.width / scale + 1, random.integers(7, 13))):
+        leaves = LEAVES[random.integers(len(LEAVES))]
+        back = Pen(canvas, (x * scale, foot - scale * 0.6), scale, light=daylight.light)
+        draw_tree(back, leaves, float(random.uniform(3.5, 7.0)))
+    for x in np.arange(0.5, view.width / scale, 1.1):
+        pen.limb((x, 0.25), (x + 0.6, 0.25), 0.8 + 0.2 * sin(7 * x), 0.8, darker(grass, 0.85))
+
+
+def _hills(canvas: Picture, view: View, daylight: Daylight, random: np.random.Generator) -> None:
+    foot = view.row(view.wall)
+    for depth in (0.55, 0.3):
+        colour = np.array(daylight.horizon) * depth + np.array(LEAVES[2]) * (1 - depth)
+        x = np.linspace(0, view.width, 40)
+        waves = random.uniform(0, 2 * pi, 2)
+        rise = view.height * (0.1 + 0.12 * depth)
+        ridge = foot - rise * (
+            1
+            + 0.3 * np.sin(x / view.width * 5 + waves[0])
+            + 0.15 * np.sin(x / view.width * 11 + waves[1])
+        )
+        outline = [(0.0, -foot), *zip(x, -ridge, strict=True), (float(view.width), -foot)]
+        Pen(canvas, (0.0, 0.0), 1.0, light=daylight.light).polygon(
+            outline, (int(colour[0]), int(colour[1]), int(colour[2]))
+        )
+
+
+def _ground(canvas: Picture, view: View, daylight: Daylight, random: np.random.Generator) -> None:
+    stone = (206, 198, 186) if random.random() < 0.6 else (188, 190, 194)
+    asphalt = (104, 106, 114) if random.random() < 0.6 else (126, 122, 120)
+    flat = Pen(canvas, (0.0, 0.0), 1.0, light=daylight.light)
+
+    def band(near: float, far: float, colour: Colour) -> None:
+        flat.polygon(
+            [
+                (-2, -view.row(far)),
+                (view.width + 2, -view.row(far)),
+                (view.width + 2, -view.row(near)),
+                (-2, -view.row(near)),
+            ],
+            colour,
+        )
+
+    band(view.front * 1.02, view.wall, stone)
+    _joints(flat, view, view.wall, view.kerb_far, darker(stone, 0.88), random)
+    _joints(flat, view, view.kerb_near, view.front, darker(stone, 0.9), random)
+    kerb = lighter(stone, 0.35)
+    band(view.kerb_near, view.kerb_far, asphalt)
+    flat.polygon(_line_of(view, view.kerb_far, 0.12), kerb)
+    flat.polygon(_line_of(view, view.kerb_near, 0.1), kerb)
+    flat.polygon(_line_of(view, view.kerb_near * 0.985, 0.06), darker(asphalt, 0.75))
+    _markings(flat, view, random)
+    _grain(canvas, view, random)
+
+
+def _line_of(view: View, scale: float, width: float) -> list[tuple[float, float]]:
+    row, half = view.row(scale), width * scale / 2
+    return [
+        (-2, -row - half),
+        (view.width + 2, -row - half),
+        (view.width + 2, -row + half),
+        (-2, -row + half),
+    ]
+
+
+def _joints(
+    pen: Pen, view: View, far: float, near: float, colour: Colour, random: np.random.Generator
+) -> None:
+    middle = view.width * random.uniform(0.3, 0.7)
+    tiles = int(view.width / far / 1.2 / 2) + 4
+    for x in (np.arange(-tiles, tiles) + 0.5) * 1.2:
+        pen.line(
+            [(middle + x * far, -view.row(far)), (middle + x * near, -view.row(near))], 1.0, colour
+        )
+    depths = np.linspace(1 / far, 1 / near, 6)[1:-1]
+    for depth in depths:
+        row = view.row(1 / depth)
+        pen.line([(0.0, -row), (float(view.width), -row)], 1.0, colour)
+
+
+def _markings(pen: Pen, view: View, random: np.random.Generator) -> None:
+    centre = 2 / (1 / view.kerb_far + 1 / view.kerb_near)
+    near, far = centre * 1.015, centre * 0.985
+    middle = view.width * random.uniform(0.3, 0.7)
+    for x in np.arange(-40.0, 40.0, 4.5):
+        pen.polygon(
+            [
+                (middle + x * far, -view.row(far)),
+                (middle + (x + 2) * far, -view.row(far)),
+                (middle + (x + 2) * near, -view.row(near)),
+                (middle + x * near, -view.row(near)),
+            ],
+            (238, 234, 222),
+        )
+    if random.random() < 0.4:
+        left = float(random.uniform(-0.3, 0.2)) * view.width / view.kerb_near
+        for stripe in range(6):
+            a, b = left + stripe * 1.0, left + stripe * 1.0 + 0.5
+            near, far = view.kerb_near * 0.96, view.kerb_far * 1.03
+            pen.polygon(
+                [
+                    (middle + a * far, -view.row(far)),
+                    (middle + b * far, -view.row(far)),
+                    (middle + b * near, -view.row(near)),
+                    (middle + a * near, -view.row(near)),
+                ],
+                (232, 230, 222),
+            )
+
+
+def _grain(canvas: Picture, view: View, random: np.random.Generator) -> None:
+    """Give the ground a little texture, so that it is no mirror of compression."""
+    top = int(view.row(view.wall))
+    ground = canvas[top:]
+    noise = random.normal(0, 2.2, ground.shape[:2]).astype(np.float32)
+    noise = cv2.GaussianBlur(noise, (0, 0), 0.7)[..., None] * 1.6
+    ground[:] = np.clip(ground + noise, 0, 255).astype(np.uint8)

@@ -1,0 +1,89 @@
+"""Files that appear under their name complete, or not at all."""
+
+import io
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from streamcam.media_errors import writing
+from streamcam.sinks.names import PART
+
+
+class PartFile:
+    """A file written as `NAME.part` beside its target until it is published.
+
+    Args:
+        path: The name under which it appears in the end. Its folder is made when needed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        # An absolute path cannot be taken for a URL by FFmpeg, whatever its name.
+        self.path = path.absolute()
+        self.part = self.path.with_name(self.path.name + PART)
+
+    def prepare(self) -> Path:
+        """Make the folder and return the path to write to.
+
+        Raises:
+            SinkError: The folder cannot be made.
+        """
+        with writing(str(self.path)):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        return self.part
+
+    def publish(self) -> Path:
+        """Make what was written durable and visible, and return its path.
+
+        Raises:
+            SinkError: The file cannot be synced or renamed.
+        """
+        with writing(str(self.path)):
+            sync(self.part)
+            self.part.replace(self.path)
+            sync(self.path.parent)
+        return self.path
+
+    def discard(self) -> None:
+        """Remove what was written but not published."""
+        with suppress(OSError):
+            self.part.unlink()
+
+
+class WholeFile(io.FileIO):
+    """An unbuffered file that takes all it is given, or fails.
+
+    PyAV takes no notice of what a full disk has left over of a write.
+    """
+
+    def write(self, data: "bytes | memoryview") -> int:  # type: ignore[override]
+        """Write all of it, and return its length."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[super().write(rest) :]
+        return len(data)
+
+
+def write_file(path: Path, content: bytes) -> Path:
+    """Write a whole file, which appears complete or not at all, and return its path.
+
+    Raises:
+        SinkError: It cannot be written.
+    """
+    file = PartFile(path)
+    try:
+        part = file.prepare()
+        with writing(str(path)):
+            part.write_bytes(content)
+        return file.publish()
+    except BaseException:
+        file.discard()
+        raise
+
+
+def sync(path: Path) -> None:
+    """Make a file, or the names in a folder, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

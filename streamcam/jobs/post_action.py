@@ -1,0 +1,87 @@
+"""What happens to a source once it is explained: kept, moved, or deleted."""
+
+import errno
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
+
+from streamcam.files import PartFile
+from streamcam.jobs.folders import Folder
+from streamcam.jobs.identity import identity_of
+from streamcam.jobs.record import JobRecord
+
+_MOVE = "move:"
+
+
+@dataclass(frozen=True, slots=True)
+class PostAction:
+    """What to do with sources that are done.
+
+    Attributes:
+        delete: Whether they are deleted.
+        folder: Where they are moved, None for nowhere.
+    """
+
+    delete: bool = False
+    folder: Path | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "PostAction":
+        """Read `keep`, `delete` or `move:DIR`."""
+        folder = Path(text.removeprefix(_MOVE)).absolute() if text.startswith(_MOVE) else None
+        return cls(delete=text == "delete", folder=folder)
+
+    @property
+    def clears(self) -> bool:
+        """Whether sources leave their folder."""
+        return self.delete or self.folder is not None
+
+    def clear(self, job: JobRecord, folders: Sequence[Folder]) -> None:
+        """Move or delete a job's source, unless it is gone or has other content by now.
+
+        Raises:
+            OSError: That is not possible now.
+            SinkError: It cannot be written to another disk.
+        """
+        # Another watcher, or a person, may do the same at any moment.
+        with suppress(FileNotFoundError):
+            now = identity_of(job.path)
+            if job.identity is None or now.fingerprint != job.identity.fingerprint:
+                return
+            if self.delete:
+                job.path.unlink()
+            elif self.folder is not None:
+                _move(job.path, self.folder / _place(job, folders))
+
+
+def _place(job: JobRecord, folders: Sequence[Folder]) -> Path:
+    shelf = next((folder.shelf for folder in folders if folder.path == job.root), "")
+    return Path(shelf) / job.path.relative_to(job.root)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move a file, replacing nothing; on another disk it appears there whole or not at all."""
+    numbered = (target.with_stem(f"{target.stem}~{number}") for number in count(2))
+    place = next(place for place in chain((target,), numbered) if not os.path.lexists(place))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        source.rename(place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy(source, place)
+        source.unlink()
+
+
+def _copy(source: Path, target: Path) -> None:
+    file = PartFile(target)
+    try:
+        shutil.copy2(source, file.prepare())
+        file.publish()
+    except BaseException:
+        file.discard()
+        raise

@@ -1,0 +1,177 @@
+"""The engine and its street, made when they are first needed."""
+
+import gc
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, Self
+
+from streamcam.config import Settings
+from streamcam.errors import StreamcamError
+from streamcam.pipeline.inference import InferencePipeline
+from streamcam.sinks.manifest import Provenance
+
+if TYPE_CHECKING:
+    from streamcam.vision.engine import Engine
+
+FetchProgress = Callable[[str, int, int | None], None]
+"""Is told of a download: the file, bytes so far, bytes in all where known."""
+
+
+class EngineProvider(Protocol):
+    """What jobs ask for their street."""
+
+    def street(self) -> InferencePipeline:
+        """Return the street, its engine loaded; it may take a while.
+
+        Raises:
+            StreamcamError: The engine cannot be had.
+        """
+        ...
+
+    def facts(self) -> Provenance:
+        """Return what results are made with; only after `street` was called."""
+        ...
+
+    def __exit__(self, *exception: object) -> None:
+        """Let go of it."""
+        ...
+
+
+class LazyEngineProvider:
+    """Builds the engine and opens the street when the first job asks; a context manager.
+
+    Args:
+        settings: Which model, on which device.
+        fetching: Is told of downloads.
+    """
+
+    def __init__(self, settings: Settings, fetching: FetchProgress | None = None) -> None:
+        self._settings = settings
+        self._fetching = fetching
+        self._lock = threading.Lock()
+        self._exits = ExitStack()
+        self._engine: Engine | None = None
+        self._street: InferencePipeline | None = None
+        self._fault: StreamcamError | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._exits.close()
+
+    def facts(self) -> Provenance:
+        """Return what results are made with; only after `street` was called."""
+        assert self._engine is not None
+        return engine_facts(self._engine, self._settings)
+
+    def street(self) -> InferencePipeline:
+        """Return the street, open.
+
+        Raises:
+            StreamcamError: The engine cannot be built; every later call raises the same.
+        """
+        with self._lock:
+            if self._fault is not None:
+                raise self._fault
+            if self._street is None:
+                self._street = self._open()
+            return self._street
+
+    def _open(self) -> InferencePipeline:
+        try:
+            self._engine = build_engine(self._settings, self._fetching)
+        except StreamcamError as error:
+            self._fault = error
+            raise
+        self._exits.callback(self._engine.close)
+        model = self._settings.model
+        street = InferencePipeline(self._engine, batch=self._engine.batch, max_wait=model.max_wait)
+        return self._exits.enter_context(street)
+
+
+def engine_facts(engine: "Engine", settings: Settings) -> Provenance:
+    """Return what results are made with: the engine, and the settings that they follow."""
+    made_by = engine.description
+    shown = settings.model_dump(mode="json", exclude={"camera"})
+    # What "auto" and presets came to is what a reader wants to know.
+    confidence = settings.model.confidence
+    shown["model"] |= {
+        "precision": made_by.precision,
+        "confidence": made_by.preset if confidence is None else confidence,
+    }
+    return Provenance(
+        model=made_by.model,
+        classes=tuple(made_by.classes.values()),
+        method=made_by.method,
+        device=made_by.device,
+        weights_sha256=made_by.weights_sha256,
+        settings=shown,
+    )
+
+
+@cache
+def _import_vision() -> None:
+    """Import what looks, and with it torch, without looking for garbage in it then or later.
+
+    torch and torchvision make 360,000 objects that live as long as the process: looking through
+    them takes a fifth of their import, and afterwards 0.12 s of every full collection. Only once,
+    since what is garbage later, such as an engine that was replaced, must not be kept with them.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        import streamcam.vision.build  # noqa: F401
+    finally:
+        gc.freeze()
+        if collects:
+            gc.enable()
+
+
+def build_engine(
+    settings: Settings, fetching: FetchProgress | None = None, *, fuse: bool = True
+) -> "Engine":
+    """Build the engine that the settings ask for.
+
+    Args:
+        settings: The detector, its device, and how maps are made.
+        fetching: Is told of downloads.
+        fuse: Whether a CPU may hide the network's weights in an order of its own.
+
+    Raises:
+        StreamcamError: It cannot be built.
+    """
+    # Here because it takes seconds: not for a file that is missing.
+    _import_vision()
+    from streamcam.vision.build import build_engine as build
+    from streamcam.vision.models.library import Library
+
+    model = settings.model
+    return build(
+        model=model.name,
+        weights=weights_choice(model.weights),
+        labels=model.labels,
+        device=model.device,
+        precision=model.precision,
+        confidence=model.confidence,
+        classes=model.classes or None,
+        grid=settings.cam.grid,
+        method=settings.cam.method,
+        explain=settings.cam.explain,
+        why_every=settings.cam.why_every,
+        why_top=settings.cam.why_top,
+        batch=model.batch,
+        library=Library(model.library),
+        progress=fetching,
+        fuse=fuse,
+    )
+
+
+def weights_choice(value: str | None) -> Path | Literal["random"] | None:
+    """Return what the setting `model.weights` means."""
+    if value == "random":
+        return "random"
+    return None if value is None else Path(value)

@@ -1,0 +1,202 @@
+"""The work on one file: open, explain, write, report."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from streamcam.clock import Clock
+from streamcam.errors import ExitCode, StreamcamError
+from streamcam.pipeline.delivery import Delivery
+from streamcam.pipeline.inference import InferencePipeline
+from streamcam.pipeline.results import Results
+from streamcam.pipeline.sampler import Sampler
+from streamcam.pipeline.stream import Stream
+from streamcam.sources.base import Source
+from streamcam.sources.inputs import Entry, open_source
+from streamcam.types import Counts, Item, JobReport, Outcome, SourceInfo
+
+_log = logging.getLogger(__name__)
+
+
+class Observer(Protocol):
+    """Is told how the work goes; called from the jobs' threads, must be quick."""
+
+    def started(self, info: SourceInfo) -> None:
+        """A source was opened."""
+        ...
+
+    def advanced(self, source: str, item: Item) -> None:
+        """An item of the source was written."""
+        ...
+
+    def ended(self, report: JobReport) -> None:
+        """The work on a source ended, one way or another."""
+        ...
+
+
+class Job:
+    """Explains one file; its errors end in the report, never in the caller.
+
+    Args:
+        entry: What to explain and how its results are called.
+        street: Gives the street when it is needed: for a file that cannot be opened, no model is
+            loaded.
+        results: Where they go.
+        sampler: Selects the frames.
+        full: Whether the frames between the explained ones are written too.
+        observer: Is told how the work goes.
+        clock: Where the time comes from.
+        publishable: Asked when everything is written and nothing is published yet, from the job's
+            thread; if it says no, nothing is left of the results.
+    """
+
+    def __init__(
+        self,
+        entry: Entry,
+        *,
+        street: Callable[[], InferencePipeline],
+        results: Results,
+        sampler: Sampler,
+        full: bool,
+        observer: Observer,
+        clock: Clock,
+        publishable: Callable[[JobReport], bool] = lambda _: True,
+    ) -> None:
+        self._entry = entry
+        self._street = street
+        self._results = results
+        self._sampler = sampler
+        self._full = full
+        self._observer = observer
+        self._clock = clock
+        self._publishable = publishable
+        self._passage: Stream | None = None
+        self._stopped = False
+        self._aborted = False
+
+    def stop(self) -> None:
+        """End early and keep what is done. From any thread."""
+        self._stopped = True
+        if self._passage is not None:
+            self._passage.stop()
+
+    def abort(self) -> None:
+        """End at once and leave nothing. From any thread."""
+        self._aborted = True
+        self.stop()
+        if self._passage is not None:
+            self._passage.cancel()
+
+    def run(self) -> JobReport:
+        """Explain the file and report how that went.
+
+        Raises:
+            StreamcamError: The engine cannot be built; no fault of this file.
+        """
+        begun = self._clock.monotonic()
+        if self._stopped:
+            report = JobReport(self._entry.id, Outcome.STOPPED)
+        elif self._results.complete:
+            report = JobReport(self._entry.id, Outcome.SKIPPED)
+        else:
+            report = self._explain()
+        report = replace(report, seconds=self._clock.monotonic() - begun)
+        self._observer.ended(report)
+        return report
+
+    def _explain(self) -> JobReport:
+        try:
+            source = open_source(self._entry.spec)
+        except Exception as error:  # noqa: BLE001 - one bad file must not end the others
+            return failed(JobReport(self._entry.id, Outcome.FAILED), _ours(error))
+        try:
+            self._observer.started(source.info)
+            return self._explain_source(source, self._street())
+        finally:
+            source.close()
+
+    def _explain_source(self, source: Source, street: InferencePipeline) -> JobReport:
+        started, begun = self._clock.utc(), self._clock.monotonic()
+        delivery = self._results.delivery(source.info)
+        report = self._carry(street, source, delivery)
+        report = replace(report, seconds=self._clock.monotonic() - begun)
+        if not report.outputs:
+            return report
+        try:
+            return self._results.describe(source.info, report, started, self._clock.utc())
+        except StreamcamError as error:
+            return failed(report, error)
+
+    def _carry(self, street: InferencePipeline, source: Source, delivery: Delivery) -> JobReport:
+        """Take the source through the street and publish what came out."""
+        report = JobReport(self._entry.id, Outcome.DONE)
+        try:
+            self._passage = street.open(source, self._sampler, delivery, every=self._full)
+            if self._stopped:
+                self._passage.stop()
+            self._passage.run(lambda item: self._observer.advanced(self._entry.id, item))
+        except Exception as error:  # noqa: BLE001 - one bad file must not end the others
+            report = failed(report, _ours(error))
+        if report.outcome is Outcome.DONE and self._stopped:
+            report = replace(report, outcome=Outcome.STOPPED)
+        return self._publish(source, delivery, report)
+
+    def _publish(self, source: Source, delivery: Delivery, report: JobReport) -> JobReport:
+        if self._aborted or not self._publishable(report):
+            delivery.abort()
+            return report
+        report = replace(report, counts=_counts(source, delivery), media_seconds=delivery.seconds)
+        try:
+            return replace(report, outputs=delivery.finish())
+        except StreamcamError as error:
+            return failed(report, error)
+
+
+def failed(report: JobReport, error: StreamcamError) -> JobReport:
+    """Return the report of work that ended with this error; the first error is kept."""
+    if report.outcome is Outcome.FAILED and report.error is not None:
+        return report
+    return replace(
+        report,
+        outcome=Outcome.FAILED,
+        error=error.message,
+        hint=error.hint,
+        exit_code=error.exit_code,
+        retryable=error.retryable,
+        cause=error,
+    )
+
+
+def _ours(error: Exception) -> StreamcamError:
+    """Return the error itself if it was raised on purpose, else an internal fault."""
+    if isinstance(error, StreamcamError):
+        return error
+    _log.debug("internal fault", exc_info=error)
+    return StreamcamError(
+        f"internal fault: {type(error).__name__}: {error}",
+        hint="Please report this, with what `streamcam --debug ...` prints.",
+    )
+
+
+def _counts(source: Source, delivery: Delivery) -> Counts:
+    return Counts(
+        decoded=source.decoded,
+        explained=delivery.explained,
+        corrupt=source.corrupt,
+        detections=dict(delivery.detections),
+    )
+
+
+def exit_code(reports: list[JobReport]) -> ExitCode:
+    """Return what all reports together tell the caller.
+
+    An internal fault outweighs everything; if every input failed in one way, that way is told;
+    otherwise some inputs failed.
+    """
+    codes = {ExitCode(report.exit_code) for report in reports}
+    if ExitCode.INTERNAL in codes:
+        return ExitCode.INTERNAL
+    if len(codes) == 1:
+        return codes.pop()
+    return ExitCode.SOME_FAILED if codes else ExitCode.OK

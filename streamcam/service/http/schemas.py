@@ -1,0 +1,231 @@
+"""The API's answers: what they hold, and how they are made of the house's own records."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from streamcam.clock import Clock
+from streamcam.errors import StreamcamError
+from streamcam.jobs.record import readable
+from streamcam.service.status import JobView, Overview
+from streamcam.sinks.preview import Shown
+from streamcam.sinks.records import record
+from streamcam.types import CameraState, CameraStatus
+from streamcam.urls import redacted_url
+from streamcam.version import __version__
+
+FILE_KINDS = ("video", "picture", "records", "manifest")
+
+
+class LatestAnswer(BaseModel):
+    """A camera's newest explained frame."""
+
+    number: int = Field(description="Counts the camera's explained frames, from 1.")
+    age: float = Field(description="Seconds since it came out of the engine.")
+    record: dict[str, Any] = Field(description="In the form of `streamcam schema record`.")
+
+
+class CountsAnswer(BaseModel):
+    """What became of a camera's frames since it was added."""
+
+    decoded: int
+    explained: int
+    corrupt: int
+    dropped: dict[str, int] = Field(description="By cause.")
+    detections: dict[str, int] = Field(description="By label.")
+
+
+class LatencyAnswer(BaseModel):
+    """From a frame's data coming in to its result going out, in seconds."""
+
+    p50: float
+    p95: float
+    decoder: float = Field(description="Mean share of the decoder in it.")
+
+
+class CameraAnswer(BaseModel):
+    """How a camera is at this moment."""
+
+    name: str
+    url: str = Field(description="Without credentials.")
+    state: CameraState
+    seconds: float = Field(description="For how long it has been in that state.")
+    error: str | None = Field(description="What is wrong, without the camera's name.")
+    hint: str | None
+    width: int
+    height: int
+    codec: str | None
+    frame_rate: float = Field(description="Frames a second that arrive.")
+    explained_rate: float = Field(description="Frames a second that are explained.")
+    last_frame_age: float | None = Field(
+        description="Seconds since the last frame that showed something new."
+    )
+    counts: CountsAnswer
+    reconnects: int
+    killed: int = Field(description="Readers that hung and had to be killed.")
+    latency: LatencyAnswer | None
+    outlets: dict[str, str | None] = Field(
+        description="What its results go to, and what is wrong with it."
+    )
+    recorded: bool = Field(description="Whether there is a folder of recordings.")
+    latest: LatestAnswer | None
+
+
+class JobAnswer(BaseModel):
+    """A file of a watched folder, and how far it is. Times are UTC."""
+
+    number: int
+    name: str = Field(description="The file's name.")
+    path: str
+    state: str = Field(description="found, ready, running, done, failed or skipped.")
+    progress: float | None = Field(description="Share that is done, 0..1, while it runs.")
+    arrived: datetime
+    started: datetime | None
+    ended: datetime | None
+    attempts: int
+    error: str | None
+    hint: str | None
+    files: dict[str, str] = Field(description="Where its results are, by kind.")
+
+
+class JobsAnswer(BaseModel):
+    """Files of the watched folders."""
+
+    counts: dict[str, int] = Field(description="How many there are in each state.")
+    jobs: list[JobAnswer] = Field(description="Those that run, then the others, the latest first.")
+
+
+class GpuAnswer(BaseModel):
+    """Memory of a device, in bytes."""
+
+    used: int
+    total: int
+
+
+class StatusAnswer(BaseModel):
+    """The whole service at this moment."""
+
+    version: str
+    now: datetime
+    alive: bool
+    not_ready: list[str] = Field(description="Why it is not ready; empty when it is.")
+    cameras: list[CameraAnswer]
+    jobs: dict[str, int] = Field(description="How many there are in each state.")
+    output_free_bytes: int | None
+    gpu_memory: dict[str, GpuAnswer]
+
+
+class SegmentAnswer(BaseModel):
+    """A stretch of a camera's recording."""
+
+    name: str
+    begin: datetime
+    files: dict[str, str] = Field(description="Where video and records are.")
+
+
+class RecordingsAnswer(BaseModel):
+    """A camera's recordings of one day."""
+
+    days: list[str] = Field(description="Days of which there are recordings, the latest first.")
+    day: str | None
+    segments: list[SegmentAnswer]
+
+
+def status_answer(overview: Overview, clock: Clock) -> StatusAnswer:
+    """Describe the whole service."""
+    memory = {
+        device: GpuAnswer(used=gpu.used, total=gpu.total)
+        for device, gpu in overview.gpu_memory().items()
+    }
+    reasons = list(overview.readiness())
+    jobs: dict[str, int] = {}
+    try:
+        jobs = job_counts(overview)
+    except StreamcamError as error:  # the cameras are none the worse for it
+        reasons.append(error.message)
+    return StatusAnswer(
+        version=__version__,
+        now=clock.utc(),
+        alive=overview.alive(),
+        not_ready=[redacted_url(reason) for reason in reasons],
+        cameras=[camera_answer(status, overview, clock) for status in overview.cameras()],
+        jobs=jobs,
+        output_free_bytes=overview.output_free_bytes(),
+        gpu_memory=memory,
+    )
+
+
+def camera_answer(status: CameraStatus, overview: Overview, clock: Clock) -> CameraAnswer:
+    """Describe a camera."""
+    now = clock.monotonic()
+    preview = overview.preview(status.name)
+    shown = None if preview is None else preview.shown
+    counts, latency = status.counts, status.latency
+    return CameraAnswer(
+        name=status.name,
+        url=redacted_url(status.url),
+        state=status.state,
+        seconds=max(0.0, now - status.since),
+        error=_clean(status.error and status.error.removeprefix(f"{status.name}: ")),
+        hint=_clean(status.hint),
+        width=status.width,
+        height=status.height,
+        codec=status.codec,
+        frame_rate=status.frame_rate,
+        explained_rate=status.explained_rate,
+        last_frame_age=status.last_frame_age,
+        counts=CountsAnswer(
+            decoded=counts.decoded,
+            explained=counts.explained,
+            corrupt=counts.corrupt,
+            dropped=dict(counts.dropped),
+            detections=dict(counts.detections),
+        ),
+        reconnects=status.reconnects,
+        killed=status.killed,
+        latency=latency
+        and LatencyAnswer(p50=latency.p50, p95=latency.p95, decoder=latency.decoder),
+        outlets={name: _clean(fault) for name, fault in status.outlets.items()},
+        recorded=overview.recordings(status.name) is not None,
+        latest=shown and _latest(shown, now),
+    )
+
+
+def job_answer(job: JobView) -> JobAnswer:
+    """Describe a job."""
+    of = job.record
+    return JobAnswer(
+        number=of.id,
+        name=readable(of.path.relative_to(of.path.parent)),
+        path=of.name,
+        state=of.state.value,
+        progress=job.progress,
+        arrived=_moment(of.arrived),
+        started=None if of.started is None else _moment(of.started),
+        ended=None if of.ended is None else _moment(of.ended),
+        attempts=of.attempts,
+        error=_clean(of.error),
+        hint=_clean(of.hint),
+        files={
+            kind: f"/api/jobs/{of.id}/files/{kind}" for kind in FILE_KINDS if kind in of.outputs
+        },
+    )
+
+
+def job_counts(overview: Overview) -> dict[str, int]:
+    """Return how many jobs there are in each state."""
+    return {state.value: number for state, number in overview.job_counts().items()}
+
+
+def _latest(shown: Shown, now: float) -> LatestAnswer:
+    age = max(0.0, now - shown.since)
+    return LatestAnswer(number=shown.number, age=age, record=record(shown.result))
+
+
+def _clean(text: str | None) -> str | None:
+    return None if text is None else redacted_url(text)
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,121 @@
+"""The watched folders of a service: a watcher in a thread, begun anew when it dies."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from streamcam.clock import Clock
+from streamcam.config import Settings
+from streamcam.errors import DeviceError, StreamcamError, UsageError
+from streamcam.jobs.watcher import Audience, Watch
+from streamcam.pipeline.engine_provider import EngineProvider
+from streamcam.pipeline.restarts import RestartLimit
+from streamcam.retry import Backoff
+
+_log = logging.getLogger(__name__)
+
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 60.0
+
+
+class FolderWatch:
+    """Watches folders in a thread of its own.
+
+    Args:
+        paths: The folders.
+        settings: How they are watched.
+        audience: Is told how the files fare.
+        streets: Gives the street that the files share.
+        clock: Where the time comes from.
+
+    Attributes:
+        fault: Why it was given up, None while it was not.
+        stuck: Whether a job could not be ended.
+        warm: Whether the files' detector is loaded, or cannot be had now.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        settings: Settings,
+        audience: Audience,
+        streets: Callable[[], EngineProvider],
+        clock: Clock,
+    ) -> None:
+        self.fault: StreamcamError | None = None
+        self.stuck = False
+        self.warm = False
+        self._paths = paths
+        self._settings = settings
+        self._audience = audience
+        self._streets = streets
+        self._clock = clock
+        self._watch: Watch | None = None
+        self._stopping = threading.Event()
+        self._restarts = RestartLimit(clock)
+        self._pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+        self._thread = threading.Thread(target=self._run, name="streamcam folders", daemon=True)
+
+    def start(self) -> None:
+        """Begin; once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End soon. From any thread."""
+        self._stopping.set()
+        if self._watch is not None:
+            self._watch.stop()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for its end; tell whether it came within so many seconds."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        self._warm_up()
+        while not self._stopping.is_set():
+            try:
+                self._work()
+            except (DeviceError, UsageError) as error:
+                self.fault = error
+                return
+            except Exception as error:  # noqa: BLE001 - the cameras go on
+                if not self._may_restart(error):
+                    return
+
+    def _warm_up(self) -> None:
+        """Load the detector before the first file asks for it; who asks is told of faults."""
+        with suppress(StreamcamError):
+            self._streets().street()
+        self.warm = True
+
+    def _work(self) -> None:
+        self._watch = Watch(
+            self._paths,
+            self._settings,
+            self._audience,
+            streets=self._streets,
+            clock=self._clock,
+        )
+        if self._stopping.is_set():
+            self._watch.stop()
+        try:
+            self._watch.run()
+        finally:
+            self.stuck = self._watch.stuck
+
+    def _may_restart(self, error: Exception) -> bool:
+        if isinstance(error, StreamcamError):
+            text = error.message
+        else:
+            text = f"internal fault: {type(error).__name__}: {error}"
+        _log.debug("the watcher of folders failed", exc_info=error)
+        if not self._restarts.allow():
+            self.fault = StreamcamError(f"the watched folders were given up: {text}")
+            _log.error("%s", self.fault.message)
+            return False
+        _log.error("the watcher of folders failed, and begins anew: %s", text)
+        self._stopping.wait(self._pauses.next())
+        return True

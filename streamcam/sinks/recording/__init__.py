@@ -1,0 +1,1 @@
+"""Continuous recording of live sources in segments."""

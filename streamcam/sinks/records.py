@@ -1,0 +1,156 @@
+"""One JSON record per explained frame."""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
+
+import orjson
+
+from streamcam.errors import SinkError
+from streamcam.files import PartFile
+from streamcam.media_errors import writing
+from streamcam.types import (
+    BoxMap,
+    Detection,
+    Explanation,
+    Focus,
+    Frame,
+    FrameResult,
+    Item,
+    Picture,
+)
+
+
+class JsonlSink:
+    """Writes one line per explained frame; its form is the schema "record".
+
+    Each line reaches the `.part` file at once, so that it can be followed while it grows.
+
+    Args:
+        path: Where it goes.
+    """
+
+    kind: ClassVar[str] = "records"
+    needs_picture: ClassVar[bool] = False
+
+    def __init__(self, path: Path) -> None:
+        self._file = PartFile(path)
+        self._stream: BinaryIO | None = None
+
+    def write(self, item: Item, picture: Picture | None = None) -> None:  # noqa: ARG002
+        """Add an explained frame's line; frames that only passed are ignored.
+
+        Raises:
+            SinkError: It cannot be written.
+        """
+        if isinstance(item, Frame):
+            return
+        content = line(item)
+        with writing(str(self._file.path)):
+            stream = self._stream or self._open()
+            stream.write(content)
+            stream.flush()
+
+    def finish(self) -> Path:
+        """Publish the lines, and return the file's path.
+
+        Raises:
+            SinkError: There are none, or they cannot be published.
+        """
+        if self._stream is None:
+            raise SinkError(f"{self._file.path}: no frame was explained, so there are no records")
+        with writing(str(self._file.path)):
+            self._stream.close()
+        return self._file.publish()
+
+    def abort(self) -> None:
+        """Leave no trace."""
+        if self._stream is not None:
+            with suppress(OSError):  # what is still buffered may not fit on the disk
+                self._stream.close()
+            self._file.discard()
+
+    def _open(self) -> BinaryIO:
+        self._stream = self._file.prepare().open("wb")
+        return self._stream
+
+
+def line(result: FrameResult) -> bytes:
+    """Return an explained frame's record as a line of JSON."""
+    return orjson.dumps(record(result), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def record(result: FrameResult) -> dict[str, Any]:
+    """Return an explained frame as plain values, in the form of the schema "record".
+
+    Boxes and the peak are rounded to a hundredth of a pixel, times to a microsecond, scores to four
+    decimals: far below what any of them is accurate to. The wall-clock time, and how long the
+    picture has stood still, are told of live sources only.
+    """
+    frame = result.frame
+    times: dict[str, Any] = {"time": round(frame.time, 6)}
+    if frame.time_utc is not None:
+        times["time_utc"] = utc(frame.time_utc)
+        times["last_frame_age"] = round(frame.unchanged, 3)
+    return {
+        "source": frame.source,
+        "frame": frame.index,
+        "pts": frame.pts,
+        **times,
+        "detections": [_detection(detection) for detection in result.detections],
+        "cam": _cam(result.explanation),
+    }
+
+
+def utc(moment: datetime) -> str:
+    """Return a moment as ISO 8601 in UTC with milliseconds, e.g. "2025-03-01T12:00:00.250Z"."""
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.removesuffix("+00:00") + "Z"
+
+
+def _detection(detection: Detection) -> dict[str, Any]:
+    return {
+        "label": detection.label,
+        "class_id": detection.class_id,
+        "confidence": _score(detection.confidence),
+        "box": [_pixel(edge) for edge in detection.box],
+        "focus": _focus(detection.focus),
+        **({} if detection.why is None else {"why": _why(detection.why)}),
+    }
+
+
+def _why(why: BoxMap) -> dict[str, Any]:
+    return {
+        "method": why.method,
+        **_focus(why.focus),
+        "age_ms": round(why.age * 1000, 1),
+    }
+
+
+def _focus(focus: Focus) -> dict[str, Any]:
+    return {
+        "energy": _score(focus.energy),
+        "lift": _score(focus.lift),
+        "peak_inside": bool(focus.peak_inside),
+    }
+
+
+def _cam(explanation: Explanation) -> dict[str, Any]:
+    flicker, share = explanation.flicker, explanation.explained_variance
+    return {
+        "method": explanation.method,
+        "explained_variance": None if share is None else _score(share),
+        "flicker": None if flicker is None else _score(flicker),
+        "peak": [_pixel(edge) for edge in explanation.peak],
+        # An explained frame carries the map that was computed for it; only held maps grow old.
+        "age_ms": 0.0,
+    }
+
+
+def _pixel(value: float) -> float:
+    return round(float(value), 2)
+
+
+def _score(value: float) -> float:
+    return round(float(value), 4)

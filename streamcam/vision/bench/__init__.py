@@ -1,1 +1,0 @@
-"""What streamcam is measured against, and where its own engine's time goes."""

@@ -1,0 +1,1 @@
+"""The class activation map: components, geometry, stabilisation, focus."""

@@ -1,0 +1,270 @@
+"""EigenCAM on the device: the activations' first principal components, without an SVD.
+
+EigenCAM (Muhammad and Yeasin 2020, https://arxiv.org/abs/2008.00299) takes the activations of a
+layer as one vector of channels per position and shows how far each position goes along the first
+principal direction. It knows no class and no box: it is the strongest common pattern.
+
+Levels of a feature pyramid are brought to one grid and joined along the channels, magnitudes only,
+as pytorch_grad_cam's `fasterrcnn_reshape_transform` does.
+
+The directions come from the Lanczos process on the channels' covariance, which needs nothing but
+products of the matrix with a vector (Golub and Van Loan, Matrix Computations, 4th ed., 10.1-10.3).
+A full SVD of the same matrix, as in pytorch_grad_cam, takes longer than the detector.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from streamcam.vision.cam.geometry import Size
+
+# How many directions are kept. The second is there to be recognised when two components of nearly
+# equal strength change places from one frame to the next.
+COMPONENTS = 2
+
+# Tolerances of the search. The wider one moves maps by 0.001 of their range at the most, in three
+# real videos, and takes a fifth fewer steps; half precision itself moves them by more.
+PRECISE, OF_HALF_PRECISION = 1e-4, 1e-3
+
+_MAX_STEPS = 48
+_LEAST_STEPS = 3
+
+# How many steps are between looks at how far the search has come. On a CPU a look takes a tenth of
+# a step; on a GPU it waits for everything that is under way.
+_CHECK_EVERY_CPU, _CHECK_EVERY_GPU = 1, 8
+_TINY = 1e-20
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """The strongest principal components of a batch of activation matrices.
+
+    Attributes:
+        directions: [batch, COMPONENTS, channels], unit length; zero where there is no variation.
+        projections: [batch, COMPONENTS, positions]: the centred activations along each direction,
+            in units of `scale`.
+        shares: [batch, COMPONENTS]: each one's share of the variance, 0..1.
+        scale: [batch]: root mean square length of a position's activations, not centred.
+    """
+
+    directions: Tensor
+    projections: Tensor
+    shares: Tensor
+    scale: Tensor
+
+
+def join_levels(
+    levels: Sequence[Tensor], size: Size, *, centre: float, inside: Size | None = None
+) -> Tensor:
+    """Bring pyramid levels to one grid and join the magnitudes of their channels.
+
+    A cell of the grid takes from every level what lies at the cell's own pixels: finer levels are
+    averaged around it, coarser ones are bilinear there.
+
+    Args:
+        levels: Each [batch, channels, rows, columns], of any floating type. They are overwritten:
+            a fresh copy of the finest level costs as much as all the rest.
+        size: Rows and columns of the grid.
+        centre: Where in its stride a cell's centre lies, in every level.
+        inside: How many of the first rows and columns are wanted, None for all.
+
+    Returns:
+        float32, [batch, rows, columns, channels of all levels], rows and columns as wanted.
+    """
+
+    def aligned(level: Tensor) -> Tensor:
+        ratio = _stride_ratio(level.shape[-2:], size)
+        if ratio == 1:
+            return level.abs_()
+        if ratio > 1:
+            return _average(level, int(ratio), centre)
+        return _enlarge(level.abs_(), size, ratio, centre)
+
+    return _joined(levels, inside or size, aligned)
+
+
+def join_levels_as_published(levels: Sequence[Tensor], size: Size) -> Tensor:
+    """What pytorch_grad_cam's `fasterrcnn_reshape_transform` does, for a grid of any size.
+
+    Finer levels give single bilinear samples, and all levels are taken to span the same area
+    whatever their padding.
+
+    Args:
+        levels: Each [batch, channels, rows, columns], of any floating type. Overwritten.
+        size: Rows and columns of the grid.
+
+    Returns:
+        float32, [batch, rows, columns, channels of all levels].
+    """
+    return _joined(
+        levels, size, lambda level: functional.interpolate(level.abs_(), size, mode="bilinear")
+    )
+
+
+def _joined(levels: Sequence[Tensor], size: Size, aligned: Callable[[Tensor], Tensor]) -> Tensor:
+    batch, (rows, columns) = levels[0].shape[0], size
+    channels = [level.shape[1] for level in levels]
+    joined = levels[0].new_empty((batch, rows, columns, sum(channels)), dtype=torch.float32)
+    for level, part in zip(levels, torch.split(joined, channels, dim=-1), strict=True):
+        part.copy_(aligned(level)[..., :rows, :columns].permute(0, 2, 3, 1))
+    return joined
+
+
+def _stride_ratio(level: Sequence[int], size: Size) -> float:
+    """Cells of a level beside one cell of the grid: a power of two, as networks stride."""
+    return float(2 ** round(math.log2(max(level) / max(size))))
+
+
+def _average(level: Tensor, ratio: int, centre: float) -> Tensor:
+    """Mean magnitudes around cell `ratio * i` of a finer level, or of the `ratio` cells from there.
+
+    Around a cell nine cells are taken: of a level four times as fine every second one. Neighbours
+    say nearly the same there (on a grid as coarse nano's maps of three videos move by 0.006 of
+    their range, and flicker as before), and a ResNet's finest level has more cells than all others.
+    """
+    if centre >= 0.25:
+        return functional.avg_pool2d(level.abs_(), ratio, ceil_mode=True)
+    step = ratio // 2
+    magnitudes = level.abs_() if step == 1 else level[..., ::step, ::step].abs()
+    return functional.avg_pool2d(magnitudes, 3, stride=2, padding=1, count_include_pad=False)
+
+
+def _enlarge(level: Tensor, size: Size, ratio: float, centre: float) -> Tensor:
+    """Bilinear samples of a coarser level, held beyond its edges.
+
+    As two products of matrices, rows and then columns: with channels last that takes half the time
+    of `grid_sample`, and what comes out has them last too.
+    """
+    batch, channels, rows, columns = level.shape
+    down = _bilinear(rows, size[0], ratio, centre, level.device)
+    across = _bilinear(columns, size[1], ratio, centre, level.device)
+    cells = level.permute(0, 2, 3, 1).float()
+    tall = (down @ cells.reshape(batch, rows, -1)).reshape(batch, size[0], columns, channels)
+    return (across @ tall).permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=64)
+def _bilinear(
+    cells: int, samples: int, ratio: float, centre: float, device: torch.device
+) -> Tensor:
+    """How much of each cell of an axis is in each sample, [samples, cells].
+
+    Kept, since frames of one size follow each other, and a GPU would be waited for.
+    """
+    with torch.inference_mode(mode=False):
+        at = (torch.arange(samples) + centre) * ratio - centre
+        apart = at.clamp(0, cells - 1)[:, None] - torch.arange(cells)
+        return (1 - apart.abs()).clamp(min=0).to(device)
+
+
+def principal_components(
+    activations: Tensor, start: Tensor, *, tolerance: float = PRECISE
+) -> Components:
+    """The first principal components of activations, by the Lanczos process.
+
+    Args:
+        activations: float32, [batch, positions, channels].
+        start: [batch, channels], where the search starts: any vector that holds a part of every
+            direction sought. The nearer it is to them, the sooner they are found.
+        tolerance: How far the strongest direction may be from one that the covariance leaves as it
+            is, as a share of its variance.
+
+    Returns:
+        Components in order of falling variance, their signs arbitrary. Activations without any
+        variation give zeros.
+    """
+    # Two sums of hundreds lose less than one of a million; the variance may be 1e-4 of the whole.
+    lengths = torch.linalg.vector_norm(activations, dim=2)
+    scale = torch.linalg.vector_norm(lengths, dim=1) / math.sqrt(activations.shape[1])
+    typical = scale.clamp_min(_TINY)[:, None]
+    # A power of two: counting in it rounds nothing.
+    unit = typical.log2().round().exp2()
+    basis, along, tridiagonal = _lanczos(activations, unit, start, tolerance)
+    strongest = torch.linalg.eigh(tridiagonal).eigenvectors.flip(-1)[..., :COMPONENTS].mT
+    if strongest.shape[1] < COMPONENTS:
+        strongest = functional.pad(strongest, (0, 0, 0, COMPONENTS - strongest.shape[1]))
+    # Products with the directions would be one more pass over all activations.
+    directions = torch.bmm(strongest, basis)
+    projections = torch.bmm(strongest, along) * (unit / typical)[:, None]
+    mean = activations.mean(dim=1) / typical
+    total = (1 - mean.square().sum(-1, keepdim=True)).clamp_min(_TINY)
+    shares = projections.square().mean(-1) / total
+    return Components(directions, projections, shares.clamp(0, 1), scale)
+
+
+def _lanczos(
+    activations: Tensor, unit: Tensor, start: Tensor, tolerance: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """An orthonormal basis, centred activations along it, and their covariance, tridiagonal.
+
+    They are [batch, steps, channels], [batch, steps, positions] and [batch, steps, steps].
+    Activations count in `unit`s, so that neither tiny nor huge ones leave single precision.
+    Every new vector is orthogonalised against all before it, twice: in single precision the
+    three-term recurrence alone loses the basis within a dozen steps.
+    """
+    batch, positions, channels = activations.shape
+    steps = min(_MAX_STEPS, channels, max(1, positions - 1))
+    check_every = _CHECK_EVERY_CPU if activations.is_cpu else _CHECK_EVERY_GPU
+    basis = activations.new_empty((batch, steps, channels))
+    along = activations.new_empty((batch, steps, positions))
+    tridiagonal = activations.new_zeros((batch, steps, steps))
+    vector = _unit(start)
+    for step in range(steps):
+        basis[:, step] = vector
+        products = _centred_products(activations, vector / unit)
+        along[:, step] = products
+        product = _transposed_products(activations, products) / unit
+        tridiagonal[:, step, step] = (vector * product).sum(-1)
+        known = basis[:, : step + 1]
+        for _ in range(2):
+            product = product - _project_out(known, product)
+        length = product.norm(dim=-1)
+        used = step + 1
+        if used == steps or (
+            used >= _LEAST_STEPS
+            and used % check_every == 0
+            and _converged(tridiagonal[:, :used, :used], length, tolerance)
+        ):
+            break
+        tridiagonal[:, step, used] = tridiagonal[:, used, step] = length
+        vector = _unit(product)
+    return basis[:, :used], along[:, :used], tridiagonal[:, :used, :used]
+
+
+def _converged(tridiagonal: Tensor, residual: Tensor, tolerance: float) -> bool:
+    """Whether the strongest direction's residual is small beside its variance, in every matrix.
+
+    The residual of a Ritz vector is the last off-diagonal element times the vector's last entry.
+    """
+    variances, vectors = torch.linalg.eigh(tridiagonal)
+    rest = residual * vectors[:, -1, -1].abs()
+    return bool((rest <= tolerance * variances[:, -1]).all())
+
+
+def _centred_products(activations: Tensor, vector: Tensor) -> Tensor:
+    """[batch, positions]: centred activations times a vector; centring the result is the same.
+
+    The vector stands before the matrix: behind it, a CPU takes twice as long for a batch.
+    """
+    products = torch.bmm(vector.unsqueeze(1), activations.mT).squeeze(1)
+    return products - products.mean(dim=-1, keepdim=True)
+
+
+def _transposed_products(activations: Tensor, weights: Tensor) -> Tensor:
+    """[batch, channels]: weighted sums over positions; weights of zero sum centre by themselves."""
+    return torch.bmm(weights.unsqueeze(1), activations).squeeze(1)
+
+
+def _project_out(basis: Tensor, vector: Tensor) -> Tensor:
+    """The part of [batch, channels] vectors that lies in an orthonormal basis."""
+    return torch.bmm(torch.bmm(vector.unsqueeze(1), basis.mT), basis).squeeze(1)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    lengths: Tensor = vectors.norm(dim=-1, keepdim=True)
+    return vectors / lengths.clamp_min(_TINY)

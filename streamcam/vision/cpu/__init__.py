@@ -1,0 +1,1 @@
+"""Optional speed on CPUs; nothing else depends on how it works."""

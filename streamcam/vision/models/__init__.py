@@ -1,0 +1,1 @@
+"""Detector families: the `Network` protocol, their registry and weights."""

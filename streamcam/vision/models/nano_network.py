@@ -1,0 +1,324 @@
+"""The network of `nano`, the small detector that ships with streamcam.
+
+A one-stage, anchor-free detector of about two million parameters, made of plain 3x3 convolutions
+so that it is quick on a CPU and fuses with its batch norms. It has the interface of torchvision's
+detection models: images in a list, losses out while training, boxes in the pixels of each image
+while evaluating, and a `backbone` whose output is an ordered dictionary of pyramid levels.
+
+Sources of the parts: residual blocks (He et al. 2016, arXiv:1512.03385), cross-stage partial
+blocks (Wang et al. 2020, arXiv:1911.11929), feature pyramid (Lin et al. 2017, arXiv:1612.03144),
+distances to the four sides as the box (FCOS, Tian et al. 2019, arXiv:1904.01355), a head whose
+convolutions are shared between levels while their batch norms are not (RTMDet, Lyu et al. 2022,
+arXiv:2212.07784).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.ops import Conv2dNormActivation, FeaturePyramidNetwork, batched_nms
+
+from training.nano_loss import detection_losses
+
+STRIDES = (8, 16, 32)
+PIXEL_MEAN = (0.485, 0.456, 0.406)
+PIXEL_STD = (0.229, 0.224, 0.225)
+
+_STAGE_CHANNELS = (32, 80, 160, 256)
+_PYRAMID_CHANNELS = 64
+
+# A new class score starts here: one place in a hundred holds an object
+# (RetinaNet, Lin et al. 2017, arXiv:1708.02002).
+_PRIOR_SCORE = 0.01
+# A new box reaches this many strides to each side: the middle of the sizes that a level serves.
+_PRIOR_REACH = 3.0
+# So many boxes of an image enter suppression (torchvision's FCOS takes as many of each level).
+_CANDIDATES = 1000
+# exp(6) strides is wider than any picture; it keeps half precision finite.
+_MAX_LOG_REACH = 6.0
+
+
+def _conv(
+    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, padding: int | None = None
+) -> Conv2dNormActivation:
+    return Conv2dNormActivation(
+        inputs,
+        outputs,
+        kernel,
+        stride,
+        padding,
+        norm_layer=nn.BatchNorm2d,
+        activation_layer=nn.SiLU,
+    )
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions beside an identity path; the shape stays."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convs = nn.Sequential(_conv(channels, channels), _conv(channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, C, H, W]` to the same shape."""
+        return x + cast("Tensor", self.convs(x))
+
+
+class PartialStage(nn.Module):
+    """Half of the channels pass `blocks` residual blocks; every step's result joins the output."""
+
+    def __init__(self, channels: int, blocks: int) -> None:
+        super().__init__()
+        half = channels // 2
+        self.split = _conv(channels, channels, 1)
+        self.blocks = nn.ModuleList(ResidualBlock(half) for _ in range(blocks))
+        self.join = _conv(channels + half * blocks, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, C, H, W]` to the same shape."""
+        parts = list(self.split(x).chunk(2, dim=1))
+        for block in self.blocks:
+            parts.append(block(parts[-1]))
+        return cast("Tensor", self.join(torch.cat(parts, dim=1)))
+
+
+class PooledContext(nn.Module):
+    """Three chained 5x5 max pools beside the input: a wide view for large objects at little cost.
+
+    Spatial pyramid pooling (He et al. 2015, arXiv:1406.4729) in its chained form.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        half = channels // 2
+        self.reduce = _conv(channels, half, 1)
+        self.pool = nn.MaxPool2d(5, stride=1, padding=2)
+        self.join = _conv(half * 4, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, C, H, W]` to the same shape."""
+        parts = [self.reduce(x)]
+        for _ in range(3):
+            parts.append(self.pool(parts[-1]))
+        return cast("Tensor", self.join(torch.cat(parts, dim=1)))
+
+
+class NanoBackbone(nn.Module):
+    """Pixels `[B, 3, H, W]` to pyramid levels `"0"`, `"1"`, `"2"` of strides 8, 16 and 32."""
+
+    out_channels = _PYRAMID_CHANNELS
+
+    def __init__(self) -> None:
+        super().__init__()
+        c4, c8, c16, c32 = _STAGE_CHANNELS
+        # One 6x6 convolution straight to stride 4: a stem of two 3x3 ones, with its large maps at
+        # stride 2, took a fifth of the training time.
+        self.stem = nn.Sequential(_conv(3, c4, kernel=6, stride=4, padding=1), ResidualBlock(c4))
+        self.stages = nn.ModuleList(
+            [
+                nn.Sequential(_conv(c4, c8, stride=2), PartialStage(c8, 2)),
+                nn.Sequential(_conv(c8, c16, stride=2), PartialStage(c16, 2)),
+                nn.Sequential(_conv(c16, c32, stride=2), PartialStage(c32, 2), PooledContext(c32)),
+            ]
+        )
+        self.fpn = FeaturePyramidNetwork(
+            [c8, c16, c32], _PYRAMID_CHANNELS, norm_layer=nn.BatchNorm2d
+        )
+
+    def forward(self, pixels: Tensor) -> OrderedDict[str, Tensor]:
+        """The levels; H and W are multiples of 32."""
+        x = self.stem(pixels)
+        levels: OrderedDict[str, Tensor] = OrderedDict()
+        for index, stage in enumerate(self.stages):
+            x = stage(x)
+            levels[str(index)] = x
+        return cast("OrderedDict[str, Tensor]", self.fpn(levels))
+
+
+class Predictions(NamedTuple):
+    """What the head says of every place of every level, N places in all."""
+
+    logits: Tensor
+    """`[B, N, C]`, before the sigmoid."""
+    boxes: Tensor
+    """`[B, N, 4]`, x1 y1 x2 y2 in pixels of the network's input."""
+    points: Tensor
+    """`[N, 2]`, the places' centres in pixels of the network's input."""
+
+
+class NanoHead(nn.Module):
+    """Class scores and box distances for every place of every level."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.trunk = _shared_over_levels(channels)
+        self.class_tower = _shared_over_levels(channels)
+        self.box_tower = _shared_over_levels(channels)
+        self.class_logits = nn.Conv2d(channels, classes, 1)
+        self.box_reach = nn.Conv2d(channels, 4, 1)
+        nn.init.normal_(self.class_logits.weight, std=0.01)
+        nn.init.constant_(cast("Tensor", self.class_logits.bias), -math.log(1 / _PRIOR_SCORE - 1))
+        nn.init.normal_(self.box_reach.weight, std=0.01)
+        nn.init.constant_(cast("Tensor", self.box_reach.bias), math.log(_PRIOR_REACH))
+
+    def forward(self, levels: Sequence[Tensor]) -> Predictions:
+        """Levels `[B, channels, H, W]`, in the order of `STRIDES`."""
+        logits, boxes, points = [], [], []
+        towers = zip(levels, STRIDES, self.trunk, self.class_tower, self.box_tower, strict=True)
+        for level, stride, trunk, class_tower, box_tower in towers:
+            x = trunk(level)
+            logits.append(_flat(self.class_logits(class_tower(x))).float())
+            reach = _flat(self.box_reach(box_tower(x))).float()
+            centres = _cell_centres(level.shape[-2], level.shape[-1], stride, level.device)
+            distances = reach.clamp(max=_MAX_LOG_REACH).exp() * stride
+            boxes.append(
+                torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], dim=-1)
+            )
+            points.append(centres)
+        return Predictions(torch.cat(logits, 1), torch.cat(boxes, 1), torch.cat(points))
+
+
+def _shared_over_levels(channels: int) -> nn.ModuleList:
+    """One convolution with batch norms of each level's own: the levels' statistics differ."""
+    layers = [_conv(channels, channels) for _ in STRIDES]
+    for layer in layers[1:]:
+        layer[0] = layers[0][0]
+    return nn.ModuleList(layers)
+
+
+def _flat(x: Tensor) -> Tensor:
+    """`[B, K, H, W]` to `[B, H * W, K]`."""
+    return x.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def _cell_centres(height: int, width: int, stride: int, device: torch.device) -> Tensor:
+    ys = (torch.arange(height, device=device, dtype=torch.float32) + 0.5) * stride
+    xs = (torch.arange(width, device=device, dtype=torch.float32) + 0.5) * stride
+    grid_y, grid_x = torch.meshgrid(ys, xs, indexing="ij")
+    return torch.stack([grid_x, grid_y], dim=-1).flatten(0, 1)
+
+
+class Nano(nn.Module):
+    """The whole detector. `categories` maps the label ids that come out to their names."""
+
+    category_ids: Tensor
+
+    def __init__(
+        self,
+        categories: Mapping[int, str],
+        *,
+        min_size: int,
+        max_size: int,
+        score_thresh: float,
+        nms_thresh: float,
+        detections_per_img: int,
+    ) -> None:
+        super().__init__()
+        if not categories:
+            raise ValueError("nano needs at least one category")
+        self.categories = dict(categories)
+        self.score_thresh = score_thresh
+        self.nms_thresh = nms_thresh
+        self.detections_per_img = detections_per_img
+        self.transform = GeneralizedRCNNTransform(
+            min_size, max_size, list(PIXEL_MEAN), list(PIXEL_STD), size_divisible=STRIDES[-1]
+        )
+        self.backbone = NanoBackbone()
+        self.head = NanoHead(self.backbone.out_channels, len(categories))
+        self.register_buffer("category_ids", torch.tensor(list(categories)))
+
+    def forward(
+        self, images: list[Tensor], targets: list[dict[str, Tensor]] | None = None
+    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+        """Losses (training, with targets) or detections (evaluating); images are CHW, 0..1."""
+        if self.training and targets is None:
+            raise ValueError("nano needs targets while training")
+        sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
+        batch, targets = self.transform(images, targets)
+        if self.training:
+            assert targets is not None
+            return self.losses(batch.tensors, targets)
+        detections = self.detect(self.predict(batch.tensors), batch.image_sizes)
+        return cast(
+            "list[dict[str, Tensor]]",
+            self.transform.postprocess(detections, batch.image_sizes, sizes),
+        )
+
+    def predict(self, pixels: Tensor) -> Predictions:
+        """Raw predictions for normalised pixels `[B, 3, H, W]`; H and W multiples of 32."""
+        levels = self.backbone(pixels)
+        return cast("Predictions", self.head(list(levels.values())))
+
+    def losses(self, pixels: Tensor, targets: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Training losses for normalised pixels; targets hold `boxes` (xyxy) and `labels`."""
+        classes = [self._class_indices(target["labels"]) for target in targets]
+        logits, boxes, points = self.predict(pixels)
+        return detection_losses(
+            logits, boxes, points, [target["boxes"] for target in targets], classes
+        )
+
+    def _class_indices(self, labels: Tensor) -> Tensor:
+        matches = labels[:, None] == self.category_ids
+        if not bool(matches.any(dim=1).all()):
+            unknown = sorted(set(labels.tolist()) - set(self.categories))
+            raise ValueError(f"labels that the detector does not know: {unknown}")
+        return matches.int().argmax(dim=1)
+
+    def detect(
+        self, predictions: Predictions, sizes: Sequence[tuple[int, int]]
+    ) -> list[dict[str, Tensor]]:
+        """Best boxes of each image after suppression, in pixels of the network's input.
+
+        `sizes` are the heights and widths of the images in it, without their padding.
+        """
+        logits, places = self._promising(predictions.logits)
+        count, _, classes = logits.shape
+        keep = min(_CANDIDATES, places.shape[1] * classes)
+        top, index = logits.float().sigmoid().flatten(1).topk(keep, dim=1)
+        labels = index % classes
+        places = places.gather(1, index // classes)
+        boxes = predictions.boxes.gather(1, places.unsqueeze(-1).expand(-1, -1, 4))
+        images = torch.arange(count, device=top.device).unsqueeze(1).expand_as(top)
+        ends = torch.tensor([[w, h, w, h] for h, w in sizes], device=top.device).unsqueeze(1)
+        boxes = boxes.clamp(min=0).minimum(ends)
+        valid = (top > self.score_thresh) & (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
+        top, labels, boxes, images = top[valid], labels[valid], boxes[valid], images[valid]
+        kept = batched_nms(boxes, top, images * classes + labels, self.nms_thresh)
+        results = []
+        for image in range(count):
+            chosen = kept[images[kept] == image][: self.detections_per_img]
+            results.append(
+                {
+                    "boxes": boxes[chosen],
+                    "labels": self.category_ids[labels[chosen]],
+                    "scores": top[chosen],
+                }
+            )
+        return results
+
+    def _promising(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits `[B, P, C]` of the places that can give boxes, and which those are, `[B, P]`.
+
+        Of thousands a few dozen have a class with score enough. However many they are, the best
+        candidates lie in as many of the best places.
+        """
+        strongest = logits.amax(dim=2)
+        busy = int((strongest.float().sigmoid() > self.score_thresh).sum(dim=1).max())
+        places = strongest.topk(min(busy, _CANDIDATES), dim=1).indices
+        return logits.gather(1, places.unsqueeze(-1).expand(-1, -1, logits.shape[2])), places
+
+    def fuse(self) -> Nano:
+        """Fold every batch norm into its convolution, for evaluation only; returns self."""
+        self.eval()
+        for module in list(self.modules()):
+            if isinstance(module, Conv2dNormActivation) and isinstance(module[1], nn.BatchNorm2d):
+                module[0] = fuse_conv_bn_eval(cast("nn.Conv2d", module[0]), module[1])
+                module[1] = nn.Identity()
+        return self

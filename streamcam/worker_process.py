@@ -1,0 +1,237 @@
+"""A process of our own for native code that may hang or crash: it can always be killed.
+
+FFmpeg waits for networks and devices in places that no timeout reaches, and decodes what strangers
+send. In a process of its own neither a hang nor a crash reaches anybody else. Parent and child talk
+in JSON messages over a pair of sockets and share one picture in memory that belongs to no name, so
+that nothing is left behind however they end.
+"""
+
+import ctypes
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+import orjson
+
+from streamcam.types import Picture
+
+Message: TypeAlias = dict[str, Any]
+
+_LONGEST_MESSAGE = 1 << 16
+
+# Death by SIGKILL takes milliseconds, with eight busy processes to a core more than 2 s; for ever
+# where a process hangs inside the kernel (a dead disk or camera): that one is left to the kernel.
+_DEATH_SECONDS = 10.0
+
+_PR_SET_PDEATHSIG = 1
+
+
+class SharedPicture:
+    """One picture in memory that two processes see; takes turns, so both must agree whose it is.
+
+    Args:
+        descriptor: Of the anonymous memory. It is closed with this.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._memory: mmap.mmap | None = None
+
+    def put(self, picture: Picture) -> None:
+        """Copy a picture in, making room where it needs more."""
+        if os.fstat(self._descriptor).st_size < picture.nbytes:
+            os.ftruncate(self._descriptor, picture.nbytes)
+        memory = self._mapped(picture.nbytes)
+        np.copyto(np.frombuffer(memory, np.uint8, picture.nbytes).reshape(picture.shape), picture)
+
+    def get(self, width: int, height: int) -> Picture:
+        """Return a copy of the picture, RGB, uint8, [height, width, 3].
+
+        Raises:
+            ValueError: What lies there is smaller.
+        """
+        size = width * height * 3
+        if os.fstat(self._descriptor).st_size < size:
+            raise ValueError(f"no picture of {width}x{height} pixels is shared")
+        seen = np.frombuffer(self._mapped(size), np.uint8, size)
+        return seen.reshape(height, width, 3).copy()
+
+    def close(self) -> None:
+        """Let go of the memory; safe to call twice."""
+        if self._memory is not None:
+            self._memory.close()
+            self._memory = None
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _mapped(self, size: int) -> mmap.mmap:
+        if self._memory is None or len(self._memory) < size:
+            if self._memory is not None:
+                self._memory.close()
+            self._memory = mmap.mmap(self._descriptor, os.fstat(self._descriptor).st_size)
+        return self._memory
+
+
+class WorkerProcess:
+    """The parent's end: a running child, its messages and the shared picture.
+
+    One thread owns it; `interrupt` may be called from any. The child ends with the thread that made
+    it, since the kernel takes that one for its parent.
+
+    Args:
+        module: What the child runs, e.g. "streamcam.sources.live.capture_process"; it calls
+            `ParentProcess.met`.
+        order: The first message, what the child has to do. It may hold passwords: it is seen in no
+            list of processes.
+
+    Raises:
+        OSError: There is no room for another process.
+    """
+
+    def __init__(self, module: str, order: Mapping[str, Any]) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs, ExitStack() as undo:
+            undo.callback(self._socket.close)
+            self.send(order)
+            memory = os.memfd_create("streamcam picture")
+            self.picture = SharedPicture(memory)
+            undo.callback(self.picture.close)
+            self._process = _start(module, theirs.fileno(), memory)
+            undo.pop_all()
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._process.pid
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send a message; one that a dead child cannot take is lost."""
+        with suppress(OSError):
+            self._socket.send(orjson.dumps(message))
+
+    def receive(self, timeout: float) -> Message | None:
+        """Return the next message, or None when none came within so many seconds.
+
+        Raises:
+            EOFError: The child has ended, or `interrupt` was called; nothing will come any more.
+        """
+        return _receive(self._socket, timeout)
+
+    def interrupt(self) -> None:
+        """Make `receive` end soon, from any thread."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def kill(self) -> int | None:
+        """End the child at once, and let go of all that belongs to it; safe to call twice.
+
+        Returns:
+            How it ended, as `subprocess` tells it: below zero a signal's number, -SIGKILL when it
+            had to be killed; None for one that hangs in the kernel and was left behind.
+        """
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_DEATH_SECONDS)
+        self._socket.close()
+        self.picture.close()
+        return self._process.returncode
+
+    def ended(self, timeout: float) -> int | None:
+        """Return how the child ended, waiting so many seconds; None while it lives."""
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(timeout)
+        return None
+
+
+class ParentProcess:
+    """The child's end.
+
+    Args:
+        channel: The socket.
+        picture: The shared picture.
+
+    Attributes:
+        order: What the child has to do.
+        picture: The shared picture.
+    """
+
+    def __init__(self, channel: socket.socket, picture: SharedPicture) -> None:
+        self._socket = channel
+        self.picture = picture
+        order = self.receive(None)
+        assert order is not None
+        self.order: Message = order
+
+    @classmethod
+    def met(cls) -> Self:
+        """Find the parent that started this process, and die when it dies."""
+        channel, memory, parent = (int(word) for word in sys.argv[1:4])
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(0)
+        return cls(socket.socket(fileno=channel), SharedPicture(memory))
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send a message.
+
+        Raises:
+            OSError: The parent has gone.
+        """
+        self._socket.send(orjson.dumps(message))
+
+    def receive(self, timeout: float | None) -> Message | None:
+        """Return the next message, or None when none came within so many seconds.
+
+        Args:
+            timeout: Seconds; 0 to look without waiting, None to wait for ever.
+
+        Raises:
+            EOFError: The parent has gone.
+        """
+        return _receive(self._socket, timeout)
+
+
+def _start(module: str, channel: int, memory: int) -> subprocess.Popen[bytes]:
+    # Without -P a user's own av.py or token.py in the current folder would stand in for the real
+    # one; what the parent may import, the child may.
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-P", "-m", module, str(channel), str(memory), str(os.getpid())],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        pass_fds=(channel, memory),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # Ctrl-C on a terminal is meant for the parent, which ends its children.
+        process_group=0,
+    )
+
+
+def _receive(channel: socket.socket, timeout: float | None) -> Message | None:
+    channel.settimeout(timeout)
+    try:
+        try:
+            content = channel.recv(_LONGEST_MESSAGE)
+        except ConnectionResetError:
+            # Said once, before what came in until then, where the other end closed with messages
+            # of ours unread.
+            content = channel.recv(_LONGEST_MESSAGE)
+    except (TimeoutError, BlockingIOError):
+        return None
+    except OSError as error:
+        raise EOFError from error
+    finally:
+        with suppress(OSError):
+            channel.settimeout(None)
+    if not content:
+        raise EOFError
+    message: Message = orjson.loads(content)
+    return message

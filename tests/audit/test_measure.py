@@ -1,0 +1,142 @@
+"""An audit of a few methods on a drawn street, and the notebook's path beside it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from streamcam.audit.gradcam_comparison import PublishedEigenCam, stretch
+from streamcam.audit.measure import Audit
+from streamcam.audit.samples import Sample, TrueBox
+from streamcam.audit.scores import AuditReport
+from streamcam.demo.source import DemoSource
+from streamcam.errors import SourceError
+from streamcam.types import Frame
+from streamcam.vision.cam.eigencam import EigenCam
+from streamcam.vision.cam.geometry import Letterbox
+from streamcam.vision.engine import Engine
+from streamcam.vision.models.registry import find_model
+from tests.vision.methods.scenes import nano, street
+from tests.vision.scenes import engine, engine_around, frame, frames, grey, noise, with_patch
+
+NAMES = {1: "person", 2: "bicycle", 3: "car", 6: "bus", 8: "truck", 17: "cat", 18: "dog"}
+
+
+@pytest.fixture(scope="module")
+def audited() -> Iterator[Engine]:
+    plain = engine_around(nano(), EigenCam(find_model("nano").activations))
+    with plain:
+        yield plain
+
+
+def sample(time: float) -> Sample:
+    """A frame of the street; the test's engine names classes by their numbers."""
+    scene = DemoSource("demo://street?seed=1&width=384&height=216").street
+    truth = [TrueBox(f"class {true.class_id}", true.box) for true in scene.truth(time)]
+    return Sample(frame(street(time)), truth)
+
+
+def clip() -> list[Frame]:
+    return [frame(street(2 + index / 5), index, "clip") for index in range(3)]
+
+
+@pytest.fixture(scope="module")
+def told() -> list[tuple[str, int, int]]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def report(audited: Engine, told: list[tuple[str, int, int]]) -> AuditReport:
+    audit = Audit(
+        audited,
+        ["eigencam", "layercam", "gradcam"],
+        top=2,
+        progress=lambda *step: told.append(step),
+    )
+    return audit.run([sample(1.0), Sample(frame(grey(216, 384)))], clip())
+
+
+def test_every_method_and_baseline_is_measured(report: AuditReport) -> None:
+    assert list(report.methods) == ["eigencam", "layercam", "gradcam", "random", "centre"]
+    assert (report.frames, report.boxes) == (1, 2), "an empty frame has nothing to explain"
+    assert report.known == 2
+    for scores in report.methods.values():
+        assert 0 <= scores.deletion <= 1.2
+        assert 0 <= scores.insertion <= 1.2
+        assert -1 <= scores.road <= 1
+        assert scores.flicker is not None
+        assert scores.pointing in (0, 0.5, 1)
+
+
+def test_what_tells_why_a_box_is_there_beats_what_does_not(report: AuditReport) -> None:
+    layercam, chance = report.methods["layercam"], report.methods["random"]
+    assert layercam.deletion < chance.deletion
+    assert layercam.insertion > chance.insertion
+    assert layercam.road > chance.road
+    assert layercam.pointing == 1
+    assert (layercam.lift or 0) > 10 > 2 > (chance.lift or 9)
+
+
+def test_the_centre_prior_fails_the_sanity_check_and_never_flickers(report: AuditReport) -> None:
+    centre = report.methods["centre"]
+    assert centre.similarity == pytest.approx(1)
+    assert not centre.sane
+    assert centre.flicker == 0
+    assert report.methods["random"].sane
+    assert report.methods["eigencam"].sane
+
+
+def test_one_level_loses_boxes_that_all_of_them_show(report: AuditReport) -> None:
+    seen = report.visibility["layercam"]
+    assert set(report.visibility) == {"layercam", "gradcam"}
+    assert seen.every > 0.7 > 0.4 > seen.one
+
+
+def test_the_notebooks_path_equals_ours_with_its_settings(report: AuditReport) -> None:
+    found = report.comparison
+    assert found.error < 1e-4
+    assert found.cells == ((7, 13), (14, 25))
+    assert found.shift == pytest.approx(384 * (1 - 398 / 416))
+    assert 0 <= found.inverted <= found.frames == 3
+    assert report.published_flicker is not None
+
+
+def test_examples_show_the_box_and_all_its_maps(report: AuditReport) -> None:
+    (example,) = report.examples
+    assert set(example.maps) == set(report.methods)
+    assert set(example.together) == {"layercam", "gradcam"}
+
+
+def test_progress_comes_to_its_end(report: AuditReport, told: list[tuple[str, int, int]]) -> None:
+    del report
+    done = [step for _, step, _ in told]
+    assert done == sorted(done)
+    assert told[-1][1] <= told[-1][2]
+    assert {"looking", "measuring layercam", "shuffling centre", "following random"} <= {
+        what for what, _, _ in told
+    }
+
+
+def test_nothing_found_is_an_error(audited: Engine) -> None:
+    with pytest.raises(SourceError, match="nothing was found"):
+        Audit(audited, ["layercam"]).run([Sample(frame(grey(216, 384)))], [])
+
+
+def test_the_stock_path_leaves_no_hooks() -> None:
+    with engine("nano", min_size=96, max_size=160) as plain:
+        backbone = plain.detector.network.get_submodule("backbone")
+        before = len(backbone._forward_hooks)
+        (result,) = plain.explain(frames([with_patch(noise(96, 160), 40, 20, 40)]))
+        with PublishedEigenCam(plain.detector, plain.cam.activations) as published:
+            made = published(result)
+        assert len(backbone._forward_hooks) == before
+    assert made.heat.shape == (96, 160)
+    assert made.projection.shape == (3, 5)
+    assert np.isfinite(made.heat).all()
+
+
+def test_stretching_over_the_padding_shifts_the_far_corner() -> None:
+    assert stretch(Letterbox((1080, 1920), (750, 1333), (768, 1344))) == pytest.approx(
+        25.3, abs=0.1
+    )
+    assert stretch(Letterbox((300, 300), (300, 300), (300, 300))) == 0

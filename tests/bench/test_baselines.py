@@ -1,0 +1,127 @@
+"""The published way and the bare detector see what streamcam sees."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from pytorch_grad_cam.utils.image import scale_cam_image
+from torchvision.ops import box_iou
+
+from streamcam.audit.gradcam_comparison import projection_as_published
+from streamcam.bench.detector_only import DetectorOnly
+from streamcam.bench.gradcam_baseline import Floats, build_article
+from streamcam.bench.stage_clock import STAGES, StageClock
+from streamcam.demo.source import DemoSource
+from streamcam.types import Frame, Picture
+from streamcam.vision.build import build_engine
+from streamcam.vision.engine import Engine
+from tests.vision.scenes import MOBILENET, frame
+
+SCENE = DemoSource("demo://street?width=320&height=180")
+
+
+def scene(seconds: float, index: int = 0) -> Frame:
+    return frame(SCENE.street.picture(seconds), index)
+
+
+def build(model: str, **settings: object) -> Engine:
+    weights = None if model == "nano" else "random"
+    return build_engine(model=model, weights=weights, device="cpu", **settings)  # type: ignore[arg-type]
+
+
+def drawn_as_published(projection: Floats, picture: Picture) -> Floats:
+    """What grad-cam makes of a component: cut below zero, scaled, enlarged, scaled again."""
+    height, width = picture.shape[:2]
+    enlarged = scale_cam_image(np.maximum(projection, 0)[None], (width, height))
+    return scale_cam_image(enlarged)[0]
+
+
+@pytest.mark.parametrize("model", ["nano", MOBILENET])
+def test_its_map_is_ours_with_its_settings(model: str) -> None:
+    picture = scene(1.0).picture
+    height, width = picture.shape[:2]
+    weights = None if model == "nano" else "random"
+    with (
+        build(model, precision="fp32") as engine,
+        build_article(engine, weights=weights) as article,
+    ):
+        theirs = article.explain(picture)
+        ours, _ = projection_as_published(engine.detector, engine.cam.activations, picture)
+    assert theirs.heat.shape == (height, width)
+    errors = [np.abs(drawn_as_published(s * ours, picture) - theirs.heat).max() for s in (1, -1)]
+    assert min(errors) < 2e-3, "of a range of 0 to 1, up to the sign"
+    assert np.ptp(theirs.heat) > 0.5
+
+
+def test_its_boxes_and_its_picture_show_what_was_found() -> None:
+    with build("nano", precision="fp32") as engine, build_article(engine) as article:
+        (ours,) = engine.explain([scene(1.0)])
+        theirs = article.explain(ours.frame.picture)
+    order = np.argsort([-d.confidence for d in ours.detections])
+    boxes = np.array([ours.detections[i].box for i in order])
+    assert len(boxes) == len(theirs.boxes) > 3
+    assert np.abs(np.clip(theirs.boxes, 0, [320, 180] * 2) - boxes).max() < 0.1
+    assert theirs.picture.shape == ours.frame.picture.shape
+    changed = cv2.absdiff(theirs.picture, ours.frame.picture).max(axis=2)
+    assert (changed > 0).mean() > 0.5
+
+
+def test_the_bare_detector_finds_the_same_boxes() -> None:
+    frames = [scene(seconds, index) for index, seconds in enumerate((0.5, 1.0, 1.5))]
+    with build("nano", precision="fp32", batch=2) as engine:
+        results = engine.explain(frames)
+        bare = DetectorOnly(engine.detector, [one.picture for one in frames])
+        bare.choose_batch()
+        assert bare.batch in (1, 2)
+        assert bare.run(0.2) == sum(len(result.detections) for result in results) > 5
+
+
+def test_the_stopwatch_changes_no_result() -> None:
+    frames = [scene(seconds, index) for index, seconds in enumerate((0.5, 1.0))]
+    with build("nano") as engine:
+        plain = engine.explain(frames)
+        engine.forget(frames[0].source)
+        timed, seconds = StageClock(engine).explain(frames)
+    assert list(seconds) == list(STAGES)
+    assert all(value > 0 for value in seconds.values())
+    for one, other in zip(plain, timed, strict=True):
+        assert [d.box for d in one.detections] == [d.box for d in other.detections]
+        assert np.array_equal(one.explanation.map, other.explanation.map)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_all_ways_agree_on_a_gpu() -> None:
+    frames = [scene(seconds, index) for index, seconds in enumerate((0.5, 1.0, 1.5))]
+    with (
+        build_engine(device="cuda", precision="fp16", batch=4) as engine,
+        build_article(engine) as article,
+    ):
+        results, seconds = StageClock(engine).explain(frames)
+        bare = DetectorOnly(engine.detector, [one.picture for one in frames])
+        bare.choose_batch()
+        found = bare.run(engine.description.confidence)
+        theirs = sum(len(article.explain(one.picture).boxes) for one in frames)
+    assert found == sum(len(result.detections) for result in results) > 5
+    assert abs(theirs - found) <= 2, "half precision moves a box across the threshold at most"
+    assert set(seconds) == set(STAGES)
+
+
+def test_half_precision_finds_the_same_things_and_shows_the_same_map() -> None:
+    frames = [scene(seconds, index) for index, seconds in enumerate((0.5, 1.5, 2.5))]
+    with build("nano", precision="fp32") as exact, build("nano", precision="bf16") as quick:
+        pairs = list(zip(exact.explain(frames), quick.explain(frames), strict=True))
+    compared = 0
+    for full, half in pairs:
+        assert np.abs(full.explanation.map - half.explanation.map).mean() < 0.02
+        for wanted in full.detections:
+            # Half precision may move a score by a few hundredths: over the threshold and back.
+            if wanted.confidence < 0.3:
+                continue
+            same = [d for d in half.detections if d.class_id == wanted.class_id]
+            overlap = box_iou(torch.tensor([wanted.box]), torch.tensor([d.box for d in same]))
+            assert overlap.max() > 0.9
+            nearest = same[int(overlap.argmax())]
+            assert nearest.confidence == pytest.approx(wanted.confidence, abs=0.05)
+            compared += 1
+    assert compared > 5
