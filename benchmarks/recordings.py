@@ -5,7 +5,7 @@ from pathlib import Path
 import av
 import orjson
 
-from streamcam.sinks.names import PART
+from streamcam.files import PART
 
 
 def videos(folder: Path) -> list[Path]:

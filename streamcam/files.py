@@ -2,11 +2,14 @@
 
 import io
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from streamcam.media_errors import writing
-from streamcam.sinks.names import PART
+
+PART = ".part"
+"""Ends the name of a file that is still being written."""
 
 
 class PartFile:
@@ -87,3 +90,23 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def readable(path: Path | str) -> str:
+    """Return a path as text for people and JSON: bytes that are not UTF-8 are replaced."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def existing_ancestor(path: Path) -> Path:
+    """Return the nearest of a path and the folders above it that exists."""
+    absolute = path.absolute()
+    return next((p for p in (absolute, *absolute.parents) if p.exists()), Path("/"))
+
+
+def free_space(folder: Path) -> int:
+    """Return the free bytes of the disk that holds a folder, which need not exist yet.
+
+    Raises:
+        OSError: The disk does not answer.
+    """
+    return shutil.disk_usage(existing_ancestor(folder)).free

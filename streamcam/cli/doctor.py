@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +13,7 @@ from streamcam.cli import options
 from streamcam.cli.terminal import output, size
 from streamcam.config import Settings, load_settings
 from streamcam.errors import StreamcamError
+from streamcam.files import existing_ancestor, free_space
 from streamcam.version import __version__
 
 _PACKAGES = (
@@ -85,9 +85,8 @@ def _video() -> Facts:
 
 def _disk(folder: Path) -> Facts:
     place = folder.absolute()
-    existing = next(path for path in (place, *place.parents) if path.exists())
-    free = size(shutil.disk_usage(existing).free)
-    writable = "writable" if os.access(existing, os.W_OK) else "NOT writable"
+    free = size(free_space(place))
+    writable = "writable" if os.access(existing_ancestor(place), os.W_OK) else "NOT writable"
     return {"output folder": f"{place} ({writable})", "free": free}
 
 

@@ -16,8 +16,9 @@ from streamcam.cli import options
 from streamcam.cli.terminal import output, printable, show_error
 from streamcam.config import load_settings
 from streamcam.errors import ExitCode, UsageError
+from streamcam.files import readable
 from streamcam.jobs.catalogue import Catalogue, open_ledger
-from streamcam.jobs.record import JobRecord, State, readable
+from streamcam.jobs.record import JobRecord, State
 from streamcam.jobs.watcher import state_folder
 
 app = typer.Typer(no_args_is_help=True, help="See and change what a watcher knows of its files.")

@@ -8,10 +8,10 @@ from enum import Enum, auto
 from pathlib import Path
 
 from streamcam.errors import StreamcamError
+from streamcam.files import readable
 from streamcam.jobs.identity import identity_of
 from streamcam.jobs.record import JobRecord
 from streamcam.pipeline.file_job import Job
-from streamcam.sources.base import readable
 from streamcam.types import JobReport, Outcome
 
 

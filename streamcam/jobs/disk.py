@@ -1,9 +1,9 @@
 """Holds work back while the disk that takes the results is nearly full."""
 
-import shutil
 from pathlib import Path
 
 from streamcam.clock import Clock
+from streamcam.files import free_space
 from streamcam.jobs.conditions import OngoingConditions
 
 _MEGABYTE = 1_000_000
@@ -35,8 +35,7 @@ class DiskGuard:
 
     def free(self) -> int:
         """Return how many bytes are free where results go."""
-        place = next((p for p in (self._folder, *self._folder.parents) if p.exists()), Path("/"))
-        return shutil.disk_usage(place).free
+        return free_space(self._folder)
 
     def has_room(self) -> bool:
         """Tell whether a job may begin; says once that it may not, and once that it may again."""

@@ -1,11 +1,11 @@
 """A file as a job: the words that intake, ledger and runner share."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from streamcam.files import readable
 from streamcam.jobs.identity import Identity
 
 
@@ -77,8 +77,3 @@ class JobRecord:
     def name(self) -> str:
         """The path for people and JSON."""
         return readable(self.path)
-
-
-def readable(path: Path) -> str:
-    """Return a path for people and JSON: bytes that are not UTF-8 are replaced."""
-    return os.fsencode(path).decode("utf-8", "replace")

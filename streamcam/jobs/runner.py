@@ -9,6 +9,7 @@ from pathlib import Path
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.errors import DeviceError, DiskFullError, StreamcamError
+from streamcam.files import readable
 from streamcam.jobs.claim import JobResult, JobRun, told
 from streamcam.jobs.conditions import OngoingConditions
 from streamcam.jobs.disk import DiskGuard
@@ -22,7 +23,6 @@ from streamcam.pipeline.file_job import Observer
 from streamcam.pipeline.file_run import make_job
 from streamcam.sinks.manifest import read_manifest
 from streamcam.sinks.names import outputs
-from streamcam.sources.base import readable
 from streamcam.sources.inputs import Entry
 from streamcam.types import JobReport, Outcome
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from streamcam.files import PART
 from streamcam.jobs.identity import is_being_written
-from streamcam.sinks.names import PART, is_output
+from streamcam.sinks.names import is_output
 
 # Where it cannot be known whether a process still writes a file: far longer than a writer pauses.
 _ABANDONED_SECONDS = 3600.0

@@ -1,6 +1,5 @@
 """The service as the page, the API and the metrics see it."""
 
-import shutil
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from streamcam.cameras.manager import CameraManager
 from streamcam.config import Settings
 from streamcam.errors import UsageError
+from streamcam.files import free_space, readable
 from streamcam.jobs.catalogue import Catalogue
 from streamcam.jobs.database import FILE_NAME, Database
 from streamcam.jobs.record import JobRecord, State
@@ -17,7 +17,6 @@ from streamcam.service.status import GpuMemory, JobView
 from streamcam.service.watchdog import Watchdog
 from streamcam.service.watched_folders import FolderWatch
 from streamcam.sinks.preview import PreviewSink
-from streamcam.sources.base import readable
 from streamcam.types import CameraState, CameraStatus
 
 
@@ -102,10 +101,8 @@ class View:
 
     def output_free_bytes(self) -> int | None:
         """Return the room for results."""
-        folder = self.settings.output.folder.absolute()
-        place = next((p for p in (folder, *folder.parents) if p.exists()), Path("/"))
         try:
-            return shutil.disk_usage(place).free
+            return free_space(self.settings.output.folder)
         except OSError:
             return None
 

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 
 from streamcam.errors import SinkError
-from streamcam.files import PartFile, sync
+from streamcam.files import PART, PartFile, sync
 from streamcam.media_errors import writing
-from streamcam.sinks.names import MAP, PART
+from streamcam.sinks.names import MAP
 from streamcam.types import Frame, FrameResult, HeatMap, Item, Picture
 
 _FULL = 65535

@@ -5,6 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamcam.files import PART
+
 VIDEO = ".heatmap.mp4"
 PICTURE = ".heatmap.jpg"
 RECORDS = ".detections.jsonl"
@@ -15,8 +17,6 @@ MAPS_ARCHIVE = ".maps.npz"
 MAPS_FOLDER = ".maps"
 MAP = ".map.png"
 """Ends the name of a map in such a folder."""
-PART = ".part"
-"""Ends the name of a file that is still being written."""
 
 MAX_NAME = 255
 """Bytes in a file name on ext4, XFS, Btrfs and APFS."""

@@ -1,8 +1,6 @@
 """What every source of frames offers."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Protocol
 
 from streamcam.types import Frame, SourceInfo
@@ -75,8 +73,3 @@ class Source(Protocol):
     def close(self) -> None:
         """Release the medium; safe to call twice."""
         ...
-
-
-def readable(path: Path | str) -> str:
-    """Return a path as text for records and people; bytes that are not UTF-8 are replaced."""
-    return os.fsencode(path).decode("utf-8", "replace")

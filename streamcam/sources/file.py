@@ -14,8 +14,9 @@ from av.video.stream import VideoStream
 
 from streamcam.clock import Clock
 from streamcam.errors import CorruptMediaError, NotMediaError
+from streamcam.files import readable
 from streamcam.media_errors import opening
-from streamcam.sources.base import Selector, readable
+from streamcam.sources.base import Selector
 from streamcam.sources.decoder import Decoder
 from streamcam.sources.deinterlace import Overlay, deinterlaced
 from streamcam.sources.display import Display

@@ -15,8 +15,9 @@ from PIL import Image, ImageOps
 
 from streamcam.clock import Clock
 from streamcam.errors import CorruptMediaError, NotMediaError, SourceError
+from streamcam.files import readable
 from streamcam.media_errors import opening
-from streamcam.sources.base import Selector, readable
+from streamcam.sources.base import Selector
 from streamcam.sources.display import over_neutral
 from streamcam.types import Frame, Picture, SourceInfo
 

@@ -9,8 +9,9 @@ from urllib.parse import unquote, urlsplit
 
 from streamcam.demo.source import DemoSource
 from streamcam.errors import SourceError
+from streamcam.files import readable
 from streamcam.media_errors import opening
-from streamcam.sources.base import Source, readable
+from streamcam.sources.base import Source
 from streamcam.sources.file import FileSource
 from streamcam.sources.image import ImageSource, is_picture
 

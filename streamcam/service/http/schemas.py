@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from streamcam.clock import Clock
 from streamcam.errors import StreamcamError
-from streamcam.jobs.record import readable
+from streamcam.files import readable
 from streamcam.service.status import JobView, Overview
 from streamcam.sinks.preview import Shown
 from streamcam.sinks.records import record

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
-from streamcam.sinks.names import PART
+from streamcam.files import PART
 
 SEGMENT_VIDEO = ".mp4"
 SEGMENT_RECORDS = ".jsonl"

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from av.video.stream import VideoStream
 
-from streamcam.files import WholeFile
+from streamcam.files import PART, WholeFile
 from streamcam.sinks.live_encoder import VideoPacket
-from streamcam.sinks.names import PART
 from streamcam.sinks.recording.fragmented_mp4 import FragmentWriter
 from streamcam.sinks.recording.naming import SEGMENT_RECORDS, SEGMENT_VIDEO, free_stem
 from streamcam.sinks.recording.recovery import publish
