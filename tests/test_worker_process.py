@@ -132,8 +132,8 @@ def test_interruption_wakes_who_waits_and_lets_the_child_leave() -> None:
 
 def test_the_child_dies_with_a_parent_that_is_killed() -> None:
     program = (
-        "import sys, time; from streamcam.worker_process import Child;"
-        f" child = Child({PROGRAMS!r}, {{'do': 'hang'}});"
+        "import sys, time; from streamcam.worker_process import WorkerProcess;"
+        f" child = WorkerProcess({PROGRAMS!r}, {{'do': 'hang'}});"
         f" assert child.receive({PATIENCE}); print(child.pid, flush=True); time.sleep(1000)"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

@@ -240,7 +240,7 @@ def test_weights_that_may_come_later_are_tried_again(
 def test_a_camera_that_breaks_the_engine_is_given_up_and_the_other_goes_on(
     fleet: CameraManager, observer: Observer, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(camera_room, "Restarts", partial(RestartLimit, most=2))
+    monkeypatch.setattr(camera_room, "RestartLimit", partial(RestartLimit, most=2))
     engine.errors["odd"] = ValueError("a shape that nobody expected")
     fleet.reconcile(plans(settings({"name": "odd"}, {"name": "sound"})))
     assert eventually(lambda: not fleet.cameras[0].running)

@@ -341,9 +341,9 @@ from streamcam.jobs.arrivals import Arrivals
 from streamcam.jobs.catalogue import Catalogue
 from streamcam.jobs.database import Database
 from streamcam.jobs.folders import Selection, resolve_folders
-from streamcam.jobs.intake import Intake, Rhythm
+from streamcam.jobs.intake import Intake, Schedule
 from streamcam.jobs.record import State
-from streamcam.jobs.conditions import Notices
+from streamcam.jobs.conditions import OngoingConditions
 import os
 home = Path(sys.argv[1])
 os.setgid(65534); os.setuid(65534)
@@ -353,8 +353,8 @@ for name in ("shut/a.mp4", "shut.mp4", "open.mp4"): (root / name).write_text(nam
 for name in ("shut", "shut.mp4"): (root / name).chmod(0)
 said = []
 database = Database(home / "state" / "ledger")
-intake = Intake(resolve_folders([root], recursive=True), Selection(), Rhythm(0.1, 0.2, 0.1),
-                Arrivals(database, clear=False), Notices(said.append))
+intake = Intake(resolve_folders([root], recursive=True), Selection(), Schedule(0.1, 0.2, 0.1),
+                Arrivals(database, clear=False), OngoingConditions(said.append))
 def until(*names):
     end = time.monotonic() + 20
     while {j.path.name for j in Catalogue(database).jobs([State.READY])} != set(names):
