@@ -175,7 +175,7 @@ class Meter:
         busy, late = [], []
         end = time.monotonic() + seconds
         while (begun := time.monotonic()) < end:
-            busy.append(self._fleet.street.busy)
+            busy.append(self._fleet.pipeline.busy)
             time.sleep(_GLANCE_SECONDS)
             late.append(time.monotonic() - begun - _GLANCE_SECONDS)
         return statistics.fmean(busy), statistics.fmean(late)

@@ -1,11 +1,11 @@
-"""The words of the house: immutable records that the rooms hand to each other.
+"""Value types shared by all packages.
 
 Coordinates are continuous pixels of the displayed frame (rotation and pixel aspect applied):
 x to the right, y downwards, (0, 0) the outer corner of the first pixel, (width, height) that of the
 last. Pictures are RGB, uint8, [height, width, 3].
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -182,12 +182,6 @@ class FrameResult:
 
 Item: TypeAlias = FrameResult | Frame
 """What arrives at a source's tail: an explained frame, or one that only passed."""
-
-Finish: TypeAlias = Callable[[], list[FrameResult]]
-"""The last step of explaining a batch: gives its results, in its frames' order. Called once."""
-
-Look: TypeAlias = Callable[[], Finish]
-"""The step before that: looks at a batch that is ready. Called once."""
 
 
 class Outcome(StrEnum):

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Self
 from streamcam.bench.clip import Clip
 from streamcam.clock import Clock
 from streamcam.config import Settings
-from streamcam.pipeline.engine_provider import engine_facts
+from streamcam.pipeline.engine_provider import provenance_of
 from streamcam.pipeline.file_run import make_job
-from streamcam.pipeline.inference import InferencePipeline
+from streamcam.pipeline.inference import Inference, InferencePipeline
 from streamcam.sinks.manifest import Provenance
 from streamcam.types import Item, JobReport, SourceInfo
 
@@ -28,24 +28,28 @@ class StreamcamRun:
     def __init__(self, engine: "Engine", settings: Settings) -> None:
         self._engine = engine
         self._settings = settings
-        self._street = InferencePipeline(
+        self._pipeline = InferencePipeline(
             engine, batch=engine.batch, max_wait=settings.model.max_wait
         )
 
     def __enter__(self) -> Self:
-        self._street.__enter__()
+        self._pipeline.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._street.__exit__(None, None, None)
+        self.close()
 
-    def street(self) -> InferencePipeline:
-        """Return the street, as jobs ask for it."""
-        return self._street
+    def close(self) -> None:
+        """End the pipeline; the engine stays the caller's."""
+        self._pipeline.close()
 
-    def facts(self) -> Provenance:
+    def pipeline(self) -> Inference:
+        """Return the pipeline, as jobs ask for it."""
+        return self._pipeline
+
+    def provenance(self) -> Provenance:
         """Return what results are made with."""
-        return engine_facts(self._engine, self._settings)
+        return provenance_of(self._engine, self._settings)
 
     def run(self, clip: Clip) -> JobReport:
         """Explain the clip's frames, file in, files out.

@@ -13,7 +13,7 @@ from streamcam.cameras.stages import OnStage, unmeasured
 from streamcam.cameras.stats import CameraStats, Standing
 from streamcam.clock import Clock
 from streamcam.errors import DeviceError, SourceError, StreamcamError
-from streamcam.pipeline.inference import InferencePipeline
+from streamcam.pipeline.inference import Inference
 from streamcam.pipeline.queue import Overflow
 from streamcam.pipeline.restarts import RestartLimit
 from streamcam.pipeline.sampler import Sampler
@@ -47,7 +47,7 @@ class Camera:
 
     Args:
         plan: What is wanted.
-        street: Where its frames are explained.
+        pipeline: Where its frames are explained.
         engines: Where its detector comes from.
         outlets: Makes the ways out for its results.
         style: What its pictures look like.
@@ -66,7 +66,7 @@ class Camera:
     def __init__(
         self,
         plan: CameraPlan,
-        street: InferencePipeline,
+        pipeline: Inference,
         engines: Engines,
         outlets: Callable[[], Sequence[SinkWorker]],
         style: Style,
@@ -79,7 +79,7 @@ class Camera:
         self.plan = plan
         self.fault: StreamcamError | None = None
         self.settled = False
-        self._street = street
+        self._pipeline = pipeline
         self._engines = engines
         self._make_outlets = outlets
         self._style = style
@@ -89,7 +89,7 @@ class Camera:
         self._reconnect = reconnect
         self.preview = PreviewSink(self._draw, clock)
         self._outlets: Sequence[SinkWorker] = ()
-        self._passage: Stream | None = None
+        self._stream: Stream | None = None
         self._stopping = threading.Event()
         self._standing: Standing | None = None
         self._ended = False
@@ -107,14 +107,14 @@ class Camera:
     def stop(self) -> None:
         """End soon: frames on their way still go out. From any thread."""
         self._stopping.set()
-        if self._passage is not None:
-            self._passage.stop()
+        if self._stream is not None:
+            self._stream.stop()
 
     def cancel(self) -> None:
         """End at once. From any thread."""
         self._stopping.set()
-        if self._passage is not None:
-            self._passage.cancel()
+        if self._stream is not None:
+            self._stream.cancel()
 
     def join(self, timeout: float) -> bool:
         """Wait for its end; tell whether it came within so many seconds."""
@@ -169,12 +169,12 @@ class Camera:
             self._outlets = self._make_outlets()
         self._engines.assign(self.plan.name, self.plan.settings, self.plan.ignore)
         self.settled = True
-        passage: Stream | None = None
+        stream: Stream | None = None
         try:
-            passage = self._open()
-            passage.run()
+            stream = self._open()
+            stream.run()
         finally:
-            if passage is None or passage.ended.wait(_FORWARD_SECONDS):
+            if stream is None or stream.ended.wait(_FORWARD_SECONDS):
                 self._engines.release(self.plan.name)
 
     def _open(self) -> Stream:
@@ -188,12 +188,12 @@ class Camera:
             on_stage=self._on_stage,
         )
         sampler = Sampler(max_fps=self.plan.max_fps)
-        passage = self._street.open(source, sampler, delivery, overflow=Overflow.DROP_OLDEST)
-        self._figures.begin(source, passage, delivery)
-        self._passage = passage
+        stream = self._pipeline.open(source, sampler, delivery, overflow=Overflow.DROP_OLDEST)
+        self._figures.begin(source, stream, delivery)
+        self._stream = stream
         if self._stopping.is_set():
-            passage.stop()
-        return passage
+            stream.stop()
+        return stream
 
     def _new_source(self) -> LiveSource:
         return LiveSource(

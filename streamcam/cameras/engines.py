@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from streamcam.cameras.detection_filter import DetectionFilter, region
 from streamcam.config import Settings
-from streamcam.pipeline.engine_provider import FetchProgress, build_engine, engine_facts
+from streamcam.pipeline.engine_provider import FetchProgress, build_engine, provenance_of
 from streamcam.sinks.manifest import Provenance
-from streamcam.types import Finish, Frame, FrameResult, Look
+from streamcam.types import Frame, FrameResult
 
 if TYPE_CHECKING:
-    from streamcam.vision.engine import Engine
+    from streamcam.vision.engine import Engine, Inputs, Outputs
 
 FILES = ""
 """Stands for all sources that have asked for nothing themselves: the files of watched folders."""
@@ -24,11 +24,51 @@ class _Client:
 
     key: str
     settings: Settings
-    wish: DetectionFilter
+    filter: DetectionFilter
+
+
+@dataclass(frozen=True, slots=True)
+class _EngineInput:
+    """One engine's share of a batch, preprocessed.
+
+    Attributes:
+        indices: Places of its frames in the batch.
+        engine: The engine.
+        inputs: The frames on its device.
+    """
+
+    indices: Sequence[int]
+    engine: "Engine"
+    inputs: "Inputs"
+
+
+@dataclass(frozen=True, slots=True)
+class _EngineOutput:
+    """One engine's share of a batch after the forward pass."""
+
+    indices: Sequence[int]
+    engine: "Engine"
+    outputs: "Outputs"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInputs:
+    """A batch for several engines: each frame's client, and each engine's share."""
+
+    clients: Sequence[_Client]
+    parts: Sequence[_EngineInput]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOutputs:
+    """A batch after the forward passes of its engines."""
+
+    clients: Sequence[_Client]
+    parts: Sequence[_EngineOutput]
 
 
 class Engines:
-    """What the street knows as its one engine; its threads alone begin, finish and forget.
+    """Several engines behind one interface; the stages run in the threads of the pipeline.
 
     A detector is loaded when the first source asks for it, shared by all that ask for the same, and
     let go with the last of them.
@@ -62,10 +102,10 @@ class Engines:
         with self._turn(key):
             try:
                 engine = self._loaded(key, settings)
-                wish = _wish(settings, engine.description.preset, ignore)
-                engine.admit(wish.confidence)
+                detections = _filter(settings, engine.description.preset, ignore)
+                engine.admit(detections.confidence)
                 with self._lock:
-                    self._clients[source] = _Client(key, settings, wish)
+                    self._clients[source] = _Client(key, settings, detections)
             finally:
                 self._close_unused(key)
 
@@ -79,39 +119,50 @@ class Engines:
                 self._clients.pop(source, None)
             self._close_unused(client.key)
 
-    def facts(self, source: str) -> Provenance:
+    def provenance(self, source: str) -> Provenance:
         """Return what a source's results are made with."""
         client = self._client(source)
-        return engine_facts(self._engines[client.key], client.settings)
+        return provenance_of(self._engines[client.key], client.settings)
 
-    def prepare(self, frames: Sequence[Frame]) -> Look:
-        """Prepare frames of any sources, for one pass of each detector; see `Engine.prepare`."""
+    def preprocess(self, frames: Sequence[Frame]) -> EngineInputs:
+        """Preprocess frames of any sources, for one pass of each engine."""
         clients = [self._client(frame.source) for frame in frames]
         groups: dict[str, list[int]] = {}
-        for place, client in enumerate(clients):
-            groups.setdefault(client.key, []).append(place)
-        prepared = [
-            (places, self._engines[key].prepare([frames[place] for place in places]))
-            for key, places in groups.items()
-        ]
+        for index, client in enumerate(clients):
+            groups.setdefault(client.key, []).append(index)
+        return EngineInputs(
+            clients,
+            [
+                _EngineInput(indices, engine, engine.preprocess([frames[i] for i in indices]))
+                for indices, engine in ((i, self._engines[key]) for key, i in groups.items())
+            ],
+        )
 
-        def look() -> Finish:
-            looked = [(places, look_at()) for places, look_at in prepared]
-            return lambda: finish(looked)
+    def forward(self, inputs: EngineInputs) -> EngineOutputs:
+        """Run every engine on its frames."""
+        return EngineOutputs(
+            inputs.clients,
+            [
+                _EngineOutput(part.indices, part.engine, part.engine.forward(part.inputs))
+                for part in inputs.parts
+            ],
+        )
 
-        def finish(looked: Sequence[tuple[Sequence[int], Finish]]) -> list[FrameResult]:
-            results: dict[int, FrameResult] = {}
-            for places, rest in looked:
-                results.update(zip(places, rest(), strict=True))
-            return [clients[place].wish.of(results[place]) for place in range(len(frames))]
-
-        return look
+    def postprocess(self, outputs: EngineOutputs) -> list[FrameResult]:
+        """Make the results, filtered as their sources asked for, in the frames' order."""
+        results: dict[int, FrameResult] = {}
+        for part in outputs.parts:
+            made = part.engine.postprocess(part.outputs)
+            results.update(zip(part.indices, made, strict=True))
+        return [client.filter.of(results[i]) for i, client in enumerate(outputs.clients)]
 
     def forget(self, source: str) -> None:
         """Drop what is kept of a source that has ended."""
         client = self._clients.get(source) or self._clients.get(FILES)
-        if client is not None:
-            self._engines[client.key].forget(source)
+        # The engine may have been released meanwhile by the thread that reloads.
+        engine = None if client is None else self._engines.get(client.key)
+        if engine is not None:
+            engine.forget(source)
 
     @property
     def devices(self) -> list[str]:
@@ -159,12 +210,14 @@ class Engines:
 
 
 def _for_all(settings: Settings) -> Settings:
-    """Return settings for a detector that sources with various wishes share."""
+    """Return settings for a detector that sources with various filters share."""
     model = settings.model.model_copy(update={"classes": ()})
     return settings.model_copy(update={"model": model})
 
 
-def _wish(settings: Settings, preset: float, ignore: Sequence[Sequence[float]]) -> DetectionFilter:
+def _filter(
+    settings: Settings, preset: float, ignore: Sequence[Sequence[float]]
+) -> DetectionFilter:
     model = settings.model
     return DetectionFilter(
         confidence=preset if model.confidence is None else model.confidence,

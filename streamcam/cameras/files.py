@@ -1,37 +1,37 @@
-"""The street of cameras, lent to the files of watched folders."""
+"""The cameras' pipeline, shared with the files of watched folders."""
 
 from streamcam.cameras.engines import FILES, Engines
 from streamcam.config import Settings
-from streamcam.pipeline.inference import InferencePipeline
+from streamcam.pipeline.inference import Inference
 from streamcam.sinks.manifest import Provenance
 
 
 class SharedEngineProvider:
-    """Lets files share a street and its engines with cameras; see `EngineProvider`.
+    """Lets files share the cameras' pipeline and engines; see `EngineProvider`.
 
     Args:
         settings: Which detector files get.
-        street: The street, open.
+        pipeline: The pipeline, open.
         engines: Its engines.
     """
 
-    def __init__(self, settings: Settings, street: InferencePipeline, engines: Engines) -> None:
+    def __init__(self, settings: Settings, pipeline: Inference, engines: Engines) -> None:
         self._settings = settings
-        self._street = street
+        self._pipeline = pipeline
         self._engines = engines
 
-    def street(self) -> InferencePipeline:
-        """Return the street, with the files' detector loaded.
+    def pipeline(self) -> Inference:
+        """Return the pipeline, with the files' detector loaded.
 
         Raises:
             StreamcamError: It cannot be loaded.
         """
         self._engines.assign(FILES, self._settings)
-        return self._street
+        return self._pipeline
 
-    def facts(self) -> Provenance:
+    def provenance(self) -> Provenance:
         """Return what results are made with."""
-        return self._engines.facts(FILES)
+        return self._engines.provenance(FILES)
 
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
         self._engines.release(FILES)

@@ -1,4 +1,4 @@
-"""All cameras of one process on one street: added, removed and changed without touching others."""
+"""Adds, removes and changes the cameras of one process, which share one inference pipeline."""
 
 import logging
 import threading
@@ -19,7 +19,7 @@ from streamcam.config import Settings
 from streamcam.config.camera_schema import RetentionSettings
 from streamcam.errors import DeviceError
 from streamcam.pipeline.engine_provider import FetchProgress
-from streamcam.pipeline.inference import InferencePipeline
+from streamcam.pipeline.inference import Inference, InferencePipeline
 from streamcam.render import Style
 from streamcam.sinks.preview import PreviewSink
 from streamcam.types import CameraStatus
@@ -65,18 +65,19 @@ class CameraManager:
         self._engines = Engines(fetching)
         model = settings.model
         self._on_stage = on_stage
-        self._street = InferencePipeline(
+        self._pipeline = InferencePipeline(
             self._engines,
             batch=model.batch,
             max_wait=model.max_wait,
             on_batch=lambda seconds: on_stage("engine", seconds),
+            clock=self._clock,
         )
         self._janitor = RetentionThread(settings.output.folder, settings.retention, self._clock)
         self._cameras: dict[str, Camera] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        self._street.__enter__()
+        self._pipeline.start()
         self._janitor.start()
         return self
 
@@ -85,7 +86,7 @@ class CameraManager:
         if not self.stuck:
             self.stop(_REMOVAL_SECONDS)
         if not self.stuck:
-            self._street.__exit__(None, None, None)
+            self._pipeline.close()
             self._engines.close()
 
     @property
@@ -95,13 +96,13 @@ class CameraManager:
             return list(self._cameras.values())
 
     @property
-    def street(self) -> InferencePipeline:
-        """The street of all cameras. From any thread."""
-        return self._street
+    def pipeline(self) -> Inference:
+        """The pipeline of all cameras. From any thread."""
+        return self._pipeline
 
-    def files_street(self, settings: Settings) -> SharedEngineProvider:
-        """Return a way for files to share the cameras' street. From any thread."""
-        return SharedEngineProvider(settings, self._street, self._engines)
+    def file_engine_provider(self, settings: Settings) -> SharedEngineProvider:
+        """Return a provider by which files share the cameras' pipeline. From any thread."""
+        return SharedEngineProvider(settings, self._pipeline, self._engines)
 
     def memory(self) -> dict[str, tuple[int, int]]:
         """Return the GPUs' memory in use and in all, in bytes. From any thread."""
@@ -168,7 +169,7 @@ class CameraManager:
 
         return Camera(
             plan,
-            self._street,
+            self._pipeline,
             self._engines,
             outlets,
             Style(**plan.settings.render.model_dump()),

@@ -31,7 +31,7 @@ class Recording:
     Args:
         folder: The camera's.
         settings: What is recorded.
-        facts: Tells what the results are made with; asked once, with the first.
+        provenance: Returns what the results are made with; called once, with the first.
         clock: Where the time comes from.
     """
 
@@ -41,12 +41,12 @@ class Recording:
         self,
         folder: Path,
         settings: SegmentSettings,
-        facts: Callable[[], Provenance],
+        provenance: Callable[[], Provenance],
         clock: Clock,
     ) -> None:
         self.needs_picture = settings.video
         self._folder = folder
-        self._facts = facts
+        self._provenance = provenance
         self._clock = clock
         self._segments = SegmentSink(folder, settings, clock)
         self._info: SourceInfo | None = None
@@ -67,7 +67,7 @@ class Recording:
             recover(self._folder)
         self._segments.write(item, picture)
         if self._info is None:
-            self._info, self._made_with = _info(item.frame), self._facts()
+            self._info, self._made_with = _info(item.frame), self._provenance()
             self._describe(Outcome.RUNNING)
         self._explained += 1
         self._detections.update(detection.label for detection in item.detections)

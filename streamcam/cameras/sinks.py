@@ -43,7 +43,7 @@ def _recording(plan: CameraPlan, engines: Engines, clock: Clock, on_stage: OnSta
     folder = output.folder / plan.name
 
     def make() -> Recording:
-        return Recording(folder, settings, lambda: engines.facts(plan.name), clock)
+        return Recording(folder, settings, lambda: engines.provenance(plan.name), clock)
 
     return SinkWorker(
         "recording",

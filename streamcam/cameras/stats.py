@@ -92,17 +92,17 @@ class CameraStats:
         self._lock = threading.Lock()
         self._past = _Tally()
         self._source = source
-        self._passage: Stream | None = None
+        self._stream: Stream | None = None
         self._delivery: LiveDelivery | None = None
         self._last: FrameResult | None = None
         self._latency = LatencyMeter()
         self._decoded_rate, self._explained_rate = RateMeter(), RateMeter()
 
-    def begin(self, source: LiveSource, passage: Stream, delivery: LiveDelivery) -> None:
+    def begin(self, source: LiveSource, stream: Stream, delivery: LiveDelivery) -> None:
         """Note that another run begins."""
         with self._lock:
             self._past = self._tally()
-            self._source, self._passage, self._delivery = source, passage, delivery
+            self._source, self._stream, self._delivery = source, stream, delivery
 
     def note(self, result: FrameResult, latency: float) -> None:
         """Note that a frame has gone out, so many seconds after its data came in."""
@@ -150,8 +150,8 @@ class CameraStats:
         # In this order, so that what comes in meanwhile makes no sum negative.
         explained = self._delivery.explained if self._delivery else 0
         detections = self._delivery.detections.copy() if self._delivery else Counter()
-        received = self._passage.received if self._passage else 0
-        dropped = Counter(self._passage.dropped) if self._passage else Counter()
+        received = self._stream.received if self._stream else 0
+        dropped = Counter(self._stream.dropped) if self._stream else Counter()
         return self._past + _Tally(
             self._source.decoded,
             self._source.corrupt,

@@ -18,7 +18,7 @@ class Loader:
     """Loads the engine in a thread of its own, so that signals and folders are not kept waiting.
 
     Args:
-        make: Makes a street whose engine is not loaded yet.
+        make: Makes a provider whose engine is not loaded yet.
         notices: Is told when it cannot be loaded and when it can.
         wake: Called when loading ended.
         clock: Where the time comes from.
@@ -45,8 +45,8 @@ class Loader:
         self._pause = _FIRST_PAUSE
         self._not_before = -inf
 
-    def street(self) -> EngineProvider | None:
-        """Return the loaded street; None while it is being loaded or cannot be had.
+    def provider(self) -> EngineProvider | None:
+        """Return the provider with its engine loaded; None while it is loading or unavailable.
 
         Raises:
             StreamcamError: It can never be had (no such model, weights of another one), or not now
@@ -71,7 +71,7 @@ class Loader:
             if self._thread.is_alive():
                 return False
         if self._lazy is not None:
-            self._lazy.__exit__()
+            self._lazy.close()
         return True
 
     def _begin(self) -> None:
@@ -83,8 +83,8 @@ class Loader:
     def _load(self) -> None:
         assert self._lazy is not None
         try:
-            self._lazy.street()
-        except Exception as error:  # noqa: BLE001 - raised in the thread that asks for the street
+            self._lazy.pipeline()
+        except Exception as error:  # noqa: BLE001 - raised in the thread that asks
             self._fault = error
         finally:
             self._wake()

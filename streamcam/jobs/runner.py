@@ -169,23 +169,23 @@ class Runner:
             return False
         if not self._ledger.rest(self._roots) or not self._disk.has_room():
             return False
-        street = self._loader.street()
-        if street is None:
+        provider = self._loader.provider()
+        if provider is None:
             return False
         record = self._ledger.claim(self._owner, self._roots, alone=alone)
         if record is None:
             return False
         if not self._recognised(record):
-            self._begin(record, street)
+            self._begin(record, provider)
         return True
 
-    def _begin(self, record: JobRecord, street: EngineProvider) -> None:
+    def _begin(self, record: JobRecord, provider: EngineProvider) -> None:
         assert record.stem is not None
         entry = Entry(str(record.path), record.stem)
         claim = JobRun(
             record,
             lambda publishable: make_job(
-                entry, self._settings, street, _Unended(self._observer), self._clock, publishable
+                entry, self._settings, provider, _Unended(self._observer), self._clock, publishable
             ),
             lambda: self._ledger.owned(record.id, self._owner),
             patience=_PATIENCE * self._settings.watch.settle,

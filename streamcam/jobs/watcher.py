@@ -64,7 +64,7 @@ class Watch:
         settings: What the user wants.
         audience: Is told how it goes.
         once: Whether to end when everything that is there is explained.
-        streets: Gives the street, where the engine is not to be the watcher's own.
+        make_provider: Makes the engine provider, where the watcher is not to have its own engine.
         clock: Where the time comes from.
 
     Attributes:
@@ -82,7 +82,7 @@ class Watch:
         audience: Audience,
         *,
         once: bool = False,
-        streets: Callable[[], EngineProvider] | None = None,
+        make_provider: Callable[[], EngineProvider] | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.stuck = False
@@ -99,7 +99,7 @@ class Watch:
         self._next_care = 0.0
         self._database = Database(self._state / FILE_NAME)
         self._loader = Loader(
-            streets or (lambda: LazyEngineProvider(settings, audience.fetching)),
+            make_provider or (lambda: LazyEngineProvider(settings, audience.fetching)),
             self._notices,
             wake=self._wake.set,
             clock=self._clock,

@@ -1,1 +1,1 @@
-"""Lanes, workers, sampler, batcher, and the wiring of one run."""
+"""From source to sinks: queues, batching, inference and the work on one file."""

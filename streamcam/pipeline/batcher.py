@@ -11,37 +11,41 @@ from streamcam.types import Frame, Item
 
 @dataclass(eq=False, slots=True)
 class StreamState:
-    """One source's way through the engine.
+    """The queues and counts of one source's stream.
 
     Attributes:
         source: Id of the source.
-        inbox: Frames on their way to the engine.
-        outbox: Items on their way to the tail.
-        dropped: Frames that the inbox gave up, by what kept them from going on: "output" where the
-            tail was slow, else "engine".
-        underway: Frames between the two.
+        input_queue: Frames that wait for the engine.
+        output_queue: Items that wait to be written.
+        dropped: Frames that the input queue dropped, by what held them up: "output" where writing
+            was slow, else "engine".
+        in_flight: Frames between the two queues.
     """
 
     source: str
-    inbox: BoundedQueue[Frame]
-    outbox: BoundedQueue[Item]
+    input_queue: BoundedQueue[Frame]
+    output_queue: BoundedQueue[Item]
     dropped: Counter[str]
-    underway: int = 0
+    in_flight: int = 0
 
     @property
     def room(self) -> int:
-        """How many frames may be taken, so that there is room for what becomes of them."""
-        # In this order: what lands in the outbox meanwhile counts twice rather than not at all.
-        underway = self.underway
-        return self.outbox.room - underway
+        """How many frames may be taken, so that there is room for their results."""
+        # In this order: a frame that is completed meanwhile counts twice rather than not at all.
+        in_flight = self.in_flight
+        return self.output_queue.room - in_flight
 
 
 @dataclass(slots=True)
 class Batch:
-    """Items in the order in which they were taken, each with its track.
+    """Frames in the order in which they were taken, each with its stream.
 
-    Frames that only pass (`sampled=False`) travel along, so that order is kept, but do not count
-    towards the batch's size.
+    Frames that are only passed on (`sampled=False`) are part of it, so that order is kept, but do
+    not count towards the batch's size.
+
+    Attributes:
+        entries: The frames.
+        finished: Streams that have no more frames after these.
     """
 
     entries: list[tuple[StreamState, Frame]] = field(default_factory=list)
@@ -49,85 +53,85 @@ class Batch:
 
     @property
     def is_live(self) -> bool:
-        """Whether a frame in it is from a source that cannot wait."""
-        return any(track.inbox.newest_only for track, _ in self.entries)
+        """Whether a frame in it is from a live source."""
+        return any(state.input_queue.drops_oldest for state, _ in self.entries)
 
     @property
     def sampled(self) -> list[Frame]:
-        """The frames that the engine has to explain."""
+        """The frames that the engine explains."""
         return [frame for _, frame in self.entries if frame.sampled]
 
-    def parts(self) -> list["Batch"]:
-        """Return the entries of each track as a batch of its own."""
-        parts: dict[StreamState, Batch] = {}
-        for track, frame in self.entries:
-            parts.setdefault(track, Batch()).entries.append((track, frame))
-        return list(parts.values())
+    def by_source(self) -> list["Batch"]:
+        """Return the frames of each source as a batch of their own."""
+        batches: dict[StreamState, Batch] = {}
+        for state, frame in self.entries:
+            batches.setdefault(state, Batch()).entries.append((state, frame))
+        return list(batches.values())
 
 
 class Batcher:
-    """Takes turns over all tracks, one sampled frame from each; who waited longest comes first.
+    """Round-robin over all streams, one sampled frame from each; the longest waiting comes first.
 
-    So no track gets more than its share, and a camera's frame that comes in is in the next batch,
-    unless so many other tracks want more than they get.
-
-    A track whose outbox is full is passed over: its tail is slow, so its own head has to wait,
-    while the engine goes on with the others.
+    So no stream gets more than its share, and a camera's frame is in the next batch unless there
+    are more streams with frames than a batch has places. A stream whose output queue is full is
+    passed over: its own decoder waits, while the engine goes on with the others.
 
     Args:
-        size: Most sampled frames in a batch.
+        size: Maximum number of sampled frames in a batch.
         max_wait: Seconds that a file's frame waits for others to share its batch.
-        clock: Where the time comes from.
+        clock: Measures times.
     """
 
-    def __init__(self, size: int, max_wait: float, clock: Clock | None = None) -> None:
+    def __init__(self, size: int, max_wait: float, clock: Clock) -> None:
         self._size = size
         self._max_wait = max_wait
-        self._clock = clock or Clock()
-        # In the order in which they had their last turns.
-        self._tracks: deque[StreamState] = deque()
+        self._clock = clock
+        # In the order in which a frame of theirs was last taken.
+        self._streams: deque[StreamState] = deque()
         self._wake = threading.Condition()
         self._changed = False
         self._closed = False
 
-    def add(self, source: str, *, before: int, behind: int, overflow: Overflow) -> StreamState:
-        """Open a track for a source.
+    def add(
+        self, source: str, input_capacity: int, output_capacity: int, overflow: Overflow
+    ) -> StreamState:
+        """Add a stream.
 
         Args:
             source: Id of the source.
-            before: Frames that may wait for the engine.
-            behind: Frames that may be in the engine, and wait for the tail.
-            overflow: What the inbox does when it is full.
+            input_capacity: Frames that may wait for the engine.
+            output_capacity: Frames that may be in the engine or wait to be written.
+            overflow: What the input queue does when it is full.
         """
         dropped: Counter[str] = Counter()
-        outbox: BoundedQueue[Item] = BoundedQueue(behind, on_change=self._notify)
+        output_queue: BoundedQueue[Item] = BoundedQueue(output_capacity, on_change=self._notify)
 
-        def drop(_: Frame) -> None:
-            dropped["engine" if outbox.room else "output"] += 1
+        def count_dropped(_: Frame) -> None:
+            dropped["engine" if output_queue.room else "output"] += 1
 
-        inbox = BoundedQueue(before, overflow, self._notify, drop)
-        track = StreamState(source, inbox, outbox, dropped)
+        input_queue = BoundedQueue(input_capacity, overflow, self._notify, count_dropped)
+        state = StreamState(source, input_queue, output_queue, dropped)
         with self._wake:
-            self._tracks.append(track)
-        return track
+            self._streams.append(state)
+        return state
 
     @property
     def has_work(self) -> bool:
-        """Whether a frame waits that could go on."""
+        """Whether a frame waits that could be taken."""
         with self._wake:
-            return any(len(track.inbox) and track.room > 0 for track in self._tracks)
+            return any(len(state.input_queue) and state.room > 0 for state in self._streams)
 
     @property
     def has_live(self) -> bool:
-        """Whether a source is open that cannot wait."""
+        """Whether a live source is open."""
         with self._wake:
-            return any(track.inbox.newest_only for track in self._tracks)
+            return any(state.input_queue.drops_oldest for state in self._streams)
 
-    def landed(self, batch: Batch) -> None:
-        """Note that a batch's frames are under way no more: in their outboxes, or given up."""
+    def complete(self, batch: Batch) -> None:
+        """Note that a batch's frames have left the engine: in output queues, or given up."""
         with self._wake:
-            for track, _ in batch.entries:
-                track.underway -= 1
+            for state, _ in batch.entries:
+                state.in_flight -= 1
         self._notify()
 
     def close(self) -> None:
@@ -137,11 +141,11 @@ class Batcher:
         self._notify()
 
     def next(self) -> Batch | None:
-        """Wait for work and return it; None when the batcher was closed.
+        """Wait for frames and return a batch; None when the batcher was closed.
 
         A batch is returned when it is full, when its first frame has waited `max_wait`, or at once
-        when a track has ended or there is a live frame in it: where the engine is busy, those of
-        other cameras gather meanwhile, and where it is not, waiting would only make them late.
+        when a stream has ended or a live frame is in it: while the engine is busy, frames of other
+        cameras gather anyway, and while it is not, waiting would only make them late.
         """
         batch = Batch()
         deadline: float | None = None
@@ -158,37 +162,37 @@ class Batcher:
         return None
 
     def _gather(self, batch: Batch) -> None:
-        """Take turns over the tracks until the batch is full or nobody has anything to give."""
+        """Take frames in turn until the batch is full or no stream has one to give."""
         with self._wake:
-            turns = self._tracks.copy()
+            waiting = self._streams.copy()
         missing = self._size - len(batch.sampled)
-        while turns and missing > 0:
-            track = turns.popleft()
-            frame = self._take(track, batch)
+        while waiting and missing > 0:
+            state = waiting.popleft()
+            frame = self._take(state, batch)
             if frame is not None:
                 missing -= frame.sampled
-                turns.append(track)
+                waiting.append(state)
 
-    def _take(self, track: StreamState, batch: Batch) -> Frame | None:
-        if track.room <= 0:
+    def _take(self, state: StreamState, batch: Batch) -> Frame | None:
+        if state.room <= 0:
             return None
-        frame = track.inbox.take()
+        frame = state.input_queue.take()
         if frame is not None:
-            batch.entries.append((track, frame))
+            batch.entries.append((state, frame))
             with self._wake:
-                track.underway += 1
+                state.in_flight += 1
             if frame.sampled:
-                self._had_its_turn(track)
-        elif track.inbox.drained:
+                self._move_to_end(state)
+        elif state.input_queue.drained:
             with self._wake:
-                self._tracks.remove(track)
-            batch.finished.append(track)
+                self._streams.remove(state)
+            batch.finished.append(state)
         return frame
 
-    def _had_its_turn(self, track: StreamState) -> None:
+    def _move_to_end(self, state: StreamState) -> None:
         with self._wake:
-            self._tracks.remove(track)
-            self._tracks.append(track)
+            self._streams.remove(state)
+            self._streams.append(state)
 
     def _notify(self) -> None:
         with self._wake:

@@ -1,4 +1,4 @@
-"""The engine and its street, made when they are first needed."""
+"""The engine and its inference pipeline, made when they are first needed."""
 
 import gc
 import threading
@@ -6,46 +6,47 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from streamcam.config import Settings
 from streamcam.errors import StreamcamError
-from streamcam.pipeline.inference import InferencePipeline
+from streamcam.pipeline.inference import Inference, InferencePipeline
 from streamcam.sinks.manifest import Provenance
 
 if TYPE_CHECKING:
     from streamcam.vision.engine import Engine
 
 FetchProgress = Callable[[str, int, int | None], None]
-"""Is told of a download: the file, bytes so far, bytes in all where known."""
+"""Called with a download's progress: the file, bytes so far, total bytes where known."""
 
 
 class EngineProvider(Protocol):
-    """What jobs ask for their street."""
+    """Gives jobs the inference pipeline and the provenance of its results."""
 
-    def street(self) -> InferencePipeline:
-        """Return the street, its engine loaded; it may take a while.
+    def pipeline(self) -> Inference:
+        """Return the pipeline, its engine loaded, which may take a while.
 
         Raises:
-            StreamcamError: The engine cannot be had.
+            StreamcamError: The engine cannot be built.
         """
         ...
 
-    def facts(self) -> Provenance:
-        """Return what results are made with; only after `street` was called."""
+    def provenance(self) -> Provenance:
+        """Return what results are made with; only after `pipeline` was called."""
         ...
 
-    def __exit__(self, *exception: object) -> None:
-        """Let go of it."""
+    def close(self) -> None:
+        """Release the engine."""
         ...
 
 
 class LazyEngineProvider:
-    """Builds the engine and opens the street when the first job asks; a context manager.
+    """Builds the engine and starts its pipeline when the first job asks; a context manager.
 
     Args:
         settings: Which model, on which device.
-        fetching: Is told of downloads.
+        fetching: Called with the progress of downloads.
     """
 
     def __init__(self, settings: Settings, fetching: FetchProgress | None = None) -> None:
@@ -54,22 +55,31 @@ class LazyEngineProvider:
         self._lock = threading.Lock()
         self._exits = ExitStack()
         self._engine: Engine | None = None
-        self._street: InferencePipeline | None = None
+        self._pipeline: Inference | None = None
         self._fault: StreamcamError | None = None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._exits.__exit__(kind, error, traceback)
+
+    def close(self) -> None:
+        """Release the engine."""
         self._exits.close()
 
-    def facts(self) -> Provenance:
-        """Return what results are made with; only after `street` was called."""
+    def provenance(self) -> Provenance:
+        """Return what results are made with; only after `pipeline` was called."""
         assert self._engine is not None
-        return engine_facts(self._engine, self._settings)
+        return provenance_of(self._engine, self._settings)
 
-    def street(self) -> InferencePipeline:
-        """Return the street, open.
+    def pipeline(self) -> Inference:
+        """Return the pipeline, open.
 
         Raises:
             StreamcamError: The engine cannot be built; every later call raises the same.
@@ -77,11 +87,11 @@ class LazyEngineProvider:
         with self._lock:
             if self._fault is not None:
                 raise self._fault
-            if self._street is None:
-                self._street = self._open()
-            return self._street
+            if self._pipeline is None:
+                self._pipeline = self._open()
+            return self._pipeline
 
-    def _open(self) -> InferencePipeline:
+    def _open(self) -> Inference:
         try:
             self._engine = build_engine(self._settings, self._fetching)
         except StreamcamError as error:
@@ -89,11 +99,13 @@ class LazyEngineProvider:
             raise
         self._exits.callback(self._engine.close)
         model = self._settings.model
-        street = InferencePipeline(self._engine, batch=self._engine.batch, max_wait=model.max_wait)
-        return self._exits.enter_context(street)
+        pipeline = InferencePipeline(
+            self._engine, batch=self._engine.batch, max_wait=model.max_wait
+        )
+        return self._exits.enter_context(pipeline)
 
 
-def engine_facts(engine: "Engine", settings: Settings) -> Provenance:
+def provenance_of(engine: "Engine", settings: Settings) -> Provenance:
     """Return what results are made with: the engine, and the settings that they follow."""
     made_by = engine.description
     shown = settings.model_dump(mode="json", exclude={"camera"})
@@ -115,9 +127,9 @@ def engine_facts(engine: "Engine", settings: Settings) -> Provenance:
 
 @cache
 def _import_vision() -> None:
-    """Import what looks, and with it torch, without looking for garbage in it then or later.
+    """Import torch with garbage collection off, then freeze its objects so later passes skip them.
 
-    torch and torchvision make 360,000 objects that live as long as the process: looking through
+    torch and torchvision create 360,000 objects that live as long as the process: looking through
     them takes a fifth of their import, and afterwards 0.12 s of every full collection. Only once,
     since what is garbage later, such as an engine that was replaced, must not be kept with them.
     """

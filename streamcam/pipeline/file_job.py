@@ -8,7 +8,7 @@ from typing import Protocol
 from streamcam.clock import Clock
 from streamcam.errors import ExitCode, StreamcamError
 from streamcam.pipeline.delivery import Delivery
-from streamcam.pipeline.inference import InferencePipeline
+from streamcam.pipeline.inference import Inference
 from streamcam.pipeline.results import Results
 from streamcam.pipeline.sampler import Sampler
 from streamcam.pipeline.stream import Stream
@@ -40,8 +40,8 @@ class Job:
 
     Args:
         entry: What to explain and how its results are called.
-        street: Gives the street when it is needed: for a file that cannot be opened, no model is
-            loaded.
+        pipeline: Returns the pipeline when it is needed: for a file that cannot be opened, no model
+            is loaded.
         results: Where they go.
         sampler: Selects the frames.
         full: Whether the frames between the explained ones are written too.
@@ -55,7 +55,7 @@ class Job:
         self,
         entry: Entry,
         *,
-        street: Callable[[], InferencePipeline],
+        pipeline: Callable[[], Inference],
         results: Results,
         sampler: Sampler,
         full: bool,
@@ -64,29 +64,29 @@ class Job:
         publishable: Callable[[JobReport], bool] = lambda _: True,
     ) -> None:
         self._entry = entry
-        self._street = street
+        self._pipeline = pipeline
         self._results = results
         self._sampler = sampler
         self._full = full
         self._observer = observer
         self._clock = clock
         self._publishable = publishable
-        self._passage: Stream | None = None
+        self._stream: Stream | None = None
         self._stopped = False
         self._aborted = False
 
     def stop(self) -> None:
         """End early and keep what is done. From any thread."""
         self._stopped = True
-        if self._passage is not None:
-            self._passage.stop()
+        if self._stream is not None:
+            self._stream.stop()
 
     def abort(self) -> None:
         """End at once and leave nothing. From any thread."""
         self._aborted = True
         self.stop()
-        if self._passage is not None:
-            self._passage.cancel()
+        if self._stream is not None:
+            self._stream.cancel()
 
     def run(self) -> JobReport:
         """Explain the file and report how that went.
@@ -112,14 +112,14 @@ class Job:
             return failed(JobReport(self._entry.id, Outcome.FAILED), _ours(error))
         try:
             self._observer.started(source.info)
-            return self._explain_source(source, self._street())
+            return self._explain_source(source, self._pipeline())
         finally:
             source.close()
 
-    def _explain_source(self, source: Source, street: InferencePipeline) -> JobReport:
+    def _explain_source(self, source: Source, pipeline: Inference) -> JobReport:
         started, begun = self._clock.utc(), self._clock.monotonic()
         delivery = self._results.delivery(source.info)
-        report = self._carry(street, source, delivery)
+        report = self._run_stream(pipeline, source, delivery)
         report = replace(report, seconds=self._clock.monotonic() - begun)
         if not report.outputs:
             return report
@@ -128,14 +128,14 @@ class Job:
         except StreamcamError as error:
             return failed(report, error)
 
-    def _carry(self, street: InferencePipeline, source: Source, delivery: Delivery) -> JobReport:
-        """Take the source through the street and publish what came out."""
+    def _run_stream(self, pipeline: Inference, source: Source, delivery: Delivery) -> JobReport:
+        """Run the source through the pipeline and publish what came out."""
         report = JobReport(self._entry.id, Outcome.DONE)
         try:
-            self._passage = street.open(source, self._sampler, delivery, every=self._full)
+            self._stream = pipeline.open(source, self._sampler, delivery, every=self._full)
             if self._stopped:
-                self._passage.stop()
-            self._passage.run(lambda item: self._observer.advanced(self._entry.id, item))
+                self._stream.stop()
+            self._stream.run(lambda item: self._observer.advanced(self._entry.id, item))
         except Exception as error:  # noqa: BLE001 - one bad file must not end the others
             report = failed(report, _ours(error))
         if report.outcome is Outcome.DONE and self._stopped:

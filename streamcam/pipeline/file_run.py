@@ -51,9 +51,9 @@ class Run:
             UsageError: There is no such model, or the device does not exist.
             DeviceError: The GPU failed while the model was loaded.
         """
-        with LazyEngineProvider(self._settings, self._fetching) as lazy:
+        with LazyEngineProvider(self._settings, self._fetching) as provider:
             self._jobs = [
-                make_job(entry, self._settings, lazy, self._observer, self._clock)
+                make_job(entry, self._settings, provider, self._observer, self._clock)
                 for entry in entries
             ]
             return self._work_off()
@@ -87,7 +87,7 @@ class Run:
 def make_job(
     entry: Entry,
     settings: Settings,
-    lazy: EngineProvider,
+    provider: EngineProvider,
     observer: Observer,
     clock: Clock,
     publishable: Callable[[JobReport], bool] = lambda _: True,
@@ -95,8 +95,8 @@ def make_job(
     """Give an entry its results, its selection of frames and its way to the engine."""
     return Job(
         entry,
-        street=lazy.street,
-        results=Results(entry.stem, settings.output, settings.render, lazy.facts),
+        pipeline=provider.pipeline,
+        results=Results(entry.stem, settings.output, settings.render, provider.provenance),
         sampler=Sampler(**settings.sampling.model_dump()),
         full=settings.output.video == "full",
         observer=observer,

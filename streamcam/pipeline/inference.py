@@ -1,256 +1,303 @@
-"""The street: one engine, and the ways of many sources through it."""
+"""The inference pipeline: one engine, shared by the streams of many sources."""
 
 import threading
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from types import TracebackType
-from typing import Self
+from typing import Generic, Protocol, Self
 
 from streamcam.clock import Clock
-from streamcam.errors import DeviceError
 from streamcam.pipeline.batcher import Batcher, StreamState
 from streamcam.pipeline.queue import Overflow
-from streamcam.pipeline.stages import Explains, InFlightBatch, Steps
-from streamcam.pipeline.stream import Delivers, Stream
+from streamcam.pipeline.stages import BatchStages, FrameEngine, InFlightBatch, InputsT, OutputsT
+from streamcam.pipeline.stream import FrameWriter, Stream
 from streamcam.sources.base import Selector, Source
+from streamcam.types import FrameResult
 
-# One batch is looked at while the results of another are made.
-_UNDERWAY = 2
+# One batch is in the forward pass while another is postprocessed.
+_IN_FLIGHT = 2
 
-# A file's frames in batches: one is being filled; behind it one is looked at, and one on either
-# side of that is prepared, or drawn. Another batch before or behind was no quicker.
-_BEFORE, _BEHIND = 1, 3
+# Batches of a file's frames: one is being filled before the engine; behind it one is in the forward
+# pass, and one on either side of that is preprocessed, or drawn. More were no faster.
+_INPUT_BATCHES, _OUTPUT_BATCHES = 1, 3
 
-# A live source's frame waits for one forward at most, since a newer one takes its place; of what
-# comes out one is drawn while the next arrives.
+# A live source's frame waits for one forward pass at most, since a newer one takes its place; of
+# the results one is drawn while the next arrives.
 _LIVE_CAPACITY = 1
 
 
-class InferencePipeline:
-    """Owns the engine's three threads; use as a context manager.
+class Inference(Protocol):
+    """An inference pipeline, whatever its engine."""
 
-    One prepares a batch, one looks at the batch before it, and one makes the results of the batch
-    before that. While a live source is open, batches are formed only once they can be looked at:
-    what is prepared early is late.
+    @property
+    def busy(self) -> bool:
+        """Whether the engine has frames in hand, or could have them. From any thread."""
+        ...
+
+    @property
+    def finished(self) -> int:
+        """How many batches the engine has completed. From any thread."""
+        ...
+
+    def open(
+        self,
+        source: Source,
+        selector: Selector,
+        writer: FrameWriter,
+        *,
+        overflow: Overflow = Overflow.BLOCK,
+        every: bool = False,
+    ) -> Stream:
+        """Open a source's stream, see `InferencePipeline.open`."""
+        ...
+
+
+class InferencePipeline(Generic[InputsT, OutputsT]):
+    """Owns the engine's three threads, one for each stage; a context manager.
+
+    While a live source is open, its batches are formed only when the network is free: a frame that
+    was preprocessed earlier would be older than need be.
 
     Args:
         engine: Explains batches of frames.
-        batch: Most frames in one forward pass.
+        batch: Maximum batch size.
         max_wait: Seconds that a file's frame waits for others to share its batch.
-        on_batch: Told of each batch's seconds in the engine, from its thread; must be quick.
-        clock: Where the time comes from.
-
-    Attributes:
-        finished: Counts the batches that the engine has done with.
+        on_batch: Called with each batch's seconds in the engine, from its thread; must be quick.
+        clock: Measures times.
     """
 
     def __init__(
         self,
-        engine: Explains,
+        engine: FrameEngine[InputsT, OutputsT],
         *,
         batch: int,
         max_wait: float,
         on_batch: Callable[[float], None] = lambda _: None,
         clock: Clock | None = None,
     ) -> None:
-        self.finished = 0
-        self._begun = 0
+        clock = clock or Clock()
         self._engine = engine
         self._on_batch = on_batch
         self._batch = batch
-        self._steps = Steps(engine, self._fail, clock or Clock())
+        self._stages = BatchStages(engine, self._fail, clock)
         self._batcher = Batcher(batch, max_wait, clock)
-        self._passages: dict[StreamState, Stream] = {}
+        self._streams: dict[StreamState, Stream] = {}
         self._lock = threading.Lock()
-        self._broken: DeviceError | None = None
-        self._places = threading.Semaphore(_UNDERWAY)
-        self._turn = threading.Semaphore()
-        # Whether a batch is formed, or was, by a thread that does not have the turn.
-        self._ahead = False
-        self._prepared: SimpleQueue[InFlightBatch | None] = SimpleQueue()
-        self._looked: SimpleQueue[InFlightBatch | None] = SimpleQueue()
-        steps = {
-            "prepare": self._prepare_all,
-            "engine": self._look_at_all,
-            "maps": self._finish_all,
-        }
+        self._fault: Exception | None = None
+        self._started = self._finished = 0
+        self._in_flight = threading.Semaphore(_IN_FLIGHT)
+        self._network_free = threading.Semaphore()
+        # Whether the preprocess thread forms a batch, or has formed one, that is not yet forwarded.
+        self._formed_ahead = False
+        self._inputs: SimpleQueue[InFlightBatch[InputsT] | None] = SimpleQueue()
+        self._outputs: SimpleQueue[InFlightBatch[OutputsT] | None] = SimpleQueue()
         self._threads = [
-            threading.Thread(target=work, name=f"streamcam {name}", daemon=True)
-            for name, work in steps.items()
+            self._thread("preprocess", self._preprocess_next),
+            self._thread("forward", self._forward_next),
+            self._thread("postprocess", self._postprocess_next),
         ]
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None or issubclass(kind, Exception):
+            self.close()
+        else:
+            # Ctrl-C twice: a forward that hangs must not keep the process.
+            self.abandon()
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """End the threads, once the batch in hand is done, and all streams."""
         self._batcher.close()
         for thread in self._threads:
             thread.join()
         self._cancel_all()
 
+    def abandon(self) -> None:
+        """End all streams without waiting for the engine, whose threads end when they can."""
+        self._batcher.close()
+        self._cancel_all()
+
     @property
     def busy(self) -> bool:
         """Whether the engine has frames in hand, or could have them. From any thread."""
-        underway = self._begun > self.finished or self._batcher.has_work
-        return underway and self._broken is None
+        working = self._started > self._finished or self._batcher.has_work
+        return working and self._fault is None
+
+    @property
+    def finished(self) -> int:
+        """How many batches the engine has completed. From any thread."""
+        return self._finished
 
     def open(
         self,
         source: Source,
         selector: Selector,
-        delivery: Delivers,
+        writer: FrameWriter,
         *,
         overflow: Overflow = Overflow.BLOCK,
         every: bool = False,
     ) -> Stream:
-        """Give a source its way through the engine.
+        """Open a source's stream through the engine.
 
         Args:
             source: An open source.
-            selector: Which of its frames are explained.
-            delivery: Where its results go.
+            selector: Chooses which of its frames are explained.
+            writer: Takes its results.
             overflow: What happens to frames that come faster than the engine takes them.
-            every: Carry the frames that are not explained too.
+            every: Pass on the frames that are not explained too.
 
         Raises:
             DeviceError: The engine has failed for good.
         """
         with self._lock:
-            if self._broken is not None:
-                raise self._broken
-            before, behind = self._batch * _BEFORE, self._batch * _BEHIND
+            if self._fault is not None:
+                raise self._fault
+            capacities = self._batch * _INPUT_BATCHES, self._batch * _OUTPUT_BATCHES
             if overflow is Overflow.DROP_OLDEST:
-                before = behind = _LIVE_CAPACITY
-            track = self._batcher.add(
-                source.info.id, before=before, behind=behind, overflow=overflow
-            )
-            passage = Stream(source, selector, delivery, track, every=every)
-            self._passages[track] = passage
-        return passage
+                capacities = _LIVE_CAPACITY, _LIVE_CAPACITY
+            state = self._batcher.add(source.info.id, *capacities, overflow)
+            stream = Stream(source, selector, writer, state, every=every)
+            self._streams[state] = stream
+        return stream
 
-    # The three threads
+    def _thread(self, name: str, step: Callable[[], bool]) -> threading.Thread:
+        return threading.Thread(
+            target=self._repeat, args=(step,), name=f"streamcam {name}", daemon=True
+        )
 
-    def _prepare_all(self) -> None:
-        """Form and prepare batch after batch, until the batcher is closed."""
-        while (underway := self._next_in_turn()) is not None:
-            self._prepared.put(underway)
-        self._prepared.put(None)
+    def _repeat(self, step: Callable[[], bool]) -> None:
+        try:
+            while step():
+                pass
+        except Exception as error:  # noqa: BLE001 - raised by every stream
+            self._stop_engine(error)
 
-    def _next_in_turn(self) -> InFlightBatch | None:
-        """Return the next batch once it may be looked at; form it before that where it may wait."""
+    # The threads' work: one batch, and whether there may be another. Each keeps no reference to a
+    # batch while it waits for the next, since feature maps may be large.
+
+    def _preprocess_next(self) -> bool:
         with self._lock:
-            self._ahead = not self._batcher.has_live
-        if self._ahead:
-            underway = self._form()
-            self._wait_for_turn()
+            self._formed_ahead = not self._batcher.has_live
+        if self._formed_ahead:
+            batch = self._preprocess()
+            self._wait_for_network()
         else:
-            self._wait_for_turn()
-            underway = self._form()
-        return underway
+            self._wait_for_network()
+            batch = self._preprocess()
+        self._inputs.put(batch)
+        return batch is not None
 
-    def _wait_for_turn(self) -> None:
-        # A place that is held while waiting would be missing where it is needed.
-        self._turn.acquire()
-        self._places.acquire()
+    def _forward_next(self) -> bool:
+        inputs = self._inputs.get()
+        if inputs is None:
+            self._outputs.put(None)
+            return False
+        self._outputs.put(self._stages.forward(inputs))
+        del inputs
+        while self._only_live() and self._forward_live():
+            pass
+        self._network_free.release()
+        return True
 
-    def _form(self) -> InFlightBatch | None:
-        """Wait for the next batch and prepare it; None when the batcher is closed."""
+    def _postprocess_next(self) -> bool:
+        outputs = self._outputs.get()
+        if outputs is None:
+            return False
+        results = self._stages.postprocess(outputs)
+        del outputs
+        self._deliver(results)
+        self._batcher.complete(results.batch)
+        self._end(results.batch.finished)
+        self._finished += 1
+        self._in_flight.release()
+        return True
+
+    def _wait_for_network(self) -> None:
+        # The network first: a slot held while waiting could starve the forward thread.
+        self._network_free.acquire()
+        self._in_flight.acquire()
+
+    def _preprocess(self) -> InFlightBatch[InputsT] | None:
+        """Wait for the next batch and preprocess it; None when the batcher is closed."""
         batch = self._batcher.next()
         if batch is None:
             return None
-        self._begun += 1
-        underway = self._steps.start(batch)
-        self._steps.carry(underway)
-        return underway
-
-    def _look_at_all(self) -> None:
-        """Look at all that was prepared."""
-        while (underway := self._prepared.get()) is not None:
-            self._look(underway)
-            self._look_while_live()
-            self._turn.release()
-        self._looked.put(None)
-
-    def _look_while_live(self) -> None:
-        """Keep the turn while a live source is open: its batches are formed here, without delay.
-
-        By the time another thread had formed one, some of the cameras whose frames were just looked
-        at would be in it and some not, by chance.
-        """
-        while self._only_live():
-            self._places.acquire()
-            underway = self._form()
-            if underway is None:
-                return
-            self._look(underway)
+        self._started += 1
+        return self._stages.preprocess(batch)
 
     def _only_live(self) -> bool:
-        """Whether a live source is open, and nothing from before that waits to be looked at."""
+        """Whether a live source is open, and no batch of files waits for the network."""
         with self._lock:
-            return self._batcher.has_live and not self._ahead
+            return self._batcher.has_live and not self._formed_ahead
 
-    def _look(self, underway: InFlightBatch) -> None:
-        self._steps.carry(underway)
-        self._looked.put(underway)
+    def _forward_live(self) -> bool:
+        """Form, preprocess and forward a batch in the forward thread, without delay.
 
-    def _finish_all(self) -> None:
-        """Make the results of all that was looked at, and send them on."""
-        while (underway := self._looked.get()) is not None:
-            self._steps.carry(underway)
-            self._deliver(underway)
-            self._batcher.landed(underway.batch)
-            self._end(underway.batch.finished)
-            self.finished += 1
-            self._places.release()
+        By the time that another thread had formed it, some of the cameras whose frames were just
+        explained would be in it and some not, by chance.
+        """
+        self._in_flight.acquire()
+        inputs = self._preprocess()
+        if inputs is None:
+            return False
+        self._outputs.put(self._stages.forward(inputs))
+        return True
 
-    def _deliver(self, underway: InFlightBatch) -> None:
-        """Send every item of a batch on, in order, to its own tail."""
-        for part in underway.parts:
-            if part.batch.sampled:
+    def _deliver(self, batch: InFlightBatch[list[FrameResult]]) -> None:
+        """Put every frame of a batch, in order, into its own stream's output queue."""
+        for part in batch.parts:
+            if part.value is not None:
                 self._on_batch(part.seconds)
-            results = iter(part.left)
-            for track, frame in part.batch.entries:
-                track.outbox.put(next(results) if frame.sampled else frame)
-        if underway.broken is not None:
-            self._break(underway.broken)
+            results = iter(part.value or ())
+            for state, frame in part.batch.entries:
+                state.output_queue.put(next(results) if frame.sampled else frame)
+        if batch.fault is not None:
+            self._fail_all(batch.fault)
 
-    def _end(self, tracks: Sequence[StreamState]) -> None:
-        for track in tracks:
-            self._engine.forget(track.source)
-            track.outbox.close()
+    def _end(self, states: Sequence[StreamState]) -> None:
+        for state in states:
+            self._engine.forget(state.source)
+            state.output_queue.close()
             with self._lock:
-                passage = self._passages.pop(track, None)
-            if passage is not None:
-                passage.ended.set()
+                stream = self._streams.pop(state, None)
+            if stream is not None:
+                stream.ended.set()
 
-    def _fail(self, track: StreamState, error: Exception) -> None:
-        passage = self._passages.get(track)
-        if passage is not None:
-            passage.fail(error)
-            passage.stop()
-            track.inbox.cancel()
-            # What of it was looked at meanwhile would leave a gap.
-            track.outbox.close()
+    def _fail(self, state: StreamState, error: Exception) -> None:
+        stream = self._streams.get(state)
+        if stream is not None:
+            stream.fail(error)
+            stream.stop()
+            state.input_queue.cancel()
+            # Results of frames that were explained meanwhile would leave a gap.
+            state.output_queue.close()
 
-    def _break(self, error: DeviceError) -> None:
+    def _fail_all(self, error: Exception) -> None:
         with self._lock:
-            self._broken = self._broken or error
-            passages = list(self._passages.values())
-        for passage in passages:
-            passage.fail(error)
+            self._fault = self._fault or error
+            streams = list(self._streams.values())
+        for stream in streams:
+            stream.fail(error)
         self._cancel_all()
         self._batcher.close()
 
+    def _stop_engine(self, error: Exception) -> None:
+        """Fail every stream, and wake the threads that wait for the one that has failed."""
+        self._fail_all(error)
+        self._network_free.release()
+        self._in_flight.release(_IN_FLIGHT)
+        self._inputs.put(None)
+        self._outputs.put(None)
+
     def _cancel_all(self) -> None:
-        for track, passage in list(self._passages.items()):
-            passage.stop()
-            track.inbox.cancel()
-            track.outbox.close()
-            passage.ended.set()
+        for state, stream in list(self._streams.items()):
+            stream.stop()
+            state.input_queue.cancel()
+            state.output_queue.close()
+            stream.ended.set()

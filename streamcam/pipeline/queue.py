@@ -1,4 +1,4 @@
-"""A bounded queue between two threads of one source's way."""
+"""A bounded queue between two threads of a stream."""
 
 import threading
 from collections import deque
@@ -10,26 +10,26 @@ T = TypeVar("T")
 
 
 class Overflow(StrEnum):
-    """What a full lane does with one more item."""
+    """What a full queue does with one more item."""
 
     BLOCK = "block"
-    """The giver waits: nothing is lost (files)."""
+    """The producer waits: nothing is lost (files)."""
 
     DROP_OLDEST = "drop_oldest"
-    """The oldest item is given up and counted: nothing gets late (live sources)."""
+    """The oldest item is dropped and counted: nothing gets late (live sources)."""
 
 
 class BoundedQueue(Generic[T]):
     """A bounded first-in-first-out queue that can be closed from either end.
 
-    The giver calls `close` when there is no more; the taker then drains it. Anybody calls `cancel`
-    to give up what is in it and to wake whoever waits.
+    The producer calls `close` when there is no more; the consumer then drains it. Anybody may call
+    `cancel` to discard its items and wake whoever waits.
 
     Args:
-        capacity: How many items it holds.
+        capacity: Maximum number of items.
         overflow: What `put` does when it is full.
         on_change: Called, without any lock held, after every change; must be quick.
-        on_drop: Called with each item that is given up because the lane is full; must be quick.
+        on_drop: Called with each item that is dropped because the queue is full; must be quick.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class BoundedQueue(Generic[T]):
         """Append an item; wait or drop as `overflow` says.
 
         Returns:
-            False when the lane is closed: the item was not taken and none will be.
+            False when the queue is closed: the item was not taken and none will be.
         """
         with self._changed:
             if self._overflow is Overflow.BLOCK:
@@ -78,7 +78,7 @@ class BoundedQueue(Generic[T]):
         return item
 
     def __iter__(self) -> Iterator[T]:
-        """Yield items until the lane is closed and empty; wait for them."""
+        """Yield items until the queue is closed and empty; wait for them."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closed or self._items)
@@ -88,14 +88,14 @@ class BoundedQueue(Generic[T]):
             yield item
 
     def close(self) -> None:
-        """Take no more items; what is in it may still be taken."""
+        """Accept no more items; those in it may still be taken."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         self._on_change()
 
     def cancel(self) -> None:
-        """Take no more items and forget what is in it."""
+        """Accept no more items and discard those in it."""
         with self._changed:
             self._closed = True
             self._items.clear()
@@ -112,15 +112,15 @@ class BoundedQueue(Generic[T]):
 
     @property
     def dropped(self) -> int:
-        """How many items were given up because the lane was full."""
+        """How many items were dropped because the queue was full."""
         return self._dropped
 
     @property
-    def newest_only(self) -> bool:
-        """Whether it gives up old items rather than make the giver wait."""
+    def drops_oldest(self) -> bool:
+        """Whether it drops old items rather than make the producer wait."""
         return self._overflow is Overflow.DROP_OLDEST
 
     @property
     def drained(self) -> bool:
-        """Whether the lane is closed and empty: nothing will ever come out again."""
+        """Whether the queue is closed and empty: nothing will ever come out again."""
         return self._closed and not self._items

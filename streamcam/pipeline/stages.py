@@ -1,138 +1,165 @@
-"""How a batch goes through the engine, step by step, and what becomes of it where a step fails."""
+"""A batch's three stages through an engine, and what becomes of it when a stage fails."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Protocol
+from typing import Generic, Protocol, TypeVar
 
 from streamcam.clock import Clock
 from streamcam.errors import DeviceError
 from streamcam.pipeline.batcher import Batch, StreamState
-from streamcam.types import Frame, Look
+from streamcam.types import Frame, FrameResult
+
+InputsT = TypeVar("InputsT")
+OutputsT = TypeVar("OutputsT")
+T = TypeVar("T")
+U = TypeVar("U")
 
 
-class Explains(Protocol):
-    """What the street asks of an engine: a batch takes three steps, each in a thread of its own."""
+class FrameEngine(Protocol[InputsT, OutputsT]):
+    """What the pipeline asks of an engine. Each stage may run in a thread of its own.
 
-    def prepare(self, frames: Sequence[Frame]) -> Look:
-        """Make frames of any sources and sizes ready for one pass; return the steps to come."""
+    Batches come to each stage in the same order; while one batch is in a stage, others may be in
+    the other two.
+    """
+
+    def preprocess(self, frames: Sequence[Frame]) -> InputsT:
+        """Bring frames of any sources and sizes to the device, as the network wants them."""
+        ...
+
+    def forward(self, inputs: InputsT) -> OutputsT:
+        """Run the network: detections and feature maps, still on the device."""
+        ...
+
+    def postprocess(self, outputs: OutputsT) -> list[FrameResult]:
+        """Make one result for each frame, in their order."""
         ...
 
     def forget(self, source: str) -> None:
-        """Drop what is kept for a source that has ended; from the thread of the last step."""
+        """Drop the state of a source that has ended; from the thread of `postprocess`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class BatchPart:
-    """What goes through the engine together.
+class BatchPart(Generic[T]):
+    """Frames that go through the engine together.
 
     Attributes:
-        batch: The items.
-        left: What is to be done with them: a step, which gives the one after it, and at last the
-            results.
-        seconds: What the steps so far took.
+        batch: The frames.
+        value: What the last stage made of them; None where no frame is to be explained.
+        seconds: How long the stages took so far.
     """
 
     batch: Batch
-    left: Any
-    seconds: float = 0.0
+    value: T | None
+    seconds: float
 
 
-@dataclass(slots=True)
-class InFlightBatch:
-    """A batch on its way through the engine.
+@dataclass(frozen=True, slots=True)
+class InFlightBatch(Generic[T]):
+    """A batch after one of the stages.
 
     Attributes:
-        batch: The items.
-        parts: The whole batch; where it failed, what belongs to each source.
-        taken: How many of the three steps it has behind it.
-        broken: Why the engine will never take anything again.
+        batch: The frames.
+        parts: The whole batch; after a fault one part for each source that is left.
+        fault: Why the engine will never take anything again.
     """
 
     batch: Batch
-    parts: list[BatchPart]
-    taken: int = 0
-    broken: DeviceError | None = None
+    parts: Sequence[BatchPart[T]]
+    fault: DeviceError | None
 
 
-class Steps:
-    """Takes batches through an engine's steps; each step may have a thread of its own.
+class BatchStages(Generic[InputsT, OutputsT]):
+    """Takes batches through the stages of an engine.
+
+    Where a batch of several sources fails, each source's frames are tried again alone, so that
+    only the source at fault fails. Where the device fails for good, the parts that had passed the
+    stage before that go on.
 
     Args:
         engine: Explains batches of frames.
-        fail: Told of the source that is to blame for a fault, and of the fault.
-        clock: Where the time comes from.
+        fail: Called with the source at fault and its error.
+        clock: Measures the stages.
     """
 
     def __init__(
-        self, engine: Explains, fail: Callable[[StreamState, Exception], None], clock: Clock
+        self,
+        engine: FrameEngine[InputsT, OutputsT],
+        fail: Callable[[StreamState, Exception], None],
+        clock: Clock,
     ) -> None:
         self._engine = engine
         self._fail = fail
         self._clock = clock
 
-    def start(self, batch: Batch) -> InFlightBatch:
-        """Return a batch that has all steps before it."""
-        return InFlightBatch(batch, [self._part(batch)])
-
-    def carry(self, underway: InFlightBatch) -> None:
-        """Take all of a batch one step on; after the last one its parts hold their results.
-
-        Where the device fails for good, what had taken the step before that goes on.
-        """
-        parts: list[BatchPart] = []
+    def preprocess(self, batch: Batch) -> InFlightBatch[InputsT]:
         try:
-            for part in underway.parts:
-                parts += self._step_or_fail(part, underway.taken)
+            return InFlightBatch(batch, self._preprocessed(batch), None)
         except DeviceError as error:
-            underway.broken = underway.broken or error
-        underway.parts = parts
-        underway.taken += 1
+            return InFlightBatch(batch, [], error)
 
-    def _part(self, batch: Batch) -> BatchPart:
-        sampled = batch.sampled
-        return BatchPart(batch, partial(self._engine.prepare, sampled) if sampled else _nothing)
+    def forward(self, batch: InFlightBatch[InputsT]) -> InFlightBatch[OutputsT]:
+        return _advanced(batch, self._forwarded)
 
-    def _step_or_fail(self, part: BatchPart, taken: int) -> list[BatchPart]:
-        """Take a step; where that fails, with each source's part alone: the guilty one fails.
+    def postprocess(self, batch: InFlightBatch[OutputsT]) -> InFlightBatch[list[FrameResult]]:
+        return _advanced(batch, self._postprocessed)
 
-        Args:
-            part: What takes it.
-            taken: How many steps it has behind it, which its parts take anew.
-
-        Raises:
-            DeviceError: The engine has failed for good.
-        """
+    def _preprocessed(self, batch: Batch) -> list[BatchPart[InputsT]]:
+        frames = batch.sampled
+        start = BatchPart(batch, frames or None, 0.0)
         try:
-            return [self._step(part)]
+            return [self._timed(start, self._engine.preprocess)]
         except DeviceError:
             raise
         except Exception as error:  # noqa: BLE001 - handed to the source
-            alone = self._parts_of_failed(part.batch, error)
-            return [one for batch in alone for one in self._anew(batch, taken + 1)]
+            return self._each_alone(batch, error, self._preprocessed)
 
-    def _step(self, part: BatchPart) -> BatchPart:
-        begun = self._clock.monotonic()
-        left = part.left()
-        return BatchPart(part.batch, left, part.seconds + self._clock.monotonic() - begun)
+    def _forwarded(self, part: BatchPart[InputsT]) -> list[BatchPart[OutputsT]]:
+        try:
+            return [self._timed(part, self._engine.forward)]
+        except DeviceError:
+            raise
+        except Exception as error:  # noqa: BLE001 - handed to the source
+            return self._each_alone(part.batch, error, self._forwarded_anew)
 
-    def _anew(self, batch: Batch, steps: int) -> list[BatchPart]:
-        """Take a batch so many steps from its start."""
-        parts = [self._part(batch)]
-        for taken in range(steps):
-            parts = [one for part in parts for one in self._step_or_fail(part, taken)]
-        return parts
+    def _postprocessed(self, part: BatchPart[OutputsT]) -> list[BatchPart[list[FrameResult]]]:
+        try:
+            return [self._timed(part, self._engine.postprocess)]
+        except DeviceError:
+            raise
+        except Exception as error:  # noqa: BLE001 - handed to the source
+            return self._each_alone(part.batch, error, self._postprocessed_anew)
 
-    def _parts_of_failed(self, batch: Batch, error: Exception) -> list[Batch]:
-        """The sources' parts of a batch that failed; none where it is one source's, which fails."""
-        parts = batch.parts()
-        if len(parts) > 1:
-            return parts
-        self._fail(batch.entries[0][0], error)
-        return []
+    def _forwarded_anew(self, batch: Batch) -> list[BatchPart[OutputsT]]:
+        return [done for part in self._preprocessed(batch) for done in self._forwarded(part)]
+
+    def _postprocessed_anew(self, batch: Batch) -> list[BatchPart[list[FrameResult]]]:
+        return [done for part in self._forwarded_anew(batch) for done in self._postprocessed(part)]
+
+    def _each_alone(
+        self, batch: Batch, error: Exception, retry: Callable[[Batch], list[BatchPart[T]]]
+    ) -> list[BatchPart[T]]:
+        """Try each source's frames alone; a batch of one source has failed for good."""
+        by_source = batch.by_source()
+        if len(by_source) == 1:
+            self._fail(batch.entries[0][0], error)
+            return []
+        return [part for alone in by_source for part in retry(alone)]
+
+    def _timed(self, part: BatchPart[T], stage: Callable[[T], U]) -> BatchPart[U]:
+        started = self._clock.monotonic()
+        value = None if part.value is None else stage(part.value)
+        return BatchPart(part.batch, value, part.seconds + self._clock.monotonic() - started)
 
 
-def _nothing() -> Look:
-    """The steps of a batch in which nothing is to be explained."""
-    return lambda: list
+def _advanced(
+    batch: InFlightBatch[T], stage: Callable[[BatchPart[T]], list[BatchPart[U]]]
+) -> InFlightBatch[U]:
+    done: list[BatchPart[U]] = []
+    fault = batch.fault
+    try:
+        for part in batch.parts:
+            done += stage(part)
+    except DeviceError as error:
+        fault = fault or error
+    return InFlightBatch(batch.batch, done, fault)

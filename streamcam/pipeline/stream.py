@@ -1,4 +1,4 @@
-"""The way of one source: decoded in a thread, explained by the street's engine, delivered."""
+"""One source's stream: decoded in a thread, explained by the engine, written by the caller."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -9,23 +9,18 @@ from streamcam.sources.base import Selector, Source
 from streamcam.types import Item
 
 
-class Delivers(Protocol):
-    """What the street asks of a tail; called from the thread that runs the passage."""
+class FrameWriter(Protocol):
+    """Takes a stream's results, in the thread that runs the stream."""
 
-    def write(self, item: Item) -> None:
-        """Take one item."""
-        ...
+    def write(self, item: Item) -> None: ...
 
 
 class Stream:
-    """The way of one source: a head thread decodes, the engine explains, the caller delivers.
-
-    Made by `InferencePipeline.open`; run once.
+    """A source on its way through the engine; made by `InferencePipeline.open`, run once.
 
     Attributes:
-        received: How many frames came from the source.
-        delivered: How many items went out.
-        stopped: Whether it was asked to end early.
+        received: Frames that came from the source.
+        delivered: Items that were written.
         ended: Set once the engine has done with the source.
     """
 
@@ -33,52 +28,51 @@ class Stream:
         self,
         source: Source,
         selector: Selector,
-        delivery: Delivers,
-        track: StreamState,
+        writer: FrameWriter,
+        state: StreamState,
         *,
         every: bool,
     ) -> None:
         self._source = source
         self._selector = selector
-        self._delivery = delivery
-        self._track = track
+        self._writer = writer
+        self._state = state
         self._every = every
         self._fault: Exception | None = None
         self.received = 0
         self.delivered = 0
-        self.stopped = False
         self.ended = threading.Event()
 
     @property
     def dropped(self) -> Mapping[str, int]:
-        """Frames that were received and given up, by cause: "engine", "output", "stop", "fault"."""
-        return self._track.dropped
+        """Frames that were received and dropped, by cause: "engine", "output", "stop", "fault"."""
+        return self._state.dropped
 
     def run(self, on_item: Callable[[Item], None] = lambda _: None) -> None:
-        """Carry the source through to its end, in the calling thread and a head of its own.
+        """Explain the source to its end; decodes in a thread, writes in the calling one.
 
         Args:
-            on_item: Called after each item was delivered.
+            on_item: Called after each item was written.
 
         Raises:
-            StreamcamError: The first fault on the way. What was delivered before it stays with the
-                delivery, to be finished or aborted by the caller.
+            StreamcamError: The first fault. What was written before it stays with the writer, to be
+                finished or aborted by the caller.
         """
-        head = threading.Thread(
-            target=self._decode, name=f"streamcam head {self._track.source}", daemon=True
+        decoding = threading.Thread(
+            target=self._decode, name=f"streamcam decode {self._state.source}", daemon=True
         )
-        head.start()
+        decoding.start()
         try:
-            for item in self._track.outbox:
-                self._delivery.write(item)
+            for item in self._state.output_queue:
+                self._writer.write(item)
                 self.delivered += 1
                 on_item(item)
-        except Exception as error:  # noqa: BLE001 - raised below, once all is accounted for
+        except Exception as error:  # noqa: BLE001 - raised below, once all frames are counted
             self.fail(error)
         finally:
             self.cancel()
-            head.join()
-            self._write_off()
+            decoding.join()
+            self._count_lost()
         if self._fault is not None:
             raise self._fault
 
@@ -86,30 +80,29 @@ class Stream:
         try:
             for frame in self._source.frames(self._selector, every=self._every):
                 self.received += 1
-                if not self._track.inbox.put(frame):
+                if not self._state.input_queue.put(frame):
                     break
-        except Exception as error:  # noqa: BLE001 - re-raised in the thread that called `run`
+        except Exception as error:  # noqa: BLE001 - raised in the thread that called `run`
             self.fail(error)
         finally:
-            self._track.inbox.close()
+            self._state.input_queue.close()
 
-    def _write_off(self) -> None:
-        """Account for what was on its way when the passage ended."""
-        left = self.received - self.delivered - self._track.dropped.total()
-        if left:
-            self._track.dropped["stop" if self._fault is None else "fault"] += left
+    def _count_lost(self) -> None:
+        """Count the frames that were on their way when the stream ended."""
+        lost = self.received - self.delivered - self._state.dropped.total()
+        if lost:
+            self._state.dropped["stop" if self._fault is None else "fault"] += lost
 
     def fail(self, error: Exception) -> None:
-        """Note the first fault; `run` raises it at the end."""
+        """Note the first fault, which `run` raises at the end."""
         self._fault = self._fault or error
 
     def stop(self) -> None:
-        """End early: frames already on their way are delivered. From any thread."""
-        self.stopped = True
+        """End early: frames already on their way are written. From any thread."""
         self._source.interrupt()
 
     def cancel(self) -> None:
-        """Give up what is on its way. From any thread."""
+        """Give up the frames on their way. From any thread."""
         self._source.interrupt()
-        self._track.inbox.cancel()
-        self._track.outbox.cancel()
+        self._state.input_queue.cancel()
+        self._state.output_queue.cancel()

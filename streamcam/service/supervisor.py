@@ -156,7 +156,7 @@ class Supervisor:
             paths,
             settings,
             self._listener,
-            lambda: self._fleet.files_street(settings),
+            lambda: self._fleet.file_engine_provider(settings),
             self._clock,
         )
         self._view.folders = self._folders
@@ -208,8 +208,8 @@ class Supervisor:
         )
 
     def _pulse(self, patience: float) -> ProgressMonitor:
-        street = self._fleet.street
-        gauge = EngineGauge("the engine", lambda: street.busy, lambda: street.finished)
+        pipeline = self._fleet.pipeline
+        gauge = EngineGauge("the engine", lambda: pipeline.busy, lambda: pipeline.finished)
         return ProgressMonitor([gauge], lambda: self._turned, patience=patience, clock=self._clock)
 
     def _end(self) -> None:

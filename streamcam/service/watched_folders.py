@@ -27,7 +27,7 @@ class FolderWatch:
         paths: The folders.
         settings: How they are watched.
         audience: Is told how the files fare.
-        streets: Gives the street that the files share.
+        make_provider: Makes the engine provider of one folder's files.
         clock: Where the time comes from.
 
     Attributes:
@@ -41,7 +41,7 @@ class FolderWatch:
         paths: Sequence[Path],
         settings: Settings,
         audience: Audience,
-        streets: Callable[[], EngineProvider],
+        make_provider: Callable[[], EngineProvider],
         clock: Clock,
     ) -> None:
         self.fault: StreamcamError | None = None
@@ -50,7 +50,7 @@ class FolderWatch:
         self._paths = paths
         self._settings = settings
         self._audience = audience
-        self._streets = streets
+        self._make_provider = make_provider
         self._clock = clock
         self._watch: Watch | None = None
         self._stopping = threading.Event()
@@ -88,7 +88,7 @@ class FolderWatch:
     def _warm_up(self) -> None:
         """Load the detector before the first file asks for it; who asks is told of faults."""
         with suppress(StreamcamError):
-            self._streets().street()
+            self._make_provider().pipeline()
         self.warm = True
 
     def _work(self) -> None:
@@ -96,7 +96,7 @@ class FolderWatch:
             self._paths,
             self._settings,
             self._audience,
-            streets=self._streets,
+            make_provider=self._make_provider,
             clock=self._clock,
         )
         if self._stopping.is_set():

@@ -16,11 +16,9 @@ from streamcam.types import (
     Box,
     Detection,
     Explanation,
-    Finish,
     Frame,
     FrameResult,
     HeatMap,
-    Look,
 )
 from streamcam.vision.cam.baseline import quiet_level
 from streamcam.vision.cam.eigencam import EigenCam
@@ -77,13 +75,13 @@ class EngineDescription:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ready:
-    """Frames of one forward, on the device.
+class PreparedFrames:
+    """Frames of one forward pass, on the device.
 
     Attributes:
         frames: In their order.
-        due: Whose boxes are to be explained.
-        pictures: The frames' own, prepared.
+        due: Per frame whether its boxes are to be explained.
+        pictures: The frames' pictures, resized and padded to the network's canvas.
     """
 
     frames: Sequence[Frame]
@@ -92,34 +90,41 @@ class _Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
-    """Frames of one forward, and what it gave, still on the device.
+class ForwardedFrames:
+    """Frames of one forward pass and what it gave, still on the device.
 
     Attributes:
         frames: In their order.
-        due: Whose boxes are to be explained.
-        forward: What was found, and the activations.
-        kept: What is left of the forward for those that are due.
+        due: Per frame whether its boxes are to be explained.
+        forward: Detections and feature maps.
+        saved: Activations for explaining boxes, None where no frame is due.
     """
 
     frames: Sequence[Frame]
     due: Sequence[bool]
     forward: Forward
-    kept: SavedActivations | None
+    saved: SavedActivations | None
+
+
+Inputs = Sequence[PreparedFrames]
+"""What `Engine.preprocess` gives: a batch, in as few forward passes as the memory allows."""
+
+Outputs = Sequence[ForwardedFrames]
+"""What `Engine.forward` gives."""
 
 
 class Engine:
-    """Explains frames of many sources.
+    """Explains frames of many sources in three stages: preprocess, forward, postprocess.
 
-    What it does has three steps; each may have a thread of its own. The last one's forgets sources.
+    Each stage may run in a thread of its own; batches come to each in the same order. `forget`
+    belongs to the thread of `postprocess`.
 
     Args:
-        detector: What looks.
-        cam: What makes the maps of what it saw.
+        detector: The network.
+        cam: Makes the maps from its feature maps.
         description: What both are, for the record.
         keep: The class ids that are wanted, None for all.
-        attribution: Explains boxes after the ordinary forward; None for EigenCAM alone, where that
-            forward is all there is.
+        attribution: Explains boxes after the forward pass; None for EigenCAM alone.
     """
 
     def __init__(
@@ -176,27 +181,33 @@ class Engine:
         Raises:
             DeviceError: The GPU failed, or has no room for a single frame.
         """
-        return self.prepare(frames)()()
+        return self.postprocess(self.forward(self.preprocess(frames)))
 
-    def prepare(self, frames: Sequence[Frame]) -> Look:
-        """Do the first step of `explain`: bring frames to the device, as the network wants them.
-
-        Returns:
-            The second step: looks at them. It returns the third, which makes the maps and the
-            results. Each is to be called once, in the order of the first steps; other batches may
-            be in the other steps meanwhile. They raise what this one raises.
+    def preprocess(self, frames: Sequence[Frame]) -> Inputs:
+        """Bring frames to the device, as the network wants them.
 
         Raises:
             DeviceError: The GPU failed, or has no room for a single frame.
         """
         due = self._attribution.due(frames) if self._attribution else [False] * len(frames)
-        ready = self._prepare_all(frames, due)
+        return self._prepare_all(frames, due)
 
-        def look() -> Finish:
-            looked = self._look_at_all(ready)
-            return lambda: self._finish_all(looked)
+    def forward(self, inputs: Inputs) -> Outputs:
+        """Run the network: detections and feature maps, still on the device.
 
-        return look
+        Raises:
+            DeviceError: The GPU failed, or has no room for a single frame.
+        """
+        return [done for part in inputs for done in self._forward_or_split(part)]
+
+    def postprocess(self, outputs: Outputs) -> list[FrameResult]:
+        """Make the maps and the results, in the frames' order.
+
+        Raises:
+            DeviceError: The GPU failed, or has no room for a single frame.
+        """
+        with computing_threads(torch_threads()):
+            return [result for part in outputs for result in self._results(part)]
 
     def admit(self, confidence: float) -> None:
         """Give detections from this confidence on, if not so many were given before. Any thread."""
@@ -232,9 +243,9 @@ class Engine:
         with self._network, computing_threads(self._threads):
             yield
 
-    def _prepare_all(self, frames: Sequence[Frame], due: Sequence[bool]) -> list[_Ready]:
-        """Prepare frames for as few forwards as the device's memory allows."""
-        done: list[_Ready] = []
+    def _prepare_all(self, frames: Sequence[Frame], due: Sequence[bool]) -> list[PreparedFrames]:
+        """Prepare frames for as few forward passes as the device's memory allows."""
+        done: list[PreparedFrames] = []
         start = 0
         while start < len(frames):
             part = slice(start, start + self._limit)
@@ -245,53 +256,46 @@ class Engine:
                 self._shrink(len(frames[part]))
         return done
 
-    def _prepare(self, frames: Sequence[Frame], due: Sequence[bool]) -> _Ready:
+    def _prepare(self, frames: Sequence[Frame], due: Sequence[bool]) -> PreparedFrames:
         with device_errors(), self.preparing():
             pictures = self._detector.upload([frame.picture for frame in frames])
-            return _Ready(frames, due, self._detector.prepare(pictures))
+            return PreparedFrames(frames, due, self._detector.prepare(pictures))
 
-    def _look_at_all(self, ready: Sequence[_Ready]) -> list[_Looked]:
-        return [looked for one in ready for looked in self._look_or_part(one)]
-
-    def _look_or_part(self, ready: _Ready) -> list[_Looked]:
-        """Look at frames in one forward; in several where the device's memory forbids that."""
-        if len(ready.frames) <= self._limit:
+    def _forward_or_split(self, part: PreparedFrames) -> list[ForwardedFrames]:
+        """Run frames in one forward pass; in several where the device's memory forbids that."""
+        if len(part.frames) <= self._limit:
             try:
-                return [self._look(ready)]
+                return [self._forward(part)]
             except torch.OutOfMemoryError:
-                self._shrink(len(ready.frames))
-        return self._look_at_all(self._prepare_all(ready.frames, ready.due))
+                self._shrink(len(part.frames))
+        return list(self.forward(self._prepare_all(part.frames, part.due)))
 
-    def _look(self, ready: _Ready) -> _Looked:
+    def _forward(self, part: PreparedFrames) -> ForwardedFrames:
         with device_errors(), torch.inference_mode(), self.looking():
-            forward = self._detector.look(ready.pictures)
-            kept = _kept(forward, ready.frames, ready.due)
-            return _Looked(ready.frames, ready.due, forward, kept)
+            forward = self._detector.look(part.pictures)
+            saved = _save_activations(forward, part.frames, part.due)
+            return ForwardedFrames(part.frames, part.due, forward, saved)
 
-    def _finish_all(self, looked: Sequence[_Looked]) -> list[FrameResult]:
-        with computing_threads(torch_threads()):
-            return [result for one in looked for result in self._finish(one)]
-
-    def _finish(self, looked: _Looked) -> list[FrameResult]:
+    def _results(self, part: ForwardedFrames) -> list[FrameResult]:
         try:
-            seen = self._seen(looked)
+            on_host = self._download(part)
         except torch.OutOfMemoryError:
-            self._shrink(len(looked.frames))
-            again = self._prepare_all(looked.frames, looked.due)
-            return self._finish_all(self._look_at_all(again))
-        results = [self.settle(f, s) for f, s in zip(looked.frames, seen, strict=True)]
+            self._shrink(len(part.frames))
+            again = self._prepare_all(part.frames, part.due)
+            return self.postprocess(self.forward(again))
+        results = [self.settle(f, s) for f, s in zip(part.frames, on_host, strict=True)]
         if self._attribution is None:
             return results
-        turn = self._network if any(looked.due) else nullcontext()
-        with device_errors(), turn:
-            return self._attribution.apply(results, looked.kept, looked.due)
+        exclusive = self._network if any(part.due) else nullcontext()
+        with device_errors(), exclusive:
+            return self._attribution.apply(results, part.saved, part.due)
 
-    def _seen(self, looked: _Looked) -> list[HostOutputs]:
-        """The components of each frame's map, and what was found, on the host."""
-        guesses = self.guesses(looked.frames)
-        turn = self._network if self._fills_a_cpu else nullcontext()
-        with device_errors(), torch.inference_mode(), turn:
-            forward = looked.forward
+    def _download(self, part: ForwardedFrames) -> list[HostOutputs]:
+        """The components of each frame's map, and its detections, on the host."""
+        guesses = self.guesses(part.frames)
+        exclusive = self._network if self._fills_a_cpu else nullcontext()
+        with device_errors(), torch.inference_mode(), exclusive:
+            forward = part.forward
             return download(forward, self._cam(forward.levels, forward.placements, guesses))
 
     def _shrink(self, tried: int) -> None:
@@ -347,7 +351,7 @@ class Engine:
         return tuple(sorted(found, key=lambda detection: -detection.confidence))
 
 
-def _kept(
+def _save_activations(
     forward: Forward, frames: Sequence[Frame], due: Sequence[bool]
 ) -> SavedActivations | None:
     indices = [index for index, is_due in enumerate(due) if is_due]

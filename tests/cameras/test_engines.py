@@ -14,6 +14,7 @@ from streamcam.config.schema import Settings
 from streamcam.demo.source import DemoSource
 from streamcam.errors import StreamcamError
 from streamcam.pipeline.engine_provider import build_engine
+from streamcam.types import Frame, FrameResult
 from tests.sources.selectors import Periodic
 from tests.vision.scenes import SSDLITE, frame
 
@@ -54,6 +55,10 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return built
 
 
+def explained(engines: Engines, frames: list[Frame]) -> list[FrameResult]:
+    return engines.postprocess(engines.forward(engines.preprocess(frames)))
+
+
 def test_two_detectors_in_one_batch(engines: Engines) -> None:
     """Each frame is explained by its own, as it would be alone, and comes back in its place."""
     source = DemoSource("demo://street?seconds=1&width=320&height=180")
@@ -66,7 +71,7 @@ def test_two_detectors_in_one_batch(engines: Engines) -> None:
         for index, picture in enumerate(pictures)
         for name in ("gate", "yard", "roof")
     ]
-    results = engines.prepare(frames)()()
+    results = explained(engines, frames)
     assert [result.frame for result in results] == frames
     with build_engine(NANO) as small, build_engine(OTHER) as large:
         for name, alone in (("yard", small), ("roof", small), ("gate", large)):
@@ -78,8 +83,8 @@ def test_two_detectors_in_one_batch(engines: Engines) -> None:
                 assert mine.explanation.map.shape == expected.explanation.map.shape
                 assert np.allclose(mine.explanation.map, expected.explanation.map, atol=2e-3)
     assert any(r.detections for r in results if r.frame.source == "yard")
-    assert engines.facts("gate").model == SSDLITE
-    assert engines.facts("yard").model == "nano"
+    assert engines.provenance("gate").model == SSDLITE
+    assert engines.provenance("yard").model == "nano"
 
 
 def test_who_asks_for_the_same_shares_it_until_the_last_has_gone(
@@ -127,7 +132,7 @@ def test_one_that_cannot_be_loaded_changes_nothing(engines: Engines) -> None:
     engines.forget("yard")
     engines.release("gate")
     picture = np.full((90, 160, 3), 90, np.uint8)
-    assert len(engines.prepare([frame(picture, 0, "yard")])()()) == 1
+    assert len(explained(engines, [frame(picture, 0, "yard")])) == 1
 
 
 def test_each_source_gets_the_detections_it_asked_for(engines: Engines) -> None:
@@ -136,8 +141,8 @@ def test_each_source_gets_the_detections_it_asked_for(engines: Engines) -> None:
     engines.assign("yard", nano(confidence=0.6, classes=["Person"]))
     engines.assign("gate", nano(confidence=0.1), ignore=[(0.0, 0.0, 1.0, 1.0)])
     frames = [frame(picture, 0, source) for source in ("clip.mp4", "yard", "gate")]
-    file, yard, gate = engines.prepare(frames)()()
-    preset = engines._clients[FILES].wish.confidence
+    file, yard, gate = explained(engines, frames)
+    preset = engines._clients[FILES].filter.confidence
     assert min(found.confidence for found in file.detections) >= preset
     assert {found.label for found in yard.detections} == {"person"}
     assert 0 < len(yard.detections) < len(file.detections)

@@ -29,10 +29,8 @@ from streamcam.types import (
     CameraState,
     CameraStatus,
     Explanation,
-    Finish,
     Frame,
     FrameResult,
-    Look,
 )
 from tests.processes import children, eventually
 
@@ -54,16 +52,19 @@ class Engine:
         self.forgotten: list[str] = []
         self.closed = False
 
-    def prepare(self, frames: Sequence[Frame]) -> Look:
-        return lambda: self.look(frames)
+    def preprocess(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+        return frames
 
-    def look(self, frames: Sequence[Frame]) -> Finish:
-        for frame in frames:
+    def forward(self, inputs: Sequence[Frame]) -> Sequence[Frame]:
+        for frame in inputs:
             if error := self.errors.get(frame.source):
                 raise error
-        time.sleep(self.pace * len(frames))
+        time.sleep(self.pace * len(inputs))
+        return inputs
+
+    def postprocess(self, outputs: Sequence[Frame]) -> list[FrameResult]:
         explanation = Explanation("stub", np.zeros((2, 2), np.float32), 1.0, None, (0.0, 0.0))
-        return lambda: [FrameResult(frame, (), explanation) for frame in frames]
+        return [FrameResult(frame, (), explanation) for frame in outputs]
 
     def admit(self, confidence: float) -> None:
         """Give no detections in any case."""

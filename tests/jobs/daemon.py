@@ -19,7 +19,7 @@ import numpy as np
 from streamcam.cli.app import main as command
 from streamcam.errors import DeviceError
 from streamcam.pipeline import engine_provider as lazy
-from streamcam.types import Detection, Explanation, Finish, Focus, Frame, FrameResult, Look
+from streamcam.types import Detection, Explanation, Focus, Frame, FrameResult
 
 LOAD = float(os.environ.get("STUB_LOAD", "0"))
 FRAME = float(os.environ.get("STUB_FRAME", "0"))
@@ -41,16 +41,19 @@ class StubEngine:
         batch=4,
     )
 
-    def prepare(self, frames: Sequence[Frame]) -> Look:
-        return lambda: self.look(frames)
+    def preprocess(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+        return frames
 
-    def look(self, frames: Sequence[Frame]) -> Finish:
-        time.sleep(FRAME * len(frames))
+    def forward(self, inputs: Sequence[Frame]) -> Sequence[Frame]:
+        time.sleep(FRAME * len(inputs))
         if not GPU.exists():
             raise DeviceError("the GPU fell off the bus")
-        if any("poison" in frame.source for frame in frames):
+        if any("poison" in frame.source for frame in inputs):
             faulthandler._sigsegv()  # type: ignore[attr-defined]
-        return lambda: [_explained(frame) for frame in frames]
+        return inputs
+
+    def postprocess(self, outputs: Sequence[Frame]) -> list[FrameResult]:
+        return [_explained(frame) for frame in outputs]
 
     def forget(self, source: str) -> None:
         pass

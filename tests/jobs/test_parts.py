@@ -99,14 +99,14 @@ def test_a_disk_that_was_too_small_is_tried_again_with_more_room_or_later(tmp_pa
     assert [line.rpartition(": ")[2].partition(" ")[0] for line in said] == ["no", "there"]
 
 
-class _NoStreet(LazyEngineProvider):
+class _NoEngine(LazyEngineProvider):
     def __init__(self, fault: Exception) -> None:
         self._raised = fault
 
-    def street(self) -> None:  # type: ignore[override]
+    def pipeline(self) -> None:  # type: ignore[override]
         raise self._raised
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         pass
 
 
@@ -117,14 +117,14 @@ def test_an_engine_that_may_come_is_waited_for_and_said_once() -> None:
 
     def make() -> LazyEngineProvider:
         asked.append(clock.now)
-        return _NoStreet(WeightsUnavailableError("no network"))
+        return _NoEngine(WeightsUnavailableError("no network"))
 
     loader = Loader(
         make, OngoingConditions(said.append), wake=lambda: None, clock=clock, patient=True
     )
     end = time.monotonic() + 20
     while clock.now < 60 and time.monotonic() < end:
-        assert loader.street() is None
+        assert loader.provider() is None
         assert loader._thread is None or loader._thread.join(5) is None
         clock.now += 0.5
     assert [b - a for a, b in pairwise(asked)] == [5.5, 10.5, 20.5]
@@ -142,15 +142,15 @@ def test_an_engine_that_may_come_is_waited_for_and_said_once() -> None:
 )
 def test_an_engine_that_cannot_be_is_an_error(fault: Exception, *, patient: bool) -> None:
     loader = Loader(
-        lambda: _NoStreet(fault),
+        lambda: _NoEngine(fault),
         OngoingConditions(lambda _: None),
         wake=lambda: None,
         clock=Clock(),
         patient=patient,
     )
-    loader.street()
+    loader.provider()
     assert loader._thread is not None
     thread = loader._thread
     eventually(lambda: not thread.is_alive(), "loaded")
     with pytest.raises(type(fault)):
-        loader.street()
+        loader.provider()

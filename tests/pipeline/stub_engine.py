@@ -1,7 +1,8 @@
-"""Sources, an engine and a sink that a street can be tried with."""
+"""Sources, an engine and a sink to test an inference pipeline with."""
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar
@@ -10,17 +11,15 @@ import numpy as np
 
 from streamcam.errors import CorruptMediaError, SinkError
 from streamcam.pipeline.delivery import Delivery
-from streamcam.pipeline.inference import InferencePipeline
+from streamcam.pipeline.inference import Inference
 from streamcam.pipeline.sampler import Sampler
 from streamcam.pipeline.stream import Stream
 from streamcam.sources.base import Selector
 from streamcam.types import (
     Explanation,
-    Finish,
     Frame,
     FrameResult,
     Item,
-    Look,
     Picture,
     SourceInfo,
 )
@@ -57,6 +56,13 @@ class CountedSource:
         self.interrupt()
 
 
+@dataclass(eq=False)
+class StubOutputs:
+    """The frames of a batch; may be referred to weakly."""
+
+    frames: Sequence[Frame]
+
+
 class RecordingEngine:
     """Explains nothing, remembers the batches, and can be made to fail or to wait."""
 
@@ -68,17 +74,20 @@ class RecordingEngine:
         self._error = error
         self._fail_at = fail_at
 
-    def prepare(self, frames: Sequence[Frame]) -> Look:
-        return lambda: self.look(frames)
+    def preprocess(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+        return frames
 
-    def look(self, frames: Sequence[Frame]) -> Finish:
+    def forward(self, inputs: Sequence[Frame]) -> StubOutputs:
         self.gate.wait(10)
         if self._error is not None and len(self.batches) >= self._fail_at:
             raise self._error
-        self.batches.append([frame.source for frame in frames])
+        self.batches.append([frame.source for frame in inputs])
+        return StubOutputs(inputs)
+
+    def postprocess(self, outputs: StubOutputs) -> list[FrameResult]:
         heat = np.zeros((1, 1), np.float32)
         explanation = Explanation("eigencam", heat, 0.5, None, (0.0, 0.0))
-        return lambda: [FrameResult(frame, (), explanation) for frame in frames]
+        return [FrameResult(frame, (), explanation) for frame in outputs.frames]
 
     def forget(self, source: str) -> None:
         self.forgotten.append(source)
@@ -115,11 +124,11 @@ def never_annotate(_: Item) -> Picture:
     raise AssertionError("no sink needs pictures")
 
 
-def passage_of(
-    street: InferencePipeline, source: CountedSource, sink: ListSink, *, every: bool = False
+def stream_of(
+    pipeline: Inference, source: CountedSource, sink: ListSink, *, every: bool = False
 ) -> Stream:
     sampler = Sampler(every=2 if every else 1)
-    return street.open(source, sampler, Delivery([sink], never_annotate), every=every)
+    return pipeline.open(source, sampler, Delivery([sink], never_annotate), every=every)
 
 
 def index_of(item: Item) -> int:

@@ -1,33 +1,34 @@
-"""The street: order, shared batches, three steps, back-pressure, stopping."""
+"""The pipeline: order, shared batches, three steps, back-pressure, stopping."""
 
 import threading
 import weakref
 from collections.abc import Sequence
 
 from streamcam.pipeline.inference import InferencePipeline
-from streamcam.types import Finish, Frame, FrameResult, Item, Look
+from streamcam.types import Frame, FrameResult, Item
 from tests.pipeline.stub_engine import (
     CountedSource,
     ListSink,
     RecordingEngine,
-    passage_of,
+    StubOutputs,
+    stream_of,
 )
 from tests.processes import eventually
 
 
 def test_every_frame_arrives_once_and_in_order() -> None:
     engine, sink = RecordingEngine(), ListSink()
-    with InferencePipeline(engine, batch=4, max_wait=0.01) as street:
-        passage_of(street, CountedSource("a", 101), sink).run()
+    with InferencePipeline(engine, batch=4, max_wait=0.01) as pipeline:
+        stream_of(pipeline, CountedSource("a", 101), sink).run()
     assert sink.indices == list(range(101))
     assert max(len(batch) for batch in engine.batches) <= 4
     assert engine.forgotten == ["a"]
 
 
-def test_frames_that_only_pass_keep_their_place() -> None:
+def test_frames_that_are_not_explained_keep_their_place() -> None:
     engine, sink = RecordingEngine(), ListSink()
-    with InferencePipeline(engine, batch=3, max_wait=0.01) as street:
-        passage_of(street, CountedSource("a", 50), sink, every=True).run()
+    with InferencePipeline(engine, batch=3, max_wait=0.01) as pipeline:
+        stream_of(pipeline, CountedSource("a", 50), sink, every=True).run()
     assert sink.indices == list(range(50))
     explained = [i.frame.index for i in sink.items if isinstance(i, FrameResult)]
     assert explained == list(range(0, 50, 2))
@@ -36,12 +37,12 @@ def test_frames_that_only_pass_keep_their_place() -> None:
 def test_sources_share_batches() -> None:
     engine, sinks = RecordingEngine(), [ListSink() for _ in range(4)]
     engine.gate.clear()
-    with InferencePipeline(engine, batch=4, max_wait=1.0) as street:
-        passages = [
-            passage_of(street, CountedSource(f"s{number}", 20), sink)
+    with InferencePipeline(engine, batch=4, max_wait=1.0) as pipeline:
+        streams = [
+            stream_of(pipeline, CountedSource(f"s{number}", 20), sink)
             for number, sink in enumerate(sinks)
         ]
-        threads = [threading.Thread(target=passage.run) for passage in passages]
+        threads = [threading.Thread(target=stream.run) for stream in streams]
         for thread in threads:
             thread.start()
         engine.gate.set()
@@ -51,96 +52,87 @@ def test_sources_share_batches() -> None:
     assert any(len(set(batch)) >= 2 for batch in engine.batches)
 
 
-def test_the_next_batch_is_looked_at_while_the_results_of_one_are_made() -> None:
-    """Neither goes on before the other is there; no third batch is looked at meanwhile."""
+def test_a_batch_is_forwarded_while_another_is_postprocessed() -> None:
+    """Neither goes on before the other is there; no third batch is forwarded meanwhile."""
 
     class Slow(RecordingEngine):
-        def look(self, frames: Sequence[Frame]) -> Finish:
-            rest = super().look(frames)
+        def forward(self, inputs: Sequence[Frame]) -> StubOutputs:
+            outputs = super().forward(inputs)
             if len(self.batches) == 2:
                 both.wait(10)
             if len(self.batches) == 3:
                 third.set()
+            return outputs
 
-            def slow_rest() -> list[FrameResult]:
-                if frames[0].index == 0:
-                    both.wait(10)
-                    early.append(third.wait(0.3))
-                return rest()
-
-            return slow_rest
+        def postprocess(self, outputs: StubOutputs) -> list[FrameResult]:
+            if outputs.frames[0].index == 0:
+                both.wait(10)
+                early.append(third.wait(0.3))
+            return super().postprocess(outputs)
 
     both, third, early, sink = threading.Barrier(2), threading.Event(), [], ListSink()
-    with InferencePipeline(Slow(), batch=2, max_wait=0.01) as street:
-        passage_of(street, CountedSource("a", 10), sink).run()
+    with InferencePipeline(Slow(), batch=2, max_wait=0.01) as pipeline:
+        stream_of(pipeline, CountedSource("a", 10), sink).run()
     assert sink.indices == list(range(10))
     assert early == [False]
     assert third.is_set()
 
 
-def test_a_files_next_batch_is_prepared_while_one_is_looked_at() -> None:
+def test_a_files_next_batch_is_preprocessed_while_one_is_forwarded() -> None:
     class Slow(RecordingEngine):
-        def prepare(self, frames: Sequence[Frame]) -> Look:
+        def preprocess(self, frames: Sequence[Frame]) -> Sequence[Frame]:
             if frames[0].index > 0:
                 second.set()
-            return super().prepare(frames)
+            return super().preprocess(frames)
 
-        def look(self, frames: Sequence[Frame]) -> Finish:
-            if frames[0].index == 0:
+        def forward(self, inputs: Sequence[Frame]) -> StubOutputs:
+            if inputs[0].index == 0:
                 early.append(second.wait(10))
-            return super().look(frames)
+            return super().forward(inputs)
 
     second, early, sink = threading.Event(), [], ListSink()
-    with InferencePipeline(Slow(), batch=2, max_wait=0.01) as street:
-        passage_of(street, CountedSource("a", 10), sink).run()
+    with InferencePipeline(Slow(), batch=2, max_wait=0.01) as pipeline:
+        stream_of(pipeline, CountedSource("a", 10), sink).run()
     assert early == [True]
     assert sink.indices == list(range(10))
 
 
-def test_nobody_keeps_what_a_batch_was_made_with() -> None:
-    """Activations are large, and a street may be idle for hours."""
-
-    class Results:
-        def __init__(self, finish: Finish) -> None:
-            self._finish = finish
-
-        def __call__(self) -> list[FrameResult]:
-            return self._finish()
+def test_no_thread_keeps_the_outputs_of_a_batch() -> None:
+    """Feature maps are large, and a pipeline may be idle for hours."""
 
     class Holding(RecordingEngine):
-        def look(self, frames: Sequence[Frame]) -> Finish:
-            results = Results(super().look(frames))
-            held.append(weakref.ref(results))
-            return results
+        def forward(self, inputs: Sequence[Frame]) -> StubOutputs:
+            outputs = super().forward(inputs)
+            held.append(weakref.ref(outputs))
+            return outputs
 
-    held: list[weakref.ref[Results]] = []
-    with InferencePipeline(Holding(), batch=4, max_wait=0.01) as street:
-        passage_of(street, CountedSource("a", 20), ListSink()).run()
+    held: list[weakref.ref[StubOutputs]] = []
+    with InferencePipeline(Holding(), batch=4, max_wait=0.01) as pipeline:
+        stream_of(pipeline, CountedSource("a", 20), ListSink()).run()
         assert len(held) == 5
         assert eventually(lambda: not any(reference() for reference in held))
 
 
-def test_stop_delivers_what_is_on_its_way() -> None:
+def test_stop_delivers_the_frames_in_flight() -> None:
     engine, sink = RecordingEngine(), ListSink()
     source = CountedSource("a", 1_000_000)
-    with InferencePipeline(engine, batch=4, max_wait=0.01) as street:
-        passage = passage_of(street, source, sink)
+    with InferencePipeline(engine, batch=4, max_wait=0.01) as pipeline:
+        stream = stream_of(pipeline, source, sink)
 
         def stop_after_ten(_: Item) -> None:
             if len(sink.items) == 10:
-                passage.stop()
+                stream.stop()
 
-        passage.run(stop_after_ten)
-    assert passage.stopped
+        stream.run(stop_after_ten)
     assert sink.indices == list(range(source.decoded))
 
 
-def test_a_slow_tail_holds_back_its_head() -> None:
+def test_a_slow_writer_pauses_its_own_decoder() -> None:
     engine, sink = RecordingEngine(), ListSink()
     source = CountedSource("a", 1000)
     ahead: list[int] = []
-    with InferencePipeline(engine, batch=2, max_wait=0.001) as street:
-        passage_of(street, source, sink).run(
+    with InferencePipeline(engine, batch=2, max_wait=0.001) as pipeline:
+        stream_of(pipeline, source, sink).run(
             lambda _: ahead.append(source.decoded - len(sink.items))
         )
     assert max(ahead) <= 2 * (2 * 2) + 2 + 1

@@ -1,27 +1,30 @@
-"""What breaks on the street fails alone, unless it is the device."""
+"""A fault fails its own source alone, unless it is the device's or the engine's."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
 
 from streamcam.errors import CorruptMediaError, DeviceError, SinkError
 from streamcam.pipeline.inference import InferencePipeline
-from streamcam.types import Finish, Frame, FrameResult, Look
+from streamcam.types import Frame, FrameResult
 from tests.pipeline.stub_engine import (
     CountedSource,
     ListSink,
     RecordingEngine,
-    passage_of,
+    StubOutputs,
+    stream_of,
 )
+from tests.processes import eventually
 
 
 def test_a_source_that_breaks_keeps_what_came_before_and_harms_no_other() -> None:
     engine, broken, sound = RecordingEngine(), ListSink(), ListSink()
-    with InferencePipeline(engine, batch=4, max_wait=0.01) as street:
+    with InferencePipeline(engine, batch=4, max_wait=0.01) as pipeline:
         with pytest.raises(CorruptMediaError, match="bad broke"):
-            passage_of(street, CountedSource("bad", 20, fail_at=7), broken).run()
-        passage_of(street, CountedSource("good", 20), sound).run()
+            stream_of(pipeline, CountedSource("bad", 20, fail_at=7), broken).run()
+        stream_of(pipeline, CountedSource("good", 20), sound).run()
     assert broken.indices == list(range(7))
     assert sound.indices == list(range(20))
 
@@ -29,69 +32,67 @@ def test_a_source_that_breaks_keeps_what_came_before_and_harms_no_other() -> Non
 def test_a_sink_that_breaks_ends_its_own_source_only() -> None:
     engine, sound = RecordingEngine(), ListSink()
     source = CountedSource("bad", 10_000)
-    with InferencePipeline(engine, batch=4, max_wait=0.01) as street:
+    with InferencePipeline(engine, batch=4, max_wait=0.01) as pipeline:
         with pytest.raises(SinkError):
-            passage_of(street, source, ListSink(fail_at=3)).run()
-        passage_of(street, CountedSource("good", 20), sound).run()
+            stream_of(pipeline, source, ListSink(fail_at=3)).run()
+        stream_of(pipeline, CountedSource("good", 20), sound).run()
     assert source.decoded < 100
     assert sound.indices == list(range(20))
 
 
 def test_a_fault_of_one_batch_fails_its_sources_and_the_street_goes_on() -> None:
     engine, sink = RecordingEngine(ValueError("odd frame"), fail_at=0), ListSink()
-    with InferencePipeline(engine, batch=4, max_wait=0.01) as street:
+    with InferencePipeline(engine, batch=4, max_wait=0.01) as pipeline:
         with pytest.raises(ValueError, match="odd frame"):
-            passage_of(street, CountedSource("bad", 20), ListSink()).run()
+            stream_of(pipeline, CountedSource("bad", 20), ListSink()).run()
         engine._error = None
-        passage_of(street, CountedSource("good", 20), sink).run()
+        stream_of(pipeline, CountedSource("good", 20), sink).run()
     assert sink.indices == list(range(20))
 
 
 class BreaksAt(RecordingEngine):
-    """Raises an error in one of its steps, where a batch calls for it."""
+    """Raises an error in one of its stages, for the batches that `when` selects."""
 
     def __init__(
-        self, step: str, error: Exception, when: Callable[[Sequence[Frame]], bool]
+        self, stage: str, error: Exception, when: Callable[[Sequence[Frame]], bool]
     ) -> None:
         super().__init__()
-        self._step = step
+        self._stage = stage
         self._fault = error
         self._when = when
 
-    def prepare(self, frames: Sequence[Frame]) -> Look:
-        self._check("prepare", frames)
-        return super().prepare(frames)
+    def preprocess(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+        self._check("preprocess", frames)
+        return super().preprocess(frames)
 
-    def look(self, frames: Sequence[Frame]) -> Finish:
-        self._check("look", frames)
-        finish = super().look(frames)
+    def forward(self, inputs: Sequence[Frame]) -> StubOutputs:
+        self._check("forward", inputs)
+        return super().forward(inputs)
 
-        def finish_or_break() -> list[FrameResult]:
-            self._check("finish", frames)
-            return finish()
+    def postprocess(self, outputs: StubOutputs) -> list[FrameResult]:
+        self._check("postprocess", outputs.frames)
+        return super().postprocess(outputs)
 
-        return finish_or_break
-
-    def _check(self, step: str, frames: Sequence[Frame]) -> None:
-        if step == self._step and self._when(frames):
+    def _check(self, stage: str, frames: Sequence[Frame]) -> None:
+        if stage == self._stage and self._when(frames):
             raise self._fault
 
 
-@pytest.mark.parametrize("step", ["prepare", "look", "finish"])
-def test_a_fault_in_a_shared_batch_fails_the_guilty_source_alone(step: str) -> None:
+@pytest.mark.parametrize("stage", ["preprocess", "forward", "postprocess"])
+def test_a_fault_in_a_shared_batch_fails_the_guilty_source_alone(stage: str) -> None:
     def odd(frames: Sequence[Frame]) -> bool:
         return any(frame.source == "bad" and frame.index == 5 for frame in frames)
 
-    engine = BreaksAt(step, ValueError("odd frame"), odd)
+    engine = BreaksAt(stage, ValueError("odd frame"), odd)
     engine.gate.clear()
     names = ("good", "bad", "fine")
     sinks = {name: ListSink() for name in names}
     faults: dict[str, Exception] = {}
-    with InferencePipeline(engine, batch=12, max_wait=1.0) as street:
+    with InferencePipeline(engine, batch=12, max_wait=1.0) as pipeline:
 
         def run(name: str) -> None:
             try:
-                passage_of(street, CountedSource(name, 20), sinks[name]).run()
+                stream_of(pipeline, CountedSource(name, 20), sinks[name]).run()
             except ValueError as error:
                 faults[name] = error
 
@@ -108,39 +109,101 @@ def test_a_fault_in_a_shared_batch_fails_the_guilty_source_alone(step: str) -> N
 
 def test_a_broken_device_fails_every_source_now_and_later() -> None:
     engine, sink = RecordingEngine(DeviceError("the GPU is gone"), fail_at=2), ListSink()
-    with InferencePipeline(engine, batch=2, max_wait=0.01) as street:
+    with InferencePipeline(engine, batch=2, max_wait=0.01) as pipeline:
         with pytest.raises(DeviceError):
-            passage_of(street, CountedSource("a", 50), sink).run()
+            stream_of(pipeline, CountedSource("a", 50), sink).run()
         with pytest.raises(DeviceError):
-            passage_of(street, CountedSource("b", 50), ListSink())
+            stream_of(pipeline, CountedSource("b", 50), ListSink())
     assert sink.indices == [0, 1, 2, 3]
 
 
-def test_what_was_looked_at_before_the_device_broke_is_delivered() -> None:
+def test_what_was_forwarded_before_the_device_broke_is_delivered() -> None:
     class Breaks(RecordingEngine):
-        def look(self, frames: Sequence[Frame]) -> Finish:
+        def forward(self, inputs: Sequence[Frame]) -> StubOutputs:
             if len(self.batches) == 1:
                 breaking.set()
                 raise DeviceError("the GPU is gone")
-            rest = super().look(frames)
-            return lambda: breaking.wait(10) and rest()  # type: ignore[return-value]
+            return super().forward(inputs)
+
+        def postprocess(self, outputs: StubOutputs) -> list[FrameResult]:
+            assert breaking.wait(10)
+            return super().postprocess(outputs)
 
     breaking, sink = threading.Event(), ListSink()
-    with InferencePipeline(Breaks(), batch=2, max_wait=0.01) as street:
+    with InferencePipeline(Breaks(), batch=2, max_wait=0.01) as pipeline:
         with pytest.raises(DeviceError):
-            passage_of(street, CountedSource("a", 50), sink).run()
-        assert not street.busy
+            stream_of(pipeline, CountedSource("a", 50), sink).run()
+        assert not pipeline.busy
     assert sink.indices == [0, 1]
 
 
-@pytest.mark.parametrize("step", ["prepare", "finish"])
-def test_a_device_that_breaks_in_any_step_fails_every_source(step: str) -> None:
-    engine = BreaksAt(step, DeviceError("the GPU is gone"), lambda frames: frames[0].index >= 4)
+@pytest.mark.parametrize("stage", ["preprocess", "postprocess"])
+def test_a_device_that_breaks_in_any_stage_fails_every_source(stage: str) -> None:
+    engine = BreaksAt(stage, DeviceError("the GPU is gone"), lambda frames: frames[0].index >= 4)
     sink = ListSink()
-    with InferencePipeline(engine, batch=2, max_wait=0.01) as street:
+    with InferencePipeline(engine, batch=2, max_wait=0.01) as pipeline:
         with pytest.raises(DeviceError):
-            passage_of(street, CountedSource("a", 50), sink).run()
+            stream_of(pipeline, CountedSource("a", 50), sink).run()
         with pytest.raises(DeviceError):
-            passage_of(street, CountedSource("b", 50), ListSink())
-        assert not street.busy
+            stream_of(pipeline, CountedSource("b", 50), ListSink())
+        assert not pipeline.busy
     assert sink.indices == [0, 1, 2, 3]
+
+
+class ForgetsBadly(RecordingEngine):
+    def forget(self, source: str) -> None:
+        raise KeyError(source)
+
+
+def test_an_exception_outside_of_the_stages_ends_every_stream_with_it() -> None:
+    """Such an exception used to end a thread of the engine, and `run` waited for ever."""
+    sink = ListSink()
+    faults: list[Exception] = []
+
+    def run() -> None:
+        with InferencePipeline(ForgetsBadly(), batch=4, max_wait=0.01) as pipeline:
+            stream = stream_of(pipeline, CountedSource("a", 9), sink)
+            try:
+                stream.run()
+            except KeyError as error:
+                faults.append(error)
+            try:
+                stream_of(pipeline, CountedSource("b", 9), ListSink())
+            except KeyError as error:
+                faults.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert [fault.args for fault in faults] == [("a",), ("a",)]
+
+
+def test_a_pipeline_that_is_interrupted_does_not_wait_for_a_forward_that_hangs() -> None:
+    """A second Ctrl-C must end the process, whatever the GPU does."""
+    release = threading.Event()
+
+    class Hangs(RecordingEngine):
+        def forward(self, inputs: Sequence[Frame]) -> StubOutputs:
+            release.wait(60)
+            return super().forward(inputs)
+
+    sink = ListSink()
+    started = time.monotonic()
+    runs: list[threading.Thread] = []
+
+    def interrupted() -> None:
+        with InferencePipeline(Hangs(), batch=2, max_wait=0.01) as pipeline:
+            stream = stream_of(pipeline, CountedSource("a", 50), sink)
+            runs.append(threading.Thread(target=stream.run))
+            runs[0].start()
+            assert eventually(lambda: pipeline.busy)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert time.monotonic() - started < 20
+    runs[0].join(10)
+    assert not runs[0].is_alive()
+    assert sink.items == []
+    release.set()

@@ -1,4 +1,4 @@
-"""Live sources on the street: every frame is delivered or counted."""
+"""Live sources in the pipeline: every frame is delivered or counted."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -11,13 +11,13 @@ from streamcam.pipeline.queue import Overflow
 from streamcam.pipeline.sampler import Sampler
 from streamcam.pipeline.stream import Stream
 from streamcam.sources.base import Selector
-from streamcam.types import Frame, Item, Look
+from streamcam.types import Frame, Item
 from tests.pipeline.stub_engine import (
     CountedSource,
     ListSink,
     RecordingEngine,
     index_of,
-    passage_of,
+    stream_of,
 )
 from tests.processes import eventually
 
@@ -36,7 +36,7 @@ class LiveDelivery:
         self.entered.set()
         self.gate.wait(10)
         if len(self.items) == self._fail_at:
-            raise SinkError("the way out broke")
+            raise SinkError("the sink broke")
         self.items.append(item)
 
 
@@ -56,26 +56,26 @@ class Camera(CountedSource):
         self._interrupted.wait(10)
 
 
-def live_passage(street: InferencePipeline, source: Camera, delivery: LiveDelivery) -> Stream:
-    return street.open(source, Sampler(every=1), delivery, overflow=Overflow.DROP_OLDEST)
+def live_stream(pipeline: InferencePipeline, source: Camera, delivery: LiveDelivery) -> Stream:
+    return pipeline.open(source, Sampler(every=1), delivery, overflow=Overflow.DROP_OLDEST)
 
 
 def newest(delivery: LiveDelivery) -> int:
     return index_of(delivery.items[-1]) if delivery.items else -1
 
 
-def assert_accounted(passage: Stream, delivery: LiveDelivery) -> None:
-    assert passage.delivered == len(delivery.items)
-    assert passage.received == passage.delivered + sum(passage.dropped.values())
+def assert_accounted(stream: Stream, delivery: LiveDelivery) -> None:
+    assert stream.delivered == len(delivery.items)
+    assert stream.received == stream.delivered + sum(stream.dropped.values())
 
 
-def running(passage: Stream) -> tuple[threading.Thread, list[Exception]]:
+def running(stream: Stream) -> tuple[threading.Thread, list[Exception]]:
     faults: list[Exception] = []
 
     def run() -> None:
         try:
-            passage.run()
-        except Exception as error:  # noqa: BLE001 - looked at by the test
+            stream.run()
+        except Exception as error:  # noqa: BLE001 - forwarded by the test
             faults.append(error)
 
     thread = threading.Thread(target=run)
@@ -84,51 +84,51 @@ def running(passage: Stream) -> tuple[threading.Thread, list[Exception]]:
 
 
 def stop_after(
-    index: int, passage: Stream, thread: threading.Thread, delivery: LiveDelivery
+    index: int, stream: Stream, thread: threading.Thread, delivery: LiveDelivery
 ) -> None:
-    """Wait until a frame has gone out, and end the passage."""
+    """Wait until a frame has gone out, and end the stream."""
     assert eventually(lambda: newest(delivery) == index)
-    passage.stop()
+    stream.stop()
     thread.join(10)
 
 
 def test_what_a_slow_engine_misses_is_counted_and_the_newest_goes_on() -> None:
     engine, delivery, source = RecordingEngine(), LiveDelivery(), Camera("a", 50)
     engine.gate.clear()
-    with InferencePipeline(engine, batch=4, max_wait=0.01) as street:
-        passage = live_passage(street, source, delivery)
-        thread, faults = running(passage)
+    with InferencePipeline(engine, batch=4, max_wait=0.01) as pipeline:
+        stream = live_stream(pipeline, source, delivery)
+        thread, faults = running(stream)
         assert source.given.wait(10)
         engine.gate.set()
-        stop_after(49, passage, thread, delivery)
+        stop_after(49, stream, thread, delivery)
     assert not faults
-    assert passage.received == 50
-    assert passage.delivered <= 3, "one on its way into the engine, one behind it"
-    assert set(passage.dropped) == {"engine"}
-    assert_accounted(passage, delivery)
+    assert stream.received == 50
+    assert stream.delivered <= 3, "one on its way into the engine, one behind it"
+    assert set(stream.dropped) == {"engine"}
+    assert_accounted(stream, delivery)
 
 
-def test_nothing_is_prepared_early_while_a_camera_is_open() -> None:
-    """While one camera's picture is looked at, that of another would grow old."""
+def test_nothing_is_preprocessed_early_while_a_camera_is_open() -> None:
+    """While one camera's picture is forwarded, that of another would grow old."""
 
     class Noting(RecordingEngine):
-        def prepare(self, frames: Sequence[Frame]) -> Look:
-            prepared.extend((frame.source, frame.index) for frame in frames)
+        def preprocess(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+            preprocessed.extend((frame.source, frame.index) for frame in frames)
             if frames[0].source == "b":
                 early.set()
-            return super().prepare(frames)
+            return super().preprocess(frames)
 
-    prepared: list[tuple[str, int]] = []
+    preprocessed: list[tuple[str, int]] = []
     early = threading.Event()
     engine, deliveries = Noting(), (LiveDelivery(), LiveDelivery())
     engine.gate.clear()
-    with InferencePipeline(engine, batch=4, max_wait=0.01) as street:
-        first = live_passage(street, Camera("a", 1), deliveries[0])
+    with InferencePipeline(engine, batch=4, max_wait=0.01) as pipeline:
+        first = live_stream(pipeline, Camera("a", 1), deliveries[0])
         thread, faults = running(first)
-        assert eventually(lambda: prepared == [("a", 0)])
+        assert eventually(lambda: preprocessed == [("a", 0)])
         busy = Camera("b", 50)
         busy.steps = threading.Semaphore(1)
-        second = live_passage(street, busy, deliveries[1])
+        second = live_stream(pipeline, busy, deliveries[1])
         other, other_faults = running(second)
         assert not early.wait(0.3)
         busy.steps.release(49)
@@ -137,26 +137,26 @@ def test_nothing_is_prepared_early_while_a_camera_is_open() -> None:
         stop_after(49, second, other, deliveries[1])
         stop_after(0, first, thread, deliveries[0])
     assert not faults + other_faults
-    assert prepared == [("a", 0), ("b", 49)]
+    assert preprocessed == [("a", 0), ("b", 49)]
 
 
-def test_what_was_prepared_before_a_camera_opened_has_its_turn_first() -> None:
+def test_what_was_preprocessed_before_a_camera_opened_has_its_turn_first() -> None:
     """A file goes on in order beside a camera that shows nothing."""
 
     class Noting(RecordingEngine):
-        def prepare(self, frames: Sequence[Frame]) -> Look:
+        def preprocess(self, frames: Sequence[Frame]) -> Sequence[Frame]:
             if frames[0].index == 2:
                 second.set()
-            return super().prepare(frames)
+            return super().preprocess(frames)
 
     second, sink = threading.Event(), ListSink()
     engine, silent = Noting(), Camera("silent", 0)
     engine.gate.clear()
-    with InferencePipeline(engine, batch=2, max_wait=0.01) as street:
-        passage = passage_of(street, CountedSource("file", 40), sink)
-        file, file_faults = running(passage)
+    with InferencePipeline(engine, batch=2, max_wait=0.01) as pipeline:
+        stream = stream_of(pipeline, CountedSource("file", 40), sink)
+        file, file_faults = running(stream)
         assert second.wait(10)
-        camera = live_passage(street, silent, LiveDelivery())
+        camera = live_stream(pipeline, silent, LiveDelivery())
         watching, camera_faults = running(camera)
         engine.gate.set()
         file.join(10)
@@ -166,60 +166,60 @@ def test_what_was_prepared_before_a_camera_opened_has_its_turn_first() -> None:
     assert sink.indices == list(range(40))
 
 
-def test_what_a_slow_way_out_misses_is_counted_as_its_own() -> None:
+def test_frames_dropped_for_a_slow_writer_are_counted_as_output() -> None:
     engine, delivery, source = RecordingEngine(), LiveDelivery(), Camera("a", 50)
     delivery.gate.clear()
     source.steps = threading.Semaphore(1)
-    with InferencePipeline(engine, batch=4, max_wait=0.0) as street:
-        passage = live_passage(street, source, delivery)
-        thread, faults = running(passage)
+    with InferencePipeline(engine, batch=4, max_wait=0.0) as pipeline:
+        stream = live_stream(pipeline, source, delivery)
+        thread, faults = running(stream)
         assert delivery.entered.wait(10)
         source.steps.release()
-        assert eventually(lambda: len(passage._track.outbox) == 1)
+        assert eventually(lambda: len(stream._state.output_queue) == 1)
         source.steps.release(48)
         assert source.given.wait(10)
         delivery.gate.set()
-        stop_after(49, passage, thread, delivery)
+        stop_after(49, stream, thread, delivery)
     assert not faults
     assert [index_of(item) for item in delivery.items] == [0, 1, 49]
-    assert passage.dropped == {"output": 47}
-    assert_accounted(passage, delivery)
+    assert stream.dropped == {"output": 47}
+    assert_accounted(stream, delivery)
 
 
 def test_a_stop_delivers_what_is_on_its_way_and_a_cancellation_counts_it() -> None:
     for end, left in ((Stream.stop, 0), (Stream.cancel, 1)):
         engine, delivery, source = RecordingEngine(), LiveDelivery(), Camera("a", 1)
         engine.gate.clear()
-        with InferencePipeline(engine, batch=4, max_wait=0.0) as street:
-            passage = live_passage(street, source, delivery)
-            thread, faults = running(passage)
+        with InferencePipeline(engine, batch=4, max_wait=0.0) as pipeline:
+            stream = live_stream(pipeline, source, delivery)
+            thread, faults = running(stream)
             assert source.given.wait(10)
-            end(passage)
+            end(stream)
             if left:
                 thread.join(10)
             engine.gate.set()
             thread.join(10)
-            assert passage.ended.wait(10)
+            assert stream.ended.wait(10)
         assert not faults
-        assert passage.delivered == 1 - left
-        assert passage.dropped == ({"stop": 1} if left else {})
-        assert_accounted(passage, delivery)
+        assert stream.delivered == 1 - left
+        assert stream.dropped == ({"stop": 1} if left else {})
+        assert_accounted(stream, delivery)
 
 
-@pytest.mark.parametrize("guilty", ["engine", "way out", "device"])
+@pytest.mark.parametrize("guilty", ["engine", "sink", "device"])
 def test_what_a_fault_costs_is_counted(guilty: str) -> None:
-    errors = {"engine": ValueError("odd"), "device": DeviceError("gone"), "way out": None}
+    errors = {"engine": ValueError("odd"), "device": DeviceError("gone"), "sink": None}
     engine, source = RecordingEngine(errors[guilty]), Camera("a", 10)
-    delivery = LiveDelivery(fail_at=0 if guilty == "way out" else None)
+    delivery = LiveDelivery(fail_at=0 if guilty == "sink" else None)
     engine.gate.clear()
-    with InferencePipeline(engine, batch=4, max_wait=0.0) as street:
-        passage = live_passage(street, source, delivery)
-        thread, faults = running(passage)
+    with InferencePipeline(engine, batch=4, max_wait=0.0) as pipeline:
+        stream = live_stream(pipeline, source, delivery)
+        thread, faults = running(stream)
         assert source.given.wait(10)
         engine.gate.set()
         thread.join(10)
     assert len(faults) == 1
-    assert passage.received == 10
-    assert passage.dropped["fault"] >= 1
-    assert set(passage.dropped) <= {"engine", "fault"}
-    assert_accounted(passage, delivery)
+    assert stream.received == 10
+    assert stream.dropped["fault"] >= 1
+    assert set(stream.dropped) <= {"engine", "fault"}
+    assert_accounted(stream, delivery)

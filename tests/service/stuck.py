@@ -13,7 +13,7 @@ from typing import Any
 from streamcam.cameras import engines
 from streamcam.cli.app import main as command
 from streamcam.service import supervisor
-from streamcam.types import Finish, Frame
+from streamcam.types import Frame
 from tests.jobs.daemon import StubEngine
 
 FOLDER = Path(os.environ.pop("STUCK"))
@@ -27,9 +27,9 @@ class StuckEngine(StubEngine):
     def admit(self, confidence: float) -> None:
         pass
 
-    def look(self, frames: Sequence[Frame]) -> Finish:
+    def forward(self, inputs: Sequence[Frame]) -> Sequence[Frame]:
         _wait_for(FOLDER / "hang")
-        return super().look(frames)
+        return super().forward(inputs)
 
 
 def _wait_for(file: Path) -> None:

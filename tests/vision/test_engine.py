@@ -117,11 +117,11 @@ def test_the_limit_that_one_step_found_is_not_raised_by_another(
         return make(levels, placements, guesses)
 
     monkeypatch.setattr(plain, "_cam", cramped)
-    first = plain.prepare(frames(pictures))()
+    first = plain.forward(plain.preprocess(frames(pictures)))
     network.room = 2
-    second = plain.prepare(frames(pictures))()
+    second = plain.forward(plain.preprocess(frames(pictures)))
     assert plain.batch == 2
-    assert len(first() + second()) == 16
+    assert len(plain.postprocess(first) + plain.postprocess(second)) == 16
     assert network.batches == [8, 8, 4, *[2] * 4, *[2] * 4]
 
 
@@ -130,10 +130,10 @@ def test_a_batch_may_begin_before_the_one_before_it_is_done() -> None:
     _, plain = small_engine(room=9)
     expected = plain.explain(frames(pictures)[:3]) + plain.explain(frames(pictures)[3:])
     plain.forget("a")
-    first = plain.prepare(frames(pictures)[:3])
-    second, finish_first = plain.prepare(frames(pictures)[3:]), first()
-    finish_second = second()
-    results = finish_first() + finish_second()
+    first = plain.preprocess(frames(pictures)[:3])
+    second, forwarded_first = plain.preprocess(frames(pictures)[3:]), plain.forward(first)
+    forwarded_second = plain.forward(second)
+    results = plain.postprocess(forwarded_first) + plain.postprocess(forwarded_second)
     assert [r.frame.index for r in results] == list(range(6))
     for result, one in zip(results, expected, strict=True):
         assert result.detections == one.detections

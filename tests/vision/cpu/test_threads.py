@@ -44,10 +44,10 @@ def test_results_are_made_with_all_threads_in_a_thread_that_was_told_of_fewer() 
             return make(*given)
 
         large._cam = watched  # type: ignore[assignment]
-        rest = large.prepare([frame(noise(96, 160))])()
+        outputs = large.forward(large.preprocess([frame(noise(96, 160))]))
         assert not told, "the maps belong to the last step"
         with computing_threads(torch_threads() + 1):
-            other = threading.Thread(target=rest)
+            other = threading.Thread(target=large.postprocess, args=(outputs,))
             other.start()
             other.join()
     assert told == [torch_threads()]
