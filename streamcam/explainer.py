@@ -17,6 +17,7 @@ from typing import Literal, Self, overload
 
 import numpy as np
 
+from streamcam.cam_methods import EIGENCAM
 from streamcam.errors import UsageError
 from streamcam.types import Frame, FrameResult, Picture
 from streamcam.vision.build import DEFAULT_BATCH, DEFAULT_TOP, build_engine
@@ -24,7 +25,6 @@ from streamcam.vision.cam.eigencam import Grid
 from streamcam.vision.devices import Precision
 from streamcam.vision.engine import EngineDescription
 from streamcam.vision.methods.attribution import Explain
-from streamcam.vision.methods.registry import EIGENCAM
 from streamcam.vision.models.download import Progress
 from streamcam.vision.models.registry import DEFAULT_MODEL
 

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from streamcam.types import HeatMap, Picture
 from streamcam.vision.cam.geometry import Letterbox
-from streamcam.vision.methods.perturbation import LEAST
+from streamcam.vision.methods.perturbation import MIN_SCORE
 from streamcam.vision.methods.targets import BoxTarget, scores_of
 from streamcam.vision.models.torchvision import Detector
 from streamcam.vision.models.torchvision_partial import Found
@@ -84,7 +84,7 @@ class Bench:
     def measure(self, heat: HeatMap, target: BoxTarget) -> Faithfulness:
         """How the score of a box follows a map of the frame."""
         order = ranks(heat, self._placement, self._seed).to(self._canvas.device)
-        whole = max(float(target(self._look(self._canvas)[0])), LEAST)
+        whole = max(float(target(self._look(self._canvas)[0])), MIN_SCORE)
         covered = self._curve(order, target, hottest=torch.zeros_like(self._canvas), rest=None)
         shown = self._curve(order, target, hottest=None, rest=self._blurred)
         return Faithfulness(
@@ -119,7 +119,7 @@ class Bench:
 
     def _look(self, canvas: Tensor) -> list[Found]:
         canvas = canvas.to(self._canvas.device)
-        return self._detector.look_again(canvas, [self._placement] * len(canvas), LEAST)
+        return self._detector.look_again(canvas, [self._placement] * len(canvas), MIN_SCORE)
 
 
 def ranks(heat: HeatMap, placement: Letterbox, seed: int) -> Tensor:

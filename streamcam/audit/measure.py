@@ -19,13 +19,12 @@ from streamcam.audit.scores import (
     Scores,
     Visibility,
 )
+from streamcam.cam_methods import EIGENCAM, METHODS
 from streamcam.errors import SourceError
 from streamcam.types import Detection, Frame, FrameResult, HeatMap
 from streamcam.vision.cam.focus import measure_focus
 from streamcam.vision.engine import Engine
-from streamcam.vision.methods.formulas import GRADIENT_METHODS
-from streamcam.vision.methods.registry import EIGENCAM
-from streamcam.vision.methods.targets import LEAST_OVERLAP, BoxTarget, overlap
+from streamcam.vision.methods.targets import MIN_OVERLAP, BoxTarget, overlap
 
 Progress = Callable[[str, int, int], None]
 """Is told what is being done, how many steps are done, and how many there are."""
@@ -62,7 +61,7 @@ class Audit:
     ) -> None:
         self._engine = engine
         self._names = [*methods, *BASELINES]
-        self._gradients = [name for name in methods if name in GRADIENT_METHODS]
+        self._gradients = [name for name in methods if METHODS[name].gradient_formula]
         self._maps = Maps(engine, top, seed)
         self._seed = seed
         self._progress = progress
@@ -228,7 +227,7 @@ def _true_box(detection: Detection, truth: Sequence[TrueBox]) -> TrueBox | None:
     """What a detection truly is; None where nothing of its class is there."""
     alike = [true for true in truth if true.label == detection.label]
     best = max(alike, key=lambda true: overlap(true.box, detection.box), default=None)
-    if best is None or overlap(best.box, detection.box) < LEAST_OVERLAP:
+    if best is None or overlap(best.box, detection.box) < MIN_OVERLAP:
         return None
     return best
 

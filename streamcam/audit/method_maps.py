@@ -10,12 +10,14 @@ import torch
 
 from streamcam.audit.baselines import BASELINES, CENTRE, centre_map, random_map
 from streamcam.audit.sanity import NearestTarget
+from streamcam.cam_methods import EIGENCAM
 from streamcam.types import Detection, Frame, FrameResult, HeatMap
 from streamcam.vision.cam.geometry import Size
 from streamcam.vision.cam.stabilizer import above_background, natural_sign
 from streamcam.vision.engine import Engine
-from streamcam.vision.methods.registry import EIGENCAM, MapMaker
-from streamcam.vision.methods.saved_activations import Group, SavedActivations, Target
+from streamcam.vision.methods.map_maker import MapMaker
+from streamcam.vision.methods.saved_activations import SavedActivations
+from streamcam.vision.methods.targets import Group, Target
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamcam.audit.pictures import inlined, whole
 from streamcam.audit.table import BASELINES, MEASURES, Row, number, remarks, rows
-from streamcam.render.footer import method_name
+from streamcam.cam_methods import method_label
 
 if TYPE_CHECKING:
     from streamcam.audit.scores import AuditReport, Example
@@ -129,4 +129,4 @@ def _figure(picture: bytes, caption: str) -> str:
 
 
 def _title(name: str) -> str:
-    return escape(BASELINES.get(name, method_name(name)))
+    return escape(BASELINES.get(name, method_label(name)))

@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from streamcam.audit.samples import Sample
 from streamcam.audit.truth import CocoTruth, truth_of
+from streamcam.cam_methods import EIGENCAM, METHODS, find_method
 from streamcam.config import Settings
-from streamcam.config.schema import CamSettings
-from streamcam.errors import SourceError, UsageError
+from streamcam.errors import SourceError
 from streamcam.pipeline.engine_provider import FetchProgress, build_engine
 from streamcam.pipeline.sampler import Sampler
 from streamcam.sources.base import Source
@@ -71,7 +71,7 @@ def run_audit(
     from streamcam.audit.measure import Audit
 
     ordinary = settings.model_copy(
-        update={"cam": settings.cam.model_copy(update={"method": "eigencam"})}
+        update={"cam": settings.cam.model_copy(update={"method": EIGENCAM})}
     )
     # The weights are shuffled later on.
     with build_engine(ordinary, fetching, fuse=False) as engine:
@@ -80,11 +80,9 @@ def run_audit(
 
 
 def _methods(wanted: Sequence[str]) -> Sequence[str]:
-    known = get_args(CamSettings.model_fields["method"].annotation)
     for name in wanted:
-        if name not in known:
-            raise UsageError(f"there is no method {name!r}", hint=f"Known: {', '.join(known)}.")
-    return [name for name in known if not wanted or name in wanted]
+        find_method(name)
+    return [name for name in METHODS if not wanted or name in wanted]
 
 
 def _samples(entries: Sequence[Entry], count: int, truth: CocoTruth | None) -> list[Sample]:

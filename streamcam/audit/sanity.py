@@ -25,12 +25,13 @@ SIMILAR = 0.5
 class NearestTarget(BoxTarget):
     """What is nearest to a box in a network that finds it no more: of its class, else of any."""
 
-    def place(self, found: Found, least: float = 0.0) -> int | None:
+    def match(self, detections: Found, min_overlap: float = 0.0) -> int | None:
         """Where the nearest box is, None only where there are no boxes at all."""
-        own = BoxTarget.place(self, found, least)
-        if own is not None or not len(found.boxes):
+        own = BoxTarget.match(self, detections, min_overlap)
+        if own is not None or not len(detections.boxes):
             return own
-        return int(box_iou(found.boxes.new_tensor([self.box]), found.boxes.detach())[0].argmax())
+        overlaps = box_iou(detections.boxes.new_tensor([self.box]), detections.boxes.detach())[0]
+        return int(overlaps.argmax())
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from streamcam.cam_methods import methods_help
 from streamcam.config.load import ENV_CONFIG
 from streamcam.errors import UsageError
 
@@ -46,12 +47,7 @@ Start = Annotated[float | None, typer.Option("--start", help="Skip this many sec
 End = Annotated[float | None, typer.Option("--end", help="Stop at this second.")]
 Method = Annotated[
     str | None,
-    typer.Option(
-        "--method",
-        help="How the map is made: `eigencam` (what the network responds to), or why boxes got "
-        "their scores: `layercam`, `hirescam`, `eigengradcam`, `segeigencam`, `gradcam`, "
-        "`gradcam++`, and slowly `ablationcam`, `scorecam`.",
-    ),
+    typer.Option("--method", help=methods_help()),
 ]
 Explain = Annotated[
     str | None,

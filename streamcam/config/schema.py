@@ -5,10 +5,11 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
 
+from streamcam.cam_methods import EIGENCAM, METHODS
 from streamcam.config.camera_schema import CameraSettings, LiveSettings, RetentionSettings
 from streamcam.config.section import NameList, Section
 
@@ -68,25 +69,26 @@ class ModelSettings(Section):
     )
 
 
+def _check_method(name: str) -> str:
+    if name not in METHODS:
+        known = [repr(method) for method in METHODS]
+        expected = f"{', '.join(known[:-1])} or {known[-1]}"
+        raise ValueError(f"must be {expected}, not {name!r}")
+    return name
+
+
 class CamSettings(Section):
     """The map: what the detector looks at."""
 
-    method: Literal[
-        "eigencam",
-        "eigengradcam",
-        "gradcam",
-        "gradcam++",
-        "hirescam",
-        "layercam",
-        "ablationcam",
-        "scorecam",
-        "segeigencam",
+    method: Annotated[
+        str,
+        AfterValidator(_check_method),
+        WithJsonSchema({"type": "string", "enum": list(METHODS)}),
     ] = Field(
-        "eigencam",
-        description="How the map is made. `eigencam`: the strongest common pattern of the "
-        "activations, the same for every class. The others tell why boxes got their scores: by "
-        "gradients `layercam`, `hirescam`, `eigengradcam`, `segeigencam`, `gradcam`, `gradcam++`; "
-        "by taking things away, slowly, `ablationcam` and `scorecam`. See docs/explanations.md.",
+        EIGENCAM,
+        description="How the map is made. "
+        + " ".join(f"`{method.name}`: {method.meaning}." for method in METHODS.values())
+        + " All but `eigencam` tell why boxes got their scores. See docs/explanations.md.",
     )
     explain: Literal["box", "frame"] = Field(
         "box",

@@ -6,6 +6,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from streamcam.cam_methods import METHODS, method_label
 from streamcam.render.blend import Layer, Overlay
 from streamcam.render.heat import palette
 from streamcam.render.palette import BLACK
@@ -16,43 +17,6 @@ from streamcam.types import STANDSTILL_SECONDS, Frame
 _OPACITY = 0.6
 _MOST = 0.6
 """Share of a tiny frame's width beyond which a note would hide more than it tells."""
-_WHY = (
-    "what spoke for the explained boxes",
-    "what spoke for the boxes",
-    "",
-)
-_CHANNELS = (
-    "channels that the explained boxes need, wherever they respond",
-    "channels that the boxes need",
-    "",
-)
-_METHODS = {
-    "eigencam": (
-        "EigenCAM",
-        (
-            "strongest common pattern of the activations, not the cause of each box",
-            "strongest common pattern, not the cause of each box",
-            "common pattern, not box causes",
-            "not each box's cause",
-            "",
-        ),
-    ),
-    "eigengradcam": ("EigenGradCAM", _WHY),
-    "gradcam": ("Grad-CAM", _CHANNELS),
-    "gradcam++": ("Grad-CAM++", _CHANNELS),
-    "hirescam": ("HiResCAM", _WHY),
-    "layercam": ("LayerCAM", _WHY),
-    "ablationcam": ("Ablation-CAM", _CHANNELS),
-    "scorecam": ("Score-CAM", _CHANNELS),
-    "segeigencam": ("Seg-Eigen-CAM", _WHY),
-}
-"""Names, and what the heat means in ever shorter words. What weighs each point by itself points at
-causes; what weighs whole channels shows where these respond, on other things too."""
-
-
-def method_name(method: str) -> str:
-    """Return a method's name as its paper writes it."""
-    return _METHODS[method][0] if method in _METHODS else method
 
 
 def footer(
@@ -97,9 +61,9 @@ def _warning(frame: Frame, map_age: float | None) -> str | None:
 @lru_cache(maxsize=32)
 def _legend(method: str, colormap: Colormap, scale: Scale, room: int) -> Layer | None:
     """Return the legend in its fullest form at most `room` pixels wide; None where none is."""
-    name, meanings = _METHODS.get(method, (method, ("",)))
-    for meaning in meanings:
-        text = f"high   {name}: {meaning}" if meaning else f"high   {name}"
+    label = method_label(method)
+    for meaning in METHODS[method].legend if method in METHODS else ("",):
+        text = f"high   {label}: {meaning}" if meaning else f"high   {label}"
         parts = [_note("low", scale), _bar(colormap, scale), _note(text, scale)]
         if sum(part.width for part in parts) <= room:
             return _row(parts)

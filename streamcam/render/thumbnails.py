@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from streamcam.cam_methods import method_label
 from streamcam.render.blend import Layer, Overlay
-from streamcam.render.footer import method_name
 from streamcam.render.heat import Heat, enlarge
 from streamcam.render.palette import BLACK, colour_of
 from streamcam.render.plates import plate
@@ -68,7 +68,7 @@ class Thumbnails:
     def placed(self, time: float, scale: Scale) -> list[Overlay]:
         """Return the small pictures and, under them, what they are and how old."""
         age = time - self.time
-        text = f"why each box, by {method_name(self.method)}"
+        text = f"why each box, by {method_label(self.method)}"
         if age > 0:
             text += f", {age:.1f} s ago"
         note = plate((text,), scale.text, scale.gap, BLACK, _OPACITY)

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 import torchvision
 
+from streamcam.cam_methods import EIGENCAM, find_method
 from streamcam.errors import UsageError
 from streamcam.vision.cam.eigencam import EigenCam, Grid
 from streamcam.vision.cpu.precision import bfloat16_pays
@@ -21,7 +22,7 @@ from streamcam.vision.devices import (
 )
 from streamcam.vision.engine import Engine, EngineDescription
 from streamcam.vision.methods.attribution import Attribution, Explain
-from streamcam.vision.methods.registry import EIGENCAM, METHODS, MapMaker
+from streamcam.vision.methods.map_maker import MapMaker
 from streamcam.vision.models.download import Progress
 from streamcam.vision.models.library import Library
 from streamcam.vision.models.registry import DEFAULT_MODEL, ModelSpec, find_model
@@ -64,8 +65,8 @@ def build_engine(
         confidence: Score from which a detection counts, 0..1; None for the model's preset.
         classes: Labels of the detections that are wanted; None for all.
         grid: "fine" for maps of about 16 network pixels a cell, "pool" for the published recipe's.
-        method: How maps are made, one of `METHODS`: "eigencam" for the strongest common pattern,
-            any other for why boxes got their scores.
+        method: How maps are made, one of `streamcam.cam_methods`: "eigencam" for the strongest
+            common pattern, any other for why boxes got their scores.
         explain: With another method, "box" for a map of each box, "frame" for one of all together.
         why_every: With another method, every n-th explained frame of a source has its maps; those
             in between have EigenCAM's.
@@ -81,7 +82,7 @@ def build_engine(
         WeightsUnavailableError: The weights are neither here nor can they be fetched.
         DeviceError: The GPU is missing or failed.
     """
-    _check_method(method)
+    find_method(method)
     place = choose_device(device)
     type_name = choose_precision(precision, place)
     half_is_a_guess = precision == "auto" and type_name == "bf16"
@@ -140,11 +141,6 @@ def load_model(
     if imported is not None:
         weights, labels = weights or imported.weights, labels or imported.labels
     return spec, load_detector(spec, weights, labels, progress)
-
-
-def _check_method(method: str) -> None:
-    if method not in METHODS:
-        raise UsageError(f"there is no method {method!r}", hint=f"Known: {', '.join(METHODS)}.")
 
 
 def _class_ids(wanted: Sequence[str], classes: Mapping[int, str], model: str) -> frozenset[int]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from streamcam.cam_methods import EIGENCAM
 from streamcam.errors import DeviceError
 from streamcam.types import (
     Box,
@@ -27,7 +28,6 @@ from streamcam.vision.cam.stabilizer import MapStabilizer
 from streamcam.vision.cpu.threads import fills_a_cpu, threads_for
 from streamcam.vision.devices import computing_threads, device_errors, torch_threads
 from streamcam.vision.methods.attribution import Attribution
-from streamcam.vision.methods.registry import EIGENCAM
 from streamcam.vision.methods.saved_activations import SavedActivations
 from streamcam.vision.models.checkpoints import unnamed
 from streamcam.vision.models.torchvision import Detector, Forward

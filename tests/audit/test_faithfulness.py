@@ -79,11 +79,11 @@ def test_what_is_nearest_stands_in_for_a_box_that_is_lost() -> None:
     far, near = (200.0, 0.0, 220.0, 20.0), (15.0, 10.0, 55.0, 30.0)
     found = Found(torch.tensor([far, near]), torch.tensor([0.2, 0.1]), torch.tensor([1, 2]))
     box = (10.0, 10.0, 50.0, 30.0)
-    assert BoxTarget(box, 1).place(found) is None
-    assert NearestTarget(box, 1).place(found) == 0, "its class comes first"
-    assert NearestTarget(box, 7).place(found) == 1
+    assert BoxTarget(box, 1).match(found) is None
+    assert NearestTarget(box, 1).match(found) == 0, "its class comes first"
+    assert NearestTarget(box, 7).match(found) == 1
     empty = Found(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
-    assert NearestTarget(box, 1).place(empty) is None
+    assert NearestTarget(box, 1).match(empty) is None
 
 
 def test_similarity() -> None:

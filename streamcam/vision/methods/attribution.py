@@ -1,7 +1,9 @@
-"""The engine's answer to why: maps for the boxes of some frames, on a budget."""
+"""Adds maps of boxes to the engine's results, within a budget of time."""
 
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -19,32 +21,86 @@ from streamcam.types import (
     HeatMap,
 )
 from streamcam.vision.cam.focus import map_peak, measure_focus
-from streamcam.vision.methods.registry import Floats, MapMaker
-from streamcam.vision.methods.saved_activations import Group, SavedActivations, Target
-from streamcam.vision.methods.targets import LEAST_OVERLAP, overlap
-from streamcam.vision.methods.time_budget import TimeBudget
+from streamcam.vision.methods.map_maker import Floats, MapMaker
+from streamcam.vision.methods.saved_activations import SavedActivations
+from streamcam.vision.methods.targets import MIN_OVERLAP, Group, Target, overlap
 
 _log = logging.getLogger(__name__)
 
 Explain = Literal["box", "frame"]
 
-# Someone who walks has left his box after a second or two; a parked car stays in it for longer.
-_HELD_SECONDS = 10.0
+# A person who walks has left his box after a second or two; a parked car stays in it for longer.
+_MAX_AGE_SECONDS = 10.0
+
+# Share of the time that goes to the boxes of live sources, all together. A quarter leaves the rate
+# of ordinary frames at three quarters of what it was, and live queues drop what exceeds that.
+BUDGET_SHARE = 0.25
+
+# A longer pass would be seen as a stutter of the live picture, however rare it is.
+MAX_PASS_SECONDS = 0.25
+
+# The first passes on a device are slow, so the quickest of this many decides.
+_TRIALS = 3
+
+
+class TimeBudget:
+    """Limits the time for the boxes of live sources; files have no limit.
+
+    After a pass that took a second, the next one is allowed three seconds later. A method whose
+    passes are too long is given up for live sources, and a warning is logged once.
+
+    Args:
+        method: For the message.
+        clock: Source of the time.
+    """
+
+    def __init__(self, method: str, clock: Clock | None = None) -> None:
+        self._method = method
+        self._clock = clock or Clock()
+        self._next = -math.inf
+        self._costs: list[float] = []
+        self._too_slow = False
+
+    def allows(self, frame: Frame) -> bool:
+        """Whether a frame's boxes may be explained now."""
+        if frame.time_utc is None:
+            return True
+        return not self._too_slow and self._clock.monotonic() >= self._next
+
+    @contextmanager
+    def measure(self, frames: int) -> Iterator[None]:
+        """Charge the time of a pass over some frames to the budget, unless it fails."""
+        start = self._clock.monotonic()
+        yield
+        end = self._clock.monotonic()
+        self._next = end + (end - start) * (1 / BUDGET_SHARE - 1)
+        if len(self._costs) < _TRIALS:
+            self._costs.append((end - start) / frames)
+            self._judge()
+
+    def _judge(self) -> None:
+        if len(self._costs) == _TRIALS and min(self._costs) > MAX_PASS_SECONDS:
+            self._too_slow = True
+            _log.warning(
+                "%s takes %.1f s a frame here: too long for live sources, whose maps stay EigenCAM",
+                self._method,
+                min(self._costs),
+            )
 
 
 @dataclass(slots=True)
-class _Memory:
-    """What is remembered of a source.
+class _SourceState:
+    """What is known of a source.
 
     Attributes:
-        count: Explained frames since the last one whose boxes were.
-        heat: The method's last map of the frame in this shot.
+        count: Explained frames since the last one whose boxes were explained.
+        map: The method's last map of the frame in this shot.
         time: When its boxes were explained last, in seconds of the source's time.
         explained: The detections with their maps.
     """
 
     count: int = 0
-    heat: HeatMap | None = None
+    map: HeatMap | None = None
     time: float = 0.0
     explained: Sequence[Detection] = ()
 
@@ -52,20 +108,19 @@ class _Memory:
 class Attribution:
     """Explains the boxes of every n-th explained frame of each source. For one thread.
 
-    In between, results pass as they are, with EigenCAM's map of the frame; a box that stands where
-    one of its class was explained keeps that one's map, with its age. So they do where nothing was
-    found: there is nothing to explain.
+    Results in between keep EigenCAM's map of the frame; a box that overlaps an explained one of its
+    class reuses that one's map, with its age. The same holds where nothing was detected.
 
-    Live sources (frames with a wall-clock time) are explained when their turn has come and the
-    pace allows it, see `TimeBudget`.
+    Live sources (frames with a wall-clock time) are explained when they are due and the time budget
+    allows it, see `TimeBudget`.
 
     Args:
         maker: Makes the maps.
-        explain: "box": a map for each box, the frame's map being the brightest of them at every
-            place. "frame": one map for the scores of the boxes together.
+        explain: "box": a map for each box; the frame's map is their maximum at every cell.
+            "frame": one map for the sum of the boxes' scores.
         every: A source's boxes are explained in every n-th of its explained frames.
-        top: So many boxes of a frame are explained, the most confident.
-        clock: Where the time comes from.
+        top: Maximum number of boxes that are explained in a frame, the most confident.
+        clock: Source of the time.
     """
 
     def __init__(
@@ -82,112 +137,112 @@ class Attribution:
         self._explain = explain
         self._every = every
         self._top = top
-        self._pace = TimeBudget(maker.method, clock)
-        self._sources: dict[str, _Memory] = {}
-        self._said = False
+        self._budget = TimeBudget(maker.method, clock)
+        self._sources: dict[str, _SourceState] = {}
+        self._memory_warned = False
 
     def due(self, frames: Sequence[Frame]) -> list[bool]:
-        """Whose boxes are to be explained; counts the frames, so it is asked once for each."""
+        """Whose boxes are to be explained. Counts the frames: call it once for each."""
         return [self._is_due(frame) for frame in frames]
 
     def forget(self, source: str) -> None:
-        """Drop what is remembered of a source."""
+        """Drop the state of a source."""
         self._sources.pop(source, None)
 
     def apply(
-        self, results: Sequence[FrameResult], kept: SavedActivations | None, due: Sequence[bool]
+        self, results: Sequence[FrameResult], saved: SavedActivations | None, due: Sequence[bool]
     ) -> list[FrameResult]:
-        """Put maps of boxes into results.
+        """Add maps of boxes to results.
 
         Args:
             results: Of a batch, with EigenCAM's maps; frames of one source in their order.
-            kept: What is left of the forward for those that are due, in that order.
+            saved: The activations of those that are due, in that order.
             due: Which of the results are due.
         """
-        whys = iter(self._maps([r for r, d in zip(results, due, strict=True) if d], kept))
+        maps = iter(self._maps([r for r, d in zip(results, due, strict=True) if d], saved))
         return [
-            self._settled(result, next(whys) if is_due else None)
+            self._with_maps(result, next(maps) if is_due else None)
             for result, is_due in zip(results, due, strict=True)
         ]
 
     def _is_due(self, frame: Frame) -> bool:
-        memory = self._sources.setdefault(frame.source, _Memory())
-        turn = memory.count == 0
-        if turn and not self._pace.allows(frame):
+        state = self._sources.setdefault(frame.source, _SourceState())
+        due = state.count == 0
+        if due and not self._budget.allows(frame):
             return False
-        memory.count = (memory.count + 1) % self._every
-        return turn
+        state.count = (state.count + 1) % self._every
+        return due
 
     def _maps(
-        self, results: Sequence[FrameResult], kept: SavedActivations | None
+        self, results: Sequence[FrameResult], saved: SavedActivations | None
     ) -> list[Floats | None]:
-        """For every due result its maps, [groups, rows, columns]; None where nothing was found."""
+        """For every due result its maps, [groups, rows, columns]; None if nothing was detected."""
         maps: list[Floats | None] = [None] * len(results)
         some = [index for index, result in enumerate(results) if result.detections]
-        if not some or kept is None:
+        if not some or saved is None:
             return maps
-        self._pace.begin()
         groups = [self._groups(results[index].detections) for index in some]
         sizes = [results[index].explanation.map.shape for index in some]
-        for index, made in zip(some, self._made(kept.some(some), groups, sizes), strict=True):
-            maps[index] = made
-        self._pace.end(len(some))
+        with self._budget.measure(len(some)):
+            made = self._make(saved.select(some), groups, sizes)
+        for index, own in zip(some, made, strict=True):
+            maps[index] = own
         return maps
 
     def _groups(self, detections: Sequence[Detection]) -> list[Group]:
         targets = [Target.of(detection) for detection in detections[: self._top]]
         return [targets] if self._explain == "frame" else [[target] for target in targets]
 
-    def _made(
+    def _make(
         self,
-        kept: SavedActivations,
+        saved: SavedActivations,
         groups: Sequence[Sequence[Group]],
         sizes: Sequence[tuple[int, ...]],
     ) -> list[Floats | None]:
-        """The maps of a batch; picture by picture where the device has no room for all."""
+        """The maps of a batch; image by image if the device's memory is too small for all."""
         cells = [(size[0], size[1]) for size in sizes]
         try:
-            return list(self._maker(kept, groups, cells))
+            return list(self._maker(saved, groups, cells))
         except torch.OutOfMemoryError:
             if len(groups) == 1:
-                self._say_no_room()
+                self._warn_of_memory()
                 return [None]
         return [
             made
             for index in range(len(groups))
-            for made in self._made(
-                kept.some([index]), groups[index : index + 1], sizes[index : index + 1]
+            for made in self._make(
+                saved.select([index]), groups[index : index + 1], sizes[index : index + 1]
             )
         ]
 
-    def _say_no_room(self) -> None:
-        if not self._said:
-            self._said = True
-            _log.warning("the GPU has no room for %s: maps stay EigenCAM", self.method)
+    def _warn_of_memory(self) -> None:
+        if not self._memory_warned:
+            self._memory_warned = True
+            _log.warning("not enough GPU memory for %s: maps stay EigenCAM", self.method)
 
-    def _settled(self, result: FrameResult, maps: Floats | None) -> FrameResult:
-        memory = self._sources.setdefault(result.frame.source, _Memory())
+    def _with_maps(self, result: FrameResult, maps: Floats | None) -> FrameResult:
+        state = self._sources.setdefault(result.frame.source, _SourceState())
         if result.explanation.flicker is None:  # a new shot
-            memory.heat, memory.explained = None, ()
+            state.map, state.explained = None, ()
         if maps is None:
-            return _with_held(result, memory)
-        heat = maps.max(axis=0)
-        detections = _measured(result, heat)
+            return _with_reused_maps(result, state)
+        combined = maps.max(axis=0)
+        detections = _with_focus(result, combined)
         if self._explain == "box":
             detections = [
                 replace(d, why=_box_map(self.method, own, d.box, result.frame))
                 for d, own in zip(detections, maps, strict=False)
             ] + detections[len(maps) :]
-        explanation = _explanation(self.method, heat, memory.heat, result.frame)
-        memory.heat, memory.time, memory.explained = heat, result.frame.time, detections
+        explanation = _explanation(self.method, combined, state.map, result.frame)
+        state.map, state.time, state.explained = combined, result.frame.time, detections
         return FrameResult(result.frame, tuple(detections), explanation)
 
 
-def _explanation(method: str, heat: HeatMap, before: HeatMap | None, frame: Frame) -> Explanation:
+def _explanation(method: str, heat: HeatMap, previous: HeatMap | None, frame: Frame) -> Explanation:
     height, width = frame.picture.shape[:2]
     flicker = None
-    if before is not None and before.shape == heat.shape:
-        flicker = float(np.abs(heat - before).mean())
+    if previous is not None and previous.shape == heat.shape:
+        flicker = float(np.abs(heat - previous).mean())
     return Explanation(
         method=method,
         map=heat,
@@ -197,8 +252,8 @@ def _explanation(method: str, heat: HeatMap, before: HeatMap | None, frame: Fram
     )
 
 
-def _measured(result: FrameResult, heat: HeatMap) -> list[Detection]:
-    """The detections, their focus measured against another map of the frame."""
+def _with_focus(result: FrameResult, heat: HeatMap) -> list[Detection]:
+    """The detections, their focus measured on another map of the frame."""
     height, width = result.frame.picture.shape[:2]
     boxes = [detection.box for detection in result.detections]
     scores = measure_focus(heat, boxes, width=width, height=height)
@@ -213,18 +268,18 @@ def _box_map(method: str, heat: HeatMap, box: Box, frame: Frame) -> BoxMap:
     return BoxMap(method, heat, measure_focus(heat, [box], width=width, height=height)[0])
 
 
-def _with_held(result: FrameResult, memory: _Memory) -> FrameResult:
-    """A result whose boxes have the maps of those that were in their places."""
-    age = result.frame.time - memory.time
-    if not memory.explained or not 0 <= age <= _HELD_SECONDS:
+def _with_reused_maps(result: FrameResult, state: _SourceState) -> FrameResult:
+    """A result whose boxes have the last maps of those that overlap them."""
+    age = result.frame.time - state.time
+    if not state.explained or not 0 <= age <= _MAX_AGE_SECONDS:
         return result
-    held = [_held(detection, memory.explained, age) for detection in result.detections]
-    return replace(result, detections=tuple(held))
+    reused = [_with_reused_map(detection, state.explained, age) for detection in result.detections]
+    return replace(result, detections=tuple(reused))
 
 
-def _held(detection: Detection, explained: Sequence[Detection], age: float) -> Detection:
-    alike = [one for one in explained if one.class_id == detection.class_id and one.why]
-    best = max(alike, key=lambda one: overlap(one.box, detection.box), default=None)
-    if best is None or best.why is None or overlap(best.box, detection.box) < LEAST_OVERLAP:
+def _with_reused_map(detection: Detection, explained: Sequence[Detection], age: float) -> Detection:
+    same_class = [one for one in explained if one.class_id == detection.class_id and one.why]
+    best = max(same_class, key=lambda one: overlap(one.box, detection.box), default=None)
+    if best is None or best.why is None or overlap(best.box, detection.box) < MIN_OVERLAP:
         return detection
     return replace(detection, why=replace(best.why, age=age))

@@ -1,52 +1,54 @@
-"""Maps from gradients: the heads' forward is shared, and a backward serves a whole batch."""
+"""Maps from gradients: one forward of the heads, and one backward per rank for a whole batch."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from streamcam.vision.methods.formulas import GradientMethod
-from streamcam.vision.methods.grid import Pyramid
-from streamcam.vision.methods.saved_activations import Group, SavedActivations
+from streamcam.cam_methods import GradientFormula
+from streamcam.vision.cam.components import principal_components
+from streamcam.vision.methods.saved_activations import Pyramid, SavedActivations
+from streamcam.vision.methods.targets import Group
 from streamcam.vision.models.torchvision import Detector
 from streamcam.vision.models.torchvision_partial import Found
 
-# Boxes of half the targets' scores are made: half precision in the ordinary forward shifts scores.
+# The heads return boxes from half the targets' scores on: half precision in the ordinary forward
+# shifts scores.
 _MARGIN = 0.5
 
 
 def gradient_maps(
     detector: Detector,
-    kept: SavedActivations,
+    saved: SavedActivations,
     groups: Sequence[Sequence[Group]],
-    method: GradientMethod,
+    formula: GradientFormula,
     centre: float,
 ) -> list[tuple[Pyramid, dict[str, Tensor]]]:
-    """Maps by level for every group of targets of every picture.
+    """Maps by level for every group of targets of every image.
 
-    Pictures of a batch do not depend on each other, so the backward of the first groups of all
-    pictures is one, that of the second groups another.
+    Images of a batch do not depend on each other, so one backward serves the first groups of all
+    images, another one the second groups.
 
     Args:
-        detector: What found the targets.
-        kept: What is left of its ordinary forward.
-        groups: For every picture the groups of targets; each group gets a map.
-        method: The formula.
+        detector: What detected the targets.
+        saved: The activations of its ordinary forward pass.
+        groups: For every image the groups of targets; each group gets a map.
+        formula: Makes a map of activations and gradients.
         centre: Where in its stride a cell's centre lies.
 
     Returns:
-        For every picture its activations, and by level [groups, rows, columns].
+        For every image its activations, and by level [groups, rows, columns].
     """
-    pyramids = [kept.pyramid(index, centre) for index in range(len(kept.placements))]
+    pyramids = [saved.pyramid(index, centre) for index in range(len(saved.placements))]
     maps: list[list[dict[str, Tensor]]] = [[] for _ in pyramids]
-    for gradients in _backwards(detector, kept, groups):
+    for gradients in _backwards(detector, saved, groups):
         for index, pyramid in enumerate(pyramids):
             if len(maps[index]) < len(groups[index]):
                 own = {name: gradient[index] for name, gradient in gradients.items()}
                 own_pyramid = Pyramid.of(own, pyramid.placement, centre)
                 maps[index].append(
                     {
-                        name: method.formula(level, own_pyramid.levels[name][None])[0]
+                        name: gradient_map(formula, level, own_pyramid.levels[name][None])[0]
                         for name, level in pyramid.levels.items()
                     }
                 )
@@ -56,27 +58,57 @@ def gradient_maps(
     ]
 
 
+def gradient_map(formula: GradientFormula, activations: Tensor, gradients: Tensor) -> Tensor:
+    """Apply a formula to one level.
+
+    Args:
+        formula: The formula.
+        activations: float32, [channels, rows, columns].
+        gradients: Of every target, [targets, channels, rows, columns].
+
+    Returns:
+        [targets, rows, columns], without ReLU and in the formula's own units.
+    """
+    if formula.orientation is None:
+        return formula.combine(activations, gradients)
+    # One target at a time: a copy of the finest level of a ResNet's pyramid takes 68 MB.
+    maps = [_first_component(formula, activations, one[None]) for one in gradients]
+    return torch.stack(maps).reshape(-1, *activations.shape[1:])
+
+
+def _first_component(formula: GradientFormula, activations: Tensor, gradients: Tensor) -> Tensor:
+    """The first projection of one target's values, [rows * columns], in their own units."""
+    assert formula.orientation is not None
+    cells = formula.combine(activations, gradients)[0].flatten(1).mT[None]
+    # Starting at the largest cell: it has a part of the first direction, whatever the channels.
+    largest = cells[:, cells.square().sum(-1).argmax()]
+    components = principal_components(cells, largest - cells.mean(dim=1))
+    projection = components.projections[0, 0] * components.scale[0]
+    return torch.where(formula.orientation(projection, cells[0]) < 0, -projection, projection)
+
+
 def _backwards(
-    detector: Detector, kept: SavedActivations, groups: Sequence[Sequence[Group]]
+    detector: Detector, saved: SavedActivations, groups: Sequence[Sequence[Group]]
 ) -> Iterator[Mapping[str, Tensor]]:
-    """Gradients by level of every picture's first group, then of every second group, ..."""
-    least = _MARGIN * min(target.score for own in groups for group in own for target in group)
-    names, leaves = list(kept.levels), [level.detach() for level in kept.levels.values()]
+    """Gradients by level of every image's first group, then of every second group, ..."""
+    threshold = _MARGIN * min(target.score for own in groups for group in own for target in group)
+    names, leaves = list(saved.levels), [level.detach() for level in saved.levels.values()]
     with torch.enable_grad():
         for leaf in leaves:
             leaf.requires_grad_()
-        found = detector.go_on(dict(zip(names, leaves, strict=True)), kept.placements, least)
-        totals = [_total(found, groups, rank) for rank in range(max(map(len, groups)))]
+        levels = dict(zip(names, leaves, strict=True))
+        detections = detector.go_on(levels, saved.placements, threshold)
+        totals = [_total(detections, groups, rank) for rank in range(max(map(len, groups)))]
     for rank, total in enumerate(totals):
         gradients = _gradients(total, leaves, keep_graph=rank + 1 < len(totals))
         yield dict(zip(names, gradients, strict=True))
 
 
-def _total(found: Sequence[Found], groups: Sequence[Sequence[Group]], rank: int) -> Tensor:
-    """The sum of the scores, before the sigmoid, of every picture's group of this rank."""
+def _total(detections: Sequence[Found], groups: Sequence[Sequence[Group]], rank: int) -> Tensor:
+    """The sum of the logits of every image's group of this rank."""
     logits = [
         target.box.logit(one)
-        for one, own in zip(found, groups, strict=True)
+        for one, own in zip(detections, groups, strict=True)
         for group in own[rank : rank + 1]
         for target in group
     ]
@@ -84,10 +116,10 @@ def _total(found: Sequence[Found], groups: Sequence[Sequence[Group]], rank: int)
 
 
 def _gradients(total: Tensor, leaves: Sequence[Tensor], *, keep_graph: bool) -> list[Tensor]:
-    if not total.requires_grad:  # every target has vanished
+    if not total.requires_grad:  # no target has a match
         return [torch.zeros_like(leaf) for leaf in leaves]
-    found = torch.autograd.grad(total, leaves, retain_graph=keep_graph, allow_unused=True)
+    gradients = torch.autograd.grad(total, leaves, retain_graph=keep_graph, allow_unused=True)
     return [
         torch.zeros_like(leaf) if gradient is None else gradient
-        for leaf, gradient in zip(leaves, found, strict=True)
+        for leaf, gradient in zip(leaves, gradients, strict=True)
     ]

@@ -1,49 +1,89 @@
-"""What is kept of the ordinary forward for the frames whose boxes are to be explained."""
+"""Activations that are saved from the ordinary forward pass for methods that explain boxes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from streamcam.types import Detection, Picture
-from streamcam.vision.cam.geometry import Letterbox
-from streamcam.vision.methods.grid import Pyramid
-from streamcam.vision.methods.targets import BoxTarget
+from streamcam.types import Picture
+from streamcam.vision.cam.geometry import GridGeometry, Letterbox, Size, to_grid
 from streamcam.vision.models.torchvision import Forward, Levels
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """A box of the ordinary forward, and the score that it had.
+class Pyramid:
+    """One image's activations by level, the padding cut off.
 
     Attributes:
-        box: What is looked for again.
-        score: 0..1.
+        levels: float32, each [channels, rows, columns].
+        geometries: Where each level's cells lie on the canvas.
+        placement: Where the image lies on the canvas.
     """
 
-    box: BoxTarget
-    score: float
+    levels: Mapping[str, Tensor]
+    geometries: Mapping[str, GridGeometry]
+    placement: Letterbox
 
     @classmethod
-    def of(cls, detection: Detection) -> "Target":
-        """The target that a detection is."""
-        return cls(BoxTarget.of(detection), detection.confidence)
+    def of(cls, levels: Mapping[str, Tensor], placement: Letterbox, centre: float) -> "Pyramid":
+        """Cut levels of a whole canvas.
+
+        Args:
+            levels: Each [channels, rows, columns].
+            placement: Where the image lies on the canvas.
+            centre: Where in its stride a cell's centre lies, 0..1.
+        """
+        geometries = {
+            name: GridGeometry.over(placement.canvas, (level.shape[-2], level.shape[-1]), centre)
+            for name, level in levels.items()
+        }
+        inside = {name: cut(level, geometries[name], placement) for name, level in levels.items()}
+        return cls(inside, geometries, placement)
+
+    def join(self, maps: Mapping[str, Tensor], size: Size, *, per_cell: bool) -> Tensor:
+        """Sum the levels' maps on one grid over the frame.
+
+        Only what raises the score is shown (ReLU). The levels keep their proportions: the one that
+        a box was found on outweighs the others, and a box found on another is seen beside it.
+
+        Args:
+            maps: By level, each [targets, rows, columns]; of all levels or of some.
+            size: Rows and columns of the grid.
+            per_cell: Whether values are shares of single cells, see `GradientFormula`.
+
+        Returns:
+            [targets, *size], each with a maximum of 1; zeros where nothing raises the score.
+        """
+        first = next(iter(maps.values()))
+        total = first.new_zeros((first.shape[0], *size))
+        for name, values in maps.items():
+            geometry = self.geometries[name]
+            area = geometry.stride[0] * geometry.stride[1] if per_cell else 1.0
+            total += to_grid(values.clamp(min=0) / area, geometry, self.placement, size)
+        return scaled(total)
 
 
-Group: TypeAlias = Sequence[Target]
-"""Targets that get one map together."""
+def cut(level: Tensor, geometry: GridGeometry, placement: Letterbox) -> Tensor:
+    """The part of a level, [..., rows, columns], whose cells have their centres on the image."""
+    rows, columns = geometry.cells_inside(placement.resized)
+    return level[..., :rows, :columns]
+
+
+def scaled(maps: Tensor) -> Tensor:
+    """Maps, [targets, rows, columns], each divided by its maximum; empty ones stay empty."""
+    maximum = maps.amax(dim=(1, 2), keepdim=True)
+    return torch.where(maximum > 0, maps / maximum.clamp(min=torch.finfo(maps.dtype).tiny), 0)
 
 
 @dataclass(frozen=True, slots=True)
 class SavedActivations:
-    """What is left of a forward: copies, since the frame's own map overwrites its activations.
+    """Copies of a forward pass's activations, since the frame's own map overwrites those.
 
     Attributes:
         levels: float32, each [batch, channels, rows, columns].
-        placements: Where each picture lies on the canvas.
-        pictures: As they came.
+        placements: Where each image lies on the canvas.
+        pictures: The frames' pictures as they came, RGB uint8.
     """
 
     levels: Levels
@@ -54,12 +94,12 @@ class SavedActivations:
     def of(
         cls, forward: Forward, indices: Sequence[int], pictures: Sequence[Picture]
     ) -> "SavedActivations":
-        """Copy what belongs to some of a batch's pictures.
+        """Copy the activations of some of a batch's images.
 
         Args:
             forward: Of the whole batch, its activations not yet overwritten.
-            indices: Which of its pictures.
-            pictures: Those pictures.
+            indices: Which of its images.
+            pictures: Those images' pictures.
         """
         # Tensors made in inference mode cannot take part in a backward; copies made outside can.
         with torch.inference_mode(mode=False):
@@ -69,18 +109,17 @@ class SavedActivations:
             }
         return cls(levels, [forward.placements[index] for index in indices], pictures)
 
-    def some(self, indices: Sequence[int]) -> "SavedActivations":
-        """What belongs to some of the pictures."""
+    def select(self, indices: Sequence[int]) -> "SavedActivations":
+        """The activations of some of the images."""
         if len(indices) == len(self.placements):
             return self
-        levels = {name: level[list(indices)] for name, level in self.levels.items()}
         return SavedActivations(
-            levels,
+            {name: level[list(indices)] for name, level in self.levels.items()},
             [self.placements[index] for index in indices],
             [self.pictures[index] for index in indices],
         )
 
     def pyramid(self, index: int, centre: float) -> Pyramid:
-        """One picture's activations, cut to the picture."""
-        own: dict[str, Tensor] = {name: level[index] for name, level in self.levels.items()}
+        """One image's activations, the padding cut off."""
+        own = {name: level[index] for name, level in self.levels.items()}
         return Pyramid.of(own, self.placements[index], centre)

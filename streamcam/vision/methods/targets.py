@@ -1,14 +1,15 @@
-"""What a map is to explain: the score of a box that the ordinary forward found.
+"""Targets: the boxes of the ordinary forward pass whose scores are to be explained.
 
-The equivalent of pytorch_grad_cam's `FasterRCNNBoxScoreTarget` for every detector. It differs from
-that one in three ways. It matches among boxes of the right class only, so that a box of another
-class in the same place does not make it vanish. It gives the score alone: the overlap of a box with
-itself is at its maximum, where its gradient is arbitrary. And it offers the score before the
-sigmoid or softmax, as Grad-CAM asks for: the gradient of a confident score itself fades.
+The equivalent of pytorch_grad_cam's `FasterRCNNBoxScoreTarget` for every detector, with three
+differences. It matches among boxes of the right class only, so that a box of another class in the
+same place does not hide it. It is the score alone: the overlap of a box with itself is at its
+maximum, where its gradient is arbitrary. And it offers the score before the sigmoid or softmax, as
+Grad-CAM asks for: the gradient of a confident score itself vanishes.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,16 +20,16 @@ from torchvision.ops import box_iou
 from streamcam.types import Box, Detection
 from streamcam.vision.models.torchvision_partial import Found
 
-LEAST_OVERLAP = 0.5
+MIN_OVERLAP = 0.5
 """Intersection over union from which two boxes of a class are one: COCO's easiest threshold."""
 
-# Keeps the logarithms finite; float32 tells no score from 1 that is nearer to it.
+# Keeps the logarithms finite; float32 cannot tell a score closer to 1 from 1.
 _EPSILON = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class BoxTarget:
-    """One box, to be found again in what a detector gives for a changed input.
+    """A box, to be matched among the detections of a changed input.
 
     Attributes:
         box: x1, y1, x2, y2 in pixels of the displayed frame.
@@ -40,35 +41,55 @@ class BoxTarget:
 
     @classmethod
     def of(cls, detection: Detection) -> "BoxTarget":
-        """The target that a detection is."""
         return cls(detection.box, detection.class_id)
 
-    def __call__(self, found: Found) -> Tensor:
-        """Its score, 0..1, without dimensions; 0 where it has vanished."""
-        place = self.place(found)
-        return found.scores.new_zeros(()) if place is None else found.scores[place]
+    def __call__(self, detections: Found) -> Tensor:
+        """The matching box's score, 0..1, without dimensions; 0 if there is none."""
+        index = self.match(detections)
+        return detections.scores.new_zeros(()) if index is None else detections.scores[index]
 
-    def logit(self, found: Found) -> Tensor:
-        """Its score before the sigmoid, or against all other classes of a softmax; 0 if gone."""
-        place = self.place(found)
-        if place is None:
-            return found.scores.new_zeros(())
-        return torch.logit(found.scores[place], eps=_EPSILON)
+    def logit(self, detections: Found) -> Tensor:
+        """Its score before the sigmoid, or against all other classes of a softmax; 0 if none."""
+        index = self.match(detections)
+        if index is None:
+            return detections.scores.new_zeros(())
+        return torch.logit(detections.scores[index], eps=_EPSILON)
 
-    def place(self, found: Found, least: float = LEAST_OVERLAP) -> int | None:
-        """Where it is among the boxes that were found, None where it has vanished."""
-        candidates = torch.nonzero(found.class_ids == self.class_id).flatten()
-        if not len(candidates):
+    def match(self, detections: Found, min_overlap: float = MIN_OVERLAP) -> int | None:
+        """Index of the detection of this class that overlaps the box most; None if none does."""
+        of_class = torch.nonzero(detections.class_ids == self.class_id).flatten()
+        if not len(of_class):
             return None
-        own = found.boxes.new_tensor([self.box])
-        overlaps = box_iou(own, found.boxes[candidates].detach())[0]
+        own = detections.boxes.new_tensor([self.box])
+        overlaps = box_iou(own, detections.boxes[of_class].detach())[0]
         best = int(overlaps.argmax())
-        return int(candidates[best]) if overlaps[best] >= least else None
+        return int(of_class[best]) if overlaps[best] >= min_overlap else None
 
 
-def scores_of(found: Sequence[Found], targets: Sequence[BoxTarget]) -> npt.NDArray[np.float32]:
-    """The scores of all targets in all results: [results, targets], 0 where one has vanished."""
-    scores = [torch.stack([target(one) for target in targets]) for one in found]
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A box of the ordinary forward pass.
+
+    Attributes:
+        box: What is matched again.
+        score: The score that it had, 0..1.
+    """
+
+    box: BoxTarget
+    score: float
+
+    @classmethod
+    def of(cls, detection: Detection) -> "Target":
+        return cls(BoxTarget.of(detection), detection.confidence)
+
+
+Group: TypeAlias = Sequence[Target]
+"""Targets that share one map."""
+
+
+def scores_of(detections: Sequence[Found], targets: Sequence[BoxTarget]) -> npt.NDArray[np.float32]:
+    """The scores of all targets in all results: [results, targets], 0 where one has no match."""
+    scores = [torch.stack([target(one) for target in targets]) for one in detections]
     return torch.stack(scores).cpu().numpy().astype(np.float32)
 
 
@@ -78,8 +99,8 @@ def overlap(one: Box, other: Box) -> float:
     height = min(one[3], other[3]) - max(one[1], other[1])
     if width <= 0 or height <= 0:
         return 0.0
-    both = width * height
-    return both / (_area(one) + _area(other) - both)
+    intersection = width * height
+    return intersection / (_area(one) + _area(other) - intersection)
 
 
 def _area(box: Box) -> float:

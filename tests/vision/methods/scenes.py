@@ -8,8 +8,8 @@ from torch import nn
 from streamcam.demo.source import DemoSource
 from streamcam.types import Picture
 from streamcam.vision.cam.geometry import Letterbox
-from streamcam.vision.methods.saved_activations import SavedActivations, Target
-from streamcam.vision.methods.targets import BoxTarget
+from streamcam.vision.methods.saved_activations import SavedActivations
+from streamcam.vision.methods.targets import BoxTarget, Target
 from streamcam.vision.models.nano import load_nano
 from streamcam.vision.models.registry import NANO_FILE
 from streamcam.vision.models.torchvision import Detector
@@ -29,10 +29,10 @@ def nano(confidence: float = 0.3) -> Detector:
 
 
 def looked(detector: Detector, *pictures: Picture) -> tuple[SavedActivations, list[list[Target]]]:
-    """What is kept of a forward, and what it found in each picture."""
+    """The saved activations of a forward, and what it found in each picture."""
     with torch.inference_mode():
         forward = detector(pictures)
-    kept = SavedActivations.of(forward, range(len(pictures)), pictures)
+    saved = SavedActivations.of(forward, range(len(pictures)), pictures)
     found = [
         [
             Target(BoxTarget(tuple(box), class_id), score)
@@ -42,7 +42,7 @@ def looked(detector: Detector, *pictures: Picture) -> tuple[SavedActivations, li
         ]
         for boxes, ids, scores in zip(forward.boxes, forward.class_ids, forward.scores, strict=True)
     ]
-    return kept, found
+    return saved, found
 
 
 class OnCanvas(nn.Module):

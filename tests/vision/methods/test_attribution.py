@@ -8,15 +8,21 @@ import numpy as np
 import pytest
 import torch
 
+from streamcam.cam_methods import METHODS
 from streamcam.clock import Clock
 from streamcam.errors import UsageError
 from streamcam.types import Frame, FrameResult
 from streamcam.vision.build import build_engine
 from streamcam.vision.cam.eigencam import EigenCam
 from streamcam.vision.engine import Engine
-from streamcam.vision.methods.attribution import Attribution, Explain
-from streamcam.vision.methods.registry import METHODS, MapMaker
-from streamcam.vision.methods.time_budget import LONGEST, SHARE, TimeBudget
+from streamcam.vision.methods.attribution import (
+    BUDGET_SHARE,
+    MAX_PASS_SECONDS,
+    Attribution,
+    Explain,
+    TimeBudget,
+)
+from streamcam.vision.methods.map_maker import MapMaker
 from streamcam.vision.models.registry import find_model
 from tests.vision.methods.scenes import nano, street
 from tests.vision.scenes import engine_around, frame, grey
@@ -176,32 +182,30 @@ def live(index: int = 0) -> Frame:
 
 def test_live_frames_have_a_share_of_the_time_and_files_all_of_it() -> None:
     clock = Ticking()
-    pace = TimeBudget("layercam", clock)
-    assert pace.allows(live())
-    pace.begin()
-    clock.now += 0.1
-    pace.end(1)
-    assert not pace.allows(live())
-    assert pace.allows(frame(grey(8, 8)))
-    clock.now += 0.1 * (1 / SHARE - 1) - 0.01
-    assert not pace.allows(live())
+    budget = TimeBudget("layercam", clock)
+    assert budget.allows(live())
+    with budget.measure(1):
+        clock.now += 0.1
+    assert not budget.allows(live())
+    assert budget.allows(frame(grey(8, 8)))
+    clock.now += 0.1 * (1 / BUDGET_SHARE - 1) - 0.01
+    assert not budget.allows(live())
     clock.now += 0.02
-    assert pace.allows(live())
+    assert budget.allows(live())
 
 
 def test_a_method_that_is_too_slow_is_given_up_for_live_frames_and_said_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     clock = Ticking()
-    pace = TimeBudget("scorecam", clock)
+    budget = TimeBudget("scorecam", clock)
     with caplog.at_level(logging.WARNING, "streamcam"):
-        for seconds in (9.0, 3 * LONGEST, 2 * LONGEST, 2 * LONGEST):
-            pace.begin()
-            clock.now += seconds
-            pace.end(1)
+        for seconds in (9.0, 3 * MAX_PASS_SECONDS, 2 * MAX_PASS_SECONDS, 2 * MAX_PASS_SECONDS):
+            with budget.measure(1):
+                clock.now += seconds
     clock.now += 1000
-    assert not pace.allows(live())
-    assert pace.allows(frame(grey(8, 8)))
+    assert not budget.allows(live())
+    assert budget.allows(frame(grey(8, 8)))
     (record,) = caplog.records
     assert "scorecam takes 0.5 s a frame here" in record.message
 
@@ -230,7 +234,7 @@ def test_no_room_on_the_device_is_said_once_and_leaves_eigencam(
         results = why.explain(video(3))
     assert [r.explanation.method for r in results] == ["eigencam"] * 3
     assert [record.message for record in caplog.records] == [
-        "the GPU has no room for layercam: maps stay EigenCAM"
+        "not enough GPU memory for layercam: maps stay EigenCAM"
     ]
 
 

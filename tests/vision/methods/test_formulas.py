@@ -13,7 +13,8 @@ from pytorch_grad_cam import (
 )
 from torch import Tensor
 
-from streamcam.vision.methods.formulas import GRADIENT_METHODS
+from streamcam.cam_methods import METHODS
+from streamcam.vision.methods.gradients import gradient_map
 
 THEIRS = {
     "eigengradcam": EigenGradCAM,
@@ -38,13 +39,13 @@ def tensors(targets: int = 3) -> tuple[Tensor, Tensor]:
 
 
 def test_every_method_is_compared() -> None:
-    assert set(THEIRS) == set(GRADIENT_METHODS)
+    assert set(THEIRS) == {name for name, method in METHODS.items() if method.gradient_formula}
 
 
 @pytest.mark.parametrize("name", THEIRS)
 def test_formulas_equal_those_of_pytorch_grad_cam(name: str) -> None:
     activations, gradients = tensors()
-    ours = GRADIENT_METHODS[name].formula(activations, gradients).numpy()
+    ours = gradient_map(METHODS[name].formula, activations, gradients).numpy()
     cam = THEIRS[name](torch.nn.Conv2d(1, 1, 1), target_layers=[])
     for own, gradient in zip(ours, gradients, strict=True):
         theirs = cam.get_cam_image(
@@ -60,7 +61,7 @@ def test_what_speaks_for_the_target_is_positive(name: str) -> None:
     """Never inverted, whatever sign the components happen to have."""
     for flip in (1, -1):
         activations, gradients = tensors()
-        maps = GRADIENT_METHODS[name].formula(flip * activations, flip * gradients)
+        maps = gradient_map(METHODS[name].formula, flip * activations, flip * gradients)
         if name in ("gradcam++", "segeigencam", "layercam") and flip == -1:
             continue  # these take magnitudes or positive gradients only
         hot, cold = maps[:, 2:5, 3:7].mean(), maps[:, 6:, 8:].mean()
@@ -70,6 +71,6 @@ def test_what_speaks_for_the_target_is_positive(name: str) -> None:
 @pytest.mark.parametrize("name", THEIRS)
 def test_nothing_speaks_for_a_target_without_gradients(name: str) -> None:
     activations, gradients = tensors()
-    maps = GRADIENT_METHODS[name].formula(activations, torch.zeros_like(gradients))
+    maps = gradient_map(METHODS[name].formula, activations, torch.zeros_like(gradients))
     assert torch.isfinite(maps).all()
     assert maps.abs().max() == 0
