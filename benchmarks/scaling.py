@@ -26,8 +26,7 @@ from streamcam.cli.app import share_cores
 from streamcam.config import Settings, load_settings
 from streamcam.pipeline.file_run import Run
 from streamcam.pipeline.sampler import Sampler
-from streamcam.sinks.encoder import VideoSettings
-from streamcam.sinks.video import VideoSink
+from streamcam.sinks.video import VideoSettings, VideoSink
 from streamcam.sources.inputs import expand, open_source
 
 FPS = 10

@@ -14,3 +14,9 @@ class Clock:
     def utc(self) -> datetime:
         """Return the wall-clock time, in UTC; for people and file names."""
         return datetime.now(UTC)
+
+
+def iso_utc(moment: datetime) -> str:
+    """Return a moment as ISO 8601 in UTC with milliseconds, e.g. "2025-03-01T12:00:00.250Z"."""
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.removesuffix("+00:00") + "Z"

@@ -1,11 +1,13 @@
 """Files that appear under their name complete, or not at all."""
 
+import fcntl
 import io
 import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from streamcam.errors import SinkError
 from streamcam.media_errors import writing
 
 PART = ".part"
@@ -81,6 +83,48 @@ def write_file(path: Path, content: bytes) -> Path:
     except BaseException:
         file.discard()
         raise
+
+
+class FolderLock:
+    """One writer for a folder at a time, among the threads and processes of this machine.
+
+    The folder itself is locked (`flock`): there is no lock file that could be left behind or
+    removed, and the kernel releases the lock when the process ends, however it ends.
+
+    Args:
+        folder: Made when needed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock, unless this object holds it already.
+
+        Raises:
+            SinkError: Somebody else holds it, or the folder cannot be made.
+        """
+        if self._descriptor is not None:
+            return
+        with writing(str(self._folder)):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            raise SinkError(
+                f"{self._folder}: another process writes there",
+                hint="Give each camera a name, and each process an output folder, of its own.",
+            ) from error
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Release the lock. Idempotent."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
 
 def sync(path: Path) -> None:

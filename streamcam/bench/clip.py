@@ -7,8 +7,7 @@ from pathlib import Path
 
 from streamcam.errors import SourceError, UsageError
 from streamcam.pipeline.sampler import Sampler
-from streamcam.sinks.encoder import VideoSettings
-from streamcam.sinks.video import VideoSink
+from streamcam.sinks.video import VideoSettings, VideoSink
 from streamcam.sources.base import Source
 from streamcam.sources.inputs import Entry, expand, open_source
 from streamcam.types import Frame, SourceInfo

@@ -12,10 +12,9 @@ from streamcam.config import Settings
 from streamcam.pipeline.sampler import Sampler
 from streamcam.render import Annotator
 from streamcam.sinks.base import Sink
-from streamcam.sinks.encoder import VideoSettings
 from streamcam.sinks.records import JsonlSink
 from streamcam.sinks.stills import StillSink
-from streamcam.sinks.video import VideoSink
+from streamcam.sinks.video import VideoSettings, VideoSink
 from streamcam.sources.inputs import open_source
 from streamcam.types import Frame, FrameResult
 

@@ -60,7 +60,7 @@ class LiveDelivery:
         assert isinstance(item, FrameResult), "a live source gives the wanted frames only"
         picture = self._draw(item) if self._drawn else None
         for outlet in self._outlets:
-            outlet.offer(item, picture if outlet.needs_picture else None)
+            outlet.submit(item, picture if outlet.needs_picture else None)
         self._preview.write(item, picture)
         self.explained += 1
         self.detections.update(detection.label for detection in item.detections)

@@ -12,7 +12,7 @@ from streamcam.cameras.files import SharedEngineProvider
 from streamcam.cameras.janitor import RetentionThread
 from streamcam.cameras.plan import CameraPlan
 from streamcam.cameras.sink_worker import SinkWorker
-from streamcam.cameras.sinks import make_outlets
+from streamcam.cameras.sinks import make_sinks
 from streamcam.cameras.stages import OnStage, unmeasured
 from streamcam.clock import Clock
 from streamcam.config import Settings
@@ -165,7 +165,7 @@ class CameraManager:
 
     def _make(self, plan: CameraPlan) -> Camera:
         def outlets() -> Sequence[SinkWorker]:
-            return make_outlets(plan, self._engines, self._clock, self._on_stage)
+            return make_sinks(plan, self._engines, self._clock, self._on_stage)
 
         return Camera(
             plan,

@@ -73,4 +73,5 @@ def _with_model(settings: Settings, camera: CameraSettings) -> Settings:
         render=settings.render,
         output=settings.output,
         live=settings.live,
+        sinks={**settings.sinks, **camera.sinks},
     )

@@ -19,7 +19,7 @@ from streamcam.cli import options
 from streamcam.cli.terminal import errors, output, printable, size
 from streamcam.config import load_settings
 from streamcam.files import write_file
-from streamcam.sinks.names import outputs
+from streamcam.sinks.result_paths import AUDIT_PAGE, AUDIT_VALUES, result_path
 from streamcam.sources.inputs import expand
 
 if TYPE_CHECKING:
@@ -85,9 +85,10 @@ def _write(source: str, folder: Path, report: "AuditReport", values: dict[str, A
     """Write the numbers and the page; return the page's path."""
     from streamcam.audit.page import page
 
-    named = outputs(folder, _stem(source))
-    write_file(named.audit_values, orjson.dumps(values, option=orjson.OPT_INDENT_2))
-    return write_file(named.audit_page, page(report, values).encode())
+    stem = _stem(source)
+    content = orjson.dumps(values, option=orjson.OPT_INDENT_2)
+    write_file(result_path(folder, stem, AUDIT_VALUES), content)
+    return write_file(result_path(folder, stem, AUDIT_PAGE), page(report, values).encode())
 
 
 def _stem(source: str) -> str:

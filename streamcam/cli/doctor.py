@@ -78,7 +78,6 @@ def _device() -> Facts:
 
 
 def _video() -> Facts:
-    from streamcam.sinks.diagnosis import facts
 
     return facts()
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import ByteSize, Field, field_validator
 
-from streamcam.config.section import NameList, Section
+from streamcam.config.section import NameList, Section, SinkTables
 
 _FILES = "files"
 """What metrics call all files of watched folders together, where they name a camera."""
@@ -95,6 +95,9 @@ class CameraSettings(Section):
         pattern=r"^(rtsps?|rtmps?|srt|udp|tcp)://",
         description="Where the annotated pictures are sent, as H.264: rtsp, rtmp, srt, udp, tcp.",
         examples=["rtsp://127.0.0.1:8554/yard"],
+    )
+    sinks: SinkTables = Field(
+        {}, description="Further sinks of this camera alone, or other settings of those in [sinks]."
     )
 
     @field_validator("name")

@@ -1,6 +1,5 @@
 """Gathers settings from file, environment and flags, and explains what is wrong with them."""
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from streamcam.config.schema import Settings
+from streamcam.config.section import unknown
 from streamcam.errors import ConfigError
 from streamcam.urls import HIDDEN, is_secret, redacted_url
 
@@ -79,7 +79,7 @@ def _dotted(error: ErrorDetails) -> str:
 
 def _reason(error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
-        return "unknown" + _suggestion(error["loc"])
+        return unknown(str(error["loc"][-1]), _known(error["loc"]))
     if error["type"] == "missing":
         return "is missing"
     if error["type"] == "value_error":
@@ -98,16 +98,14 @@ def _shown(error: ErrorDetails) -> str:
     return "a list" if isinstance(value, list | tuple) else redacted_url(repr(value))
 
 
-def _suggestion(location: tuple[int | str, ...]) -> str:
-    *parents, last = (str(part) for part in location)
+def _known(location: tuple[int | str, ...]) -> Iterable[str]:
+    """Return the names that are known where an unknown one is."""
+    *parents, _ = (str(part) for part in location)
     if not parents:
-        known = list(Settings.model_fields)
-    else:
-        annotation = Settings.model_fields[parents[0]].annotation
-        section = next(iter(get_args(annotation)), annotation)  # of a table, or of a list of them
-        known = list(getattr(section, "model_fields", ()))
-    near = difflib.get_close_matches(last, known, n=1)
-    return f', did you mean "{near[0]}"?' if near else f" (known: {', '.join(known)})"
+        return Settings.model_fields
+    annotation = Settings.model_fields[parents[0]].annotation
+    section = next(iter(get_args(annotation)), annotation)  # of a table, or of a list of them
+    return getattr(section, "model_fields", ())
 
 
 def _origin(path: Path | None) -> str:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, mod
 
 from streamcam.cam_methods import EIGENCAM, METHODS
 from streamcam.config.camera_schema import CameraSettings, LiveSettings, RetentionSettings
-from streamcam.config.section import NameList, Section
+from streamcam.config.section import NameList, Section, SinkTables
 
 
 class ModelSettings(Section):
@@ -295,6 +295,11 @@ class Settings(Section):
     http: HttpSettings = HttpSettings()
     folder: tuple[FolderSettings, ...] = Field(
         (), description="Folders that `streamcam serve` watches, a table `[[folder]]` for each."
+    )
+    sinks: SinkTables = Field(
+        {},
+        description="Further sinks, for files and cameras alike: a table `[sinks.NAME]` turns one "
+        "on and holds its settings. See docs/extending.md.",
     )
     camera: tuple[CameraSettings, ...] = Field(
         (), description="Cameras and streams, a table `[[camera]]` for each."

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import ByteSize, TypeAdapter
+from pydantic import BaseModel, ByteSize, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from streamcam.config.schema import Settings
@@ -31,9 +31,26 @@ def to_toml(settings: Settings) -> str:
         value = getattr(settings, name)
         parts += [
             "",
-            *(_tables(name, value, field) if type(value) is tuple else _section(name, value)),
+            *_table(name, value, field),
         ]
     return "\n".join(parts) + "\n"
+
+
+def _table(name: str, value: object, field: FieldInfo) -> list[str]:
+    if isinstance(value, Section):
+        return _section(name, value)
+    if isinstance(value, Mapping):
+        return _sinks(name, value, field)
+    assert isinstance(value, tuple)
+    return _tables(name, value, field)
+
+
+def _sinks(name: str, sinks: Mapping[str, BaseModel], field: FieldInfo) -> list[str]:
+    lines = [_comment(field.description or "")]
+    for sink, settings in sinks.items():
+        values = settings.model_dump(mode="json", exclude_none=True)
+        lines += [f"[{name}.{sink}]", *(f"{key} = {_value(key, v)}" for key, v in values.items())]
+    return lines if sinks else [*lines, f"# [{name}.NAME]"]
 
 
 def _section(name: str, section: Section) -> list[str]:
@@ -74,13 +91,16 @@ def _assignment(key: str, value: Any, field: FieldInfo) -> str:  # noqa: ANN401 
     return f"{key} = {_literal(value)}"
 
 
+def _value(key: str, value: Any) -> str:  # noqa: ANN401 - any setting's
+    return _literal(HIDDEN if is_secret(key) else value)
+
+
 def _literal(value: Any) -> str:  # noqa: ANN401 - any setting's
     """Return a value as TOML, its credentials hidden; most literals are those of JSON."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json", exclude_none=True)
     if isinstance(value, Mapping):
-        pairs = ", ".join(
-            f"{_literal(key)} = {_literal(HIDDEN if is_secret(key) else item)}"
-            for key, item in value.items()
-        )
+        pairs = ", ".join(f"{_literal(key)} = {_value(key, item)}" for key, item in value.items())
         return f"{{ {pairs} }}" if pairs else "{}"
     if isinstance(value, ByteSize):
         value = _size(value)

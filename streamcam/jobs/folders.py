@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamcam.errors import UsageError
-from streamcam.sinks.names import is_output
+from streamcam.sinks.registry import is_result
 from streamcam.sources.inputs import is_media
 
 _TEMPORARY = (".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload", ".download", "~")
@@ -86,7 +86,7 @@ class Selection:
 
     def wants_file(self, folder: Path, file: Path) -> bool:
         """Tell by its name whether a file below a folder is an input."""
-        if is_temporary(file.name) or is_output(file):
+        if is_temporary(file.name) or is_result(file):
             return False
         place = file.relative_to(folder)
         if self.exclude and _matches(place, self.exclude):

@@ -1,6 +1,5 @@
 """Runs ready jobs, several at a time, through one engine, and books how they end."""
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -21,8 +20,9 @@ from streamcam.jobs.record import JobRecord, State
 from streamcam.pipeline.engine_provider import EngineProvider
 from streamcam.pipeline.file_job import Observer
 from streamcam.pipeline.file_run import make_job
-from streamcam.sinks.manifest import read_manifest
-from streamcam.sinks.names import outputs
+from streamcam.sinks.manifest import MANIFEST, read_manifest
+from streamcam.sinks.registry import remove_results
+from streamcam.sinks.result_paths import result_path
 from streamcam.sources.inputs import Entry
 from streamcam.types import JobReport, Outcome
 
@@ -199,7 +199,7 @@ class Runner:
         """Book a job whose results are there already: made before a crash, or by `run`."""
         if job.redo or self._overwrite or job.stem is None:
             return False
-        path = outputs(self._settings.output.folder, job.stem).manifest
+        path = result_path(self._settings.output.folder, job.stem, MANIFEST.ending)
         manifest = read_manifest(path)
         try:
             younger = path.stat().st_mtime > job.path.stat().st_ctime
@@ -273,12 +273,7 @@ class Runner:
     def _withdraw(self, job: JobRecord) -> None:
         """Remove results of which only some could be published."""
         assert job.stem is not None
-        paths = outputs(self._settings.output.folder, job.stem)
-        files = (paths.manifest, paths.records, paths.video, paths.picture, paths.maps_archive)
-        for path in files:
-            with suppress(OSError):
-                path.unlink()
-        shutil.rmtree(paths.maps_folder, ignore_errors=True)
+        remove_results(self._settings.output.folder, job.stem)
 
     def _finish(self, job: JobRecord, state: State, report: JobReport) -> None:
         self._ledger.finish(

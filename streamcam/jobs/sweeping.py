@@ -8,7 +8,7 @@ from pathlib import Path
 
 from streamcam.files import PART
 from streamcam.jobs.identity import is_being_written
-from streamcam.sinks.names import is_output
+from streamcam.sinks.registry import is_result
 
 # Where it cannot be known whether a process still writes a file: far longer than a writer pauses.
 _ABANDONED_SECONDS = 3600.0
@@ -27,7 +27,7 @@ def _parts(folder: Path) -> Iterator[Path]:
     for place, _, names in os.walk(folder):
         for name in names:
             path = Path(place, name)
-            if name.endswith(PART) and is_output(path):
+            if name.endswith(PART) and is_result(path):
                 yield path
 
 

@@ -124,7 +124,7 @@ class Job:
         if not report.outputs:
             return report
         try:
-            return self._results.describe(source.info, report, started, self._clock.utc())
+            return self._results.write_manifest(source.info, report, started, self._clock.utc())
         except StreamcamError as error:
             return failed(report, error)
 

@@ -96,7 +96,7 @@ def make_job(
     return Job(
         entry,
         pipeline=provider.pipeline,
-        results=Results(entry.stem, settings.output, settings.render, provider.provenance),
+        results=Results(entry.stem, settings, provider.provenance, clock),
         sampler=Sampler(**settings.sampling.model_dump()),
         full=settings.output.video == "full",
         observer=observer,

@@ -1,20 +1,21 @@
 """What is written for one source, and whether it has been written before."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from streamcam.config.schema import OutputSettings, RenderSettings
+from pydantic import BaseModel
+
+from streamcam.clock import Clock
+from streamcam.config import Settings
+from streamcam.config.schema import OutputSettings
 from streamcam.pipeline.delivery import Delivery
 from streamcam.render import Annotator, Style
-from streamcam.sinks.base import Sink
-from streamcam.sinks.encoder import VideoSettings
-from streamcam.sinks.manifest import Provenance, read_manifest, write_manifest
-from streamcam.sinks.maps import NpzSink, PngSink
-from streamcam.sinks.names import outputs
-from streamcam.sinks.records import JsonlSink
-from streamcam.sinks.stills import StillSink
-from streamcam.sinks.video import VideoSink
+from streamcam.sinks.base import Target
+from streamcam.sinks.manifest import MANIFEST, Provenance, read_manifest, write_manifest
+from streamcam.sinks.registry import SinkChoice
+from streamcam.sinks.result_paths import result_path
+from streamcam.sinks.video import VideoSettings
 from streamcam.types import JobReport, SourceInfo
 
 
@@ -23,52 +24,41 @@ class Results:
 
     Args:
         stem: The source's name below the output folder, without its ending.
-        output: What is written, and where.
-        render: How the pictures look.
-        engine: Tells what the results were made with; asked when the work is done.
+        settings: What is written, where, and how the pictures look.
+        provenance: Returns what the results were made with; called when the work is done.
+        clock: Where the time comes from.
     """
 
     def __init__(
         self,
         stem: str,
-        output: OutputSettings,
-        render: RenderSettings,
-        engine: Callable[[], Provenance],
+        settings: Settings,
+        provenance: Callable[[], Provenance],
+        clock: Clock,
     ) -> None:
-        self._output = output
-        self._render = render
-        self._engine = engine
-        self._paths = outputs(output.folder, stem)
+        self._stem = stem
+        self._settings = settings
+        self._provenance = provenance
+        self._clock = clock
+        self._manifest = result_path(settings.output.folder, stem, MANIFEST.ending)
 
     @property
     def complete(self) -> bool:
-        """Whether the results are there, whole, and not to be made again."""
-        if self._output.overwrite:
+        """Whether the results are there, complete, and not to be made again."""
+        if self._settings.output.overwrite:
             return False
-        manifest = read_manifest(self._paths.manifest)
+        manifest = read_manifest(self._manifest)
         return manifest is not None and manifest.complete
 
     def delivery(self, info: SourceInfo) -> Delivery:
         """Make the sinks for a source that was opened."""
-        style = Style(**self._render.model_dump())
-        return Delivery(self._sinks(info), Annotator(style).annotate)
+        output = self._settings.output
+        target = Target(info, output.folder, self._stem, self._provenance, self._clock)
+        chosen = file_sinks(output, self._settings.sinks, still=info.still)
+        style = Style(**self._settings.render.model_dump())
+        return Delivery([sink.create(target) for sink in chosen], Annotator(style).annotate)
 
-    def _sinks(self, info: SourceInfo) -> list[Sink]:
-        sinks: list[Sink] = [JsonlSink(self._paths.records)]
-        if self._output.save_maps == "npz":
-            sinks.append(NpzSink(self._paths.maps_archive))
-        elif self._output.save_maps == "png":
-            sinks.append(PngSink(self._paths.maps_folder))
-        if info.still:
-            sinks.append(StillSink(self._paths.picture))
-        elif self._output.video != "off":
-            heard = info if self._output.audio else replace(info, path=None)
-            encoding = VideoSettings(encoder=self._output.encoder)
-            sinks.append(VideoSink(self._paths.video, heard, encoding))
-            sinks.append(StillSink(self._paths.picture))
-        return sinks
-
-    def describe(
+    def write_manifest(
         self, info: SourceInfo, report: JobReport, started: datetime, ended: datetime
     ) -> JobReport:
         """Write the manifest; return the report with it among the outputs.
@@ -77,6 +67,28 @@ class Results:
             SinkError: It cannot be written.
         """
         path = write_manifest(
-            self._paths.manifest, info, report, self._engine(), started=started, ended=ended
+            self._manifest, info, report, self._provenance(), started=started, ended=ended
         )
-        return replace(report, outputs={**report.outputs, "manifest": path})
+        return replace(report, outputs={**report.outputs, MANIFEST.kind: path})
+
+
+def file_sinks(
+    output: OutputSettings, optional: Mapping[str, BaseModel], *, still: bool
+) -> list[SinkChoice]:
+    """Return the sinks that are turned on for a file.
+
+    Args:
+        output: Turns on the standard ones.
+        optional: The tables `[sinks.NAME]`.
+        still: Whether the file is a single picture.
+    """
+    chosen = [SinkChoice("records")]
+    if output.save_maps != "off":
+        chosen.append(SinkChoice(f"maps-{output.save_maps}"))
+    if output.video != "off" and not still:
+        chosen.append(
+            SinkChoice("video", VideoSettings(encoder=output.encoder, audio=output.audio))
+        )
+    if output.video != "off" or still:
+        chosen.append(SinkChoice("picture"))
+    return [*chosen, *(SinkChoice(name, settings) for name, settings in optional.items())]

@@ -1,46 +1,116 @@
-"""What every sink of results offers."""
+"""What every sink offers, and what it is given: the same for files and for cameras."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Generic, Self, TypeVar
 
-from streamcam.types import Item, Picture
+from pydantic import BaseModel, ConfigDict
+
+from streamcam.clock import Clock
+from streamcam.sinks.manifest import Provenance
+from streamcam.sinks.result_paths import ResultFile, result_path
+from streamcam.types import Item, Picture, SourceInfo
 
 
-class Sink(Protocol):
-    """Takes one source's results, in order, and publishes them at the end or not at all.
+class SinkSettings(BaseModel):
+    """Base of a sink's settings: immutable, unknown keys are refused."""
 
-    Nothing is visible under the final name before `finish`; sinks of live sources publish a whole
-    piece at a time. Every method may raise `SinkError`.
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One source, and where its results go.
+
+    Attributes:
+        source: The source. Of a camera only `id` and `live` are known before its first frame; the
+            pictures tell their size themselves.
+        folder: The output folder; of a camera its own folder in it.
+        stem: The source's name below that folder, without an ending, e.g. "dir/clip".
+        provenance: Returns what the results are made with; callable once there is a result.
+        clock: Where the time comes from.
     """
 
-    kind: ClassVar[str]
-    """What it writes, as named in reports: "video", "picture", "records", "segments", "publish"."""
+    source: SourceInfo
+    folder: Path
+    stem: str
+    provenance: Callable[[], Provenance]
+    clock: Clock = field(default_factory=Clock)
 
-    @property
-    def needs_picture(self) -> bool:
-        """Whether `write` must be given the annotated picture."""
-        ...
+    def path(self, file: ResultFile) -> Path:
+        """Return where a result of this source goes, unique to the source and the kind."""
+        return result_path(self.folder, self.stem, file.ending)
 
+
+class Sink(ABC, Generic[S]):
+    """Takes one source's results in order and publishes them at the end, or not at all.
+
+    Nothing is visible under its final name before `finish`; the recording of a camera publishes a
+    complete segment at a time. All calls come from one thread, but for `error`. The constructor
+    opens nothing: files and connections are opened by the first `write`. Every method may raise
+    `SinkError`; a camera's sink that raised is aborted, and made anew after a pause.
+
+    Attributes:
+        settings_type: Its settings, the table `[sinks.NAME]` of the configuration.
+        result_file: The file (or folder) that it makes for each source, None for other results.
+        needs_picture: Whether `write` must be given the annotated picture.
+    """
+
+    settings_type: ClassVar[type[BaseModel]] = SinkSettings
+    result_file: ClassVar[ResultFile | None] = None
+    needs_picture: bool = False
+
+    @classmethod
+    @abstractmethod
+    def create(cls, target: Target, settings: S) -> Self:
+        """Make the sink for one source.
+
+        Args:
+            target: The source, and where its results go.
+            settings: An instance of `settings_type`.
+        """
+
+    @classmethod
+    def uses_picture(cls, settings: S) -> bool:  # noqa: ARG003
+        """Return what `needs_picture` will be with these settings."""
+        return cls.needs_picture
+
+    @classmethod
+    def recover(cls, target: Target) -> None:
+        """Complete what a killed process left of a camera's results; called before its frames."""
+
+    @abstractmethod
     def write(self, item: Item, picture: Picture | None) -> None:
         """Take one item.
 
         Args:
-            item: An explained frame, or one that only passed (sinks of records ignore those).
-            picture: The annotated picture, RGB, uint8, [height, width, 3]; None for sinks that
-                do not need it.
+            item: An explained frame (`FrameResult`); in a full-rate video also frames in between
+                (`Frame`), which only video sinks use.
+            picture: The annotated picture, RGB, uint8, [height, width, 3]; None where
+                `needs_picture` is false. It is shared with other sinks and must not be changed.
         """
-        ...
 
+    @abstractmethod
     def finish(self) -> Path | None:
-        """Complete, sync and publish what was written; return the final path.
+        """Complete, sync and publish what was written.
 
-        None is returned by sinks whose results are no files.
+        Returns:
+            The final path; None where the results are no files.
         """
-        ...
 
+    @abstractmethod
     def abort(self) -> None:
-        """Leave no trace; safe to call at any time, also after a failure or twice.
+        """Discard unpublished output and close everything. Idempotent.
 
-        Sinks of live sources publish what is whole: it cannot be had again.
+        Sinks of cameras publish what is complete: it cannot be had again.
         """
-        ...
+
+    @property
+    def error(self) -> str | None:
+        """What is wrong at this moment though `write` raises nothing, from any thread."""
+        return None

@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from typing import Literal
@@ -11,12 +10,14 @@ from typing import Literal
 import av
 import numpy as np
 from av.codec.context import Flags
+from av.codec.hwaccel import hwdevices_available
 from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 from av.video.stream import VideoStream
 
 from streamcam.errors import SinkError
+from streamcam.sinks.base import SinkSettings
 from streamcam.types import Picture
 
 logger = logging.getLogger(__name__)
@@ -65,8 +66,7 @@ _PROBE_SIZE = (640, 360)
 _THREADS = max(1, min(4, (os.cpu_count() or 1) // 4))
 
 
-@dataclass(frozen=True, slots=True)
-class VideoSettings:
+class EncoderSettings(SinkSettings):
     """How videos are encoded.
 
     Attributes:
@@ -94,7 +94,7 @@ def nvenc_works() -> bool:
         return False
 
 
-def encoders(settings: VideoSettings) -> tuple[EncoderName, ...]:
+def encoders(settings: EncoderSettings) -> tuple[EncoderName, ...]:
     """Return the encoders to try, best first.
 
     Raises:
@@ -175,6 +175,18 @@ class PictureConverter:
             dst_color_range=ColorRange.MPEG,
             threads=1,
         )
+
+
+def ffmpeg_facts() -> dict[str, str]:
+    """Return the versions of FFmpeg's libraries, and which encoders and decoders can be used."""
+    versions = sorted(av.library_versions.items())
+    libraries = (f"{name} {'.'.join(map(str, version))}" for name, version in versions)
+    return {
+        "FFmpeg": ", ".join(libraries),
+        "libx264": "works" if "libx264" in av.codecs_available else "missing",
+        "h264_nvenc": "works" if nvenc_works() else "not usable here",
+        "hardware decoding": ", ".join(hwdevices_available()) or "none",
+    }
 
 
 def even(size: int) -> int:

@@ -15,8 +15,8 @@ from av.video.stream import VideoStream
 from streamcam.errors import SinkError
 from streamcam.sinks.encoder import (
     EncoderName,
+    EncoderSettings,
     PictureConverter,
-    VideoSettings,
     add_video_stream,
     encoders,
     even,
@@ -67,7 +67,7 @@ class LiveEncoder:
     def __init__(
         self,
         size: tuple[int, int],
-        settings: VideoSettings,
+        settings: EncoderSettings,
         name: str,
         container: Callable[[], OutputContainer] = nowhere,
     ) -> None:

@@ -10,12 +10,15 @@ from typing import Any
 
 import orjson
 
+from streamcam.clock import iso_utc
 from streamcam.files import write_file
-from streamcam.sinks.records import utc
+from streamcam.sinks.result_paths import ResultFile
 from streamcam.types import JobReport, Outcome, SourceInfo
 from streamcam.version import __version__
 
 SCHEMA_VERSION = 1
+
+MANIFEST = ResultFile("manifest", ".manifest.json", "manifest", "application/json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +93,8 @@ def write_manifest(
         "source": _source(info),
         "engine": _engine(engine),
         "settings": dict(engine.settings),
-        "started": utc(started),
-        "ended": utc(ended),
+        "started": iso_utc(started),
+        "ended": iso_utc(ended),
         **_result(path.parent, report),
     }
     option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
@@ -150,7 +153,7 @@ def _result(folder: Path, report: JobReport) -> dict[str, Any]:
         "outputs": {
             kind: _name(folder, output)
             for kind, output in report.outputs.items()
-            if kind != "manifest"
+            if kind != MANIFEST.kind
         },
     }
 

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import Self
 
 import cv2
 import numpy as np
@@ -17,8 +17,11 @@ import numpy as np
 from streamcam.errors import SinkError
 from streamcam.files import PART, PartFile, sync
 from streamcam.media_errors import writing
-from streamcam.sinks.names import MAP
+from streamcam.sinks.base import Sink, SinkSettings, Target
+from streamcam.sinks.result_paths import ResultFile
 from streamcam.types import Frame, FrameResult, HeatMap, Item, Picture
+
+_ENDING = ".map.png"
 
 _FULL = 65535
 """What 1 is in a PNG of 16 bits."""
@@ -33,7 +36,7 @@ def named_maps(result: FrameResult) -> Iterator[tuple[str, HeatMap]]:
             yield f"{name}.box-{place}", detection.why.map
 
 
-class NpzSink:
+class NpzSink(Sink[SinkSettings]):
     """Writes a source's maps into one `.npz` file: float32, [rows, columns], 0..1 each.
 
     `numpy.load` reads them one by one, so the file may be larger than the memory.
@@ -42,12 +45,15 @@ class NpzSink:
         path: Where it goes.
     """
 
-    kind: ClassVar[str] = "maps"
-    needs_picture: ClassVar[bool] = False
+    result_file = ResultFile("maps", ".maps.npz", "maps")
 
     def __init__(self, path: Path) -> None:
         self._file = PartFile(path)
         self._archive: zipfile.ZipFile | None = None
+
+    @classmethod
+    def create(cls, target: Target, settings: SinkSettings) -> Self:  # noqa: ARG003
+        return cls(target.path(cls.result_file))
 
     def write(self, item: Item, picture: Picture | None = None) -> None:  # noqa: ARG002
         """Add an explained frame's maps; frames that only passed are ignored.
@@ -89,20 +95,23 @@ class NpzSink:
         return self._archive
 
 
-class PngSink:
+class PngSink(Sink[SinkSettings]):
     """Writes a source's maps into a folder: greyscale PNG of 16 bits, 0 for 0 and 65535 for 1.
 
     Args:
         folder: Where they go; its name appears when it is complete.
     """
 
-    kind: ClassVar[str] = "maps"
-    needs_picture: ClassVar[bool] = False
+    result_file = ResultFile("maps", ".maps", "maps")
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
         self._part = self._folder.with_name(self._folder.name + PART)
         self._begun = False
+
+    @classmethod
+    def create(cls, target: Target, settings: SinkSettings) -> Self:  # noqa: ARG003
+        return cls(target.path(cls.result_file))
 
     def write(self, item: Item, picture: Picture | None = None) -> None:  # noqa: ARG002
         """Add an explained frame's maps; frames that only passed are ignored.
@@ -117,7 +126,7 @@ class PngSink:
                 self._begin()
             for name, heat in named_maps(item):
                 _, content = cv2.imencode(".png", np.rint(heat * _FULL).astype(np.uint16))
-                (self._part / (name + MAP)).write_bytes(content.tobytes())
+                (self._part / (name + _ENDING)).write_bytes(content.tobytes())
 
     def finish(self) -> Path:
         """Publish the folder, and return its path.

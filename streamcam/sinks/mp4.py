@@ -12,7 +12,7 @@ from av.packet import Packet
 from streamcam.errors import SinkError
 from streamcam.files import WholeFile
 from streamcam.sinks.audio import Sound
-from streamcam.sinks.encoder import EncoderName, VideoSettings, add_video_stream, encoders
+from streamcam.sinks.encoder import EncoderName, EncoderSettings, add_video_stream, encoders
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Mp4Writer:
         size: tuple[int, int],
         time_base: Fraction,
         rate: Fraction | None,
-        settings: VideoSettings,
+        settings: EncoderSettings,
         sound: Sound | None,
     ) -> None:
         self._path = path

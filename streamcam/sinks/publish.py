@@ -2,12 +2,13 @@
 
 import logging
 import threading
-from typing import ClassVar
+from typing import Self
 
 from streamcam.clock import Clock
 from streamcam.errors import SinkError
 from streamcam.retry import Backoff
-from streamcam.sinks.encoder import VideoSettings
+from streamcam.sinks.base import Sink, SinkSettings, Target
+from streamcam.sinks.encoder import EncoderSettings
 from streamcam.types import CameraState, Frame, Item, Picture
 from streamcam.urls import Redactor, redacted_url
 from streamcam.worker_process import Message, WorkerProcess
@@ -42,11 +43,23 @@ _FAREWELL = 2.0
 """Seconds that a server gets to take note of the end."""
 
 
+class PublishSettings(SinkSettings):
+    """Where a camera's pictures are published.
+
+    Attributes:
+        url: See `PublishSink`.
+        encoder: How the video is encoded.
+    """
+
+    url: str
+    encoder: EncoderSettings = EncoderSettings()
+
+
 class _LostError(Exception):
     """The connection was lost, or not made."""
 
 
-class PublishSink:
+class PublishSink(Sink[PublishSettings]):
     """Publishes the annotated pictures it is given as H.264, to `rtsp://...` and the like.
 
     Encoding and sending happen in a process of their own, which is ended when its server hangs.
@@ -68,20 +81,20 @@ class PublishSink:
         SinkError: The URL's scheme says nothing of how to publish.
     """
 
-    kind: ClassVar[str] = "publish"
-    needs_picture: ClassVar[bool] = True
+    settings_type = PublishSettings
+    needs_picture = True
 
     def __init__(
         self,
         url: str,
-        settings: VideoSettings | None = None,
+        settings: EncoderSettings | None = None,
         *,
         patience: float = _PATIENCE,
         backoff: Backoff | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.url = redacted_url(url)
-        self._order = _order(url, settings or VideoSettings())
+        self._order = _order(url, settings or EncoderSettings())
         self._redacted = Redactor(url)
         self._patience = patience
         self._backoff = backoff or Backoff()
@@ -98,6 +111,10 @@ class PublishSink:
         self._told: str | None = None
         self._reconnects = 0
         self._dropped = 0
+
+    @classmethod
+    def create(cls, target: Target, settings: PublishSettings) -> Self:
+        return cls(settings.url, settings.encoder, clock=target.clock)
 
     @property
     def state(self) -> CameraState:
@@ -245,7 +262,7 @@ def _await(child: WorkerProcess, answer: str, seconds: float) -> None:
         raise _LostError(str(message.get("error")))
 
 
-def _order(url: str, settings: VideoSettings) -> Message:
+def _order(url: str, settings: EncoderSettings) -> Message:
     """Return what the child must know.
 
     Raises:

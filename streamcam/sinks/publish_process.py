@@ -7,7 +7,7 @@ from av.container import OutputContainer
 
 from streamcam.errors import SinkError
 from streamcam.media_errors import FOREIGN, reason
-from streamcam.sinks.encoder import VideoSettings
+from streamcam.sinks.encoder import EncoderSettings
 from streamcam.sinks.live_encoder import LiveEncoder
 from streamcam.urls import Redactor, redacted_url
 from streamcam.worker_process import Message, ParentProcess
@@ -42,7 +42,7 @@ def _publish(parent: ParentProcess, order: Message) -> None:
         return av.open(order["url"], "w", format=order["format"], container_options=options)
 
     width, height = order["width"], order["height"]
-    settings = VideoSettings(encoder=order["encoder"], threads=order["threads"])
+    settings = EncoderSettings(encoder=order["encoder"], threads=order["threads"])
     encoder = LiveEncoder((width, height), settings, redacted_url(order["url"]), connect)
     parent.send({"connected": True})
     first: float | None = None

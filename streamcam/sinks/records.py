@@ -1,15 +1,17 @@
 """One JSON record per explained frame."""
 
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO, Self
 
 import orjson
 
+from streamcam.clock import iso_utc
 from streamcam.errors import SinkError
 from streamcam.files import PartFile
 from streamcam.media_errors import writing
+from streamcam.sinks.base import Sink, SinkSettings, Target
+from streamcam.sinks.result_paths import ResultFile
 from streamcam.types import (
     BoxMap,
     Detection,
@@ -22,7 +24,7 @@ from streamcam.types import (
 )
 
 
-class JsonlSink:
+class JsonlSink(Sink[SinkSettings]):
     """Writes one line per explained frame; its form is the schema "record".
 
     Each line reaches the `.part` file at once, so that it can be followed while it grows.
@@ -31,12 +33,15 @@ class JsonlSink:
         path: Where it goes.
     """
 
-    kind: ClassVar[str] = "records"
-    needs_picture: ClassVar[bool] = False
+    result_file = ResultFile("records", ".detections.jsonl", "JSON records", "application/jsonl")
 
     def __init__(self, path: Path) -> None:
         self._file = PartFile(path)
         self._stream: BinaryIO | None = None
+
+    @classmethod
+    def create(cls, target: Target, settings: SinkSettings) -> Self:  # noqa: ARG003
+        return cls(target.path(cls.result_file))
 
     def write(self, item: Item, picture: Picture | None = None) -> None:  # noqa: ARG002
         """Add an explained frame's line; frames that only passed are ignored.
@@ -91,7 +96,7 @@ def record(result: FrameResult) -> dict[str, Any]:
     frame = result.frame
     times: dict[str, Any] = {"time": round(frame.time, 6)}
     if frame.time_utc is not None:
-        times["time_utc"] = utc(frame.time_utc)
+        times["time_utc"] = iso_utc(frame.time_utc)
         times["last_frame_age"] = round(frame.unchanged, 3)
     return {
         "source": frame.source,
@@ -101,12 +106,6 @@ def record(result: FrameResult) -> dict[str, Any]:
         "detections": [_detection(detection) for detection in result.detections],
         "cam": _cam(result.explanation),
     }
-
-
-def utc(moment: datetime) -> str:
-    """Return a moment as ISO 8601 in UTC with milliseconds, e.g. "2025-03-01T12:00:00.250Z"."""
-    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
-    return text.removesuffix("+00:00") + "Z"
 
 
 def _detection(detection: Detection) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """One annotated picture."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Self
 
 import cv2
 
 from streamcam.errors import SinkError
 from streamcam.files import write_file
+from streamcam.sinks.base import Sink, SinkSettings, Target
+from streamcam.sinks.result_paths import ResultFile
 from streamcam.types import Frame, Item, Picture
 
 JPEG = [
@@ -21,7 +23,7 @@ _MOST_PIXELS = 65_500
 """Longest side of a JPEG, as libjpeg has it."""
 
 
-class StillSink:
+class StillSink(Sink[SinkSettings]):
     """Writes one annotated picture as a JPEG: of all it is given, the one that shows most.
 
     That is the one whose detections' confidences add up to most, and of equals the first.
@@ -30,13 +32,17 @@ class StillSink:
         path: Where it goes.
     """
 
-    kind: ClassVar[str] = "picture"
-    needs_picture: ClassVar[bool] = True
+    result_file = ResultFile("picture", ".heatmap.jpg", "still picture", "image/jpeg")
+    needs_picture = True
 
     def __init__(self, path: Path) -> None:
         self._path = path.absolute()
         self._best: Picture | None = None
         self._score = 0.0
+
+    @classmethod
+    def create(cls, target: Target, settings: SinkSettings) -> Self:  # noqa: ARG003
+        return cls(target.path(cls.result_file))
 
     def write(self, item: Item, picture: Picture | None) -> None:
         """Consider an annotated picture; frames that only passed are ignored."""

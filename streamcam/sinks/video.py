@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar
+from typing import Self
 
 import av
 
@@ -10,8 +10,10 @@ from streamcam.errors import SinkError
 from streamcam.files import PartFile
 from streamcam.media_errors import writing
 from streamcam.sinks.audio import Sound
-from streamcam.sinks.encoder import PictureConverter, VideoSettings, even
+from streamcam.sinks.base import Sink, Target
+from streamcam.sinks.encoder import EncoderSettings, PictureConverter, even
 from streamcam.sinks.mp4 import Mp4Writer, timescale
+from streamcam.sinks.result_paths import ResultFile
 from streamcam.types import Frame, Item, Picture, SourceInfo
 
 MAX_TIMESCALE = 10_000_000
@@ -30,7 +32,17 @@ _USUAL_RATE = Fraction(25)
 """Its inverse is how long the only frame of a source without a rate is shown, in seconds."""
 
 
-class VideoSink:
+class VideoSettings(EncoderSettings):
+    """How a source's video is written.
+
+    Attributes:
+        audio: Whether the source's audio is included.
+    """
+
+    audio: bool = True
+
+
+class VideoSink(Sink[VideoSettings]):
     """Writes the annotated pictures that it is given as an MP4 that browsers play.
 
     A frame keeps its place on the source's own clock, also where that does not begin at zero: a
@@ -44,8 +56,9 @@ class VideoSink:
         settings: How it is encoded.
     """
 
-    kind: ClassVar[str] = "video"
-    needs_picture: ClassVar[bool] = True
+    settings_type = VideoSettings
+    result_file = ResultFile("video", ".heatmap.mp4", "annotated video", "video/mp4")
+    needs_picture = True
 
     def __init__(self, path: Path, info: SourceInfo, settings: VideoSettings | None = None) -> None:
         self._file = PartFile(path)
@@ -62,6 +75,10 @@ class VideoSink:
         self._held: av.VideoFrame | None = None
         self._held_pts = 0
         self._left: float | None = None
+
+    @classmethod
+    def create(cls, target: Target, settings: VideoSettings) -> Self:
+        return cls(target.path(cls.result_file), target.source, settings)
 
     def write(self, item: Item, picture: Picture | None) -> None:
         """Add a picture; it is encoded when the next one tells how long it is shown.
@@ -116,7 +133,7 @@ class VideoSink:
         )
 
     def _sound(self, first: int) -> Sound | None:
-        if self._info.path is None:
+        if self._info.path is None or not self._settings.audio:
             return None
         return Sound.of(self._info.path, first * self._time_base, self._shift * self._time_base)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import jsonschema
 import pytest
+from streamcam.cameras.recording import Recording
 
 from streamcam import schemas
-from streamcam.cameras.recording import Recording
 from streamcam.clock import Clock
 from streamcam.errors import SinkError
 from streamcam.sinks.manifest import Provenance

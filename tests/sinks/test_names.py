@@ -2,9 +2,9 @@ import os
 from pathlib import Path
 
 import pytest
+from streamcam.sinks.names import MAX_NAME, is_output, outputs
 
 from streamcam.files import PART
-from streamcam.sinks.names import MAX_NAME, is_output, outputs
 
 OUT = Path("out")
 

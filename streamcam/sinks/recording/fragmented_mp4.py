@@ -15,9 +15,9 @@ from typing import BinaryIO, NamedTuple
 import av
 from av.video.stream import VideoStream
 
+from streamcam.clock import iso_utc
 from streamcam.files import WholeFile
 from streamcam.sinks.live_encoder import TIME_BASE, VideoPacket
-from streamcam.sinks.records import utc
 
 _LONG_SIZE = 1
 """In a box's header: its size follows in 64 bits."""
@@ -47,7 +47,7 @@ class FragmentWriter:
                     "flush_packets": "1",
                 },
             )
-            self._container.metadata["creation_time"] = utc(begin)
+            self._container.metadata["creation_time"] = iso_utc(begin)
             self._stream = self._container.add_stream_from_template(template)
             self._stream.time_base = TIME_BASE
         except BaseException:

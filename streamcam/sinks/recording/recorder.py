@@ -1,28 +1,36 @@
-"""A camera's annotated video and records, in segments by the clock."""
+"""A camera's recording: annotated video and records in segments by the clock, and a manifest."""
 
 import logging
-from collections import deque
-from dataclasses import dataclass, field
+from collections import Counter, deque
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal, Self
 
 from streamcam.clock import Clock
 from streamcam.errors import SinkError
+from streamcam.files import FolderLock
 from streamcam.media_errors import writing
-from streamcam.sinks.encoder import VideoSettings
+from streamcam.sinks.base import Sink, SinkSettings, Target
+from streamcam.sinks.encoder import EncoderSettings
 from streamcam.sinks.live_encoder import LiveEncoder, VideoPacket
-from streamcam.sinks.lock import FolderLock
-from streamcam.sinks.recording.cutting import Cutter
-from streamcam.sinks.recording.preroll import PreRoll
-from streamcam.sinks.recording.segment import Entry, Segment
+from streamcam.sinks.manifest import MANIFEST, Provenance, write_manifest
+from streamcam.sinks.recording.recovery import recover
+from streamcam.sinks.recording.segments import EncodedFrame, PreRoll, Segment, Segmenter
 from streamcam.sinks.records import line
-from streamcam.types import Frame, FrameResult, Item, Picture
+from streamcam.types import (
+    Counts,
+    Frame,
+    FrameResult,
+    Item,
+    JobReport,
+    Outcome,
+    Picture,
+    SourceInfo,
+)
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentSettings:
+class RecordingSettings(SinkSettings):
     """What is recorded of a camera.
 
     Attributes:
@@ -40,10 +48,10 @@ class SegmentSettings:
     record: Literal["always", "detections"] = "always"
     pre_roll: float = 5.0
     post_roll: float = 5.0
-    encoder: VideoSettings = field(default_factory=VideoSettings)
+    encoder: EncoderSettings = EncoderSettings()
 
 
-class SegmentSink:
+class SegmentRecorder:
     """Writes `<YYYY-MM-DD>/<HH>/<MM-SS>.mp4` and `.jsonl`, named by the first frame's UTC.
 
     A segment's video has exactly one frame for each line of its records, in the same order; it
@@ -52,51 +60,49 @@ class SegmentSink:
     gets a number (`-2`, `-3`, ...): nothing is ever overwritten.
 
     A running segment has `.part` names. After a kill all of it plays but its last frame, after a
-    power cut what had reached the disk; `recover` gives it its names at the next start.
+    power cut what had reached the disk; `recover` publishes it at the next start.
 
     Args:
-        folder: The camera's, e.g. `out/door`; one sink at a time may write there.
+        folder: The camera's, e.g. `out/door`; one recorder at a time may write there.
         settings: What is recorded.
-        clock: Names segments of frames that do not tell when they were taken.
+        clock: Names segments of frames without a capture time.
     """
 
-    kind: ClassVar[str] = "segments"
-
     def __init__(
-        self, folder: Path, settings: SegmentSettings | None = None, clock: Clock | None = None
+        self, folder: Path, settings: RecordingSettings | None = None, clock: Clock | None = None
     ) -> None:
         self._folder = folder.absolute()
-        self._settings = settings or SegmentSettings()
+        self._settings = settings or RecordingSettings()
         self._clock = clock or Clock()
         self._lock = FolderLock(self._folder)
         always = self._settings.record == "always"
-        self._cutter = Cutter(self._settings.segment, None if always else self._settings.post_roll)
+        post_roll = None if always else self._settings.post_roll
+        self._segmenter = Segmenter(self._settings.segment, post_roll)
         self._pre_roll = PreRoll(self._settings.pre_roll)
         self._encoder: LiveEncoder | None = None
-        self._unencoded: deque[Entry] = deque()
+        self._in_encoder: deque[EncodedFrame] = deque()
         self._segment: Segment | None = None
         self._is_empty = True
 
     @property
     def needs_picture(self) -> bool:
-        """Whether video is recorded."""
         return self._settings.video
 
     def write(self, item: Item, picture: Picture | None) -> None:
-        """Add an explained frame; frames that only passed are ignored.
+        """Add an explained frame; frames in between are ignored.
 
         Raises:
-            SinkError: It cannot be written, or somebody else writes to the folder. What was
-                written is kept by `abort`; another sink can go on after it.
+            SinkError: It cannot be written, or another process writes to the folder. `abort`
+                publishes what was written; another recorder can continue after it.
         """
         if isinstance(item, Frame):
             return
         if self._settings.video and picture is None:
-            raise ValueError("SegmentSink needs the annotated picture")
+            raise ValueError("SegmentRecorder needs the annotated picture")
         self._lock.acquire()
         with writing(str(self._folder)):
-            for entry in self._encoded(item, picture if self._settings.video else None):
-                self._record(entry)
+            for frame in self._encode(item, picture if self._settings.video else None):
+                self._record(frame)
         self._is_empty = False
 
     def finish(self) -> Path:
@@ -108,17 +114,17 @@ class SegmentSink:
         if self._is_empty:
             raise SinkError(f"{self._folder}: no frame was explained, so there are no segments")
         with writing(str(self._folder)):
-            for entry in self._flushed():
-                self._record(entry)
+            for frame in self._flush():
+                self._record(frame)
             self._end_segment()
         self._lock.release()
         return self._folder
 
     def abort(self) -> None:
-        """Publish what is whole of the running segment, and leave nothing else.
+        """Publish what is complete of the running segment, and leave nothing else.
 
-        What a camera has shown cannot be had again: a full disk does not take the minute before
-        it along. Where not even that can be published, it keeps its `.part` names for `recover`.
+        What a camera has shown cannot be had again: a full disk does not cost the minute before
+        it. Where not even that can be published, it stays under its `.part` names for `recover`.
         """
         try:
             with writing(str(self._folder)):
@@ -128,28 +134,33 @@ class SegmentSink:
             logger.warning("%s", error.message)
         self._lock.release()
 
-    def _encoded(self, result: FrameResult, picture: Picture | None) -> list[Entry]:
-        """Return the entries that are ready once this frame has come: usually its own."""
+    def _encode(self, result: FrameResult, picture: Picture | None) -> list[EncodedFrame]:
+        """Return the frames that are ready once this one has come: usually itself."""
         frame = result.frame
         size = (picture.shape[1], picture.shape[0]) if picture is not None else None
         resized = self._encoder is not None and self._encoder.size != size
-        place = self._cutter.place(
-            frame.time, found=bool(result.detections), anew=frame.discontinuity or resized
+        decision = self._segmenter.decide(
+            frame.time,
+            detected=bool(result.detections),
+            unrelated=frame.discontinuity or resized,
         )
         moment = frame.time_utc or self._clock.utc()
-        entry = Entry(line(result), frame.time, moment, place.begins, place.wanted)
+        encoded = EncodedFrame(
+            line(result), frame.time, moment, decision.begins_segment, decision.recorded
+        )
         if picture is None or size is None:
-            return [entry]
-        ready = self._flushed() if resized else []
+            return [encoded]
+        ready = self._flush() if resized else []
         encoder = self._encoder = self._encoder or LiveEncoder(
             size, self._settings.encoder, self._folder.name
         )
-        entry.stream = encoder.stream
-        self._unencoded.append(entry)
-        return ready + self._paired(encoder.encode(picture, frame.time, key=place.key))
+        encoded.stream = encoder.stream
+        self._in_encoder.append(encoded)
+        packets = encoder.encode(picture, frame.time, key=decision.key_frame)
+        return ready + self._paired(packets)
 
-    def _flushed(self) -> list[Entry]:
-        """End the encoder, and return the entries that it still held."""
+    def _flush(self) -> list[EncodedFrame]:
+        """End the encoder, and return the frames that it still held."""
         if self._encoder is None:
             return []
         packets = self._encoder.flush()
@@ -161,31 +172,118 @@ class SegmentSink:
         if encoder is not None:
             encoder.close()
 
-    def _paired(self, packets: list[VideoPacket]) -> list[Entry]:
-        """Give packets to their entries: without B-frames they come in the order of the frames."""
-        entries = [self._unencoded.popleft() for _ in packets]
-        for entry, packet in zip(entries, packets, strict=True):
-            entry.packet = packet
-        return entries
+    def _paired(self, packets: list[VideoPacket]) -> list[EncodedFrame]:
+        """Give packets to their frames: without B-frames they come in the frames' order."""
+        frames = [self._in_encoder.popleft() for _ in packets]
+        for frame, packet in zip(frames, packets, strict=True):
+            frame.packet = packet
+        return frames
 
-    def _record(self, entry: Entry) -> None:
-        if not entry.wanted:
+    def _record(self, frame: EncodedFrame) -> None:
+        if not frame.recorded:
             self._end_segment()
-            self._pre_roll.push(entry)
+            self._pre_roll.push(frame)
             return
-        for each in (*self._pre_roll.take(entry.time), entry):
+        for each in (*self._pre_roll.take(frame.time), frame):
             self._segment_of(each).write(each)
 
-    def _segment_of(self, entry: Entry) -> Segment:
-        """Return the segment that an entry belongs to, which may begin with it."""
-        if entry.begins:
+    def _segment_of(self, frame: EncodedFrame) -> Segment:
+        """Return the segment that a frame belongs to, which may begin with it."""
+        if frame.begins_segment:
             self._end_segment()
         if self._segment is None:
-            self._segment = Segment(self._folder, entry)
-            self._cutter.opened(entry.time)
+            self._segment = Segment(self._folder, frame)
+            self._segmenter.opened(frame.time)
         return self._segment
 
     def _end_segment(self) -> None:
         segment, self._segment = self._segment, None
         if segment is not None:
             segment.end()
+
+
+class RecordingSink(Sink[RecordingSettings]):
+    """Records segments into a camera's folder, and `<camera>.manifest.json` beside them.
+
+    The manifest is there from the first frame on, with the outcome "running", and is completed at
+    the end.
+    """
+
+    settings_type = RecordingSettings
+
+    def __init__(self, target: Target, settings: RecordingSettings) -> None:
+        self.needs_picture = settings.video
+        self._target = target
+        self._clock = target.clock
+        self._segments = SegmentRecorder(target.folder, settings, target.clock)
+        self._source: SourceInfo | None = None
+        self._provenance: Provenance | None = None
+        self._started = self._clock.utc()
+        self._started_monotonic = self._clock.monotonic()
+        self._explained = 0
+        self._detections: Counter[str] = Counter()
+
+    @classmethod
+    def create(cls, target: Target, settings: RecordingSettings) -> Self:
+        return cls(target, settings)
+
+    @classmethod
+    def uses_picture(cls, settings: RecordingSettings) -> bool:
+        return settings.video
+
+    @classmethod
+    def recover(cls, target: Target) -> None:
+        recover(target.folder)
+
+    def write(self, item: Item, picture: Picture | None) -> None:
+        """Record an explained frame; frames in between are ignored.
+
+        Raises:
+            SinkError: It cannot be written.
+        """
+        if isinstance(item, Frame):
+            return
+        if self._source is None:
+            recover(self._target.folder)
+        self._segments.write(item, picture)
+        if self._source is None:
+            self._source, self._provenance = _source(item.frame), self._target.provenance()
+            self._write_manifest(self._source, self._provenance, Outcome.RUNNING)
+        self._explained += 1
+        self._detections.update(detection.label for detection in item.detections)
+
+    def finish(self) -> Path:
+        """Publish the running segment, complete the manifest, and return the camera's folder.
+
+        Raises:
+            SinkError: Something cannot be written, or there was no frame.
+        """
+        folder = self._segments.finish()
+        if self._source is not None and self._provenance is not None:
+            self._write_manifest(self._source, self._provenance, Outcome.STOPPED)
+        return folder
+
+    def abort(self) -> None:
+        """Publish what is complete of the running segment."""
+        self._segments.abort()
+
+    def _write_manifest(self, source: SourceInfo, made_with: Provenance, outcome: Outcome) -> None:
+        report = JobReport(
+            source.id,
+            outcome,
+            Counts(explained=self._explained, detections=dict(self._detections)),
+            seconds=self._clock.monotonic() - self._started_monotonic,
+        )
+        write_manifest(
+            self._target.path(MANIFEST),
+            source,
+            report,
+            made_with,
+            started=self._started,
+            ended=self._clock.utc(),
+        )
+
+
+def _source(frame: Frame) -> SourceInfo:
+    height, width = frame.picture.shape[:2]
+    return SourceInfo(frame.source, width, height, frame.time_base, live=True)

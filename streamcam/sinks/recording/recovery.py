@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from streamcam.errors import SinkError
-from streamcam.files import PART, PartFile
+from streamcam.files import PART, FolderLock, PartFile
 from streamcam.media_errors import writing
-from streamcam.sinks.lock import FolderLock
 from streamcam.sinks.recording.fragmented_mp4 import layout
 from streamcam.sinks.recording.naming import SEGMENT_RECORDS, SEGMENT_VIDEO, dates, hours, place_of
 

@@ -1,0 +1,200 @@
+"""The parts of a recording: where segments begin and end, what is held back, and the files."""
+
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from av.video.stream import VideoStream
+
+from streamcam.files import PART, WholeFile
+from streamcam.sinks.live_encoder import VideoPacket
+from streamcam.sinks.recording.fragmented_mp4 import FragmentWriter
+from streamcam.sinks.recording.naming import SEGMENT_RECORDS, SEGMENT_VIDEO, free_stem
+from streamcam.sinks.recording.recovery import publish
+
+_ROUNDING = 1e-6
+"""Seconds by which a frame's time may be off, as a sum of floats, and still count as in time."""
+
+
+class Decision(NamedTuple):
+    """What is to be done with a frame.
+
+    Attributes:
+        begins_segment: Whether a segment must begin with it.
+        recorded: Whether it is recorded in any case; otherwise only as pre-roll.
+        key_frame: Whether a video must be able to begin with it.
+    """
+
+    begins_segment: bool
+    recorded: bool
+    key_frame: bool
+
+
+class Segmenter:
+    """Decides on each frame as it comes.
+
+    Args:
+        seconds: Length of a segment.
+        post_roll: Seconds recorded after a frame with a detection; None to record always.
+    """
+
+    def __init__(self, seconds: float, post_roll: float | None) -> None:
+        self._seconds = seconds
+        self._post_roll = post_roll
+        self._segment_began: float | None = None
+        self._last_detection: float | None = None
+        self._recorded = False
+
+    def decide(self, time: float, *, detected: bool, unrelated: bool) -> Decision:
+        """Take the next frame.
+
+        Args:
+            time: Seconds on the camera's own clock.
+            detected: Whether something was detected in it.
+            unrelated: Whether it cannot follow the frame before it in one video.
+        """
+        if detected:
+            self._last_detection = time
+        recorded = self._is_recorded(time)
+        begins = unrelated or self._is_full(time)
+        # The pre-roll of the next detection begins right after what is recorded.
+        key_frame = begins or (self._recorded and not recorded)
+        self._recorded = recorded
+        if not recorded:
+            self._segment_began = None
+        elif begins:
+            self._segment_began = time
+        return Decision(begins, recorded, key_frame)
+
+    def opened(self, time: float) -> None:
+        """Take note of a segment that began with a pre-roll frame of this time."""
+        if self._segment_began is None or time > self._segment_began:
+            self._segment_began = time
+
+    def _is_recorded(self, time: float) -> bool:
+        if self._post_roll is None:
+            return True
+        if self._last_detection is None:
+            return False
+        return time - self._last_detection <= self._post_roll + _ROUNDING
+
+    def _is_full(self, time: float) -> bool:
+        began = self._segment_began
+        return began is not None and time - began >= self._seconds - _ROUNDING
+
+
+@dataclass(slots=True)
+class EncodedFrame:
+    """An explained frame, ready to be written.
+
+    Attributes:
+        line: Its record.
+        time: Seconds on the camera's own clock.
+        time_utc: When it was captured.
+        begins_segment: Whether a segment must begin with it.
+        recorded: Whether it is recorded in any case; otherwise only as pre-roll.
+        stream: The encoder's stream, where there is video.
+        packet: The encoded picture, where there is video.
+    """
+
+    line: bytes
+    time: float
+    time_utc: datetime
+    begins_segment: bool
+    recorded: bool
+    stream: VideoStream | None = None
+    packet: "VideoPacket | None" = None
+
+    @property
+    def is_entry_point(self) -> bool:
+        """Whether a segment can begin with it."""
+        return self.packet is None or self.packet.is_keyframe
+
+
+class PreRoll:
+    """Holds the last frames, in whole groups of pictures, in case that something is detected.
+
+    Args:
+        seconds: How far back it must reach. It reaches up to one group further, because a video
+            can begin only where a group does.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._groups: deque[list[EncodedFrame]] = deque()
+
+    def push(self, frame: EncodedFrame) -> None:
+        """Add a frame, and drop what is too old; the first one must be an entry point."""
+        if frame.is_entry_point:
+            self._groups.append([])
+        self._groups[-1].append(frame)
+        self._drop_old(frame.time)
+
+    def take(self, time: float) -> list[EncodedFrame]:
+        """Return the frames of the seconds before a moment, and drop all."""
+        self._drop_old(time)
+        taken = [frame for group in self._groups for frame in group]
+        self._groups.clear()
+        return taken
+
+    def _drop_old(self, time: float) -> None:
+        while len(self._groups) > 1 and self._groups[1][0].time <= time - self._seconds:
+            self._groups.popleft()
+
+
+class Segment:
+    """A running segment. Every method may raise `SinkError`, `OSError` and `av.FFmpegError`.
+
+    Both files are `.part` files; what reached them is a complete segment at every moment, but for
+    the last frame: see `recovery`.
+
+    Args:
+        folder: The camera's.
+        first: Its first frame, which is not yet written by the constructor.
+    """
+
+    def __init__(self, folder: Path, first: EncodedFrame) -> None:
+        self.stem = free_stem(folder.absolute(), first.time_utc)
+        self._video: FragmentWriter | None = None
+        self._records: WholeFile | None = None
+        self._consistent = True
+        self.stem.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            # The video before the records: records alone are those of a segment without video.
+            if first.stream is not None:
+                part = self._part(SEGMENT_VIDEO)
+                self._video = FragmentWriter(part, first.stream, first.time_utc)
+            self._records = WholeFile(self._part(SEGMENT_RECORDS), "xb")
+        except BaseException:
+            self.end()
+            raise
+
+    def write(self, frame: EncodedFrame) -> None:
+        assert self._records is not None
+        self._consistent = False
+        self._records.write(frame.line)
+        if self._video is not None:
+            assert frame.packet is not None
+            self._video.write(frame.packet)
+        self._consistent = True
+
+    def end(self) -> list[Path]:
+        """Complete the segment and publish it, or after a failure what is complete of it."""
+        try:
+            self._close()
+        finally:
+            files = publish(self.stem)
+        return files
+
+    def _close(self) -> None:
+        if self._records is not None:
+            self._records.close()
+        if self._video is not None and self._consistent:
+            self._video.complete()
+        elif self._video is not None:
+            self._video.leave()
+
+    def _part(self, ending: str) -> Path:
+        return self.stem.with_name(self.stem.name + ending + PART)

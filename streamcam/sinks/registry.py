@@ -1,0 +1,141 @@
+"""All sinks by name: the built-in ones, and those of other distributions.
+
+A sink of another distribution is an entry point of the group `streamcam.sinks` that names a
+subclass of `Sink`; one of our own that users turn on is a line of `_OPTIONAL`. Both are turned on
+by a table `[sinks.NAME]` of the configuration, which holds the sink's settings.
+"""
+
+import logging
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TypeAlias, cast
+
+from pydantic import BaseModel
+
+from streamcam.errors import SinkError
+from streamcam.files import PART
+from streamcam.sinks.base import Sink, SinkSettings, Target
+from streamcam.sinks.manifest import MANIFEST
+from streamcam.sinks.result_paths import AUDIT_PAGE, AUDIT_VALUES, ResultFile, result_path
+
+logger = logging.getLogger(__name__)
+
+GROUP = "streamcam.sinks"
+
+SinkType: TypeAlias = type[Sink[BaseModel]]
+
+_STANDARD: Mapping[str, str] = {
+    "video": "streamcam.sinks.video:VideoSink",
+    "picture": "streamcam.sinks.stills:StillSink",
+    "records": "streamcam.sinks.records:JsonlSink",
+    "maps-npz": "streamcam.sinks.maps:NpzSink",
+    "maps-png": "streamcam.sinks.maps:PngSink",
+    "recording": "streamcam.sinks.recording.recorder:RecordingSink",
+    "publishing": "streamcam.sinks.publish:PublishSink",
+}
+"""Turned on by [output], [live] and [[camera]]."""
+
+_OPTIONAL: Mapping[str, str] = {}
+"""Turned on by a table [sinks.NAME], like the entry points of other distributions."""
+
+_OTHER_ENDINGS = (".map.png", AUDIT_VALUES, AUDIT_PAGE)
+"""Of files of ours that no sink makes under its own name."""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkChoice:
+    """A sink that is turned on, with its settings."""
+
+    name: str
+    settings: BaseModel = SinkSettings()
+
+    @property
+    def type(self) -> SinkType:
+        return sink_type(self.name)
+
+    @property
+    def uses_picture(self) -> bool:
+        return self.type.uses_picture(self.settings)
+
+    def recover(self, target: Target) -> None:
+        self.type.recover(target)
+
+    def create(self, target: Target) -> Sink[BaseModel]:
+        return self.type.create(target, self.settings)
+
+
+def optional_sinks() -> tuple[str, ...]:
+    """Return the names of the sinks that a table `[sinks.NAME]` turns on."""
+    return tuple(name for name in _entries() if name not in _STANDARD)
+
+
+def sink_type(name: str) -> SinkType:
+    """Load a sink's class.
+
+    Raises:
+        SinkError: There is none of this name, or it cannot be loaded.
+    """
+    entry = _entries().get(name)
+    if entry is None:
+        known = ", ".join(optional_sinks()) or "none is installed"
+        raise SinkError(f"{name}: there is no such sink (known: {known})")
+    try:
+        found: object = entry.load()
+    except Exception as error:
+        raise SinkError(
+            f"{name}: this sink cannot be loaded: {type(error).__name__}: {error}",
+            hint="Is it installed, with all that it needs?",
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, Sink)):
+        raise SinkError(f"{name}: {entry.value} is not a subclass of streamcam.sinks.base.Sink")
+    return cast("SinkType", found)
+
+
+@cache
+def result_files() -> tuple[ResultFile, ...]:
+    """Return every kind of file that is written for a source, the manifest last."""
+    files: list[ResultFile] = []
+    for name in _entries():
+        try:
+            file = sink_type(name).result_file
+        except SinkError as error:
+            logger.warning("%s", error.message)
+            continue
+        if file is not None:
+            files.append(file)
+    return (*files, MANIFEST)
+
+
+def is_result(path: Path) -> bool:
+    """Return whether a path is named like a result of ours, finished or not."""
+    endings = *(file.ending for file in result_files()), *_OTHER_ENDINGS
+    return path.name.removesuffix(PART).endswith(endings)
+
+
+def remove_results(folder: Path, stem: str) -> None:
+    """Remove what is published of a source, the manifest first: it vouches for the others."""
+    for file in reversed(result_files()):
+        path = result_path(folder, stem, file.ending)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
+
+
+@cache
+def _entries() -> Mapping[str, EntryPoint]:
+    built_in = {**_STANDARD, **_OPTIONAL}
+    installed = {entry.name: entry for entry in entry_points(group=GROUP)}
+    return installed | {name: EntryPoint(name, path, GROUP) for name, path in built_in.items()}
+
+
+def forget_installed() -> None:
+    """Look for entry points anew; for tests that install some."""
+    _entries.cache_clear()
+    result_files.cache_clear()
