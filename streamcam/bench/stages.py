@@ -11,7 +11,7 @@ from streamcam.bench.results import Spread
 from streamcam.config import Settings
 from streamcam.pipeline.sampler import Sampler
 from streamcam.render import Annotator
-from streamcam.sinks.base import Sink
+from streamcam.sinks.base import Sink, SinkSettings
 from streamcam.sinks.records import JsonlSink
 from streamcam.sinks.stills import StillSink
 from streamcam.sinks.video import VideoSettings, VideoSink
@@ -87,7 +87,10 @@ def _deliver(
     video = VideoSink(
         folder / "stages.mp4", clip.info, VideoSettings(encoder=settings.output.encoder)
     )
-    others: list[Sink] = [JsonlSink(folder / "stages.jsonl"), StillSink(folder / "stages.jpg")]
+    others: list[Sink[SinkSettings]] = [
+        JsonlSink(folder / "stages.jsonl"),
+        StillSink(folder / "stages.jpg"),
+    ]
     annotator = Annotator()
     spent = dict.fromkeys(("render", "encode", "records"), 0.0)
     for result in results:

@@ -78,8 +78,9 @@ def _device() -> Facts:
 
 
 def _video() -> Facts:
+    from streamcam.sinks.encoder import ffmpeg_facts
 
-    return facts()
+    return ffmpeg_facts()
 
 
 def _disk(folder: Path) -> Facts:

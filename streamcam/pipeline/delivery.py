@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from streamcam.errors import StreamcamError
 from streamcam.sinks.base import Sink
 from streamcam.types import FrameResult, Item, Picture
@@ -20,7 +22,9 @@ class Delivery:
         annotate: Draws an item; asked only when a sink needs the picture.
     """
 
-    def __init__(self, sinks: Sequence[Sink], annotate: Callable[[Item], Picture]) -> None:
+    def __init__(
+        self, sinks: Sequence[Sink[BaseModel]], annotate: Callable[[Item], Picture]
+    ) -> None:
         self._sinks = tuple(sinks)
         self._annotate = annotate
         self._needs_picture = any(sink.needs_picture for sink in sinks)
@@ -70,8 +74,9 @@ class Delivery:
         fault: StreamcamError | None = None
         for sink in self._sinks:
             try:
-                if path := sink.finish():
-                    outputs[sink.kind] = path
+                path = sink.finish()
+                if path is not None and sink.result_file is not None:
+                    outputs[sink.result_file.kind] = path
             except StreamcamError as error:
                 sink.abort()
                 fault = fault or error

@@ -9,7 +9,7 @@ import logging
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -52,7 +52,7 @@ class SinkChoice:
     """A sink that is turned on, with its settings."""
 
     name: str
-    settings: BaseModel = SinkSettings()
+    settings: BaseModel = field(default_factory=SinkSettings)
 
     @property
     def type(self) -> SinkType:

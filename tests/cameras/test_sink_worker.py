@@ -1,66 +1,92 @@
-"""A way out that is slow, stuck or failing harms nobody but itself."""
+"""A sink that is slow, stuck or failing affects only itself."""
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, cast
 
 import pytest
 
 from streamcam.cameras.sink_worker import SinkWorker
+from streamcam.clock import Clock
 from streamcam.errors import SinkError
-from streamcam.sinks.base import Sink
+from streamcam.sinks.base import Sink, SinkSettings, Target
+from streamcam.sinks.manifest import Provenance
 from streamcam.sinks.records import JsonlSink
-from streamcam.types import FrameResult, Item, Picture
+from streamcam.sinks.registry import SinkChoice
+from streamcam.types import FrameResult, Item, Picture, SourceInfo
 from tests.pipeline.clocks import SetClock
 from tests.processes import eventually
 from tests.sinks.items import explained, frame, picture
 
 
-class Book:
+class Book(Sink[SinkSettings]):
     """A sink that remembers, and waits or fails where a test says so."""
 
-    kind: ClassVar[str] = "records"
-    needs_picture: ClassVar[bool] = True
+    needs_picture = True
 
-    def __init__(self, error: Exception | None = None) -> None:
+    def __init__(self, fault: Exception | None = None) -> None:
         self.written: list[tuple[int, Picture | None]] = []
         self.ended = ""
         self.gate = threading.Event()
         self.gate.set()
-        self.error = error
+        self.fault = fault
+
+    @classmethod
+    def create(cls, target: Target, settings: SinkSettings) -> "Book":
+        raise NotImplementedError
 
     def write(self, item: Item, picture: Picture | None) -> None:
         self.gate.wait(10)
-        if self.error is not None:
-            raise self.error
+        if self.fault is not None:
+            raise self.fault
         assert isinstance(item, FrameResult)
         self.written.append((item.frame.index, picture))
 
     def finish(self) -> Path:
         self.ended += "finished"
-        if self.error is not None:
-            raise self.error
+        if self.fault is not None:
+            raise self.fault
         return Path("book")
 
     def abort(self) -> None:
         self.ended += "aborted"
-        if isinstance(self.error, OSError):
-            raise self.error
+        if isinstance(self.fault, OSError):
+            raise self.fault
 
     @property
     def indices(self) -> list[int]:
         return [index for index, _ in self.written]
 
 
+@dataclass
+class Choice:
+    """Stands for a `SinkChoice` whose sinks a test makes."""
+
+    make: Callable[[], Sink[Any]]
+    prepare: Callable[[], object]
+    name: str = "recording"
+    uses_picture: bool = True
+
+    def recover(self, _target: Target) -> None:
+        self.prepare()
+
+    def create(self, _target: Target) -> Sink[Any]:
+        return self.make()
+
+
 @contextmanager
-def outlet(
-    make: Callable[[], Sink],
+def worker(
+    make: Callable[[], Sink[Any]],
     clock: SetClock | None = None,
     prepare: Callable[[], object] = lambda: None,
 ) -> Iterator[SinkWorker]:
-    made = SinkWorker("recording", "yard", make, prepare=prepare, clock=clock)
+    camera = SourceInfo("yard", 0, 0, Fraction(1, 1000), live=True)
+    target = Target(camera, Path("yard"), "yard", never, clock or Clock())
+    made = SinkWorker(cast("SinkChoice", Choice(make, prepare)), target)
     try:
         yield made
     finally:
@@ -68,15 +94,19 @@ def outlet(
         assert made.join(10)
 
 
-def offer(to: SinkWorker, *indices: int) -> None:
+def never() -> Provenance:
+    raise AssertionError("the provenance is for the sink")
+
+
+def submit(to: SinkWorker, *indices: int) -> None:
     for index in indices:
-        to.offer(explained(frame(index)), picture(index))
+        to.submit(explained(frame(index)), picture(index))
 
 
 def test_all_is_written_and_completed_at_the_end() -> None:
     book = Book()
-    with outlet(lambda: book) as made:
-        offer(made, *range(5))
+    with worker(lambda: book) as made:
+        submit(made, *range(5))
     assert book.indices == list(range(5))
     assert all((shown == picture(index)).all() for index, shown in book.written)
     assert book.ended == "finished"
@@ -85,14 +115,14 @@ def test_all_is_written_and_completed_at_the_end() -> None:
 
 def test_nothing_is_made_where_nothing_comes() -> None:
     made: list[Book] = []
-    with outlet(lambda: made.append(Book()) or made[-1]):  # type: ignore[func-returns-value]
+    with worker(lambda: made.append(Book()) or made[-1]):  # type: ignore[func-returns-value]
         pass
     assert not made
 
 
 def test_it_is_prepared_once_though_nothing_comes() -> None:
     prepared: list[str] = []
-    with outlet(Book, prepare=lambda: prepared.append(threading.current_thread().name)):
+    with worker(Book, prepare=lambda: prepared.append(threading.current_thread().name)):
         pass
     assert prepared == ["streamcam recording yard"]
 
@@ -104,8 +134,8 @@ def test_what_cannot_be_prepared_is_told_and_holds_nothing_up(
         raise SinkError("no such folder")
 
     book = Book()
-    with outlet(lambda: book, prepare=fail) as made:
-        offer(made, 0)
+    with worker(lambda: book, prepare=fail) as made:
+        submit(made, 0)
     assert book.indices == [0]
     assert made.dropped == 0
     assert "yard: recording: no such folder" in caplog.text
@@ -114,8 +144,8 @@ def test_what_cannot_be_prepared_is_told_and_holds_nothing_up(
 def test_a_stuck_sink_keeps_nobody_waiting() -> None:
     book = Book()
     book.gate.clear()
-    with outlet(lambda: book) as made:
-        offer(made, *range(100))
+    with worker(lambda: book) as made:
+        submit(made, *range(100))
         assert not made.join(0.05)
         assert made.dropped >= 100 - 11, "ten wait, and one may be with the sink"
         book.gate.set()
@@ -131,19 +161,19 @@ def test_a_failing_sink_is_put_away_and_made_anew(
     clock = SetClock()
     books = [Book(error), Book(error), Book()]
     left = iter(books)
-    with outlet(lambda: next(left), clock) as made:
-        offer(made, 0)
+    with worker(lambda: next(left), clock) as made:
+        submit(made, 0)
         assert eventually(lambda: books[0].ended)
         assert made.error is not None
         assert str(error) in made.error
-        offer(made, 1, 2)
+        submit(made, 1, 2)
         assert eventually(lambda: made.dropped == 3), "while it pauses"
         clock.now += 2.1
-        offer(made, 3)
+        submit(made, 3)
         assert eventually(lambda: books[1].ended)
         clock.now += 2.0  # now it pauses for longer
         clock.now += 2.1
-        offer(made, 4, 5)
+        submit(made, 4, 5)
         assert eventually(lambda: books[2].indices == [4, 5])
         assert made.error is None
     assert made.dropped == 4
@@ -157,27 +187,27 @@ def test_a_sink_that_cannot_be_made_is_tried_again() -> None:
     clock, book = SetClock(), Book()
     tries: list[int] = []
 
-    def make() -> Sink:
+    def make() -> Sink[Any]:
         tries.append(1)
         if len(tries) == 1:
             raise SinkError("no such folder")
         return book
 
-    with outlet(make, clock) as made:
-        offer(made, 0)
+    with worker(make, clock) as made:
+        submit(made, 0)
         assert eventually(lambda: made.error == "no such folder")
         clock.now += 10
-        offer(made, 1)
+        submit(made, 1)
         assert eventually(lambda: book.indices == [1])
 
 
 @pytest.mark.parametrize("error", [SinkError("torn"), OSError("I/O")])
 def test_an_end_that_fails_is_told(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     book = Book()
-    with outlet(lambda: book) as made:
-        offer(made, 0)
+    with worker(lambda: book) as made:
+        submit(made, 0)
         assert eventually(lambda: book.written)
-        book.error = error
+        book.fault = error
     assert book.ended == "finishedaborted"
     assert "yard: recording could not be completed" in caplog.text
     assert str(error) in caplog.text
@@ -187,15 +217,15 @@ def test_a_full_disk_that_is_emptied(tmp_path: Path) -> None:
     """A real sink, and a device that is always full in the place of its file."""
     clock, path = SetClock(), tmp_path / "a.jsonl"
     (tmp_path / "a.jsonl.part").symlink_to("/dev/full")
-    with outlet(lambda: JsonlSink(path), clock) as made:
+    with worker(lambda: JsonlSink(path), clock) as made:
         for index in range(200):  # what is written is gathered before it goes to the disk
-            offer(made, index)
+            submit(made, index)
             if eventually(lambda: made.error, within=0.02):
                 break
         assert eventually(lambda: made.error)
         assert "no room left" in (made.error or "")
         clock.now += 10
-        offer(made, 1000)
+        submit(made, 1000)
         assert eventually(lambda: made.error is None)
     assert path.read_text().count("\n") == 1
     assert '"frame":1000' in path.read_text()

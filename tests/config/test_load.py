@@ -22,6 +22,9 @@ def test_every_setting_has_a_description_and_stands_in_the_shipped_file() -> Non
     text = SHIPPED.read_text(encoding="utf-8")
     for section, table in Settings.model_fields.items():
         kind = next(iter(get_args(table.annotation)), table.annotation)
+        if section == "sinks":
+            assert "[sinks.NAME]" in text, "a table is validated by the sink's own settings"
+            continue
         fields = kind.model_fields
         assert f"[{section}]" in text
         for key, field in fields.items():

@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from streamcam.sinks.base import Sink
+from streamcam.sinks.recording.recorder import SegmentRecorder
 from streamcam.types import Frame, FrameResult, Picture
 from tests.media import flat, number_of
 from tests.sinks.items import PERSON, explained
@@ -48,7 +49,9 @@ def live(
     return explained(frame, [PERSON] if found else [])
 
 
-def record(sink: Sink, *results: FrameResult, size: tuple[int, int] = SIZE) -> None:
+def record(
+    sink: Sink[Any] | SegmentRecorder, *results: FrameResult, size: tuple[int, int] = SIZE
+) -> None:
     for result in results:
         sink.write(result, shown(result.frame.index, size))
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from streamcam.clock import Clock
 from streamcam.errors import DiskFullError, SinkError
 from streamcam.sinks.base import Sink
 from streamcam.sinks.maps import NpzSink
-from streamcam.sinks.recording.recorder import SegmentSettings, SegmentSink
+from streamcam.sinks.recording.recorder import RecordingSettings, SegmentRecorder
 from streamcam.sinks.recording.recovery import recover
 from streamcam.sinks.records import JsonlSink
 from streamcam.sinks.stills import StillSink
@@ -21,7 +22,7 @@ from streamcam.types import Picture
 from tests.sinks.items import SIZE, explained, frame, info, picture
 from tests.sinks.room import little_room
 
-MakeSink = Callable[[Path], Sink]
+MakeSink = Callable[[Path], Sink[Any] | SegmentRecorder]
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ SINKS: dict[str, Kind] = {
     "clip.detections.jsonl": Kind(JsonlSink),
     "clip.maps.npz": Kind(NpzSink),
     "door": Kind(
-        lambda path: SegmentSink(path, SegmentSettings(), Standing()),
+        lambda path: SegmentRecorder(path, RecordingSettings(), Standing()),
         ("2025-03-01/12/34-56.jsonl", "2025-03-01/12/34-56.mp4"),
         lasting=True,
     ),
@@ -80,7 +81,7 @@ def path(name: str, tmp_path: Path) -> Path:
     return tmp_path / "out" / "deep" / name
 
 
-def write(sink: Sink, index: int, shown: Picture | None = None) -> None:
+def write(sink: Sink[Any] | SegmentRecorder, index: int, shown: Picture | None = None) -> None:
     shown = picture(index) if shown is None else shown
     item = explained(frame(index))
     sink.write(item, shown if sink.needs_picture else None)
@@ -239,7 +240,7 @@ def test_open_files_are_let_go(make: MakeSink, path: Path) -> None:
         assert not opened(path)
 
 
-def write_and_finish(sink: Sink) -> None:
+def write_and_finish(sink: Sink[Any] | SegmentRecorder) -> None:
     for index in range(3):
         write(sink, index)
     sink.finish()

@@ -15,7 +15,7 @@ import pytest
 from streamcam.clock import Clock
 from streamcam.errors import SinkError
 from streamcam.retry import Backoff
-from streamcam.sinks.encoder import VideoSettings
+from streamcam.sinks.encoder import EncoderSettings
 from streamcam.sinks.publish import PublishSink
 from streamcam.types import CameraState, Picture
 from tests.media import flat, number_of
@@ -27,7 +27,7 @@ from tests.sinks.live import live, shown
 
 PATIENCE = 20.0
 PACE = 0.02
-X264 = VideoSettings(encoder="libx264", threads=1)
+X264 = EncoderSettings(encoder="libx264", threads=1)
 
 
 def quick() -> Backoff:

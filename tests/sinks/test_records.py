@@ -8,7 +8,8 @@ import jsonschema
 import pytest
 
 from streamcam import schemas
-from streamcam.sinks.records import JsonlSink, utc
+from streamcam.clock import iso_utc
+from streamcam.sinks.records import JsonlSink
 from tests.sinks.items import PERSON, explained, frame
 
 RECORD = jsonschema.Draft202012Validator(
@@ -100,5 +101,5 @@ def test_labels_of_all_kinds(tmp_path: Path, label: str) -> None:
 
 def test_utc_is_iso_8601() -> None:
     moment = datetime(2025, 3, 1, 12, tzinfo=UTC)
-    assert utc(moment) == "2025-03-01T12:00:00.000Z"
-    assert datetime.fromisoformat(utc(moment)) == moment
+    assert iso_utc(moment) == "2025-03-01T12:00:00.000Z"
+    assert datetime.fromisoformat(iso_utc(moment)) == moment

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from streamcam.errors import SinkError
-from streamcam.sinks.encoder import VideoSettings, nvenc_works
-from streamcam.sinks.video import VideoSink
+from streamcam.sinks.encoder import nvenc_works
+from streamcam.sinks.video import VideoSettings, VideoSink
 from streamcam.types import Picture, SourceInfo
 from tests.sinks.items import MILLISECONDS, explained, frame, info, picture
 

@@ -16,25 +16,25 @@ from streamcam import schemas
 from streamcam.clock import Clock
 from streamcam.errors import DiskFullError, SinkError
 from streamcam.files import WholeFile
-from streamcam.sinks.encoder import VideoSettings
+from streamcam.sinks.encoder import EncoderSettings
 from streamcam.sinks.recording.fragmented_mp4 import layout
-from streamcam.sinks.recording.recorder import SegmentSettings, SegmentSink
+from streamcam.sinks.recording.recorder import RecordingSettings, SegmentRecorder
 from streamcam.sinks.recording.recovery import recover
 from streamcam.types import FrameResult, Picture
 from tests.sinks.live import START, live, record, shown, written
 from tests.sinks.room import little_room
 
-ONE_THREAD = VideoSettings(encoder="libx264", threads=1)
+ONE_THREAD = EncoderSettings(encoder="libx264", threads=1)
 
 
-def settings(segment: float = 60.0, **others: object) -> SegmentSettings:
-    return SegmentSettings(segment, encoder=ONE_THREAD, **others)  # type: ignore[arg-type]
+def settings(segment: float = 60.0, **others: object) -> RecordingSettings:
+    return RecordingSettings(segment=segment, encoder=ONE_THREAD, **others)  # type: ignore[arg-type]
 
 
 def recorded(
-    folder: Path, results: list[FrameResult], chosen: SegmentSettings | None = None
+    folder: Path, results: list[FrameResult], chosen: RecordingSettings | None = None
 ) -> None:
-    sink = SegmentSink(folder, chosen or settings())
+    sink = SegmentRecorder(folder, chosen or settings())
     record(sink, *results)
     assert sink.finish() == folder
 
@@ -85,7 +85,7 @@ def test_a_connection_made_anew_begins_a_segment(tmp_path: Path) -> None:
 
 
 def test_a_change_of_size_begins_a_segment(tmp_path: Path) -> None:
-    sink = SegmentSink(tmp_path, settings())
+    sink = SegmentRecorder(tmp_path, settings())
     record(sink, *steady(3), size=(64, 48))
     record(sink, *steady(3, first=3), size=(75, 49))
     record(sink, *steady(3, first=6), size=(64, 48))
@@ -98,7 +98,7 @@ def test_a_change_of_size_begins_a_segment(tmp_path: Path) -> None:
 
 
 def test_frames_that_only_passed_are_not_recorded(tmp_path: Path) -> None:
-    sink = SegmentSink(tmp_path, settings())
+    sink = SegmentRecorder(tmp_path, settings())
     first, passing, last = steady(3)
     sink.write(first, shown(0))
     sink.write(passing.frame, shown(1))
@@ -109,7 +109,7 @@ def test_frames_that_only_passed_are_not_recorded(tmp_path: Path) -> None:
 
 
 def test_without_video_there_are_records_alone(tmp_path: Path) -> None:
-    sink = SegmentSink(tmp_path, settings(1, video=False))
+    sink = SegmentRecorder(tmp_path, settings(1, video=False))
     assert not sink.needs_picture
     for result in steady(8):
         sink.write(result, None)
@@ -141,7 +141,7 @@ def test_a_finished_segment_is_an_ordinary_mp4_that_tells_when_it_began(tmp_path
 
 
 def test_while_it_runs_it_has_part_names_and_can_be_followed(tmp_path: Path) -> None:
-    sink = SegmentSink(tmp_path, settings())
+    sink = SegmentRecorder(tmp_path, settings())
     for index, result in enumerate(steady(4)):
         record(sink, result)
         lines = (tmp_path / "2025-03-01/11/59-58.jsonl.part").read_bytes().splitlines()
@@ -190,7 +190,7 @@ def test_frames_without_a_wall_clock_time_are_named_by_the_given_clock(tmp_path:
         def utc(self) -> datetime:
             return datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
 
-    sink = SegmentSink(tmp_path, settings(), Fixed())
+    sink = SegmentRecorder(tmp_path, settings(), Fixed())
     result = live(0, 0.0)
     object.__setattr__(result.frame, "time_utc", None)
     record(sink, result)
@@ -241,7 +241,7 @@ def test_without_detections_there_is_no_segment_and_no_error(tmp_path: Path) -> 
 
 def test_a_pre_roll_without_video_is_as_long_as_it_says(tmp_path: Path) -> None:
     chosen = settings(video=False, record="detections", pre_roll=1.0, post_roll=0.4)
-    sink = SegmentSink(tmp_path, chosen)
+    sink = SegmentRecorder(tmp_path, chosen)
     for index in range(30):
         sink.write(live(index, index / 5, found=index == 17), None)
     sink.finish()
@@ -249,7 +249,7 @@ def test_a_pre_roll_without_video_is_as_long_as_it_says(tmp_path: Path) -> None:
 
 
 def test_days_without_a_detection_do_not_fill_the_memory(tmp_path: Path) -> None:
-    sink = SegmentSink(tmp_path, settings(video=False, record="detections", pre_roll=5.0))
+    sink = SegmentRecorder(tmp_path, settings(video=False, record="detections", pre_roll=5.0))
     for index in range(2000):
         sink.write(live(index, index / 5, found=False), None)
     held = sink._pre_roll._groups
@@ -258,7 +258,7 @@ def test_days_without_a_detection_do_not_fill_the_memory(tmp_path: Path) -> None
 
 
 def test_a_second_writer_is_refused_and_hurts_nobody(tmp_path: Path) -> None:
-    first, second = (SegmentSink(tmp_path, settings()) for _ in range(2))
+    first, second = (SegmentRecorder(tmp_path, settings()) for _ in range(2))
     record(first, *steady(3))
     with pytest.raises(SinkError, match="another process writes there"):
         record(second, *steady(1))
@@ -274,7 +274,7 @@ def test_a_second_writer_is_refused_and_hurts_nobody(tmp_path: Path) -> None:
 
 
 def test_abort_keeps_what_is_whole(tmp_path: Path) -> None:
-    sink = SegmentSink(tmp_path, settings())
+    sink = SegmentRecorder(tmp_path, settings())
     record(sink, *steady(7))
     sink.abort()
     sink.abort()
@@ -290,7 +290,7 @@ def noise(index: int) -> Picture:
 
 @pytest.mark.parametrize("size", [100, 700, 8_000, 8_100, 20_000])
 def test_a_full_disk_does_not_take_the_frames_before_it_along(tmp_path: Path, size: int) -> None:
-    sink = SegmentSink(tmp_path, settings())
+    sink = SegmentRecorder(tmp_path, settings())
     with little_room(size):
         with pytest.raises(DiskFullError, match="no room left"):  # noqa: PT012
             for index, result in enumerate(steady(100)):
@@ -312,7 +312,7 @@ def test_a_full_disk_does_not_take_the_frames_before_it_along(tmp_path: Path, si
 
 
 def test_a_disk_that_is_full_when_a_segment_is_completed(tmp_path: Path) -> None:
-    sink = SegmentSink(tmp_path, settings(1))
+    sink = SegmentRecorder(tmp_path, settings(1))
     record(sink, *steady(5))
     (part,) = tmp_path.rglob("*.mp4.part")
     with little_room(part.stat().st_size + 200):  # for the last frame, not for the index
@@ -332,11 +332,11 @@ def test_a_disk_that_takes_half_of_a_write_is_noticed(tmp_path: Path) -> None:
 RECORD_FOR_EVER = """
 import sys
 from pathlib import Path
-from streamcam.sinks.recording.recorder import SegmentSink
+from streamcam.sinks.recording.recorder import SegmentRecorder
 from tests.sinks.live import live, record
 from tests.sinks.recording.test_recorder import settings
 
-sink = SegmentSink(Path(sys.argv[1]), settings(2))
+sink = SegmentRecorder(Path(sys.argv[1]), settings(2))
 index = 0
 while True:
     record(sink, live(index, index / 5))
@@ -355,7 +355,7 @@ def test_after_a_kill_everything_plays_but_the_last_frame(tmp_path: Path, frames
         while reported < frames:
             reported = int(process.stdout.readline()) + 1
         with pytest.raises(SinkError, match="another process"):
-            record(SegmentSink(tmp_path, settings()), live(0, 0.0))
+            record(SegmentRecorder(tmp_path, settings()), live(0, 0.0))
         process.send_signal(signal.SIGKILL)
         reported += len(process.stdout.read().splitlines())
     running = [*tmp_path.rglob("*.mp4.part")]

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from streamcam.sinks.recording.fragmented_mp4 import layout
-from streamcam.sinks.recording.recorder import SegmentSettings, SegmentSink
+from streamcam.sinks.recording.recorder import RecordingSettings, SegmentRecorder
 from streamcam.sinks.recording.recovery import recover
 from tests.sinks.live import decoded, live, record, written
 from tests.sinks.recording.test_recorder import ONE_THREAD, files, steady
@@ -14,7 +14,7 @@ HOUR = "2025-03-01/11"
 
 def left_behind(folder: Path, count: int = 8, *, video: bool = True) -> tuple[bytes, bytes]:
     """Leave a running segment as a killed process does; return its video and its records."""
-    sink = SegmentSink(folder, SegmentSettings(video=video, encoder=ONE_THREAD))
+    sink = SegmentRecorder(folder, RecordingSettings(video=video, encoder=ONE_THREAD))
     for result in steady(count):
         record(sink, result)
     parts = [folder / HOUR / f"59-58.{ending}.part" for ending in ("mp4", "jsonl")]
@@ -77,7 +77,7 @@ def test_a_tail_of_zeros_as_a_power_cut_leaves_it(tmp_path: Path) -> None:
 
 
 def test_killed_between_completing_and_renaming(tmp_path: Path) -> None:
-    sink = SegmentSink(tmp_path, SegmentSettings(encoder=ONE_THREAD))
+    sink = SegmentRecorder(tmp_path, RecordingSettings(encoder=ONE_THREAD))
     record(sink, *steady(5))
     sink.finish()
     for ending in ("jsonl", "mp4"):
@@ -90,7 +90,7 @@ def test_killed_between_completing_and_renaming(tmp_path: Path) -> None:
 
 
 def test_killed_between_the_two_renames(tmp_path: Path) -> None:
-    sink = SegmentSink(tmp_path, SegmentSettings(encoder=ONE_THREAD))
+    sink = SegmentRecorder(tmp_path, RecordingSettings(encoder=ONE_THREAD))
     record(sink, *steady(5))
     sink.finish()
     video = tmp_path / HOUR / "59-58.mp4"
@@ -158,7 +158,7 @@ def test_a_folder_that_is_not_there_needs_no_recovery(tmp_path: Path) -> None:
 
 def test_recording_goes_on_beside_what_was_left_behind(tmp_path: Path) -> None:
     left_behind(tmp_path)
-    sink = SegmentSink(tmp_path, SegmentSettings(encoder=ONE_THREAD))
+    sink = SegmentRecorder(tmp_path, RecordingSettings(encoder=ONE_THREAD))
     record(sink, live(0, 0.0))
     sink.finish()
     recover(tmp_path)

@@ -1,25 +1,30 @@
 """A camera's segments, and the manifest that says what they were made with."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-from streamcam.cameras.recording import Recording
 
 from streamcam import schemas
-from streamcam.clock import Clock
 from streamcam.errors import SinkError
+from streamcam.sinks.base import Target
 from streamcam.sinks.manifest import Provenance
-from streamcam.sinks.recording.recorder import SegmentSettings
+from streamcam.sinks.recording.recorder import RecordingSettings, RecordingSink
+from streamcam.types import SourceInfo
 from tests.sinks.live import live, record
 
-FACTS = Provenance("nano", ("person",), "eigencam", "cpu", "0" * 64, {"model": {"name": "nano"}})
+PROVENANCE = Provenance(
+    "nano", ("person",), "eigencam", "cpu", "0" * 64, {"model": {"name": "nano"}}
+)
 
 
-def recording(folder: Path) -> Recording:
-    return Recording(folder, SegmentSettings(), lambda: FACTS, Clock())
+def recording(folder: Path) -> RecordingSink:
+    camera = SourceInfo("door", 0, 0, Fraction(1, 1000), live=True)
+    target = Target(camera, folder, "door", lambda: PROVENANCE)
+    return RecordingSink(target, RecordingSettings())
 
 
 def manifest(folder: Path) -> dict[str, Any]:
