@@ -22,7 +22,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.observer import Observer, all_explained, ms, p95, unaccounted
+from benchmarks.observer import FrameRecorder, all_explained, ms, p95, unaccounted
 from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.plan import plans
 from streamcam.cli.app import share_cores
@@ -47,7 +47,7 @@ _GRACE_SECONDS = 20.0
 
 def measure(folder: Path, max_fps: float, options: argparse.Namespace) -> dict[str, object]:
     """Run all cameras for a while, end them, and tell how they fared."""
-    observer = Observer()
+    observer = FrameRecorder()
     settings = _settings(folder, max_fps, options)
     with CameraManager(settings, observer, on_stage=observer.stage) as fleet:
         fleet.reconcile(plans(settings))
@@ -76,7 +76,7 @@ def _settings(folder: Path, max_fps: float, options: argparse.Namespace) -> Sett
 
 
 def _figures(
-    statuses: Sequence[CameraStatus], observer: Observer, max_fps: float, seconds: float
+    statuses: Sequence[CameraStatus], observer: FrameRecorder, max_fps: float, seconds: float
 ) -> dict[str, object]:
     batches, drawings = observer.stages["engine"], observer.stages["render"] or [0.0]
     explained = {name: len(found) / seconds for name, found in observer.latencies.items()}
@@ -96,7 +96,7 @@ def _figures(
     }
 
 
-def _camera(status: CameraStatus, observer: Observer, explained: float) -> dict[str, object]:
+def _camera(status: CameraStatus, observer: FrameRecorder, explained: float) -> dict[str, object]:
     counts, latency = status.counts, status.latency
     assert latency is not None
     latencies, passes = observer.latencies[status.name], observer.passes[status.name]

@@ -32,7 +32,7 @@ from typing import TextIO
 
 from benchmarks.feeds import FEEDS, Feed, name_of
 from benchmarks.load import Load, Meter, told_of_transfers
-from benchmarks.observer import Observer, all_explained, unaccounted
+from benchmarks.observer import FrameRecorder, all_explained, unaccounted
 from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.plan import plans
 from streamcam.cli.app import share_cores
@@ -90,7 +90,7 @@ def _next(held: Load | None, missed: Load | None, most: int) -> int | None:
 
 def measure(cameras: int, feed: Feed, options: argparse.Namespace) -> Load:
     """Run so many cameras for a while, end them, and tell how they fared."""
-    observer = Observer()
+    observer = FrameRecorder()
     with tempfile.TemporaryDirectory() as folder, told_of_transfers(observer.stage):
         settings = _settings(cameras, feed, Path(folder), options)
         with CameraManager(settings, observer, on_stage=observer.stage) as fleet:

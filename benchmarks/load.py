@@ -12,7 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 from benchmarks import processes
-from benchmarks.observer import Observer, ms, p95
+from benchmarks.observer import FrameRecorder, ms, p95
 from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.stages import OnStage
 from streamcam.types import Picture
@@ -139,7 +139,7 @@ class Meter:
         server: Process id of what sends them their streams.
     """
 
-    def __init__(self, fleet: CameraManager, observer: Observer, server: int | None) -> None:
+    def __init__(self, fleet: CameraManager, observer: FrameRecorder, server: int | None) -> None:
         self._fleet = fleet
         self._observer = observer
         self._server = server
@@ -207,7 +207,7 @@ def _part(thread: str | None) -> str:
     return _PARTS.get(" ".join(thread.split()[:2]), "rest")
 
 
-def _figures(observer: Observer, passed: float) -> dict[str, Any]:
+def _figures(observer: FrameRecorder, passed: float) -> dict[str, Any]:
     """Return the figures of a `Load` that the stages have told."""
     latencies = [each for camera in observer.latencies.values() for each in camera]
 

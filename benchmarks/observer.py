@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from streamcam.observer import Observer
 from streamcam.types import CameraStatus, FrameResult
 
 _GLANCE_SECONDS = 0.1
 
 
 @dataclass
-class Observer:
+class FrameRecorder(Observer):
     """Notes what comes out, once measuring has begun."""
 
     latencies: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -23,10 +24,7 @@ class Observer:
     ends: list[float] = field(default_factory=list)
     measuring: bool = False
 
-    def changed(self, status: CameraStatus) -> None:
-        """A camera came into another state."""
-
-    def explained(self, result: FrameResult, latency: float) -> None:
+    def camera_frame(self, result: FrameResult, latency: float) -> None:
         """A frame has gone out."""
         if self.measuring:
             frame = result.frame

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from streamcam.cli.app import share_cores
 from streamcam.config import Settings, load_settings
+from streamcam.observer import Observer
 from streamcam.pipeline.file_run import Run
 from streamcam.pipeline.sampler import Sampler
 from streamcam.sinks.video import VideoSettings, VideoSink
@@ -134,25 +135,19 @@ def _drawn(folder: Path, size: tuple[int, int], frames: int, seed: int) -> Path:
     return sink.finish()
 
 
-class _Loading:
+class _Loading(Observer):
     """Keeps when the first frame was written, and what had been spent by then."""
 
     first: float | None = None
     spent = 0.0
     frames = 0
 
-    def started(self, info: object) -> None:
-        """Do nothing."""
-
-    def advanced(self, source: str, item: object) -> None:
+    def item_written(self, source: str, item: object) -> None:
         """Count a frame."""
         del source, item
         if self.first is None:
             self.first, self.spent = time.perf_counter(), time.process_time()
         self.frames += 1
-
-    def ended(self, report: object) -> None:
-        """Do nothing."""
 
 
 def _explain(task: Mapping[str, object]) -> None:

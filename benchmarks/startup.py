@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 from streamcam.cli.app import share_cores
 from streamcam.config import load_settings
+from streamcam.observer import Observer
 from streamcam.pipeline.file_run import Run
 from streamcam.sources.inputs import expand
 from streamcam.types import Item, JobReport, SourceInfo
@@ -24,7 +25,7 @@ from streamcam.types import Item, JobReport, SourceInfo
 _STEPS = ("torch", "torchvision", "opened", "explained", "ended")
 
 
-class Marks:
+class Marks(Observer):
     """When each step was first reached: sees modules being imported, and the work going on."""
 
     def __init__(self) -> None:
@@ -35,15 +36,15 @@ class Marks:
         if name in _STEPS:
             self._mark(name)
 
-    def started(self, _info: SourceInfo) -> None:
+    def file_started(self, info: SourceInfo) -> None:  # noqa: ARG002
         """Note that the source is open."""
         self._mark("opened")
 
-    def advanced(self, _source: str, _item: Item) -> None:
+    def item_written(self, source: str, item: Item) -> None:  # noqa: ARG002
         """Note that a frame was explained and written."""
         self._mark("explained")
 
-    def ended(self, report: JobReport) -> None:
+    def file_ended(self, report: JobReport) -> None:
         """Note that the results are published."""
         assert report.error is None, report.error
         self._mark("ended")

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Self
 from streamcam.bench.clip import Clip
 from streamcam.clock import Clock
 from streamcam.config import Settings
+from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import provenance_of
 from streamcam.pipeline.file_run import make_job
 from streamcam.pipeline.inference import Inference, InferencePipeline
 from streamcam.sinks.manifest import Provenance
-from streamcam.types import Item, JobReport, SourceInfo
+from streamcam.types import Item, JobReport
 
 if TYPE_CHECKING:
     from streamcam.vision.engine import Engine
@@ -57,17 +58,17 @@ class StreamcamRun:
         Raises:
             StreamcamError: It failed.
         """
-        report = make_job(clip.entry, self._wanted(clip), self, _Silent(), Clock()).run()
+        report = make_job(clip.entry, self._wanted(clip), self, Observer(), Clock()).run()
         if report.cause is not None:
             raise report.cause
         return report
 
     def first(self, clip: Clip) -> float:
         """Do the same, and return the seconds until the first frame was written."""
-        told = _Silent()
+        observer = _FirstFrame()
         begun = time.perf_counter()
-        make_job(clip.entry, self._wanted(clip), self, told, Clock()).run()
-        return (told.advanced_at or time.perf_counter()) - begun
+        make_job(clip.entry, self._wanted(clip), self, observer, Clock()).run()
+        return (observer.written_at or time.perf_counter()) - begun
 
     def _wanted(self, clip: Clip) -> Settings:
         """Every frame of the clip, whatever the settings say of sampling."""
@@ -78,21 +79,15 @@ class StreamcamRun:
         return self._settings.model_copy(update={"sampling": sampling, "output": output})
 
 
-class _Silent:
-    """Is told how a job goes, and keeps when its first frame was written."""
+class _FirstFrame(Observer):
+    """Records when the first frame was written."""
 
     def __init__(self) -> None:
-        self.advanced_at: float | None = None
+        self.written_at: float | None = None
 
-    def started(self, info: SourceInfo) -> None:
-        pass
-
-    def advanced(self, source: str, item: Item) -> None:
+    def item_written(self, source: str, item: Item) -> None:
         del source, item
-        self.advanced_at = self.advanced_at or time.perf_counter()
-
-    def ended(self, report: JobReport) -> None:
-        pass
+        self.written_at = self.written_at or time.perf_counter()
 
 
 def results_folder(settings: Settings, folder: Path) -> Settings:

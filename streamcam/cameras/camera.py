@@ -3,9 +3,8 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
-from streamcam.cameras.delivery import LiveDelivery, LiveObserver
+from streamcam.cameras.delivery import LiveDelivery
 from streamcam.cameras.engines import Engines
 from streamcam.cameras.plan import CameraPlan
 from streamcam.cameras.sink_worker import SinkWorker
@@ -13,6 +12,7 @@ from streamcam.cameras.stages import OnStage, unmeasured
 from streamcam.cameras.stats import CameraStats, Standing
 from streamcam.clock import Clock
 from streamcam.errors import DeviceError, SourceError, StreamcamError
+from streamcam.observer import Observer
 from streamcam.pipeline.inference import Inference
 from streamcam.pipeline.queue import Overflow
 from streamcam.pipeline.restarts import RestartLimit
@@ -32,14 +32,6 @@ _FORWARD_SECONDS = 30.0
 # Weights that cannot be fetched and GPUs that are taken come back in minutes.
 _FIRST_PAUSE = 5.0
 _LONGEST_PAUSE = 300.0
-
-
-class CameraObserver(LiveObserver, Protocol):
-    """Is told how a camera fares; called from its threads, must be quick."""
-
-    def changed(self, status: CameraStatus) -> None:
-        """It came into another state."""
-        ...
 
 
 class Camera:
@@ -70,7 +62,7 @@ class Camera:
         engines: Engines,
         outlets: Callable[[], Sequence[SinkWorker]],
         style: Style,
-        observer: CameraObserver,
+        observer: Observer,
         clock: Clock,
         *,
         on_stage: OnStage = unmeasured,
@@ -132,11 +124,10 @@ class Camera:
         """Return how it is at this moment. From any thread."""
         return self._figures.status(self._outlets, self._standing)
 
-    def explained(self, result: FrameResult, latency: float) -> None:
-        """Note that a frame has gone out."""
+    def _on_frame(self, result: FrameResult, latency: float) -> None:
         self._pauses.reset()
         self._figures.note(result, latency)
-        self._observer.explained(result, latency)
+        self._observer.camera_frame(result, latency)
 
     def _run(self) -> None:
         try:
@@ -183,7 +174,7 @@ class Camera:
             self._draw,
             self._outlets,
             self.preview,
-            self,
+            self._on_frame,
             self._clock,
             on_stage=self._on_stage,
         )
@@ -208,7 +199,7 @@ class Camera:
     def _tell(self, report: Report) -> None:
         """Pass on how the source fares; its end is told by the camera's own."""
         if report.state is not CameraState.STOPPED:
-            self._observer.changed(self.status())
+            self._observer.camera_changed(self.status())
 
     def _draw(self, result: FrameResult) -> Picture:
         return annotate(result, self._style)
@@ -236,4 +227,4 @@ class Camera:
 
     def _stand(self, state: CameraState, error: StreamcamError | None) -> None:
         self._standing = Standing(state, self._clock.monotonic(), error)
-        self._observer.changed(self.status())
+        self._observer.camera_changed(self.status())

@@ -2,21 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from streamcam.cameras.sink_worker import SinkWorker
 from streamcam.cameras.stages import OnStage, unmeasured
 from streamcam.clock import Clock
 from streamcam.sinks.preview import PreviewSink
 from streamcam.types import FrameResult, Item, Picture
-
-
-class LiveObserver(Protocol):
-    """Is told of what was explained; called from the cameras' threads, must be quick."""
-
-    def explained(self, result: FrameResult, latency: float) -> None:
-        """A frame has gone out, so many seconds after its data came in."""
-        ...
 
 
 class LiveDelivery:
@@ -26,7 +17,7 @@ class LiveDelivery:
         annotate: Draws a result.
         outlets: The ways out that may be slow.
         preview: Holds the newest result for whoever looks.
-        observer: Is told of every frame.
+        on_frame: Called with each frame and its latency in seconds; from the camera's thread.
         clock: Where the time comes from.
         on_stage: Told how long drawing took.
 
@@ -40,7 +31,7 @@ class LiveDelivery:
         annotate: Callable[[FrameResult], Picture],
         outlets: Sequence[SinkWorker],
         preview: PreviewSink,
-        observer: LiveObserver,
+        on_frame: Callable[[FrameResult, float], None],
         clock: Clock,
         *,
         on_stage: OnStage = unmeasured,
@@ -49,7 +40,7 @@ class LiveDelivery:
         self._annotate = annotate
         self._outlets = outlets
         self._preview = preview
-        self._observer = observer
+        self._on_frame = on_frame
         self._clock = clock
         self._drawn = any(outlet.needs_picture for outlet in outlets)
         self.explained = 0
@@ -64,7 +55,7 @@ class LiveDelivery:
         self._preview.write(item, picture)
         self.explained += 1
         self.detections.update(detection.label for detection in item.detections)
-        self._observer.explained(item, self._clock.monotonic() - item.frame.arrival)
+        self._on_frame(item, self._clock.monotonic() - item.frame.arrival)
 
     def _draw(self, result: FrameResult) -> Picture:
         begun = self._clock.monotonic()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from streamcam.cameras.camera import Camera, CameraObserver
+from streamcam.cameras.camera import Camera
 from streamcam.cameras.engines import Engines
 from streamcam.cameras.files import SharedEngineProvider
 from streamcam.cameras.janitor import RetentionThread
@@ -18,7 +18,7 @@ from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.config.camera_schema import RetentionSettings
 from streamcam.errors import DeviceError
-from streamcam.pipeline.engine_provider import FetchProgress
+from streamcam.observer import Observer
 from streamcam.pipeline.inference import Inference, InferencePipeline
 from streamcam.render import Style
 from streamcam.sinks.preview import PreviewSink
@@ -40,7 +40,6 @@ class CameraManager:
         settings: What the user wants; each camera's plan brings its own.
         observer: Is told how the cameras fare.
         on_stage: Told how long stages take.
-        fetching: Is told of downloads.
         clock: Where the time comes from.
         reconnect: Whether cameras are connected again when they are lost.
 
@@ -51,10 +50,9 @@ class CameraManager:
     def __init__(
         self,
         settings: Settings,
-        observer: CameraObserver,
+        observer: Observer,
         *,
         on_stage: OnStage = unmeasured,
-        fetching: FetchProgress | None = None,
         clock: Clock | None = None,
         reconnect: bool = True,
     ) -> None:
@@ -62,7 +60,7 @@ class CameraManager:
         self._observer = observer
         self._clock = clock or Clock()
         self._reconnect = reconnect
-        self._engines = Engines(fetching)
+        self._engines = Engines(observer.download_progressed)
         model = settings.model
         self._on_stage = on_stage
         self._pipeline = InferencePipeline(

@@ -15,6 +15,7 @@ from rich.text import Text
 from streamcam.cli.progress import ending
 from streamcam.cli.report import STYLES
 from streamcam.cli.terminal import duration, errors, printable, size
+from streamcam.observer import Observer
 from streamcam.types import FrameResult, Item, JobReport, Outcome, SourceInfo
 
 _LAST = 8
@@ -37,7 +38,7 @@ class _Running:
         return self.reached / max(time.monotonic() - self.since, 1e-9)
 
 
-class Board:
+class Board(Observer):
     """Shows a watcher's jobs on a terminal; a context manager."""
 
     def __init__(self) -> None:
@@ -57,32 +58,32 @@ class Board:
     def __exit__(self, *exception: object) -> None:
         self._live.stop()
 
-    def said(self, line: str) -> None:
+    def notice(self, line: str) -> None:
         """Print a line above the table, where it stays."""
         errors().print(line, soft_wrap=True, markup=False)
 
-    def started(self, info: SourceInfo) -> None:
+    def file_started(self, info: SourceInfo) -> None:
         """Add a row."""
         with self._lock:
             self._running[info.id] = _Running(info)
 
-    def advanced(self, source: str, item: Item) -> None:
+    def item_written(self, source: str, item: Item) -> None:
         """Move the source's row."""
         if isinstance(item, FrameResult):
             running = self._running[source]
             running.frames += 1
             running.reached = item.frame.time
 
-    def ended(self, report: JobReport) -> None:
+    def file_ended(self, report: JobReport) -> None:
         """Turn the row into one of the last; what failed stays on the screen."""
         with self._lock:
             self._running.pop(report.source, None)
             self._last.append((report, time.time()))
             self._counts[report.outcome.value] += 1
         if report.outcome is Outcome.FAILED:
-            self.said(f"{printable(report.source)}: {ending(report)}")
+            self.notice(f"{printable(report.source)}: {ending(report)}")
 
-    def fetching(self, name: str, done: int, total: int | None) -> None:
+    def download_progressed(self, name: str, done: int, total: int | None) -> None:
         """Show how far a download is."""
         of = f" of {size(total)}" if total else ""
         with self._lock:

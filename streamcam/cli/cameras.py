@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamcam.cli.terminal import duration, errors, printable, size
+from streamcam.observer import Observer
 from streamcam.sinks.records import record
 from streamcam.types import CameraState, CameraStatus, FrameResult
 
@@ -35,7 +36,7 @@ _UNASKED = "rate"
 """Why most frames are not explained: more were not asked for. They are not lost."""
 
 
-class CameraLines:
+class CameraLines(Observer):
     """A line for each change of a camera's state.
 
     Args:
@@ -47,7 +48,7 @@ class CameraLines:
         self._last_line: dict[str, str] = {}
         self._fetching: set[str] = set()
 
-    def changed(self, status: CameraStatus) -> None:
+    def camera_changed(self, status: CameraStatus) -> None:
         """Print how it is now; why it was given up is told at the end."""
         if status.state is CameraState.FAILED:
             return
@@ -59,10 +60,7 @@ class CameraLines:
         if status.state is not CameraState.CONNECTING:
             self._last_line[status.name] = line
 
-    def explained(self, result: FrameResult, latency: float) -> None:
-        """Print nothing: a line per frame would be a flood."""
-
-    def fetching(self, name: str, done: int, total: int | None) -> None:  # noqa: ARG002
+    def download_progressed(self, name: str, done: int, total: int | None) -> None:  # noqa: ARG002
         """Print that a file is fetched, once."""
         if name not in self._fetching and not self._quiet:
             self._fetching.add(name)
@@ -84,7 +82,7 @@ class CameraRecords(CameraLines):
         self._on_gone = on_gone
         self._lock = threading.Lock()
 
-    def explained(self, result: FrameResult, latency: float) -> None:  # noqa: ARG002
+    def camera_frame(self, result: FrameResult, latency: float) -> None:  # noqa: ARG002
         """Print the frame's record."""
         line = orjson.dumps(record(result), option=orjson.OPT_APPEND_NEWLINE)
         try:
@@ -123,11 +121,11 @@ class CameraBoard(CameraLines):
     def __exit__(self, *exception: object) -> None:
         self._live.stop()
 
-    def explained(self, result: FrameResult, latency: float) -> None:  # noqa: ARG002
+    def camera_frame(self, result: FrameResult, latency: float) -> None:  # noqa: ARG002
         """Remember what was found last."""
         self._last[result.frame.source] = result
 
-    def fetching(self, name: str, done: int, total: int | None) -> None:
+    def download_progressed(self, name: str, done: int, total: int | None) -> None:
         """Show how far a download is."""
         of = f" of {size(total)}" if total else ""
         # A new mapping: it may be drawn at this moment.

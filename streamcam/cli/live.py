@@ -182,7 +182,6 @@ class _Live:
                 CameraManager(
                     self._settings,
                     watcher,
-                    fetching=watcher.fetching,
                     reconnect=self._reconnect,
                 )
             )

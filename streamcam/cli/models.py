@@ -54,7 +54,7 @@ def pull(
         raise UsageError("no model named", hint="Name some, or use --all.")
     for name in wanted:
         with make_observer(1, quiet=quiet) as observer:
-            path = fetch(name, observer.fetching)
+            path = fetch(name, observer.download_progressed)
         if not quiet:
             output().print(f"{name}: {path}", soft_wrap=True)
 

@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, Self
+from typing import Self
 
 from rich.progress import (
     BarColumn,
@@ -20,20 +20,12 @@ from rich.text import Text
 
 from streamcam.cli.report import found, reason
 from streamcam.cli.terminal import duration, errors, printable, size
-from streamcam.pipeline.file_job import Observer
+from streamcam.observer import Observer
 from streamcam.types import FrameResult, Item, JobReport, Outcome, SourceInfo
 
 
-class Watcher(Observer, Protocol):
-    """An observer that is told of downloads too."""
-
-    def fetching(self, name: str, done: int, total: int | None) -> None:
-        """Bytes of a file arrived."""
-        ...
-
-
 @contextmanager
-def make_observer(count: int, *, quiet: bool, lines: bool = False) -> Iterator[Watcher]:
+def make_observer(count: int, *, quiet: bool, lines: bool = False) -> Iterator[Observer]:
     """Give the observer that suits where stderr goes.
 
     Args:
@@ -50,29 +42,20 @@ def make_observer(count: int, *, quiet: bool, lines: bool = False) -> Iterator[W
             yield bars
 
 
-class Faults:
+class Faults(Observer):
     """Prints what failed and what people must know; nothing else."""
 
-    def started(self, info: SourceInfo) -> None:
-        """Print nothing."""
-
-    def advanced(self, source: str, item: Item) -> None:
-        """Print nothing."""
-
-    def ended(self, report: JobReport) -> None:
+    def file_ended(self, report: JobReport) -> None:
         """Print what failed."""
         if report.outcome is Outcome.FAILED:
-            Lines().ended(report)
+            Lines().file_ended(report)
 
-    def said(self, line: str) -> None:
+    def notice(self, line: str) -> None:
         """Print it."""
-        Lines().said(line)
-
-    def fetching(self, name: str, done: int, total: int | None) -> None:
-        """Print nothing."""
+        Lines().notice(line)
 
 
-class Lines:
+class Lines(Observer):
     """One line when a source begins and one when it ends; for pipes and logs.
 
     Args:
@@ -85,33 +68,30 @@ class Lines:
         self._fetching: set[str] = set()
         self._lock = threading.Lock()
 
-    def started(self, info: SourceInfo) -> None:
+    def file_started(self, info: SourceInfo) -> None:
         """Print what is being explained."""
         length = f", {duration(info.duration)}" if info.duration else ""
-        self.said(f"{printable(info.id)}: {info.width}x{info.height}{length}")
+        self.notice(f"{printable(info.id)}: {info.width}x{info.height}{length}")
 
-    def advanced(self, source: str, item: Item) -> None:
-        """Print nothing: a line per frame would be a flood."""
-
-    def ended(self, report: JobReport) -> None:
+    def file_ended(self, report: JobReport) -> None:
         """Print how it ended."""
         with self._lock:
             self._ended += 1
             place = f"[{self._ended}/{self._count}] " if self._count is not None else ""
         hint = f"\n  {report.hint}" if report.hint else ""
-        self.said(f"{place}{printable(report.source)}: {ending(report)}{hint}")
+        self.notice(f"{place}{printable(report.source)}: {ending(report)}{hint}")
 
-    def said(self, line: str) -> None:
+    def notice(self, line: str) -> None:
         """Print a line."""
         errors().print(line, soft_wrap=True, markup=False)
 
-    def fetching(self, name: str, done: int, total: int | None) -> None:
+    def download_progressed(self, name: str, done: int, total: int | None) -> None:
         """Print that a file is fetched, once."""
         if name not in self._fetching:
             self._fetching.add(name)
-            self.said(f"fetching {name}" + (f", {size(total)}" if total else ""))
+            self.notice(f"fetching {name}" + (f", {size(total)}" if total else ""))
         if total is not None and done >= total:
-            self.said(f"fetched {name}")
+            self.notice(f"fetched {name}")
 
 
 def ending(report: JobReport) -> str:
@@ -132,7 +112,7 @@ class _Speed(ProgressColumn):
         return Text(f"{task.speed:.1f}x" if task.fields.get("media") and task.speed else "")
 
 
-class Bars:
+class Bars(Observer):
     """A bar for each source at work and one for all; finished sources scroll by as lines."""
 
     def __init__(self, count: int) -> None:
@@ -160,27 +140,27 @@ class Bars:
     def __exit__(self, *exception: object) -> None:
         self._progress.stop()
 
-    def started(self, info: SourceInfo) -> None:
+    def file_started(self, info: SourceInfo) -> None:
         """Add a bar."""
         self._tasks[info.id] = self._progress.add_task(
             printable(info.id), total=info.duration, state="loading the model", media=True
         )
 
-    def advanced(self, source: str, item: Item) -> None:
+    def item_written(self, source: str, item: Item) -> None:
         """Move the source's bar."""
         if isinstance(item, FrameResult):
             self._explained[source] += 1
             state = f"{self._explained[source]} frames"
             self._progress.update(self._tasks[source], completed=item.frame.time, state=state)
 
-    def ended(self, report: JobReport) -> None:
+    def file_ended(self, report: JobReport) -> None:
         """Turn the bar into a line."""
         if report.source in self._tasks:
             self._progress.remove_task(self._tasks.pop(report.source))
         self._progress.advance(self._overall)
-        self._lines.ended(report)
+        self._lines.file_ended(report)
 
-    def fetching(self, name: str, done: int, total: int | None) -> None:
+    def download_progressed(self, name: str, done: int, total: int | None) -> None:
         """Move the download's bar."""
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task(f"fetching {name}", state="")

@@ -77,7 +77,7 @@ def explain(
     """Explain the entries while a person watches, who may stop it with Ctrl-C."""
     try:
         with make_observer(len(entries), quiet=quiet, lines=json) as observer:
-            work = Run(settings, observer, fetching=observer.fetching)
+            work = Run(settings, observer)
             with stopped_by_signals(work.stop, "what is done is kept"):
                 return work.explain(entries)
     except KeyboardInterrupt:

@@ -18,7 +18,8 @@ from streamcam.cli.signals import FORCED, stopped_by_signals
 from streamcam.cli.terminal import errors, show_error
 from streamcam.config import Settings, load_settings
 from streamcam.errors import ExitCode
-from streamcam.jobs.watcher import Audience, Watch
+from streamcam.jobs.watcher import Watch
+from streamcam.observer import Observer
 from streamcam.types import JobReport
 
 
@@ -91,8 +92,8 @@ def _watch(
     folders: list[Path], settings: Settings, *, once: bool, quiet: bool, json: bool
 ) -> ExitCode:
     try:
-        with _audience(quiet=quiet, json=json) as audience:
-            work = Watch(folders, settings, audience, once=once)
+        with _observer(quiet=quiet, json=json) as observer:
+            work = Watch(folders, settings, observer, once=once)
             with stopped_by_signals(
                 work.stop, "running files end within seconds or are given back"
             ):
@@ -108,7 +109,7 @@ def _watch(
 
 
 @contextmanager
-def _audience(*, quiet: bool, json: bool) -> Iterator[Audience]:
+def _observer(*, quiet: bool, json: bool) -> Iterator[Observer]:
     if json:
         yield _JsonLines()
     elif quiet:
@@ -123,7 +124,7 @@ def _audience(*, quiet: bool, json: bool) -> Iterator[Audience]:
 class _JsonLines(Faults):
     """Prints a report a line on stdout, as the jobs end."""
 
-    def ended(self, report: JobReport) -> None:
+    def file_ended(self, report: JobReport) -> None:
         """Print the report."""
         sys.stdout.buffer.write(orjson.dumps(as_json(report)) + b"\n")
         sys.stdout.buffer.flush()

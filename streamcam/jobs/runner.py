@@ -17,14 +17,14 @@ from streamcam.jobs.ledger import Ledger
 from streamcam.jobs.loader import Loader
 from streamcam.jobs.post_action import PostAction
 from streamcam.jobs.record import JobRecord, State
+from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import EngineProvider
-from streamcam.pipeline.file_job import Observer
 from streamcam.pipeline.file_run import make_job
 from streamcam.sinks.manifest import MANIFEST, read_manifest
 from streamcam.sinks.registry import remove_results
 from streamcam.sinks.result_paths import result_path
 from streamcam.sources.inputs import Entry
-from streamcam.types import JobReport, Outcome
+from streamcam.types import Item, JobReport, Outcome, SourceInfo
 
 # How often the end looks whether jobs have ended, once nothing else is to be done.
 _POLL_SECONDS = 0.05
@@ -185,7 +185,12 @@ class Runner:
         claim = JobRun(
             record,
             lambda publishable: make_job(
-                entry, self._settings, provider, _Unended(self._observer), self._clock, publishable
+                entry,
+                self._settings,
+                provider,
+                _WithoutEnd(self._observer),
+                self._clock,
+                publishable,
             ),
             lambda: self._ledger.owned(record.id, self._owner),
             patience=_PATIENCE * self._settings.watch.settle,
@@ -209,7 +214,7 @@ class Runner:
             return False
         files = {**manifest.outputs, "manifest": path}
         self._finish(job, State.DONE, JobReport(readable(job.path), Outcome.DONE, outputs=files))
-        self._observer.ended(JobReport(readable(job.path), Outcome.SKIPPED))
+        self._observer.file_ended(JobReport(readable(job.path), Outcome.SKIPPED))
         return True
 
     # Ending
@@ -223,7 +228,7 @@ class Runner:
         for claim in [claim for claim in self._claims if claim.ended]:
             report = self._book(claim)
             self._claims.remove(claim)
-            self._observer.ended(report)
+            self._observer.file_ended(report)
             if isinstance(claim.report.cause, DeviceError):
                 raise claim.report.cause
             if claim.fault is not None:
@@ -290,12 +295,14 @@ class Runner:
             self.clear_due()
 
 
-class _Unended:
-    """Passes on what a job tells but its end: that is told once the ledger knows it."""
+class _WithoutEnd(Observer):
+    """Passes a job's progress on, but not its end: that follows once the ledger has it."""
 
     def __init__(self, observer: Observer) -> None:
-        self.started = observer.started
-        self.advanced = observer.advanced
+        self._observer = observer
 
-    def ended(self, report: JobReport) -> None:
-        """Tell nothing."""
+    def file_started(self, info: SourceInfo) -> None:
+        self._observer.file_started(info)
+
+    def item_written(self, source: str, item: Item) -> None:
+        self._observer.item_written(source, item)

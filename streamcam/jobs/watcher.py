@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from streamcam.clock import Clock
 from streamcam.config import Settings
@@ -21,8 +20,8 @@ from streamcam.jobs.post_action import PostAction
 from streamcam.jobs.recovery import take_back
 from streamcam.jobs.runner import Runner
 from streamcam.jobs.sweeping import sweep_parts
+from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import EngineProvider, LazyEngineProvider
-from streamcam.pipeline.file_job import Observer
 
 # How long the loop sleeps when nothing calls: a signal, a retry of somebody's, a disk with room
 # again are noticed within it. A turn with nothing to do took 0.01 ms.
@@ -38,18 +37,6 @@ _ABORT_SECONDS = 5.0
 _ONCE_PATIENCE = 15
 
 
-class Audience(Observer, Protocol):
-    """Is told how a watcher fares; called from several threads."""
-
-    def said(self, line: str) -> None:
-        """Something that people should know."""
-        ...
-
-    def fetching(self, name: str, done: int, total: int | None) -> None:
-        """Bytes of a file arrived."""
-        ...
-
-
 def state_folder(settings: Settings) -> Path:
     """Return where the ledger is: the set folder, or one beside the results."""
     output = settings.output.folder.absolute()
@@ -62,7 +49,7 @@ class Watch:
     Args:
         paths: The folders.
         settings: What the user wants.
-        audience: Is told how it goes.
+        observer: Is told how it goes.
         once: Whether to end when everything that is there is explained.
         make_provider: Makes the engine provider, where the watcher is not to have its own engine.
         clock: Where the time comes from.
@@ -79,7 +66,7 @@ class Watch:
         self,
         paths: Sequence[Path],
         settings: Settings,
-        audience: Audience,
+        observer: Observer,
         *,
         once: bool = False,
         make_provider: Callable[[], EngineProvider] | None = None,
@@ -88,18 +75,18 @@ class Watch:
         self.stuck = False
         self._settings = settings
         self._folders = resolve_folders(paths, recursive=settings.watch.recursive)
-        self._audience = audience
+        self._observer = observer
         self._once = once
         self._clock = clock or Clock()
         self._wake = threading.Event()
         self._state = state_folder(settings)
         self._owner = myself()
-        self._notices = OngoingConditions(audience.said)
+        self._notices = OngoingConditions(observer.notice)
         self._stopping = False
         self._next_care = 0.0
         self._database = Database(self._state / FILE_NAME)
         self._loader = Loader(
-            make_provider or (lambda: LazyEngineProvider(settings, audience.fetching)),
+            make_provider or (lambda: LazyEngineProvider(settings, observer.download_progressed)),
             self._notices,
             wake=self._wake.set,
             clock=self._clock,
@@ -172,7 +159,7 @@ class Watch:
         )
         for job in recovered:
             reason = job.reason or "back in the queue: the process that had it has ended"
-            self._audience.said(f"{job.job.name}: {reason}")
+            self._observer.notice(f"{job.job.name}: {reason}")
         if recovered or not self._next_care:
             sweep_parts(self._settings.output.folder)
 
@@ -184,7 +171,7 @@ class Watch:
         if waiting and seconds < _ONCE_PATIENCE * self._settings.watch.settle:
             return False
         for path in busy:
-            self._audience.said(f"{path}: is still being written; left for the next time")
+            self._observer.notice(f"{path}: is still being written; left for the next time")
         return True
 
     def _end(self, grace: float) -> None:
@@ -200,7 +187,7 @@ class Watch:
             self._owner,
             Ledger(self._database),
             self._loader,
-            self._audience,
+            self._observer,
             self._notices,
             wake=self._wake.set,
             on_change=lambda path, wait: self._intake.touch(path, wait=wait),

@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
 
 from streamcam.clock import Clock
 from streamcam.errors import ExitCode, StreamcamError
+from streamcam.observer import Observer
 from streamcam.pipeline.delivery import Delivery
 from streamcam.pipeline.inference import Inference
 from streamcam.pipeline.results import Results
@@ -14,25 +14,9 @@ from streamcam.pipeline.sampler import Sampler
 from streamcam.pipeline.stream import Stream
 from streamcam.sources.base import Source
 from streamcam.sources.inputs import Entry, open_source
-from streamcam.types import Counts, Item, JobReport, Outcome, SourceInfo
+from streamcam.types import Counts, JobReport, Outcome
 
 _log = logging.getLogger(__name__)
-
-
-class Observer(Protocol):
-    """Is told how the work goes; called from the jobs' threads, must be quick."""
-
-    def started(self, info: SourceInfo) -> None:
-        """A source was opened."""
-        ...
-
-    def advanced(self, source: str, item: Item) -> None:
-        """An item of the source was written."""
-        ...
-
-    def ended(self, report: JobReport) -> None:
-        """The work on a source ended, one way or another."""
-        ...
 
 
 class Job:
@@ -102,7 +86,7 @@ class Job:
         else:
             report = self._explain()
         report = replace(report, seconds=self._clock.monotonic() - begun)
-        self._observer.ended(report)
+        self._observer.file_ended(report)
         return report
 
     def _explain(self) -> JobReport:
@@ -111,7 +95,7 @@ class Job:
         except Exception as error:  # noqa: BLE001 - one bad file must not end the others
             return failed(JobReport(self._entry.id, Outcome.FAILED), _ours(error))
         try:
-            self._observer.started(source.info)
+            self._observer.file_started(source.info)
             return self._explain_source(source, self._pipeline())
         finally:
             source.close()
@@ -135,7 +119,7 @@ class Job:
             self._stream = pipeline.open(source, self._sampler, delivery, every=self._full)
             if self._stopped:
                 self._stream.stop()
-            self._stream.run(lambda item: self._observer.advanced(self._entry.id, item))
+            self._stream.run(lambda item: self._observer.item_written(self._entry.id, item))
         except Exception as error:  # noqa: BLE001 - one bad file must not end the others
             report = failed(report, _ours(error))
         if report.outcome is Outcome.DONE and self._stopped:

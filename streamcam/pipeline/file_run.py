@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 from streamcam.clock import Clock
 from streamcam.config import Settings
-from streamcam.pipeline.engine_provider import EngineProvider, FetchProgress, LazyEngineProvider
-from streamcam.pipeline.file_job import Job, Observer
+from streamcam.observer import Observer
+from streamcam.pipeline.engine_provider import EngineProvider, LazyEngineProvider
+from streamcam.pipeline.file_job import Job
 from streamcam.pipeline.results import Results
 from streamcam.pipeline.sampler import Sampler
 from streamcam.sources.inputs import Entry
@@ -24,8 +25,7 @@ class Run:
 
     Args:
         settings: What the user wants.
-        observer: Is told how the work goes.
-        fetching: Is told of downloads.
+        observer: Receives the files' and downloads' events.
         clock: Where the time comes from.
     """
 
@@ -34,12 +34,10 @@ class Run:
         settings: Settings,
         observer: Observer,
         *,
-        fetching: FetchProgress | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._settings = settings
         self._observer = observer
-        self._fetching = fetching
         self._clock = clock or Clock()
         self._jobs: list[Job] = []
 
@@ -51,7 +49,7 @@ class Run:
             UsageError: There is no such model, or the device does not exist.
             DeviceError: The GPU failed while the model was loaded.
         """
-        with LazyEngineProvider(self._settings, self._fetching) as provider:
+        with LazyEngineProvider(self._settings, self._observer.download_progressed) as provider:
             self._jobs = [
                 make_job(entry, self._settings, provider, self._observer, self._clock)
                 for entry in entries

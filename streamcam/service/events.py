@@ -4,6 +4,7 @@ import logging
 import threading
 from statistics import fmean
 
+from streamcam.observer import Observer
 from streamcam.service.metrics import FILES, Metrics
 from streamcam.types import (
     CameraState,
@@ -27,7 +28,7 @@ _LEVELS = {
 }
 
 
-class ServiceEvents:
+class ServiceEvents(Observer):
     """Is told of everything; from any thread.
 
     Args:
@@ -47,7 +48,7 @@ class ServiceEvents:
             length, reached = self._progress.get(source, (None, 0.0))
         return min(1.0, reached / length) if length else None
 
-    def changed(self, status: CameraStatus) -> None:
+    def camera_changed(self, status: CameraStatus) -> None:
         """Log a camera's state. One that is tried again in vain says its reason once."""
         now = (status.state, status.error)
         with self._lock:
@@ -67,17 +68,17 @@ class ServiceEvents:
                 extra={"source": status.name},
             )
 
-    def explained(self, result: FrameResult, latency: float) -> None:
+    def camera_frame(self, result: FrameResult, latency: float) -> None:
         """Count a camera's frame."""
         self._metrics.latency(latency)
         self._cam(result.frame.source, result)
 
-    def started(self, info: SourceInfo) -> None:
+    def file_started(self, info: SourceInfo) -> None:
         """Note that a file was begun."""
         with self._lock:
             self._progress[info.id] = (info.duration, 0.0)
 
-    def advanced(self, source: str, item: Item) -> None:
+    def item_written(self, source: str, item: Item) -> None:
         """Count a file's frame."""
         if isinstance(item, FrameResult):
             self._metrics.file_frame("explained")
@@ -86,7 +87,7 @@ class ServiceEvents:
                 length, _ = self._progress.get(source, (None, 0.0))
                 self._progress[source] = (length, item.frame.time)
 
-    def ended(self, report: JobReport) -> None:
+    def file_ended(self, report: JobReport) -> None:
         """Log how a file's job ended."""
         with self._lock:
             self._progress.pop(report.source, None)
@@ -101,12 +102,12 @@ class ServiceEvents:
             extra={"source": report.source},
         )
 
-    def said(self, line: str) -> None:
+    def notice(self, line: str) -> None:
         """Log what people should know."""
         # Its own template: two different lines are two facts.
         _log.warning(line)
 
-    def fetching(self, name: str, done: int, total: int | None) -> None:
+    def download_progressed(self, name: str, done: int, total: int | None) -> None:
         """Log a download when it begins and when it ends."""
         with self._lock:
             begins = name not in self._fetching

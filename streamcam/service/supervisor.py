@@ -78,7 +78,6 @@ class Supervisor:
             self._settings,
             self._listener,
             on_stage=self._metrics.stage,
-            fetching=self._listener.fetching,
             clock=self._clock,
         )
         self._turned = self._clock.monotonic()

@@ -9,7 +9,8 @@ from pathlib import Path
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.errors import DeviceError, StreamcamError, UsageError
-from streamcam.jobs.watcher import Audience, Watch
+from streamcam.jobs.watcher import Watch
+from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import EngineProvider
 from streamcam.pipeline.restarts import RestartLimit
 from streamcam.retry import Backoff
@@ -26,7 +27,7 @@ class FolderWatch:
     Args:
         paths: The folders.
         settings: How they are watched.
-        audience: Is told how the files fare.
+        observer: Is told how the files fare.
         make_provider: Makes the engine provider of one folder's files.
         clock: Where the time comes from.
 
@@ -40,7 +41,7 @@ class FolderWatch:
         self,
         paths: Sequence[Path],
         settings: Settings,
-        audience: Audience,
+        observer: Observer,
         make_provider: Callable[[], EngineProvider],
         clock: Clock,
     ) -> None:
@@ -49,7 +50,7 @@ class FolderWatch:
         self.warm = False
         self._paths = paths
         self._settings = settings
-        self._audience = audience
+        self._observer = observer
         self._make_provider = make_provider
         self._clock = clock
         self._watch: Watch | None = None
@@ -95,7 +96,7 @@ class FolderWatch:
         self._watch = Watch(
             self._paths,
             self._settings,
-            self._audience,
+            self._observer,
             make_provider=self._make_provider,
             clock=self._clock,
         )

@@ -23,6 +23,7 @@ from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.plan import plans
 from streamcam.config.schema import Settings
 from streamcam.errors import DeviceError, WeightsUnavailableError
+from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import build_engine
 from streamcam.pipeline.restarts import RestartLimit
 from streamcam.types import (
@@ -86,20 +87,20 @@ class HostOutputs:
     latency: float
 
 
-class Observer:
+class EventLog(Observer):
     """Remembers what it is told."""
 
     def __init__(self) -> None:
         self.seen: dict[str, list[HostOutputs]] = defaultdict(list)
         self.told: dict[str, list[CameraStatus]] = defaultdict(list)
 
-    def explained(self, result: FrameResult, latency: float) -> None:
+    def camera_frame(self, result: FrameResult, latency: float) -> None:
         frame = result.frame
         self.seen[frame.source].append(
             HostOutputs(frame.index, frame.time, frame.discontinuity, latency)
         )
 
-    def changed(self, status: CameraStatus) -> None:
+    def camera_changed(self, status: CameraStatus) -> None:
         self.told[status.name].append(status)
 
     def states(self, name: str) -> list[CameraState]:
@@ -121,12 +122,12 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
 
 
 @pytest.fixture
-def observer() -> Observer:
-    return Observer()
+def observer() -> EventLog:
+    return EventLog()
 
 
 @pytest.fixture
-def fleet(engine: Engine, observer: Observer) -> Iterator[CameraManager]:
+def fleet(engine: Engine, observer: EventLog) -> Iterator[CameraManager]:
     processes = children()
     with CameraManager(Settings(), observer) as made:
         yield made
@@ -152,7 +153,7 @@ def assert_accounted(status: CameraStatus) -> None:
 
 
 def test_one_camera_comes_changes_and_goes_while_another_goes_on(
-    fleet: CameraManager, observer: Observer, engine: Engine
+    fleet: CameraManager, observer: EventLog, engine: Engine
 ) -> None:
     a, b = {"name": "a", "max_fps": 20}, {"name": "b"}
 
@@ -201,7 +202,7 @@ def test_what_a_kill_left_is_mended_though_the_camera_never_comes_back(
     assert running.with_suffix("").read_bytes() == b'{"frame":0}\n'
 
 
-def test_a_camera_without_its_weights_fails_alone(fleet: CameraManager, observer: Observer) -> None:
+def test_a_camera_without_its_weights_fails_alone(fleet: CameraManager, observer: EventLog) -> None:
     """They may be on a disk that is not there yet, so they are looked for again."""
     lost = {"name": "lost", "weights": "/no/such/weights.pth"}
     fleet.reconcile(plans(settings(lost, {"name": "sound"})))
@@ -217,7 +218,7 @@ def test_a_camera_without_its_weights_fails_alone(fleet: CameraManager, observer
 
 
 def test_weights_that_may_come_later_are_tried_again(
-    fleet: CameraManager, observer: Observer, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    fleet: CameraManager, observer: EventLog, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries: list[int] = []
 
@@ -239,7 +240,7 @@ def test_weights_that_may_come_later_are_tried_again(
 
 
 def test_a_camera_that_breaks_the_engine_is_given_up_and_the_other_goes_on(
-    fleet: CameraManager, observer: Observer, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    fleet: CameraManager, observer: EventLog, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(camera_room, "RestartLimit", partial(RestartLimit, most=2))
     engine.errors["odd"] = ValueError("a shape that nobody expected")
@@ -261,7 +262,7 @@ def test_a_camera_that_breaks_the_engine_is_given_up_and_the_other_goes_on(
 
 
 def test_a_broken_device_is_the_whole_fleets(
-    fleet: CameraManager, observer: Observer, engine: Engine
+    fleet: CameraManager, observer: EventLog, engine: Engine
 ) -> None:
     fleet.reconcile(plans(settings({"name": "a"}, {"name": "b"})))
     assert eventually(lambda: observer.seen["a"] and observer.seen["b"])
@@ -274,7 +275,7 @@ def test_a_broken_device_is_the_whole_fleets(
 
 
 def test_many_cameras_share_the_engine_evenly(
-    fleet: CameraManager, observer: Observer, engine: Engine
+    fleet: CameraManager, observer: EventLog, engine: Engine
 ) -> None:
     """Eight want 10 frames a second each, and there are 50 in all."""
     engine.pace = 0.02
@@ -294,7 +295,7 @@ def test_many_cameras_share_the_engine_evenly(
 
 
 def test_the_latency_is_bounded_by_the_engines_pace(
-    fleet: CameraManager, observer: Observer, engine: Engine
+    fleet: CameraManager, observer: EventLog, engine: Engine
 ) -> None:
     """A frame waits for one forward at most: what is newer takes its place."""
     engine.pace = 0.2
@@ -313,7 +314,7 @@ def test_the_latency_is_bounded_by_the_engines_pace(
 
 
 def test_leaving_the_fleet_ends_its_cameras(
-    engine: Engine, observer: Observer, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, observer: EventLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether they explain or pause."""
     engine.errors["odd"] = ValueError("odd")
@@ -328,7 +329,7 @@ def test_leaving_the_fleet_ends_its_cameras(
     assert not [t for t in threading.enumerate() if t.name.startswith("streamcam")]
 
 
-def test_a_generated_camera_ends_by_itself(fleet: CameraManager, observer: Observer) -> None:
+def test_a_generated_camera_ends_by_itself(fleet: CameraManager, observer: EventLog) -> None:
     fleet.reconcile(plans(settings({"name": "a", "url": "testsrc2=size=64x48:rate=25:d=0.4"})))
     assert eventually(lambda: not fleet.cameras[0].running)
     (status,) = fleet.statuses()
@@ -341,7 +342,7 @@ def test_a_generated_camera_ends_by_itself(fleet: CameraManager, observer: Obser
 
 
 @pytest.mark.usefixtures("engine")
-def test_without_reconnection_a_loss_is_the_cameras_end(observer: Observer) -> None:
+def test_without_reconnection_a_loss_is_the_cameras_end(observer: EventLog) -> None:
     with CameraManager(Settings(), observer, reconnect=False) as made:
         made.reconcile(
             plans(settings({"name": "a", "format": None, "url": "rtsp://u:s3cret@127.0.0.1:1/x"}))

@@ -1,0 +1,32 @@
+"""The one observer that files, cameras and downloads report to."""
+
+from streamcam.types import CameraStatus, FrameResult, Item, JobReport, SourceInfo
+
+
+class Observer:
+    """Receives events; subclasses override those that they need.
+
+    Methods are called from several threads, on the path of the frames: they must be quick and must
+    not raise.
+    """
+
+    def file_started(self, info: SourceInfo) -> None:
+        """A file was opened."""
+
+    def item_written(self, source: str, item: Item) -> None:
+        """A frame of the file was written; a `FrameResult` if it was explained."""
+
+    def file_ended(self, report: JobReport) -> None:
+        """The work on a file ended, with results or without."""
+
+    def camera_changed(self, status: CameraStatus) -> None:
+        """A camera changed its state."""
+
+    def camera_frame(self, result: FrameResult, latency: float) -> None:
+        """A camera's frame was explained, `latency` seconds after its data arrived."""
+
+    def download_progressed(self, name: str, done: int, total: int | None) -> None:
+        """Of a download, `done` bytes are here; `total` is None where it is unknown."""
+
+    def notice(self, line: str) -> None:
+        """Something happened that people should know."""
