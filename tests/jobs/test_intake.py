@@ -377,7 +377,7 @@ def test_folders_and_files_without_permission_are_said_once_and_picked_up(tmp_pa
     if os.geteuid() != 0:
         pytest.skip("changing the user needs root")
     tmp_path.chmod(0o777)
-    for parent in list(tmp_path.parents)[:2]:
+    for parent in list(tmp_path.parents)[:3]:
         parent.chmod(0o755)
     done = subprocess.run(
         [sys.executable, "-c", UNREADABLE, str(tmp_path)],
