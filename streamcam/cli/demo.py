@@ -10,15 +10,9 @@ from streamcam.cli.report import found
 from streamcam.cli.run import explain
 from streamcam.cli.terminal import duration, output, show_error
 from streamcam.config import load_settings
+from streamcam.sinks.registry import result_files
 from streamcam.sources.inputs import expand
 from streamcam.types import JobReport
-
-_KINDS = {
-    "video": "annotated video",
-    "picture": "still picture",
-    "records": "JSON records",
-    "manifest": "manifest",
-}
 
 
 def demo(
@@ -57,6 +51,6 @@ def _print_results(report: JobReport) -> None:
         f"in {duration(report.seconds)}: {found(report)}.",
         soft_wrap=True,
     )
-    for kind, name in _KINDS.items():
-        if kind in report.outputs:
-            console.print(f"  {name:<16} {report.outputs[kind]}", soft_wrap=True)
+    for file in result_files():
+        if file.kind in report.outputs:
+            console.print(f"  {file.title:<16} {report.outputs[file.kind]}", soft_wrap=True)

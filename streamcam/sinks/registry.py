@@ -111,6 +111,11 @@ def result_files() -> tuple[ResultFile, ...]:
     return (*files, MANIFEST)
 
 
+def media_types() -> dict[str, str]:
+    """Return the MIME types of the kinds of files that are offered over HTTP."""
+    return {file.kind: file.media_type for file in result_files() if file.media_type}
+
+
 def is_result(path: Path) -> bool:
     """Return whether a path is named like a result of ours, finished or not."""
     endings = *(file.ending for file in result_files()), *_OTHER_ENDINGS
@@ -133,9 +138,3 @@ def _entries() -> Mapping[str, EntryPoint]:
     built_in = {**_STANDARD, **_OPTIONAL}
     installed = {entry.name: entry for entry in entry_points(group=GROUP)}
     return installed | {name: EntryPoint(name, path, GROUP) for name, path in built_in.items()}
-
-
-def forget_installed() -> None:
-    """Look for entry points anew; for tests that install some."""
-    _entries.cache_clear()
-    result_files.cache_clear()

@@ -47,5 +47,5 @@ def test_a_bad_variable_is_named(streamcam: Streamcam) -> None:
 def test_schema_describes_every_section(streamcam: Streamcam) -> None:
     schema = json.loads(streamcam("config", "schema").stdout)
     shipped = tomllib.loads(SHIPPED.read_text(encoding="utf-8"))
-    tables = {"camera", "folder"}  # they stand there as examples that are commented out
+    tables = {"camera", "folder", "sinks"}  # they stand there as examples that are commented out
     assert set(schema["properties"]) == set(shipped) | tables

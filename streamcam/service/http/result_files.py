@@ -7,9 +7,10 @@ by a moment in time.
 from fractions import Fraction
 from http import HTTPStatus
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException
+from pydantic import AfterValidator, Field
 from starlette.responses import FileResponse
 
 from streamcam.service.http.api import known_job, recordings_folder
@@ -17,16 +18,22 @@ from streamcam.service.http.recordings import Segment, segment
 from streamcam.service.http.timeline import Timeline, condensed, start_of
 from streamcam.service.status import Overview
 from streamcam.sinks.manifest import read_manifest
+from streamcam.sinks.registry import media_types
 
-Kind = Literal["video", "picture", "records", "manifest"]
+
+def _known(kind: str) -> str:
+    if kind not in media_types():
+        raise ValueError(f"must be one of {', '.join(media_types())}")
+    return kind
+
+
+def _list_kinds(schema: dict[str, Any]) -> None:
+    schema["enum"] = list(media_types())
+
+
+Kind = Annotated[str, Field(json_schema_extra=_list_kinds), AfterValidator(_known)]
 SegmentKind = Literal["video", "records"]
 
-_TYPES = {
-    "video": "video/mp4",
-    "picture": "image/jpeg",
-    "records": "application/jsonl",
-    "manifest": "application/json",
-}
 # Kept by the browser, but asked for anew: a file may be explained again.
 _CACHE = {"cache-control": "private, no-cache"}
 
@@ -70,7 +77,7 @@ class Files:
         """What was found when in a stretch of a camera's recording."""
         return _timeline(self._segment(name, moment).records)
 
-    def _job_path(self, number: int, kind: Kind) -> Path:
+    def _job_path(self, number: int, kind: str) -> Path:
         path = known_job(self._overview, number).record.outputs.get(kind)
         if path is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, f"this job has no {kind}")
@@ -83,12 +90,12 @@ class Files:
         return found
 
 
-def _file(path: Path, kind: Kind) -> FileResponse:
+def _file(path: Path, kind: str) -> FileResponse:
     if not path.is_file():
         raise HTTPException(HTTPStatus.NOT_FOUND, "the file is gone")
     return FileResponse(
         path,
-        media_type=_TYPES[kind],
+        media_type=media_types()[kind],
         headers=_CACHE,
         stat_result=path.stat(),
         filename=path.name,

@@ -11,11 +11,10 @@ from streamcam.files import readable
 from streamcam.service.status import JobView, Overview
 from streamcam.sinks.preview import Shown
 from streamcam.sinks.records import record
+from streamcam.sinks.registry import media_types
 from streamcam.types import CameraState, CameraStatus
 from streamcam.urls import redacted_url
 from streamcam.version import __version__
-
-FILE_KINDS = ("video", "picture", "records", "manifest")
 
 
 class LatestAnswer(BaseModel):
@@ -208,7 +207,7 @@ def job_answer(job: JobView) -> JobAnswer:
         error=_clean(of.error),
         hint=_clean(of.hint),
         files={
-            kind: f"/api/jobs/{of.id}/files/{kind}" for kind in FILE_KINDS if kind in of.outputs
+            kind: f"/api/jobs/{of.id}/files/{kind}" for kind in media_types() if kind in of.outputs
         },
     )
 
