@@ -1,9 +1,9 @@
-"""Measures what a watcher costs that has nothing to do, and what a job costs the ledger.
+"""Measures what a watcher costs that has nothing to do, and what a job costs the job store.
 
     python -m benchmarks.idle_watch --files 10000 --seconds 130
 
 Prints one JSON object: CPU of an idle watcher with so many known files in its folder, the cost of
-one scan of them, and the ledger's time for a job from its arrival to its end.
+one scan of them, and the job store's time for a job from its arrival to its end.
 """
 
 import argparse
@@ -17,18 +17,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from streamcam.jobs.arrivals import Arrivals
-from streamcam.jobs.database import FILE_NAME, Database
-from streamcam.jobs.identity import identity_of
-from streamcam.jobs.ledger import Ledger
-from streamcam.jobs.record import State
+from streamcam.jobs.database import FILE_NAME
+from streamcam.jobs.job_record import JobState
+from streamcam.jobs.store import JobStore
+from streamcam.jobs.watched_files import identity_of
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def fill(folder: Path, database: Database, count: int) -> list[float]:
-    """Make so many files and jobs that are done; return the ledger's seconds for each."""
-    arrivals, ledger = Arrivals(database, clear=False), Ledger(database)
+def fill(folder: Path, store: JobStore, count: int) -> list[float]:
+    """Make `count` files and jobs that are done; return the job store's seconds for each."""
     seconds = []
     for number in range(count):
         path = folder / f"{number // 100:03}" / f"{number:05}.mp4"
@@ -36,12 +34,12 @@ def fill(folder: Path, database: Database, count: int) -> list[float]:
         path.write_bytes(os.urandom(2000))
         identity = identity_of(path)
         begun = time.perf_counter()
-        arrivals.sight(folder, path, identity.stat)
-        arrivals.settle(path, identity, [path.stem])
-        job = ledger.claim("benchmark", [folder], alone=True)
+        store.check_file(folder, path, identity.stat)
+        store.enqueue(path, identity, [path.stem])
+        job = store.claim("benchmark", [folder], alone=True)
         assert job is not None
-        ledger.owned(job.id, "benchmark")
-        ledger.finish(job.id, "benchmark", State.DONE)
+        store.owned(job.id, "benchmark")
+        store.finish(job.id, "benchmark", JobState.DONE)
         seconds.append(time.perf_counter() - begun)
     return seconds
 
@@ -73,13 +71,13 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder, output = Path(place, "in"), Path(place, "out")
-        database = Database(Path(place, "out.state", FILE_NAME))
-        milliseconds = [1000 * s for s in fill(folder, database, options.files)]
-        database.close()
+        store = JobStore(Path(place, "out.state", FILE_NAME))
+        milliseconds = [1000 * s for s in fill(folder, store, options.files)]
+        store.close()
         figures = {
             "files": options.files,
-            "ledger_ms_per_job": round(statistics.median(milliseconds), 2),
-            "ledger_ms_per_job_p99": round(statistics.quantiles(milliseconds, n=100)[-1], 2),
+            "store_ms_per_job": round(statistics.median(milliseconds), 2),
+            "store_ms_per_job_p99": round(statistics.quantiles(milliseconds, n=100)[-1], 2),
             **idle(folder, output, options.seconds),
         }
     print(json.dumps(figures, indent=2))

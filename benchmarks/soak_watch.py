@@ -2,9 +2,9 @@
 
     python -m benchmarks.soak_watch --kills 100 --files 30
 
-The command, the ledger, decoder and encoder are the real ones; the engine is a stub unless --model
-names one, because loading a real one would be what most kills hit. Prints one JSON object; exits
-with 1 if anything is not as it should be.
+The command, the job store, decoder and encoder are the real ones; the engine is a stub unless
+--model names one, because loading a real one would be what most kills hit. Prints one JSON object;
+exits with 1 if anything is not as it should be.
 """
 
 import argparse
@@ -16,13 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 import av
 
-from streamcam.jobs.catalogue import Catalogue
 from streamcam.jobs.database import FILE_NAME, Database
-from streamcam.jobs.record import State
+from streamcam.jobs.job_record import JobRecord, JobState
+from streamcam.jobs.store import JobStore
 from tests.media import numbered, write_video
 
 KINDS = ("detections.jsonl", "heatmap.jpg", "heatmap.mp4", "manifest.json")
@@ -39,14 +40,14 @@ class Soak:
     def __init__(self, folder: Path, options: argparse.Namespace) -> None:
         self.incoming = folder / "in"
         self.output = folder / "out"
-        self.ledger = folder / "out.state" / FILE_NAME
+        self.store_file = folder / "out.state" / FILE_NAME
         self.incoming.mkdir()
         self.options = options
         self.random = random.Random(options.seed)  # noqa: S311 - repeatable, not secret
         self.frames: dict[str, int] = {}
         self.made: dict[str, int] = {}
         self.doubled: set[str] = set()
-        self.broken_ledgers = 0
+        self.broken_stores = 0
 
     def run(self) -> dict[str, object]:
         """Kill so many times, let a last watcher finish, and judge what is there."""
@@ -66,7 +67,7 @@ class Soak:
             "doubled": sorted(self.doubled),
             "half_written": self.half_written(),
             "strange_files": self.strange(),
-            "broken_ledgers": self.broken_ledgers,
+            "broken_stores": self.broken_stores,
             "most_kills_of_one_job": max(job.kills for job in self.jobs()),
             "last_exit_code": end,
             "seconds": round(time.monotonic() - begun, 1),
@@ -108,34 +109,31 @@ class Soak:
         process.wait()
 
     def look(self) -> None:
-        """Check the ledger, and that nothing that was done is done again."""
-        if not self.ledger.exists():
+        """Check the job store, and that nothing that was done is done again."""
+        if not self.store_file.exists():
             return
-        database = Database(self.ledger)
+        database = Database(self.store_file)
         ((verdict,),) = database.rows("PRAGMA integrity_check")
-        jobs = Catalogue(database).jobs()
         database.close()
-        self.broken_ledgers += verdict != "ok"
+        jobs = self.jobs()
+        self.broken_stores += verdict != "ok"
         for job in jobs:
             name = job.path.name
-            if job.state is State.DONE:
+            if job.state is JobState.DONE:
                 moment = job.outputs["manifest"].stat().st_mtime_ns
                 if self.made.setdefault(name, moment) != moment:
                     self.doubled.add(name)
         if len({job.path for job in jobs}) != len(jobs):
-            self.doubled.add("rows of the ledger")
+            self.doubled.add("rows of the job store")
 
-    def jobs(self) -> list:  # type: ignore[type-arg]
-        """Return what the ledger knows."""
-        database = Database(self.ledger)
-        try:
-            return Catalogue(database).jobs()
-        finally:
-            database.close()
+    def jobs(self) -> list[JobRecord]:
+        """Return what the job store knows."""
+        with closing(JobStore(self.store_file)) as store:
+            return store.jobs()
 
     def done(self) -> set[str]:
         """Return the files whose job is done."""
-        return {job.path.name for job in self.jobs() if job.state is State.DONE}
+        return {job.path.name for job in self.jobs() if job.state is JobState.DONE}
 
     def half_written(self) -> list[str]:
         """Return the files whose results do not hold every frame of theirs, once."""
@@ -171,7 +169,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         figures = Soak(Path(folder), options).run()
     print(json.dumps(figures, indent=2))
-    wrong = ("lost", "doubled", "half_written", "strange_files", "broken_ledgers", "last_exit_code")
+    wrong = ("lost", "doubled", "half_written", "strange_files", "broken_stores", "last_exit_code")
     sys.exit(any(figures[name] for name in wrong))
 
 

@@ -12,7 +12,7 @@
     ├── WeightsError                exit 1   weights that cannot be used
     │   ├── WeightsMismatchError    exit 1   weights of another network
     │   └── WeightsUnavailableError exit 69  weights that are not here        (retryable)
-    ├── LedgerError                 exit 70  the list of jobs cannot be used
+    ├── JobStoreError               exit 70  the job store cannot be used
     └── DeviceError                 exit 70  the GPU failed                   (retryable)
 
 The message says what is wrong and where; `hint` says what to do about it. Shown to a person they
@@ -112,8 +112,8 @@ class WeightsUnavailableError(WeightsError):
     retryable = True
 
 
-class LedgerError(StreamcamError):
-    """The ledger of a watched folder's jobs cannot be read or written."""
+class JobStoreError(StreamcamError):
+    """The store of watched folders' jobs cannot be read or written."""
 
 
 class DeviceError(StreamcamError):

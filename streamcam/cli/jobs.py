@@ -1,9 +1,9 @@
-"""`streamcam jobs`: see and change the ledger of a watcher, also while it runs."""
+"""`streamcam jobs`: see and change the job store of a watcher, also while it runs."""
 
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -17,19 +17,19 @@ from streamcam.cli.terminal import output, printable, show_error
 from streamcam.config import load_settings
 from streamcam.errors import ExitCode, UsageError
 from streamcam.files import readable
-from streamcam.jobs.catalogue import Catalogue, open_ledger
-from streamcam.jobs.record import JobRecord, State
+from streamcam.jobs.job_record import JobRecord, JobState
+from streamcam.jobs.store import JobStore
 from streamcam.jobs.watcher import state_folder
 
 app = typer.Typer(no_args_is_help=True, help="See and change what a watcher knows of its files.")
 
 _STYLES = {
-    State.FOUND: "dim",
-    State.READY: "cyan",
-    State.RUNNING: "bold cyan",
-    State.DONE: "green",
-    State.FAILED: "red",
-    State.SKIPPED: "yellow",
+    JobState.FOUND: "dim",
+    JobState.READY: "cyan",
+    JobState.RUNNING: "bold cyan",
+    JobState.DONE: "green",
+    JobState.FAILED: "red",
+    JobState.SKIPPED: "yellow",
 }
 
 _Jobs = Annotated[list[str] | None, typer.Argument(help="Numbers or files.", metavar="[JOB...]")]
@@ -51,8 +51,8 @@ def list_jobs(
     json: options.Json = False,
 ) -> None:
     """List the files of the watched folders, the latest arrivals last."""
-    with _catalogue(locals()) as catalogue:
-        jobs, counts = catalogue.jobs(_states(status), limit), catalogue.counts()
+    with _job_store(locals()) as store:
+        jobs, counts = store.jobs(_states(status), limit), store.counts()
     if json:
         _print_json([_as_json(job) for job in jobs])
         return
@@ -85,8 +85,8 @@ def show(
     json: options.Json = False,
 ) -> None:
     """Show all that is known of one job."""
-    with _catalogue(locals()) as catalogue:
-        found = catalogue.find(job)
+    with _job_store(locals()) as store:
+        found = store.find(job)
     facts = _as_json(found)
     if json:
         _print_json(facts)
@@ -108,8 +108,8 @@ def retry(
     config: options.Config = None,
 ) -> None:
     """Explain files again, with all their attempts; a running watcher takes them up at once."""
-    with _catalogue(locals()) as catalogue:
-        code = _change(catalogue, jobs, status, catalogue.retry, "queued again")
+    with _job_store(locals()) as store:
+        code = _change(store, jobs, status, store.retry, "queued again")
     raise typer.Exit(code)
 
 
@@ -121,24 +121,22 @@ def forget(
     output_folder: options.Output = None,
     config: options.Config = None,
 ) -> None:
-    """Strike files from the ledger; their results stay."""
-    with _catalogue(locals()) as catalogue:
-        code = _change(catalogue, jobs, status, catalogue.forget, "forgotten")
+    """Delete files from the job store; their results stay."""
+    with _job_store(locals()) as store:
+        code = _change(store, jobs, status, store.forget, "forgotten")
     raise typer.Exit(code)
 
 
 @contextmanager
-def _catalogue(given: dict[str, Any]) -> Iterator[Catalogue]:
+def _job_store(given: dict[str, Any]) -> Iterator[JobStore]:
     flags = {"watch": {"state": given["state"]}, "output": {"folder": given["output_folder"]}}
-    database = open_ledger(state_folder(load_settings(given["config"], os.environ, flags)))
-    try:
-        yield Catalogue(database)
-    finally:
-        database.close()
+    settings = load_settings(given["config"], os.environ, flags)
+    with closing(JobStore.open_existing(state_folder(settings))) as store:
+        yield store
 
 
 def _change(
-    catalogue: Catalogue,
+    store: JobStore,
     words: list[str] | None,
     status: str | None,
     change: Callable[[JobRecord], bool],
@@ -146,7 +144,7 @@ def _change(
 ) -> ExitCode:
     if bool(words) == bool(status):
         raise UsageError("name either jobs or a --status", hint="For example --status failed.")
-    jobs = [catalogue.find(word) for word in words] if words else catalogue.jobs(_states(status))
+    jobs = [store.find(word) for word in words] if words else store.jobs(_states(status))
     refused = [job for job in jobs if not change(job)]
     for job in refused:
         show_error(f"job {job.id} is {job.state.value}: {printable(job.name)}")
@@ -155,11 +153,11 @@ def _change(
     return ExitCode.SOME_FAILED if refused else ExitCode.OK
 
 
-def _states(status: str | None) -> list[State]:
+def _states(status: str | None) -> list[JobState]:
     try:
-        return [State(word.strip()) for word in status.split(",")] if status else []
+        return [JobState(word.strip()) for word in status.split(",")] if status else []
     except ValueError:
-        known = ", ".join(state.value for state in State)
+        known = ", ".join(state.value for state in JobState)
         raise UsageError(f"no such state: {status}", hint=f"There are {known}.") from None
 
 

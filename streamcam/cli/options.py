@@ -14,7 +14,7 @@ Config = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="Configuration file (TOML).", envvar=ENV_CONFIG),
 ]
-State = Annotated[Path | None, typer.Option("--state", help="Folder for the ledger of jobs.")]
+State = Annotated[Path | None, typer.Option("--state", help="Folder of the job store.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the results.")]
 Model = Annotated[
     str | None, typer.Option("--model", "-m", help="Detector, see `streamcam models list`.")

@@ -82,7 +82,7 @@ def watch(
     """Watch folders: explain each video and picture that comes into them, for ever.
 
     A file is taken once it is closed and stood still for --settle seconds. Results mirror the tree
-    below the folder. What is done, failed or waiting stands in a ledger, see `streamcam jobs`.
+    below the folder. `streamcam jobs` lists what is done, failed or waiting.
     """
     settings = load_settings(config, os.environ, options.tables(locals()))
     raise typer.Exit(_watch(folders, settings, once=once, quiet=quiet, json=json))

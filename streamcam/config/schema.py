@@ -219,7 +219,7 @@ class WatchSettings(Section):
     )
     state: Path | None = Field(
         None,
-        description="Folder for the ledger of jobs. Unset: beside the output folder, `NAME.state`.",
+        description="Folder of the job store. Unset: beside the output folder, `NAME.state`.",
         examples=["/var/lib/streamcam"],
     )
     min_free: int = Field(

@@ -1,1 +1,1 @@
-"""A folder's files as jobs: intake (watchdog, settling, rescans), ledger (SQLite), runner."""
+"""Jobs from watched folders: intake, job store, runner."""

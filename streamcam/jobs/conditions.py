@@ -1,36 +1,33 @@
-"""Says what lasts when it begins and when it ends, not all the time between."""
+"""Logs a lasting condition once at its start and once at its end."""
 
 from collections.abc import Callable, Hashable
 
-Say = Callable[[str], None]
-"""Takes a line for people."""
-
 
 class OngoingConditions:
-    """Conditions that last, each said once.
+    """The conditions that last at the moment.
 
     Args:
-        say: Takes the lines.
+        log: Takes the lines.
     """
 
-    def __init__(self, say: Say) -> None:
-        self._say = say
-        self._lasting: dict[Hashable, str] = {}
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self._log = log
+        self._end_texts: dict[Hashable, str] = {}
 
-    def begin(self, key: Hashable, text: str, end: str) -> None:
-        """Say that a condition holds, unless that was said; `end` is for when it is over."""
-        if key not in self._lasting:
-            self._say(text)
-        self._lasting[key] = end
+    def begin(self, key: Hashable, text: str, end_text: str) -> None:
+        """Log that a condition holds, unless that was logged; `end_text` is for its end."""
+        if key not in self._end_texts:
+            self._log(text)
+        self._end_texts[key] = end_text
 
     def end(self, key: Hashable) -> None:
-        """Say that a condition is over, if it held."""
-        end = self._lasting.pop(key, None)
-        if end is not None:
-            self._say(end)
+        """Log that a condition is over, if it held."""
+        text = self._end_texts.pop(key, None)
+        if text is not None:
+            self._log(text)
 
-    def end_others(self, kind: str, kept: set[Hashable]) -> None:
-        """End the conditions `(kind, ...)` that are not among these."""
-        for key in [k for k in self._lasting if isinstance(k, tuple) and k[0] == kind]:
-            if key not in kept:
+    def end_others(self, kind: str, ongoing: set[Hashable]) -> None:
+        """End the conditions with a key `(kind, ...)` that is not among these."""
+        for key in list(self._end_texts):
+            if isinstance(key, tuple) and key[0] == kind and key not in ongoing:
                 self.end(key)

@@ -1,4 +1,4 @@
-"""Finds the files of the watched folders and tells the ledger which of them are whole."""
+"""Finds the files of the watched folders and queues those that are complete."""
 
 import errno
 import threading
@@ -9,26 +9,34 @@ from math import inf
 from pathlib import Path
 
 from streamcam.clock import Clock
-from streamcam.jobs.arrivals import Arrivals, FileStatus, Settled
 from streamcam.jobs.conditions import OngoingConditions
-from streamcam.jobs.folders import Folder, Selection, regular, scan
-from streamcam.jobs.identity import Stat, identity_of, is_being_written
-from streamcam.jobs.observer import FolderObserver
+from streamcam.jobs.folder_observer import FolderObserver
+from streamcam.jobs.job_record import EnqueueResult, FileStatus
+from streamcam.jobs.store import JobStore
+from streamcam.jobs.watched_files import (
+    FileStat,
+    Selection,
+    WatchedFolder,
+    identity_of,
+    is_being_written,
+    scan,
+    stat_regular,
+)
 
-_LIMITS = (errno.ENOSPC, errno.EMFILE)
+_INOTIFY_LIMITS = (errno.ENOSPC, errno.EMFILE)
 
-# A fingerprint of a long file took 1.6 ms from memory and 5 ms from a disk: so many at once keep
-# the ledger from the runners for a third of a second.
-_AT_ONCE = 64
+# A fingerprint of a long file took 1.6 ms from memory and 5 ms from a disk: a batch of this size
+# keeps the job store from the runners for a third of a second.
+_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When intake looks.
+    """When intake scans, and how long it waits for files.
 
     Attributes:
-        settle: Seconds that a file must stand still.
-        rescan: Seconds between scans of a folder whose events come.
+        settle: Seconds for which a file must not change before it counts as complete.
+        rescan: Seconds between scans of a folder whose events arrive.
         poll: Seconds between scans of a folder whose events do not.
         events: Whether to ask the kernel for events at all.
     """
@@ -40,67 +48,74 @@ class Schedule:
 
 
 @dataclass(slots=True)
-class _Place:
-    folder: Folder
+class _FolderState:
+    folder: WatchedFolder
     next_scan: float = -inf
     scanned: bool = False
-    heard: bool = False
-    deaf: bool = False
+    has_events: bool = False
+    events_lost: bool = False
 
 
 @dataclass(slots=True)
 class _Candidate:
-    place: _Place
-    stat: Stat
+    """A file that may not be complete yet.
+
+    `expected` tells that an event, or a scan that replaces events, announced it; `busy` that it
+    was seen to change.
+    """
+
+    state: _FolderState
+    stat: FileStat
     wait: float
     due: float
-    announced: bool
+    expected: bool
     busy: bool = False
 
 
 class Intake:
-    """Looks at the folders; driven by `tick`, from one thread.
+    """Watches the folders; driven by `tick`, from one thread.
 
     Args:
-        folders: What is watched.
-        selection: Which files count.
-        rhythm: When it looks.
-        arrivals: The ledger.
-        notices: Is told of what lasts.
-        on_change: Called with a file whose job is running although it has changed.
-        clock: Where the time comes from.
+        folders: The watched folders.
+        selection: Which files are inputs.
+        schedule: When to scan.
+        store: Gets the files.
+        conditions: Logs folders and files that cannot be read, and lost events.
+        on_change: Called with a file that has changed while its job is running.
+        wake: Called from another thread when something has happened.
+        clock: Source of time.
         observer: Makes the observer of events, given what to call with a path.
     """
 
     def __init__(
         self,
-        folders: Sequence[Folder],
+        folders: Sequence[WatchedFolder],
         selection: Selection,
-        rhythm: Schedule,
-        arrivals: Arrivals,
-        notices: OngoingConditions,
+        schedule: Schedule,
+        store: JobStore,
+        conditions: OngoingConditions,
         *,
         on_change: Callable[[Path], None] = lambda _: None,
         wake: Callable[[], None] = lambda: None,
         clock: Clock | None = None,
         observer: Callable[..., FolderObserver] = FolderObserver,
     ) -> None:
-        self._places = [_Place(folder) for folder in folders]
+        self._states = [_FolderState(folder) for folder in folders]
         self._selection = selection
-        self._rhythm = rhythm
-        self._arrivals = arrivals
-        self._notices = notices
+        self._schedule = schedule
+        self._store = store
+        self._conditions = conditions
         self._on_change = on_change
         self._wake = wake
         self._clock = clock or Clock()
-        self._observer = observer(self._hear, recursive=selection.recursive)
-        self._heard: deque[tuple[Path, bool]] = deque()
+        self._observer = observer(self._on_event, recursive=selection.recursive)
+        self._events: deque[tuple[Path, bool]] = deque()
         self._candidates: dict[Path, _Candidate] = {}
         self._stopped = threading.Event()
 
     @property
     def waiting(self) -> int:
-        """How many files are not ready yet."""
+        """Number of files that are not queued yet."""
         return len(self._candidates)
 
     @property
@@ -108,222 +123,215 @@ class Intake:
         """The files that were seen to be written or to change."""
         return [path for path, candidate in self._candidates.items() if candidate.busy]
 
-    def touch(self, path: Path, *, wait: float | None = None) -> None:
-        """Look at a file again, as if it had just come.
+    def recheck(self, path: Path, *, wait: float | None = None) -> None:
+        """Treat a file as if it had just come.
 
         Args:
             path: The file.
-            wait: Seconds that it must stand still, if not the usual.
+            wait: Seconds for which it must not change, if not the usual.
         """
-        place = self._place_of(path)
-        if place is not None:
+        state = self._state_of(path)
+        if state is not None:
             self._candidates.pop(path, None)
-            self._look_at(place, path, announced=True, wait=wait)
+            self._check_path(state, path, wait=wait)
 
     def tick(self) -> float:
         """Do what is due; return the monotonic time at which something will be.
 
         Raises:
-            LedgerError: The ledger cannot be used.
+            JobStoreError: The job store cannot be used.
             DiskFullError: There is no room for it.
         """
-        if self._heard:
-            with self._arrivals.together():
-                self._take_heard()
-        for place in self._places:
-            if self._clock.monotonic() >= place.next_scan:
-                self._scan(place)
-        self._settle_due()
+        if self._events:
+            with self._store.transaction():
+                self._handle_events()
+        for state in self._states:
+            if self._clock.monotonic() >= state.next_scan:
+                self._scan(state)
+        self._check_due()
         dues = [candidate.due for candidate in self._candidates.values()]
-        return min([*dues, *(place.next_scan for place in self._places)], default=inf)
+        return min([*dues, *(state.next_scan for state in self._states)], default=inf)
 
     def rescan(self) -> None:
-        """Scan all folders soon: something that was seen could not be noted."""
-        soon = self._clock.monotonic() + self._rhythm.poll
-        for place in self._places:
-            place.next_scan = min(place.next_scan, soon)
+        """Scan all folders soon: a file that was found could not be stored."""
+        soon = self._clock.monotonic() + self._schedule.poll
+        for state in self._states:
+            state.next_scan = min(state.next_scan, soon)
 
     def stop(self) -> None:
-        """Hear and see no more; safe to call twice."""
+        """Stop watching. Idempotent."""
         self._stopped.set()
         self._observer.stop()
 
-    # Hearing
+    # Events
 
-    def _hear(self, path: Path, is_folder: bool) -> None:
+    def _on_event(self, path: Path, is_folder: bool) -> None:
         if not self._stopped.is_set():
-            self._heard.append((path, is_folder))
+            self._events.append((path, is_folder))
             self._wake()
 
-    def _take_heard(self) -> None:
-        while self._heard:
-            path, is_folder = self._heard.popleft()
-            place = self._place_of(path)
-            if place is None:
+    def _handle_events(self) -> None:
+        while self._events:
+            path, is_folder = self._events.popleft()
+            state = self._state_of(path)
+            if state is None:
                 continue
             if is_folder:
-                self._scan_folder(place, path)
-            elif self._selection.reaches_file(place.folder.path, path):
-                self._look_at(place, path, announced=True)
+                self._scan_new_folder(state, path)
+            elif self._selection.reaches_file(state.folder.path, path):
+                self._check_path(state, path)
 
-    def _scan_folder(self, place: _Place, path: Path) -> None:
-        """Look into a folder that appeared, and again when what is copied into it may be there.
+    def _scan_new_folder(self, state: _FolderState, path: Path) -> None:
+        """Scan a folder that appeared, and again when what is copied into it may be there.
 
-        The kernel tells nothing of files that came before it was asked to watch the folder.
+        The kernel reports no files that came before it was asked to watch the folder.
         """
-        folder = place.folder.path
+        folder = state.folder.path
         if self._selection.reaches_folder(folder, path):
             for file, result in scan(folder, path, self._selection, lambda *_: None):
-                self._consider(place, file, Stat.of(result), announced=True)
-            place.next_scan = min(place.next_scan, self._clock.monotonic() + self._rhythm.settle)
+                self._consider(state, file, FileStat.of(result), expected=True)
+            settled = self._clock.monotonic() + self._schedule.settle
+            state.next_scan = min(state.next_scan, settled)
 
-    def _place_of(self, path: Path) -> _Place | None:
-        fitting = [place for place in self._places if path.is_relative_to(place.folder.path)]
-        return max(fitting, key=lambda place: len(place.folder.path.parts), default=None)
+    def _state_of(self, path: Path) -> _FolderState | None:
+        fitting = [state for state in self._states if path.is_relative_to(state.folder.path)]
+        return max(fitting, key=lambda state: len(state.folder.path.parts), default=None)
 
-    # Scanning
+    # Scans
 
-    def _scan(self, place: _Place) -> None:
-        began_to_hear = self._listen(place)
+    def _scan(self, state: _FolderState) -> None:
+        events_began = self._ensure_events(state)
         failed: dict[Path, OSError] = {}
-        folder = place.folder.path
+        folder = state.folder.path
         found = scan(folder, folder, self._selection, failed.__setitem__)
         by_age = sorted(found, key=lambda pair: (pair[1].st_mtime_ns, pair[0]))
-        expected = began_to_hear or not place.scanned
-        with self._arrivals.together():
+        expected = events_began or not state.scanned
+        with self._store.transaction():
             for path, result in by_age:
-                self._consider(place, path, Stat.of(result), announced=expected)
-        place.scanned = True
-        self._tell_failures(place, failed)
-        hears = place.heard and not place.deaf and folder not in failed
-        pause = self._rhythm.rescan if hears else self._rhythm.poll
-        place.next_scan = self._clock.monotonic() + pause
+                self._consider(state, path, FileStat.of(result), expected=expected)
+        state.scanned = True
+        self._log_failures(folder, failed)
+        reliable = state.has_events and not state.events_lost and folder not in failed
+        pause = self._schedule.rescan if reliable else self._schedule.poll
+        state.next_scan = self._clock.monotonic() + pause
 
-    def _listen(self, place: _Place) -> bool:
-        """Make sure that events come; return whether they did not before."""
-        if not self._rhythm.events:
+    def _ensure_events(self, state: _FolderState) -> bool:
+        """Make sure that events arrive; return whether they did not before."""
+        if not self._schedule.events:
             return False
-        heard, place.heard = place.heard, False
-        folder = place.folder.path
+        had_events, state.has_events = state.has_events, False
+        folder = state.folder.path
         try:
             renewed = self._observer.watch(folder)
         except OSError as error:
             self._observer.unwatch(folder)
-            if error.errno in _LIMITS:
-                self._notices.begin(
+            if error.errno in _INOTIFY_LIMITS:
+                self._conditions.begin(
                     ("limit", folder),
                     f"{folder}: the kernel watches no more folders ({error.strerror}); looking "
-                    f"every {self._rhythm.poll:g} s instead. More: sysctl fs.inotify",
+                    f"every {self._schedule.poll:g} s instead. More: sysctl fs.inotify",
                     f"{folder}: the kernel watches it again",
                 )
             return False
-        self._notices.end(("limit", folder))
-        place.heard = True
-        return renewed or not heard
+        self._conditions.end(("limit", folder))
+        state.has_events = True
+        return renewed or not had_events
 
-    def _tell_failures(self, place: _Place, failed: dict[Path, OSError]) -> None:
-        kind = f"unreadable {place.folder.path}"
+    def _log_failures(self, folder: Path, failed: dict[Path, OSError]) -> None:
+        kind = f"unreadable {folder}"
         for path, error in failed.items():
-            self._notices.begin(
-                (kind, path),
-                f"{path}: cannot be read now: {(error.strerror or str(error)).lower()}",
-                f"{path}: can be read again",
-            )
-        self._notices.end_others(kind, {(kind, path) for path in failed})
+            self._begin_unreadable((kind, path), path, error)
+        self._conditions.end_others(kind, {(kind, path) for path in failed})
 
-    def _consider(self, place: _Place, path: Path, stat: Stat, *, announced: bool) -> None:
-        candidate = self._candidates.get(path)
-        if candidate is not None:
-            candidate.announced |= announced
-            return
-        sight = self._arrivals.sight(place.folder.path, path, stat)
-        if sight is not FileStatus.KNOWN:
-            # Only a file that was not known proves that an event was lost.
-            self._await(place, path, stat, announced=announced or sight is not FileStatus.NEW)
+    def _begin_unreadable(self, key: tuple[str, Path], path: Path, error: OSError) -> None:
+        reason = (error.strerror or str(error)).lower()
+        self._conditions.begin(
+            key, f"{path}: cannot be read now: {reason}", f"{path}: can be read again"
+        )
 
-    def _look_at(
-        self, place: _Place, path: Path, *, announced: bool, wait: float | None = None
-    ) -> None:
-        result = regular(path)
+    # Candidates
+
+    def _check_path(self, state: _FolderState, path: Path, *, wait: float | None = None) -> None:
+        result = stat_regular(path)
         if result is not None:
-            self._consider(place, path, Stat.of(result), announced=announced)
+            self._consider(state, path, FileStat.of(result), expected=True)
             if wait is not None and path in self._candidates:
                 self._candidates[path].wait = wait
                 self._candidates[path].due = self._clock.monotonic() + wait
 
-    def _await(self, place: _Place, path: Path, stat: Stat, *, announced: bool) -> None:
-        wait = self._rhythm.settle
-        due = self._clock.monotonic() + wait
-        self._candidates[path] = _Candidate(place, stat, wait, due, announced)
+    def _consider(self, state: _FolderState, path: Path, stat: FileStat, *, expected: bool) -> None:
+        candidate = self._candidates.get(path)
+        if candidate is not None:
+            candidate.expected |= expected
+            return
+        status = self._store.check_file(state.folder.path, path, stat)
+        if status is not FileStatus.KNOWN:
+            wait = self._schedule.settle
+            # Only a file that was not known proves that an event was lost.
+            expected |= status is not FileStatus.NEW
+            due = self._clock.monotonic() + wait
+            self._candidates[path] = _Candidate(state, stat, wait, due, expected)
 
-    # Settling
-
-    def _settle_due(self) -> None:
+    def _check_due(self) -> None:
         now = self._clock.monotonic()
         due = [path for path, candidate in self._candidates.items() if candidate.due <= now]
         if not due:
             return
-        with self._arrivals.together():
-            for path in due[:_AT_ONCE]:
-                self._settle(path, self._candidates[path])
+        with self._store.transaction():
+            for path in due[:_BATCH]:
+                self._check_complete(path, self._candidates[path])
 
-    def _settle(self, path: Path, candidate: _Candidate) -> None:
+    def _check_complete(self, path: Path, candidate: _Candidate) -> None:
         try:
-            result = regular(path)
+            result = stat_regular(path)
             if result is None:
                 self._candidates.pop(path)
-                self._arrivals.drop(path)
+                self._store.discard_file(path)
                 return
-            if Stat.of(result) != candidate.stat or is_being_written(path):
-                self._wait_again(candidate, Stat.of(result))
+            if FileStat.of(result) != candidate.stat or is_being_written(path):
+                self._wait_again(candidate, FileStat.of(result))
                 return
             identity = identity_of(path)
         except OSError as error:
-            self._put_off(path, error)
+            # The next scan finds it again.
+            self._candidates.pop(path)
+            self._begin_unreadable(("unreadable", path), path, error)
             return
-        self._notices.end(("unreadable", path))
+        self._conditions.end(("unreadable", path))
         if identity.stat != candidate.stat:
             self._wait_again(candidate, identity.stat)
             return
-        stems = candidate.place.folder.stems(path)
-        if self._arrivals.settle(path, identity, stems) is Settled.BUSY:
+        stems = candidate.state.folder.stems(path)
+        if self._store.enqueue(path, identity, stems) is EnqueueResult.RUNNING:
             self._wait_for_job(path, candidate)
             return
         self._candidates.pop(path)
-        self._check_hearing(path, candidate)
+        self._check_events(path, candidate)
 
-    def _wait_again(self, candidate: _Candidate, stat: Stat) -> None:
+    def _wait_again(self, candidate: _Candidate, stat: FileStat) -> None:
         candidate.stat = stat
         candidate.busy = True
         candidate.due = self._clock.monotonic() + candidate.wait
 
     def _wait_for_job(self, path: Path, candidate: _Candidate) -> None:
         """The file's job is running: end it if the file is not the one that it began with."""
-        sight = self._arrivals.sight(candidate.place.folder.path, path, candidate.stat)
-        if sight is FileStatus.KNOWN:
+        status = self._store.check_file(candidate.state.folder.path, path, candidate.stat)
+        if status is FileStatus.KNOWN:
             self._candidates.pop(path)
             return
         self._on_change(path)
         candidate.due = self._clock.monotonic() + candidate.wait
 
-    def _put_off(self, path: Path, error: OSError) -> None:
-        """Leave a file that may not be read to the next scan."""
-        self._candidates.pop(path)
-        self._notices.begin(
-            ("unreadable", path),
-            f"{path}: cannot be read now: {(error.strerror or str(error)).lower()}",
-            f"{path}: can be read again",
-        )
-
-    def _check_hearing(self, path: Path, candidate: _Candidate) -> None:
-        place = candidate.place
-        if candidate.announced or not place.heard or place.deaf:
+    def _check_events(self, path: Path, candidate: _Candidate) -> None:
+        """Poll the folder from now on if the kernel did not report a file."""
+        state = candidate.state
+        if candidate.expected or not state.has_events or state.events_lost:
             return
-        place.deaf = True
-        place.next_scan = min(place.next_scan, self._clock.monotonic() + self._rhythm.poll)
-        self._notices.begin(
-            ("deaf", place.folder.path),
-            f"{place.folder.path}: {path.name} came without an event; looking every "
-            f"{self._rhythm.poll:g} s from now on",
+        state.events_lost = True
+        state.next_scan = min(state.next_scan, self._clock.monotonic() + self._schedule.poll)
+        self._conditions.begin(
+            ("events lost", state.folder.path),
+            f"{state.folder.path}: {path.name} came without an event; looking every "
+            f"{self._schedule.poll:g} s from now on",
             "",
         )

@@ -1,8 +1,14 @@
-"""Who works on a job, and whether that process is still there."""
+"""The process that owns a job: its name, whether it is alive, and the trace of its crash."""
 
+import faulthandler
+import hashlib
 import os
 import socket
+import time
+from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE = Path("/proc/self/ns/pid")
@@ -10,27 +16,42 @@ _NAMESPACE = Path("/proc/self/ns/pid")
 # After its name, which may hold spaces, a process's start time is the 20th field of its stat.
 _START_FIELD = 19
 
+# Owners whose process can be seen are judged by it; others are given this long between heartbeats,
+# which come every 5 s: a machine that swaps or resumes must not lose its jobs to another one.
+_SILENCE_SECONDS = 60.0
 
-def myself() -> str:
-    """Return this process's name in the ledger: unlike that of any process before or after it.
+_CRASH_PREFIX, _CRASH_ENDING = "crash-", ".log"
 
-    Made of the host, the boot, the space in which process ids count, the process id, and the time
-    at which the process started: ids are used again.
+
+def this_process() -> str:
+    """Return this process's name in the job store: unlike that of any process before or after it.
+
+    Made of the host, the boot, the PID namespace, the process id, and the time at which the
+    process started, since ids are used again.
     """
     pid = os.getpid()
-    return f"{_place()} {pid} {_started(pid)}"
+    return f"{_host()} {pid} {_started(pid)}"
 
 
-def is_gone(owner: str) -> bool | None:
+def has_ended(owner: str) -> bool | None:
     """Tell whether a process has ended; None for one whose processes cannot be seen from here."""
-    place, _, rest = owner.partition(" ")
+    host, _, rest = owner.partition(" ")
     pid, _, started = rest.partition(" ")
-    if place != _place() or not started:
+    if host != _host() or not started:
         return None
     return _started(int(pid)) != started
 
 
-def _place() -> str:
+def is_abandoned(owner: str, heartbeat: float) -> bool:
+    """Tell whether a job's owner has ended, or has not reported for too long."""
+    ended = has_ended(owner)
+    if ended is not None:
+        return ended
+    # Clocks may jump: what lies far in the future is as stale as what lies far in the past.
+    return abs(time.time() - heartbeat) > _SILENCE_SECONDS
+
+
+def _host() -> str:
     host = socket.gethostname().replace(" ", "-")
     try:
         return f"{host}/{_BOOT.read_text().strip()}/{_NAMESPACE.readlink()}"
@@ -45,5 +66,66 @@ def _started(pid: int) -> str:
     except OSError:
         return ""
     fields = state.rpartition(b")")[2].split()
-    # A dead process whose parent has not yet asked for it is a zombie.
+    # A dead process whose parent has not yet waited for it is a zombie.
     return "" if fields[0] in (b"Z", b"X") else fields[_START_FIELD].decode()
+
+
+class CrashLog:
+    """Has the interpreter log a fatal signal to a file; a context manager.
+
+    A killed process leaves only its name, a crashed one the signal's too, and a traceback: that
+    tells a decoder that a file has crashed from an operator who was in a hurry.
+
+    Args:
+        folder: Where the logs lie; it exists.
+        owner: This process's name in the job store.
+    """
+
+    def __init__(self, folder: Path, owner: str) -> None:
+        self._path = _crash_path(folder, owner)
+        self._owner = owner
+
+    def __enter__(self) -> Self:
+        self._file = self._path.open("w", encoding="utf-8")
+        print(self._owner, file=self._file, flush=True)
+        faulthandler.enable(self._file)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        faulthandler.disable()
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+def crash_of(folder: Path, owner: str) -> str | None:
+    """Return what crashed a process, e.g. "Segmentation fault"; None if nothing did."""
+    _, trace = _read_crash(_crash_path(folder, owner))
+    first = trace.strip().partition("\n")[0]
+    return first.removeprefix("Fatal Python error: ") or None
+
+
+def remove_old_crash_logs(folder: Path) -> None:
+    """Remove the logs of processes that have ended."""
+    for path in folder.glob(f"{_CRASH_PREFIX}*{_CRASH_ENDING}"):
+        owner, _ = _read_crash(path)
+        if not owner or has_ended(owner):
+            with suppress(OSError):
+                path.unlink()
+
+
+def _read_crash(path: Path) -> tuple[str, str]:
+    try:
+        owner, _, trace = path.read_text(encoding="utf-8", errors="replace").partition("\n")
+    except OSError:
+        return "", ""
+    return owner, trace
+
+
+def _crash_path(folder: Path, owner: str) -> Path:
+    digest = hashlib.sha256(owner.encode()).hexdigest()[:16]
+    return folder / f"{_CRASH_PREFIX}{digest}{_CRASH_ENDING}"

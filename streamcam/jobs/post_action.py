@@ -1,4 +1,4 @@
-"""What happens to a source once it is explained: kept, moved, or deleted."""
+"""What happens to a source file once it is explained: kept, moved, or deleted."""
 
 import errno
 import os
@@ -10,16 +10,15 @@ from itertools import chain, count
 from pathlib import Path
 
 from streamcam.files import PartFile
-from streamcam.jobs.folders import Folder
-from streamcam.jobs.identity import identity_of
-from streamcam.jobs.record import JobRecord
+from streamcam.jobs.job_record import JobRecord
+from streamcam.jobs.watched_files import WatchedFolder, identity_of
 
 _MOVE = "move:"
 
 
 @dataclass(frozen=True, slots=True)
 class PostAction:
-    """What to do with sources that are done.
+    """What to do with the sources of jobs that are done.
 
     Attributes:
         delete: Whether they are deleted.
@@ -36,11 +35,11 @@ class PostAction:
         return cls(delete=text == "delete", folder=folder)
 
     @property
-    def clears(self) -> bool:
+    def clears_sources(self) -> bool:
         """Whether sources leave their folder."""
         return self.delete or self.folder is not None
 
-    def clear(self, job: JobRecord, folders: Sequence[Folder]) -> None:
+    def apply(self, job: JobRecord, folders: Sequence[WatchedFolder]) -> None:
         """Move or delete a job's source, unless it is gone or has other content by now.
 
         Raises:
@@ -55,25 +54,25 @@ class PostAction:
             if self.delete:
                 job.path.unlink()
             elif self.folder is not None:
-                _move(job.path, self.folder / _place(job, folders))
+                _move(job.path, self.folder / _relative_path(job, folders))
 
 
-def _place(job: JobRecord, folders: Sequence[Folder]) -> Path:
-    shelf = next((folder.shelf for folder in folders if folder.path == job.root), "")
-    return Path(shelf) / job.path.relative_to(job.root)
+def _relative_path(job: JobRecord, folders: Sequence[WatchedFolder]) -> Path:
+    subfolder = next((folder.subfolder for folder in folders if folder.path == job.root), "")
+    return Path(subfolder) / job.path.relative_to(job.root)
 
 
 def _move(source: Path, target: Path) -> None:
     """Move a file, replacing nothing; on another disk it appears there whole or not at all."""
     numbered = (target.with_stem(f"{target.stem}~{number}") for number in count(2))
-    place = next(place for place in chain((target,), numbered) if not os.path.lexists(place))
-    place.parent.mkdir(parents=True, exist_ok=True)
+    free = next(path for path in chain((target,), numbered) if not os.path.lexists(path))
+    free.parent.mkdir(parents=True, exist_ok=True)
     try:
-        source.rename(place)
+        source.rename(free)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        _copy(source, place)
+        _copy(source, free)
         source.unlink()
 
 

@@ -1,4 +1,4 @@
-"""Runs ready jobs, several at a time, through one engine, and books how they end."""
+"""Runs ready jobs, several at a time, through one engine, and records how they end."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,15 +8,13 @@ from pathlib import Path
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.errors import DeviceError, DiskFullError, StreamcamError
-from streamcam.files import readable
-from streamcam.jobs.claim import JobResult, JobRun, told
 from streamcam.jobs.conditions import OngoingConditions
-from streamcam.jobs.disk import DiskGuard
-from streamcam.jobs.folders import Folder
-from streamcam.jobs.ledger import Ledger
-from streamcam.jobs.loader import Loader
+from streamcam.jobs.job_record import JobRecord, JobState
+from streamcam.jobs.job_run import JobResult, JobRun, with_outcome
 from streamcam.jobs.post_action import PostAction
-from streamcam.jobs.record import JobRecord, State
+from streamcam.jobs.resources import DiskGuard, EngineLoader
+from streamcam.jobs.store import JobStore
+from streamcam.jobs.watched_files import WatchedFolder
 from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import EngineProvider
 from streamcam.pipeline.file_run import make_job
@@ -26,182 +24,178 @@ from streamcam.sinks.result_paths import result_path
 from streamcam.sources.inputs import Entry
 from streamcam.types import Item, JobReport, Outcome, SourceInfo
 
-# How often the end looks whether jobs have ended, once nothing else is to be done.
+# How often a stopping runner checks whether jobs have ended.
 _POLL_SECONDS = 0.05
 
 # Recovery judges owners that it cannot see by heartbeats that are 60 s old.
-_BEAT_SECONDS = 5.0
+_HEARTBEAT_SECONDS = 5.0
 
 # The first pause between attempts is a setting; each is twice the one before, up to this.
 _LONGEST_PAUSE = 600.0
 
-# A job whose file cannot be read is looked at again while its last change is this many times the
-# settling time ago: copies that pause take their pauses more than once.
-_PATIENCE = 3
+# An unreadable file is given this many times the settling time after its last change: copies that
+# pause do so more than once.
+_INCOMPLETE_FACTOR = 3
 
 
 class Runner:
     """Claims jobs and runs them; driven by `tick`, from one thread.
 
     Args:
-        settings: What the user wants.
-        folders: Whose jobs are run.
-        owner: This process's name in the ledger.
-        ledger: Where jobs are claimed.
-        loader: Gives the engine.
-        observer: Is told how the work goes.
-        notices: Is told of what lasts.
+        settings: The watcher's settings.
+        folders: Folders whose jobs are run.
+        owner: This process's name in the job store.
+        store: Where jobs are claimed.
+        loader: Provides the engine.
+        post_action: What to do with the sources of jobs that are done.
+        observer: Told of the progress of jobs.
+        conditions: Logs a full disk, a missing engine and sources that cannot be moved.
         wake: Called from the jobs' threads when one has ended.
-        on_change: Called with a file that has to stand still again, and for how long, None for the
-            usual time.
-        clock: Where the time comes from.
+        on_change: Called with a file that must be checked again, and the seconds for which it must
+            not change, None for the usual time.
+        clock: Source of time.
+
+    Attributes:
+        failed: Number of jobs that failed for good.
     """
 
     def __init__(
         self,
         settings: Settings,
-        folders: Sequence[Folder],
+        folders: Sequence[WatchedFolder],
         owner: str,
-        ledger: Ledger,
-        loader: Loader,
+        store: JobStore,
+        loader: EngineLoader,
+        post_action: PostAction,
         observer: Observer,
-        notices: OngoingConditions,
+        conditions: OngoingConditions,
         *,
         wake: Callable[[], None],
         on_change: Callable[[Path, float | None], None],
         clock: Clock,
     ) -> None:
-        redone = settings.output.model_copy(update={"overwrite": True})
-        self._settings = settings.model_copy(update={"output": redone})
+        # The job store decides what is done already, not the existing results.
+        output = settings.output.model_copy(update={"overwrite": True})
+        self._settings = settings.model_copy(update={"output": output})
         self._overwrite = settings.output.overwrite
         self._folders = folders
         self._roots = [folder.path for folder in folders]
         self._owner = owner
-        self._ledger = ledger
+        self._store = store
         self._loader = loader
+        self._post_action = post_action
         self._observer = observer
-        self._notices = notices
+        self._conditions = conditions
         self._wake = wake
         self._on_change = on_change
         self._clock = clock
-        self._after = PostAction.parse(settings.watch.after)
-        self._disk = DiskGuard(settings.output.folder, settings.watch.min_free, notices, clock)
-        self._claims: list[JobRun] = []
-        self._next_beat = 0.0
+        self._disk = DiskGuard(output.folder, settings.watch.min_free, conditions, clock)
+        self._incomplete_seconds = _INCOMPLETE_FACTOR * settings.watch.settle
+        self._runs: list[JobRun] = []
+        self._next_heartbeat = 0.0
         self.failed = 0
-
-    @property
-    def running(self) -> int:
-        """How many jobs run."""
-        return len(self._claims)
 
     @property
     def idle(self) -> bool:
         """Whether nothing runs and nothing waits to be run."""
-        return not self._claims and not self._ledger.rest(self._roots)
+        return not self._runs and not self._store.count_ready(self._roots)
 
     def tick(self, *, claiming: bool = True) -> None:
-        """Book what ended, and begin what is ready.
+        """Record what ended, and start what is ready.
 
         Raises:
-            StreamcamError: The engine can never be had, the GPU failed, or the ledger cannot be
-                used.
+            StreamcamError: The engine can never be loaded, the GPU failed, or the job store cannot
+                be used.
         """
         self._collect()
-        self._beat()
-        while claiming and self._begin_next():
+        self._send_heartbeat()
+        while claiming and self._start_next():
             pass
 
-    def clear_due(self) -> None:
+    def run_post_actions(self) -> None:
         """Move or delete the sources of jobs that are done."""
-        for job in self._ledger.due(self._roots) if self._after.clears else ():
+        if not self._post_action.clears_sources:
+            return
+        for job in self._store.due_post_actions(self._roots):
             try:
-                self._after.clear(job, self._folders)
+                self._post_action.apply(job, self._folders)
             except (OSError, StreamcamError) as error:
-                self._notices.begin(
+                self._conditions.begin(
                     ("after", job.path),
                     f"{job.name}: is explained, but cannot be moved or deleted now: {error}",
                     f"{job.name}: was moved or deleted",
                 )
                 continue
-            self._ledger.after_over(job.id)
-            self._notices.end(("after", job.path))
+            self._store.post_action_over(job.id)
+            self._conditions.end(("after", job.path))
 
-    def changed(self, path: Path) -> None:
-        """Give up the work on a file that is not what it was."""
-        for claim in self._claims:
-            if claim.path == path:
-                claim.abort()
+    def abort_changed(self, path: Path) -> None:
+        """Abort the job of a file that has changed."""
+        for run in self._runs:
+            if run.path == path:
+                run.abort()
 
     def stop(self, grace: float, abort_within: float) -> bool:
-        """Let running jobs end, then give back the others; begin nothing.
+        """Let running jobs end, then release the others; start nothing.
 
         Args:
-            grace: Seconds that they have to end by themselves.
-            abort_within: Seconds that they have to remove what they wrote, after that.
+            grace: Seconds for them to end by themselves.
+            abort_within: Seconds for them to remove what they wrote, after that.
 
         Returns:
-            Whether all of them ended. The jobs of those that did not are given back all the same.
+            Whether all of them ended. The jobs of those that did not are released all the same.
         """
-        self._await(grace)
-        for claim in self._claims:
-            claim.abort()
-        self._await(abort_within)
-        for claim in self._claims:
-            self._ledger.give_back(claim.record.id, self._owner)
-        return not self._claims
+        self._wait(grace)
+        for run in self._runs:
+            run.abort()
+        self._wait(abort_within)
+        for run in self._runs:
+            self._store.release(run.record.id, self._owner)
+        return not self._runs
 
-    def _await(self, seconds: float) -> None:
+    def _wait(self, seconds: float) -> None:
         deadline = self._clock.monotonic() + seconds
-        while self._claims and self._clock.monotonic() < deadline:
+        while self._runs and self._clock.monotonic() < deadline:
             with suppress(StreamcamError):
                 self.tick(claiming=False)
             time.sleep(_POLL_SECONDS)
 
-    # Beginning
+    # Starting
 
-    def _begin_next(self) -> bool:
-        """Begin one more job; tell whether yet another one may be begun."""
-        alone = not self._claims
-        if len(self._claims) >= self._settings.output.workers:
+    def _start_next(self) -> bool:
+        """Start one more job; return whether yet another one may be started."""
+        if len(self._runs) >= self._settings.output.workers:
             return False
-        if any(claim.record.suspect for claim in self._claims):
+        if any(run.record.suspect for run in self._runs):
             return False
-        if not self._ledger.rest(self._roots) or not self._disk.has_room():
+        if not self._store.count_ready(self._roots) or not self._disk.has_space():
             return False
         provider = self._loader.provider()
         if provider is None:
             return False
-        record = self._ledger.claim(self._owner, self._roots, alone=alone)
+        record = self._store.claim(self._owner, self._roots, alone=not self._runs)
         if record is None:
             return False
-        if not self._recognised(record):
-            self._begin(record, provider)
+        if not self._has_results(record):
+            self._start(record, provider)
         return True
 
-    def _begin(self, record: JobRecord, provider: EngineProvider) -> None:
+    def _start(self, record: JobRecord, provider: EngineProvider) -> None:
         assert record.stem is not None
-        entry = Entry(str(record.path), record.stem)
-        claim = JobRun(
+        run = JobRun(
             record,
-            lambda publishable: make_job(
-                entry,
-                self._settings,
-                provider,
-                _WithoutEnd(self._observer),
-                self._clock,
-                publishable,
-            ),
-            lambda: self._ledger.owned(record.id, self._owner),
-            patience=_PATIENCE * self._settings.watch.settle,
-            free=self._disk.free(),
+            self._store,
+            incomplete_seconds=self._incomplete_seconds,
+            free_space=self._disk.free_space(),
             wake=self._wake,
         )
-        self._claims.append(claim)
-        claim.start()
+        entry = Entry(str(record.path), record.stem)
+        observer = _WithoutEnd(self._observer)
+        run.start(make_job(entry, self._settings, provider, observer, self._clock, run.may_publish))
+        self._runs.append(run)
 
-    def _recognised(self, job: JobRecord) -> bool:
-        """Book a job whose results are there already: made before a crash, or by `run`."""
+    def _has_results(self, job: JobRecord) -> bool:
+        """Finish a job whose results exist: written before a crash, or by `run`."""
         if job.redo or self._overwrite or job.stem is None:
             return False
         path = result_path(self._settings.output.folder, job.stem, MANIFEST.ending)
@@ -213,90 +207,87 @@ class Runner:
         if manifest is None or not manifest.complete or not younger:
             return False
         files = {**manifest.outputs, "manifest": path}
-        self._finish(job, State.DONE, JobReport(readable(job.path), Outcome.DONE, outputs=files))
-        self._observer.file_ended(JobReport(readable(job.path), Outcome.SKIPPED))
+        self._finish(job, JobState.DONE, JobReport(job.name, Outcome.DONE, outputs=files))
+        self._observer.file_ended(JobReport(job.name, Outcome.SKIPPED))
         return True
 
     # Ending
 
-    def _beat(self) -> None:
-        if self._claims and self._clock.monotonic() >= self._next_beat:
-            self._ledger.beat(self._owner)
-            self._next_beat = self._clock.monotonic() + _BEAT_SECONDS
+    def _send_heartbeat(self) -> None:
+        if self._runs and self._clock.monotonic() >= self._next_heartbeat:
+            self._store.heartbeat(self._owner)
+            self._next_heartbeat = self._clock.monotonic() + _HEARTBEAT_SECONDS
 
     def _collect(self) -> None:
-        for claim in [claim for claim in self._claims if claim.ended]:
-            report = self._book(claim)
-            self._claims.remove(claim)
+        for run in [run for run in self._runs if run.ended]:
+            report = self._record_end(run)
+            self._runs.remove(run)
             self._observer.file_ended(report)
-            if isinstance(claim.report.cause, DeviceError):
-                raise claim.report.cause
-            if claim.fault is not None:
-                raise claim.fault
+            if isinstance(run.report.cause, DeviceError):
+                raise run.report.cause
+            if run.fault is not None:
+                raise run.fault
 
-    def _book(self, claim: JobRun) -> JobReport:
-        """Write into the ledger how a job ended; return what people are told."""
-        job, report = claim.record, claim.report
-        if claim.fault is not None or claim.verdict is JobResult.BACK:
-            self._ledger.give_back(job.id, self._owner)
-            return told(report, "given back to the queue", Outcome.STOPPED)
-        if claim.verdict is JobResult.KEEP:
-            state = State.DONE if report.outcome is Outcome.DONE else State.FAILED
+    def _record_end(self, run: JobRun) -> JobReport:
+        """Write into the job store how a job ended; return the report for people."""
+        job, report = run.record, run.report
+        if run.fault is not None or run.result is JobResult.RELEASED:
+            self._store.release(job.id, self._owner)
+            return with_outcome(report, "given back to the queue", Outcome.STOPPED)
+        if run.result is JobResult.FINISHED:
+            state = JobState.DONE if report.outcome is Outcome.DONE else JobState.FAILED
             self._finish(job, state, report)
             return report
-        if claim.verdict is JobResult.AGAIN:
-            return self._book_again(claim)
-        if claim.verdict is JobResult.GONE:
+        if run.result is JobResult.RETRY:
+            return self._record_retry(run)
+        if run.result is JobResult.MISSING:
             reason = "the file went away while it was explained"
-            self._ledger.finish(job.id, self._owner, State.SKIPPED, error=reason)
-            return told(report, reason, Outcome.SKIPPED)
-        if claim.verdict is JobResult.LOST:
-            return told(report, "another process has taken it over", Outcome.STOPPED)
-        self._ledger.give_back(job.id, self._owner, changed=True)
-        unripe = claim.verdict is JobResult.UNRIPE
-        self._on_change(job.path, _PATIENCE * self._settings.watch.settle if unripe else None)
-        reason = "is not whole yet" if unripe else "changed while it was explained"
-        return told(report, f"{reason}; waiting until it stands still", Outcome.STOPPED)
+            self._store.finish(job.id, self._owner, JobState.SKIPPED, error=reason)
+            return with_outcome(report, reason, Outcome.SKIPPED)
+        if run.result is JobResult.TAKEN_OVER:
+            return with_outcome(report, "another process has taken it over", Outcome.STOPPED)
+        self._store.release(job.id, self._owner, changed=True)
+        incomplete = run.result is JobResult.INCOMPLETE
+        self._on_change(job.path, self._incomplete_seconds if incomplete else None)
+        reason = "is not whole yet" if incomplete else "changed while it was explained"
+        reason += "; waiting until it stands still"
+        return with_outcome(report, reason, Outcome.STOPPED)
 
-    def _book_again(self, claim: JobRun) -> JobReport:
-        job, report = claim.record, claim.report
-        if claim.published:
-            self._withdraw(job)
+    def _record_retry(self, run: JobRun) -> JobReport:
+        job, report = run.record, run.report
+        if run.published:
+            # Only some of the results could be published.
+            assert job.stem is not None
+            remove_results(self._settings.output.folder, job.stem)
         error = report.error or "the file cannot be read now"
         if isinstance(report.cause, DiskFullError):
-            self._disk.was_full(claim.free)
-            self._ledger.give_back(job.id, self._owner)
-            return told(report, f"{error}; given back to the queue", Outcome.STOPPED)
+            self._disk.report_full(run.free_space)
+            self._store.release(job.id, self._owner)
+            return with_outcome(report, f"{error}; given back to the queue", Outcome.STOPPED)
         if job.attempts >= self._settings.watch.max_attempts:
-            self._finish(job, State.FAILED, told(report, error, Outcome.FAILED))
-            return told(report, f"{error} ({job.attempts} attempts)", Outcome.FAILED)
-        wait = self._settings.watch.retry_delay * 2 ** (job.attempts - 1)
-        wait = min(wait, _LONGEST_PAUSE)
-        self._ledger.retry_later(job.id, self._owner, error, report.hint, wait)
-        return told(report, f"{error}; trying again in {wait:g} s", Outcome.STOPPED)
+            self._finish(job, JobState.FAILED, with_outcome(report, error, Outcome.FAILED))
+            return with_outcome(report, f"{error} ({job.attempts} attempts)", Outcome.FAILED)
+        pause = self._settings.watch.retry_delay * 2 ** (job.attempts - 1)
+        pause = min(pause, _LONGEST_PAUSE)
+        self._store.retry_later(job.id, self._owner, error, report.hint, pause)
+        return with_outcome(report, f"{error}; trying again in {pause:g} s", Outcome.STOPPED)
 
-    def _withdraw(self, job: JobRecord) -> None:
-        """Remove results of which only some could be published."""
-        assert job.stem is not None
-        remove_results(self._settings.output.folder, job.stem)
-
-    def _finish(self, job: JobRecord, state: State, report: JobReport) -> None:
-        self._ledger.finish(
+    def _finish(self, job: JobRecord, state: JobState, report: JobReport) -> None:
+        self._store.finish(
             job.id,
             self._owner,
             state,
             outputs=report.outputs,
             error=report.error,
             hint=report.hint,
-            after=state is State.DONE and self._after.clears,
         )
-        self.failed += state is State.FAILED
-        if state is State.DONE:
-            self.clear_due()
+        self.failed += state is JobState.FAILED
+        if state is JobState.DONE:
+            self.run_post_actions()
 
 
 class _WithoutEnd(Observer):
-    """Passes a job's progress on, but not its end: that follows once the ledger has it."""
+    """Forwards a job's progress but not its end, which is reported once the store knows it."""
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer

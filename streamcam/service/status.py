@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from streamcam.jobs.record import JobRecord, State
+from streamcam.jobs.job_record import JobRecord, JobState
 from streamcam.sinks.preview import PreviewSink
 from streamcam.types import CameraStatus
 
@@ -15,7 +15,7 @@ class JobView:
     """A file's job, and how far it is.
 
     Attributes:
-        record: What the ledger knows of it.
+        record: What the job store knows of it.
         progress: Share of a running job that is done, 0..1; None where unknown or not running.
     """
 
@@ -39,9 +39,9 @@ class GpuMemory:
 class Overview(Protocol):
     """The whole service as seen from outside, at this moment.
 
-    Every method may be called from any thread, answers from memory or the ledger within
+    Every method may be called from any thread, answers from memory or the job store within
     milliseconds, and never waits for a camera, the engine or a network. Texts hold no credentials.
-    Those that read the ledger may raise `LedgerError`.
+    Those that read the job store may raise `JobStoreError`.
     """
 
     def alive(self) -> bool:
@@ -64,7 +64,7 @@ class Overview(Protocol):
         """Return the folder of a camera's segments; None where it is unknown or does not record."""
         ...
 
-    def jobs(self, states: Sequence[State], limit: int) -> Sequence[JobView]:
+    def jobs(self, states: Sequence[JobState], limit: int) -> Sequence[JobView]:
         """Return the latest jobs in these states, of any where none is named; the latest last."""
         ...
 
@@ -72,7 +72,7 @@ class Overview(Protocol):
         """Return the job with this number, None where there is none."""
         ...
 
-    def job_counts(self) -> Mapping[State, int]:
+    def job_counts(self) -> Mapping[JobState, int]:
         """Return how many jobs there are in each state."""
         ...
 

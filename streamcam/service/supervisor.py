@@ -13,7 +13,7 @@ from streamcam.cameras.plan import plans
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.errors import ConfigError, DeviceError, SinkError, StreamcamError, UsageError
-from streamcam.jobs.folders import resolve_folders
+from streamcam.jobs.watched_files import resolve_folders
 from streamcam.service.events import ServiceEvents
 from streamcam.service.health import EngineGauge, ProgressMonitor
 from streamcam.service.http import HttpServer

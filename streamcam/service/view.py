@@ -8,9 +8,9 @@ from streamcam.cameras.manager import CameraManager
 from streamcam.config import Settings
 from streamcam.errors import UsageError
 from streamcam.files import free_space, readable
-from streamcam.jobs.catalogue import Catalogue
-from streamcam.jobs.database import FILE_NAME, Database
-from streamcam.jobs.record import JobRecord, State
+from streamcam.jobs.database import FILE_NAME
+from streamcam.jobs.job_record import JobRecord, JobState
+from streamcam.jobs.store import JobStore
 from streamcam.jobs.watcher import state_folder
 from streamcam.service.events import ServiceEvents
 from streamcam.service.status import GpuMemory, JobView
@@ -45,8 +45,8 @@ class View:
         self._listener = listener
         self._heart = heart
         self._lock = threading.Lock()
-        self._catalogue: Catalogue | None = None
-        self._catalogue_path: Path | None = None
+        self._store: JobStore | None = None
+        self._store_path: Path | None = None
 
     def alive(self) -> bool:
         """Tell whether work gets done, where there is some."""
@@ -81,23 +81,23 @@ class View:
             return None
         return plan.settings.output.folder / camera
 
-    def jobs(self, states: Sequence[State], limit: int) -> Sequence[JobView]:
+    def jobs(self, states: Sequence[JobState], limit: int) -> Sequence[JobView]:
         """Return the latest jobs in these states."""
-        ledger = self._ledger()
-        return [] if ledger is None else [self._job(job) for job in ledger.jobs(states, limit)]
+        store = self._job_store()
+        return [] if store is None else [self._job(job) for job in store.jobs(states, limit)]
 
     def job(self, number: int) -> JobView | None:
         """Return the job with this number."""
-        ledger = self._ledger()
+        store = self._job_store()
         try:
-            return None if ledger is None else self._job(ledger.find(str(number)))
+            return None if store is None else self._job(store.find(str(number)))
         except UsageError:
             return None
 
-    def job_counts(self) -> Mapping[State, int]:
+    def job_counts(self) -> Mapping[JobState, int]:
         """Return how many jobs there are in each state."""
-        ledger = self._ledger()
-        return {} if ledger is None else ledger.counts()
+        store = self._job_store()
+        return {} if store is None else store.counts()
 
     def output_free_bytes(self) -> int | None:
         """Return the room for results."""
@@ -111,23 +111,23 @@ class View:
         return {name: GpuMemory(*memory) for name, memory in self._fleet.memory().items()}
 
     def close(self) -> None:
-        """Let go of the ledger."""
+        """Close the job store."""
         with self._lock:
-            if self._catalogue is not None:
-                self._catalogue.close()
+            if self._store is not None:
+                self._store.close()
 
     def _job(self, job: JobRecord) -> JobView:
-        running = job.state is State.RUNNING
+        running = job.state is JobState.RUNNING
         return JobView(job, self._listener.progress(readable(job.path)) if running else None)
 
-    def _ledger(self) -> Catalogue | None:
-        """Return the ledger, once a watcher has made it.
+    def _job_store(self) -> JobStore | None:
+        """Return the job store, once a watcher has made it.
 
         One that a changed configuration left behind is not closed: somebody may be reading it.
         """
         path = state_folder(self.settings) / FILE_NAME
         with self._lock:
-            if self._catalogue_path != path:
-                self._catalogue = Catalogue(Database(path)) if path.exists() else None
-                self._catalogue_path = path if self._catalogue is not None else None
-            return self._catalogue
+            if self._store_path != path:
+                self._store = JobStore(path) if path.exists() else None
+                self._store_path = path if self._store is not None else None
+            return self._store

@@ -27,7 +27,7 @@ def test_a_port_that_is_taken_is_named(streamcam: Streamcam, tmp_path: Path) -> 
         ("", 78, "names nothing to explain"),
         ("[live]\nsegmnt = 3\n", 78, 'live.segmnt: unknown, did you mean "segment"?'),
         ('[http]\nhost = "0.0.0.0"\n' + BARS, 78, "http.host: 0.0.0.0 lets other machines look"),
-        ('[[folder]]\npath = "file"\n', 78, "/file is no folder"),
+        ('[[folder]]\npath = "file"\n', 78, "/file is not a folder"),
         ('[output]\nfolder = "file/out"\n' + BARS, 1, "output.folder: file/out cannot be written"),
         ('[[camera]]\nname = "Files"\nurl = "demo://street"\n', 78, "camera.0.name"),
         (BARS + BARS, 78, "two cameras are called 'bars'"),

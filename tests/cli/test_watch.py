@@ -16,7 +16,7 @@ from tests.media import numbered, write_video
 
 @dataclass
 class Shift:
-    """A watcher that explained what was there, and its ledger."""
+    """A watcher that explained what was there, and its job store."""
 
     incoming: Path
     output: Path
@@ -101,8 +101,8 @@ def test_faults_in_jobs_are_told(shift: Shift, words: list[str], message: str) -
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["jobs", "list"], 2, "no ledger of jobs"),
-        (["watch", "file.mp4"], 2, "is no folder"),
+        (["jobs", "list"], 2, "no job store in"),
+        (["watch", "file.mp4"], 2, "is not a folder"),
         (["watch", "in", "in/deep"], 2, "lies inside"),
         (["watch", "in", "--after", "burn"], 78, "watch.after"),
         (["watch", "in", "--once", "--settle", "0.1", "--weights", "no.pth"], 69, "no.pth"),

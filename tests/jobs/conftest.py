@@ -1,4 +1,4 @@
-"""A ledger, and the real watcher as a process around an engine that costs nothing."""
+"""A job store, and the real watcher as a process around a stub engine."""
 
 import os
 import signal
@@ -6,24 +6,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from streamcam.jobs.arrivals import Arrivals
-from streamcam.jobs.catalogue import Catalogue
-from streamcam.jobs.database import FILE_NAME, Database
-from streamcam.jobs.identity import identity_of
-from streamcam.jobs.record import JobRecord, State
+from streamcam.jobs.database import FILE_NAME
+from streamcam.jobs.job_record import JobRecord, JobState
+from streamcam.jobs.store import JobStore
+from streamcam.jobs.watched_files import identity_of
 from tests.cli.conftest import environment
 from tests.media import numbered, write_video
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds after which something that should have happened has not."""
 
 
-def eventually(condition: Callable[[], object], what: str, *, within: float = PATIENCE) -> None:
+def eventually(condition: Callable[[], object], what: str, *, within: float = TIMEOUT) -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + within
     while not condition():
@@ -38,26 +38,20 @@ def video(path: Path, frames: int = 10) -> Path:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(tmp_path / "state" / FILE_NAME)
-    yield database
-    database.close()
+def store(tmp_path: Path) -> Iterator[JobStore]:
+    with closing(JobStore(tmp_path / "state" / FILE_NAME)) as store:
+        yield store
 
 
-@pytest.fixture
-def arrivals(database: Database) -> Arrivals:
-    return Arrivals(database, clear=False)
-
-
-def arrive(arrivals: Arrivals, root: Path, *names: str) -> None:
+def arrive(store: JobStore, root: Path, *names: str) -> None:
     """Make files and their jobs, ready."""
     for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(os.fsencode(name))
         identity = identity_of(path)
-        arrivals.sight(root, path, identity.stat)
-        arrivals.settle(path, identity, [Path(name).stem, name, f"{name}~1"])
+        store.check_file(root, path, identity.stat)
+        store.enqueue(path, identity, [Path(name).stem, name, f"{name}~1"])
 
 
 class Daemon:
@@ -81,13 +75,13 @@ class Daemon:
         )
 
     def end(self, number: int = signal.SIGTERM) -> str:
-        """Signal the process and return what it said; a killed one says nothing after that."""
+        """Signal the process and return its output."""
         self.process.send_signal(number)
         return self.wait()
 
     def wait(self) -> str:
-        said, _ = self.process.communicate(timeout=PATIENCE)
-        return said
+        output, _ = self.process.communicate(timeout=TIMEOUT)
+        return output
 
     @property
     def code(self) -> int | None:
@@ -110,8 +104,8 @@ def daemons() -> Iterator[Callable[..., Daemon]]:
             daemon.process.communicate()
 
 
-class House:
-    """A watched folder, its results, its ledger and the watchers of it."""
+class Workspace:
+    """A watched folder, its results, its job store and the watchers of it."""
 
     def __init__(self, folder: Path, start: Callable[..., Daemon]) -> None:
         self.incoming = folder / "in"
@@ -132,23 +126,20 @@ class House:
         """Return the jobs by their file's place in the watched folder."""
         if not (self.state / FILE_NAME).exists():
             return {}
-        database = Database(self.state / FILE_NAME)
-        try:
-            jobs = Catalogue(database).jobs()
-        finally:
-            database.close()
+        with closing(JobStore(self.state / FILE_NAME)) as store:
+            jobs = store.jobs()
         return {os.path.relpath(job.path, self.incoming): job for job in jobs}
 
-    def states(self) -> dict[str, State]:
+    def states(self) -> dict[str, JobState]:
         return {name: job.state for name, job in self.jobs().items()}
 
     def until(self, **states: str) -> None:
         """Wait until every named file (a dot is written as `__`) is in its state."""
-        wanted = {name.replace("__", "."): State(state) for name, state in states.items()}
+        wanted = {name.replace("__", "."): JobState(state) for name, state in states.items()}
         eventually(lambda: wanted.items() <= self.states().items(), f"{wanted}: {self.states()}")
 
-    def until_all(self, count: int, state: State = State.DONE) -> None:
-        """Wait until there are so many jobs, all in a state."""
+    def until_all(self, count: int, state: JobState = JobState.DONE) -> None:
+        """Wait until there are `count` jobs, all in a state."""
         eventually(
             lambda: (s := list(self.states().values())) == [state] * count,
             f"{count} jobs {state}: {self.states()}",
@@ -160,5 +151,5 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path, daemons: Callable[..., Daemon]) -> House:
-    return House(tmp_path, daemons)
+def workspace(tmp_path: Path, daemons: Callable[..., Daemon]) -> Workspace:
+    return Workspace(tmp_path, daemons)

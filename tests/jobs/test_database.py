@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from streamcam.errors import LedgerError
-from streamcam.jobs.database import Database
-from streamcam.jobs.migrations import MIGRATIONS, migrate
+from streamcam.errors import JobStoreError
+from streamcam.jobs.database import MIGRATIONS, Database, migrate
 
 
 def shape(path: Path) -> tuple[list[int], set[str]]:
@@ -26,22 +25,22 @@ def migrated(path: Path, steps: tuple[tuple[str, ...], ...]) -> None:
 
 
 def test_every_migration_is_recorded_once(tmp_path: Path) -> None:
-    path = tmp_path / "ledger"
+    path = tmp_path / "store"
     for _ in range(2):
         Database(path).close()
     assert shape(path)[0] == list(range(1, len(MIGRATIONS) + 1))
 
 
-def test_an_older_ledger_gets_the_missing_steps_only(tmp_path: Path) -> None:
-    path = tmp_path / "ledger"
+def test_an_older_store_gets_the_missing_steps_only(tmp_path: Path) -> None:
+    path = tmp_path / "store"
     first, second = ("CREATE TABLE a (x)",), ("CREATE TABLE b (x)", "INSERT INTO b VALUES (1)")
     migrated(path, (first,))
     migrated(path, (first, second))
     assert shape(path) == ([1, 2], {"a", "b", "migrations"})
 
 
-def test_a_step_that_fails_leaves_the_ledger_as_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "ledger"
+def test_a_step_that_fails_leaves_the_store_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "store"
     first = ("CREATE TABLE a (x)",)
     migrated(path, (first,))
     with pytest.raises(sqlite3.OperationalError):
@@ -49,36 +48,35 @@ def test_a_step_that_fails_leaves_the_ledger_as_it_was(tmp_path: Path) -> None:
     assert shape(path) == ([1], {"a", "migrations"})
 
 
-def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "ledger"
+def test_a_newer_store_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "store"
     migrated(path, (*MIGRATIONS, ("CREATE TABLE later (x)",)))
-    with pytest.raises(LedgerError, match="newer streamcam"):
+    with pytest.raises(JobStoreError, match="newer streamcam"):
         Database(path)
 
 
-def test_what_is_no_ledger_is_called_damaged(tmp_path: Path) -> None:
-    path = tmp_path / "ledger"
+def test_a_file_that_is_no_database_is_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "store"
     path.write_bytes(b"a shopping list " * 1000)
-    with pytest.raises(LedgerError, match="is damaged"):
+    with pytest.raises(JobStoreError, match="is damaged"):
         Database(path)
 
 
 def test_a_state_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(LedgerError, match="state folder"):
-        Database(tmp_path / "file" / "ledger")
+    with pytest.raises(JobStoreError, match="state folder"):
+        Database(tmp_path / "file" / "store")
 
 
 def test_a_transaction_happens_wholly_or_not_at_all(tmp_path: Path) -> None:
-    database = Database(tmp_path / "ledger")
-    with database.transaction() as connection:
-        connection.execute("CREATE TABLE t (x)")
+    database = Database(tmp_path / "store")
+    database.execute("CREATE TABLE t (x)")
 
     def insert_and_fail() -> None:
-        with database.transaction() as connection:
-            connection.execute("INSERT INTO t VALUES (1)")
-            with database.transaction() as inner:
-                inner.execute("INSERT INTO t VALUES (2)")
+        with database.transaction():
+            database.execute("INSERT INTO t VALUES (1)")
+            with database.transaction():
+                database.execute("INSERT INTO t VALUES (2)")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -87,8 +85,8 @@ def test_a_transaction_happens_wholly_or_not_at_all(tmp_path: Path) -> None:
     database.close()
 
 
-def test_a_ledger_that_another_one_is_making_is_waited_for(tmp_path: Path) -> None:
-    path = tmp_path / "ledger"
+def test_a_store_that_another_one_is_making_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "store"
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     end = threading.Timer(0.3, other.execute, ["COMMIT"])

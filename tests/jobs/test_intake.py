@@ -12,40 +12,34 @@ from pathlib import Path
 
 import pytest
 
-from streamcam.jobs.arrivals import Arrivals
-from streamcam.jobs.catalogue import Catalogue
 from streamcam.jobs.conditions import OngoingConditions
-from streamcam.jobs.database import Database
-from streamcam.jobs.folders import Selection, resolve_folders
-from streamcam.jobs.identity import identity_of, is_being_written
+from streamcam.jobs.folder_observer import FolderObserver
 from streamcam.jobs.intake import Intake, Schedule
-from streamcam.jobs.ledger import Ledger
-from streamcam.jobs.observer import FolderObserver
-from streamcam.jobs.record import State
-from tests.jobs.conftest import PATIENCE, eventually
+from streamcam.jobs.job_record import JobState
+from streamcam.jobs.store import JobStore
+from streamcam.jobs.watched_files import Selection, identity_of, is_being_written, resolve_folders
+from tests.jobs.conftest import TIMEOUT, eventually
 
 SETTLE = 0.15
 NEVER = 3600.0
 BY_EVENTS = Schedule(SETTLE, NEVER, 0.1)
 
 
-class Door:
-    """A folder, its intake, and what that says."""
+class Harness:
+    """A folder, its intake, and the lines that it logs."""
 
-    def __init__(self, root: Path, database: Database) -> None:
+    def __init__(self, root: Path, store: JobStore) -> None:
         self.root = root
-        self.said: list[str] = []
+        self.log: list[str] = []
         self.changed: list[Path] = []
-        self.ledger = Ledger(database)
-        self._database = database
-        self._catalogue = Catalogue(database)
+        self.store = store
         self._intakes: list[Intake] = []
         root.mkdir(exist_ok=True)
 
     def open(
         self,
         *,
-        rhythm: Schedule = BY_EVENTS,
+        schedule: Schedule = BY_EVENTS,
         selection: Selection | None = None,
         observer: Callable[..., FolderObserver] = FolderObserver,
     ) -> Intake:
@@ -53,9 +47,9 @@ class Door:
         intake = Intake(
             resolve_folders([self.root], recursive=True),
             selection or Selection(),
-            rhythm,
-            Arrivals(self._database, clear=False),
-            OngoingConditions(self.said.append),
+            schedule,
+            self.store,
+            OngoingConditions(self.log.append),
             on_change=self.changed.append,
             observer=observer,
         )
@@ -67,8 +61,8 @@ class Door:
         for intake in self._intakes:
             intake.stop()
 
-    def names(self, *states: State) -> set[str]:
-        jobs = self._catalogue.jobs(states)
+    def names(self, *states: JobState) -> set[str]:
+        jobs = self.store.jobs(states)
         return {os.path.relpath(job.path, self.root) for job in jobs}
 
     def until(self, intake: Intake, condition: Callable[[], object], what: str) -> None:
@@ -76,10 +70,10 @@ class Door:
             intake.tick()
             return condition()
 
-        eventually(look, f"{what}; ready: {self.names(State.READY)}; said: {self.said}")
+        eventually(look, f"{what}; ready: {self.names(JobState.READY)}; log: {self.log}")
 
     def until_ready(self, intake: Intake, *names: str) -> None:
-        self.until(intake, lambda: self.names(State.READY) == set(names), f"{names} ready")
+        self.until(intake, lambda: self.names(JobState.READY) == set(names), f"{names} ready")
 
     def rest(self, intake: Intake, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -89,10 +83,10 @@ class Door:
 
 
 @pytest.fixture
-def door(tmp_path: Path, database: Database) -> Iterator[Door]:
-    door = Door(tmp_path / "in", database)
-    yield door
-    door.close()
+def harness(tmp_path: Path, store: JobStore) -> Iterator[Harness]:
+    harness = Harness(tmp_path / "in", store)
+    yield harness
+    harness.close()
 
 
 def put(root: Path, name: str, content: str = "whole") -> Path:
@@ -102,20 +96,22 @@ def put(root: Path, name: str, content: str = "whole") -> Path:
     return path
 
 
-def test_what_is_there_and_what_comes_is_taken(door: Door) -> None:
-    put(door.root, "before.mp4")
-    intake = door.open()
-    put(door.root, "after.mp4")
-    door.until_ready(intake, "before.mp4", "after.mp4")
+def test_what_is_there_and_what_comes_is_taken(harness: Harness) -> None:
+    put(harness.root, "before.mp4")
+    intake = harness.open()
+    put(harness.root, "after.mp4")
+    harness.until_ready(intake, "before.mp4", "after.mp4")
     assert intake.waiting == 0
-    assert door.said == []
+    assert harness.log == []
 
 
 @pytest.mark.parametrize("reopened", [False, True])
-def test_a_slow_copy_with_pauses_is_taken_when_it_is_whole(door: Door, *, reopened: bool) -> None:
+def test_a_slow_copy_with_pauses_is_taken_when_it_is_whole(
+    harness: Harness, *, reopened: bool
+) -> None:
     """The pauses are longer than settling while the file is open, shorter where it is closed."""
-    intake = door.open()
-    path = door.root / "slow.mp4"
+    intake = harness.open()
+    path = harness.root / "slow.mp4"
     file = path.open("wb")
     if not reopened and is_being_written(path) is None:
         pytest.skip("no leases on this file system: a writer that pauses cannot be seen")
@@ -126,65 +122,67 @@ def test_a_slow_copy_with_pauses_is_taken_when_it_is_whole(door: Door, *, reopen
             file.close()
             file = path.open("ab")
             file.close()
-        door.rest(intake, SETTLE * (0.5 if reopened else 2))
-        assert door.names(State.READY) == set()
+        harness.rest(intake, SETTLE * (0.5 if reopened else 2))
+        assert harness.names(JobState.READY) == set()
         if reopened:
             file = path.open("ab")
     file.close()
-    door.until_ready(intake, "slow.mp4")
-    (job,) = Catalogue(door._database).jobs()
+    harness.until_ready(intake, "slow.mp4")
+    (job,) = harness.store.jobs()
     assert job.identity is not None
     assert job.identity.stat.size == 4000
 
 
-def test_temporary_names_wait_until_they_are_renamed(door: Door) -> None:
-    intake = door.open()
+def test_temporary_names_wait_until_they_are_renamed(harness: Harness) -> None:
+    intake = harness.open()
     for name in ("a.mp4.part", ".b.mp4", "c.mp4~", "d.tmp"):
-        put(door.root, name)
-    door.rest(intake, 2 * SETTLE)
-    assert door.names() == set()
-    (door.root / "a.mp4.part").rename(door.root / "a.mp4")
-    (door.root / ".b.mp4").rename(door.root / "b.mp4")
-    door.until_ready(intake, "a.mp4", "b.mp4")
+        put(harness.root, name)
+    harness.rest(intake, 2 * SETTLE)
+    assert harness.names() == set()
+    (harness.root / "a.mp4.part").rename(harness.root / "a.mp4")
+    (harness.root / ".b.mp4").rename(harness.root / "b.mp4")
+    harness.until_ready(intake, "a.mp4", "b.mp4")
 
 
-def test_moved_in_linked_in_and_trees_moved_in(door: Door, tmp_path: Path) -> None:
-    intake = door.open()
-    put(tmp_path, "moved.mp4", "moved").rename(door.root / "moved.mp4")
-    os.link(put(tmp_path, "linked.mp4", "linked"), door.root / "linked.mp4")
+def test_moved_in_linked_in_and_trees_moved_in(harness: Harness, tmp_path: Path) -> None:
+    intake = harness.open()
+    put(tmp_path, "moved.mp4", "moved").rename(harness.root / "moved.mp4")
+    os.link(put(tmp_path, "linked.mp4", "linked"), harness.root / "linked.mp4")
     for name in ("tree/1.mp4", "tree/a/2.mp4", "tree/a/b/3.mp4"):
         put(tmp_path, name, name)
-    (tmp_path / "tree").rename(door.root / "tree")
+    (tmp_path / "tree").rename(harness.root / "tree")
     tree = {"tree/1.mp4", "tree/a/2.mp4", "tree/a/b/3.mp4"}
-    door.until_ready(intake, "moved.mp4", "linked.mp4", *tree)
-    put(door.root, "tree/a/b/4.mp4", "late")
-    door.until_ready(intake, "moved.mp4", "linked.mp4", *tree, "tree/a/b/4.mp4")
-    assert door.said == []
+    harness.until_ready(intake, "moved.mp4", "linked.mp4", *tree)
+    put(harness.root, "tree/a/b/4.mp4", "late")
+    harness.until_ready(intake, "moved.mp4", "linked.mp4", *tree, "tree/a/b/4.mp4")
+    assert harness.log == []
 
 
-def test_a_tree_that_is_copied_in_is_taken_whole(door: Door, tmp_path: Path) -> None:
-    intake = door.open()
+def test_a_tree_that_is_copied_in_is_taken_whole(harness: Harness, tmp_path: Path) -> None:
+    intake = harness.open()
     names = {f"tree/{a}/{b}/{c}.mp4" for a in "abc" for b in "de" for c in "fgh"}
     for name in names:
         put(tmp_path, name, name)
-    copying = threading.Thread(target=shutil.copytree, args=(tmp_path / "tree", door.root / "tree"))
+    copying = threading.Thread(
+        target=shutil.copytree, args=(tmp_path / "tree", harness.root / "tree")
+    )
     copying.start()
-    door.until_ready(intake, *names)
+    harness.until_ready(intake, *names)
     copying.join()
-    assert door.said == []
+    assert harness.log == []
 
 
-def test_a_thousand_files_at_once(door: Door) -> None:
-    intake = door.open()
+def test_a_thousand_files_at_once(harness: Harness) -> None:
+    intake = harness.open()
     names = {f"{number:04}.mp4" for number in range(1000)}
     for name in sorted(names):
-        put(door.root, name, name)
-    door.until_ready(intake, *names)
+        put(harness.root, name, name)
+    harness.until_ready(intake, *names)
     assert intake.waiting == 0
 
 
-def test_odd_names(door: Door) -> None:
-    intake = door.open()
+def test_odd_names(harness: Harness) -> None:
+    intake = harness.open()
     names = {
         "Straße 日本 🎥.mp4",
         "two\nlines.mp4",
@@ -195,91 +193,93 @@ def test_odd_names(door: Door) -> None:
         "%41?#&'\".mp4",
     }
     for name in names:
-        put(door.root, name, repr(name))
-    door.until_ready(intake, *names)
+        put(harness.root, name, repr(name))
+    harness.until_ready(intake, *names)
 
 
-def test_fifos_loops_and_dangling_links_are_passed_by(door: Door) -> None:
-    intake = door.open()
-    os.mkfifo(door.root / "fifo.mp4")
-    (door.root / "loop.mp4").symlink_to("loop.mp4")
-    (door.root / "up").symlink_to(door.root, target_is_directory=True)
-    put(door.root, "real.mp4")
-    door.until_ready(intake, "real.mp4")
-    door.rest(intake, 2 * SETTLE)
-    assert door.names() == {"real.mp4"}
+def test_fifos_loops_and_dangling_links_are_passed_by(harness: Harness) -> None:
+    intake = harness.open()
+    os.mkfifo(harness.root / "fifo.mp4")
+    (harness.root / "loop.mp4").symlink_to("loop.mp4")
+    (harness.root / "up").symlink_to(harness.root, target_is_directory=True)
+    put(harness.root, "real.mp4")
+    harness.until_ready(intake, "real.mp4")
+    harness.rest(intake, 2 * SETTLE)
+    assert harness.names() == {"real.mp4"}
     assert intake.waiting == 0
 
 
-def test_a_file_overwritten_while_its_job_runs_is_reported_and_taken_again(door: Door) -> None:
-    path = put(door.root, "a.mp4", "one")
-    intake = door.open()
-    door.until_ready(intake, "a.mp4")
-    job = door.ledger.claim("me", [door.root], alone=True)
+def test_a_file_overwritten_while_its_job_runs_is_reported_and_taken_again(
+    harness: Harness,
+) -> None:
+    path = put(harness.root, "a.mp4", "one")
+    intake = harness.open()
+    harness.until_ready(intake, "a.mp4")
+    job = harness.store.claim("me", [harness.root], alone=True)
     assert job is not None
     path.write_text("two")
-    door.until(intake, lambda: door.changed == [path], "told that it changed")
-    door.ledger.give_back(job.id, "me", changed=True)
-    door.until_ready(intake, "a.mp4")
-    again = door.ledger.claim("me", [door.root], alone=True)
+    harness.until(intake, lambda: harness.changed == [path], "reported as changed")
+    harness.store.release(job.id, "me", changed=True)
+    harness.until_ready(intake, "a.mp4")
+    again = harness.store.claim("me", [harness.root], alone=True)
     assert again is not None
     assert again.identity == identity_of(path)
 
 
-def test_a_file_that_only_appeared_for_a_moment_leaves_nothing(door: Door) -> None:
-    intake = door.open()
-    path = put(door.root, "a.mp4")
-    door.until(intake, lambda: door.names() == {"a.mp4"}, "found")
+def test_a_file_that_only_appeared_for_a_moment_leaves_nothing(harness: Harness) -> None:
+    intake = harness.open()
+    path = put(harness.root, "a.mp4")
+    harness.until(intake, lambda: harness.names() == {"a.mp4"}, "found")
     path.unlink()
-    door.until(intake, lambda: door.names() == set(), "forgotten")
+    harness.until(intake, lambda: harness.names() == set(), "forgotten")
 
 
-def test_results_inside_the_watched_folder_are_no_inputs(door: Door) -> None:
-    intake = door.open(selection=Selection(ignored=[door.root / "out"]))
-    put(door.root, "out/cam/new.mp4")
-    put(door.root, "a.heatmap.mp4")
-    put(door.root, "a.mp4")
-    door.until_ready(intake, "a.mp4")
-    door.rest(intake, 2 * SETTLE)
-    assert door.names() == {"a.mp4"}
+def test_results_inside_the_watched_folder_are_no_inputs(harness: Harness) -> None:
+    intake = harness.open(selection=Selection(ignored=[harness.root / "out"]))
+    put(harness.root, "out/cam/new.mp4")
+    put(harness.root, "a.heatmap.mp4")
+    put(harness.root, "a.mp4")
+    harness.until_ready(intake, "a.mp4")
+    harness.rest(intake, 2 * SETTLE)
+    assert harness.names() == {"a.mp4"}
 
 
-def test_a_folder_that_vanishes_and_comes_back_is_said_once_each(door: Door) -> None:
-    put(door.root, "a.mp4", "one")
-    intake = door.open(rhythm=Schedule(SETTLE, 0.2, 0.1))
-    door.until_ready(intake, "a.mp4")
-    aside = door.root.rename(door.root.with_name("aside"))
-    door.until(intake, lambda: door.said, "said that it is gone")
-    door.rest(intake, 0.5)
-    assert len(door.said) == 1
-    assert "cannot be read now: no such file or directory" in door.said[0]
-    put(aside, "b.mp4", "two")
-    aside.rename(door.root)
-    door.until_ready(intake, "a.mp4", "b.mp4")
-    assert len(door.said) == 2
-    assert "can be read again" in door.said[1]
-    put(door.root, "c.mp4", "three")
-    door.until_ready(intake, "a.mp4", "b.mp4", "c.mp4")
-    assert len(door.said) == 2
+def test_a_folder_that_vanishes_and_comes_back_is_logged_once_each(harness: Harness) -> None:
+    put(harness.root, "a.mp4", "one")
+    intake = harness.open(schedule=Schedule(SETTLE, 0.2, 0.1))
+    harness.until_ready(intake, "a.mp4")
+    moved = harness.root.rename(harness.root.with_name("moved"))
+    harness.until(intake, lambda: harness.log, "logged that it is gone")
+    harness.rest(intake, 0.5)
+    assert len(harness.log) == 1
+    assert "cannot be read now: no such file or directory" in harness.log[0]
+    put(moved, "b.mp4", "two")
+    moved.rename(harness.root)
+    harness.until_ready(intake, "a.mp4", "b.mp4")
+    assert len(harness.log) == 2
+    assert "can be read again" in harness.log[1]
+    put(harness.root, "c.mp4", "three")
+    harness.until_ready(intake, "a.mp4", "b.mp4", "c.mp4")
+    assert len(harness.log) == 2
 
 
-def test_a_folder_that_is_replaced_is_watched_again(door: Door) -> None:
-    intake = door.open(rhythm=Schedule(SETTLE, 0.2, 0.1))
-    shutil.rmtree(door.root)
-    door.root.mkdir()
-    door.rest(intake, 0.5)
-    put(door.root, "a.mp4")
-    door.until_ready(intake, "a.mp4")
+def test_a_folder_that_is_replaced_is_watched_again(harness: Harness) -> None:
+    intake = harness.open(schedule=Schedule(SETTLE, 0.2, 0.1))
+    shutil.rmtree(harness.root)
+    harness.root.mkdir()
+    harness.rest(intake, 0.5)
+    put(harness.root, "a.mp4")
+    harness.until_ready(intake, "a.mp4")
 
 
-def test_a_folder_renamed_inside_takes_its_files_along(door: Door) -> None:
-    put(door.root, "old/a.mp4", "one")
-    intake = door.open()
-    door.until_ready(intake, "old/a.mp4")
-    (door.root / "old").rename(door.root / "new")
-    door.until_ready(intake, "new/a.mp4")
-    put(door.root, "new/b.mp4", "two")
-    door.until_ready(intake, "new/a.mp4", "new/b.mp4")
+def test_a_folder_renamed_inside_takes_its_files_along(harness: Harness) -> None:
+    put(harness.root, "old/a.mp4", "one")
+    intake = harness.open()
+    harness.until_ready(intake, "old/a.mp4")
+    (harness.root / "old").rename(harness.root / "new")
+    harness.until_ready(intake, "new/a.mp4")
+    put(harness.root, "new/b.mp4", "two")
+    harness.until_ready(intake, "new/a.mp4", "new/b.mp4")
 
 
 class StarvedObserver(FolderObserver):
@@ -293,86 +293,85 @@ class StarvedObserver(FolderObserver):
         return super().watch(folder)
 
 
-def test_without_inotify_it_looks_often_and_says_so_once(door: Door) -> None:
-    intake = door.open(observer=StarvedObserver)
-    put(door.root, "a.mp4", "one")
-    door.until_ready(intake, "a.mp4")
-    put(door.root, "b.mp4", "two")
-    door.until_ready(intake, "a.mp4", "b.mp4")
-    assert len(door.said) == 1
-    assert "watches no more folders" in door.said[0]
+def test_without_inotify_it_looks_often_and_logs_it_once(harness: Harness) -> None:
+    intake = harness.open(observer=StarvedObserver)
+    put(harness.root, "a.mp4", "one")
+    harness.until_ready(intake, "a.mp4")
+    put(harness.root, "b.mp4", "two")
+    harness.until_ready(intake, "a.mp4", "b.mp4")
+    assert len(harness.log) == 1
+    assert "watches no more folders" in harness.log[0]
     StarvedObserver.starved = False
-    door.until(intake, lambda: len(door.said) == 2, "the kernel watches again")
+    harness.until(intake, lambda: len(harness.log) == 2, "the kernel watches again")
 
 
-class DeafObserver(FolderObserver):
+class SilentObserver(FolderObserver):
     """What a network file system does: it watches, and nothing comes."""
 
     def watch(self, folder: Path) -> bool:
-        new = folder not in self._watches
-        self._watches[folder] = None  # type: ignore[assignment]
+        new = folder not in self._folders
+        self._folders[folder] = None  # type: ignore[assignment]
         return new
 
     def unwatch(self, folder: Path) -> None:
-        self._watches.pop(folder, None)
+        self._folders.pop(folder, None)
 
 
-def test_lost_events_are_noticed_and_made_up_for(door: Door) -> None:
-    intake = door.open(rhythm=Schedule(SETTLE, 0.5, 0.1), observer=DeafObserver)
-    put(door.root, "a.mp4", "one")
-    door.until_ready(intake, "a.mp4")
-    put(door.root, "b.mp4", "two")
-    door.until_ready(intake, "a.mp4", "b.mp4")
-    (line,) = door.said
+def test_lost_events_are_noticed_and_made_up_for(harness: Harness) -> None:
+    intake = harness.open(schedule=Schedule(SETTLE, 0.5, 0.1), observer=SilentObserver)
+    put(harness.root, "a.mp4", "one")
+    harness.until_ready(intake, "a.mp4")
+    put(harness.root, "b.mp4", "two")
+    harness.until_ready(intake, "a.mp4", "b.mp4")
+    (line,) = harness.log
     assert "came without an event; looking every 0.1 s" in line
 
 
-def test_polling_asks_the_kernel_for_nothing(door: Door) -> None:
-    intake = door.open(rhythm=Schedule(SETTLE, NEVER, 0.1, events=False), observer=StarvedObserver)
-    put(door.root, "sub/a.mp4")
-    door.until_ready(intake, "sub/a.mp4")
-    assert door.said == []
+def test_polling_asks_the_kernel_for_nothing(harness: Harness) -> None:
+    intake = harness.open(
+        schedule=Schedule(SETTLE, NEVER, 0.1, events=False), observer=StarvedObserver
+    )
+    put(harness.root, "sub/a.mp4")
+    harness.until_ready(intake, "sub/a.mp4")
+    assert harness.log == []
 
 
 UNREADABLE = """
-import sys, time
+import os, sys, time
 from pathlib import Path
-from streamcam.jobs.arrivals import Arrivals
-from streamcam.jobs.catalogue import Catalogue
-from streamcam.jobs.database import Database
-from streamcam.jobs.folders import Selection, resolve_folders
-from streamcam.jobs.intake import Intake, Schedule
-from streamcam.jobs.record import State
 from streamcam.jobs.conditions import OngoingConditions
-import os
+from streamcam.jobs.intake import Intake, Schedule
+from streamcam.jobs.job_record import JobState
+from streamcam.jobs.store import JobStore
+from streamcam.jobs.watched_files import Selection, resolve_folders
 home = Path(sys.argv[1])
 os.setgid(65534); os.setuid(65534)
 root = home / "in"
 (root / "shut").mkdir(parents=True)
 for name in ("shut/a.mp4", "shut.mp4", "open.mp4"): (root / name).write_text(name)
 for name in ("shut", "shut.mp4"): (root / name).chmod(0)
-said = []
-database = Database(home / "state" / "ledger")
+log = []
+store = JobStore(home / "state" / "store")
 intake = Intake(resolve_folders([root], recursive=True), Selection(), Schedule(0.1, 0.2, 0.1),
-                Arrivals(database, clear=False), OngoingConditions(said.append))
+                store, OngoingConditions(log.append))
 def until(*names):
     end = time.monotonic() + 20
-    while {j.path.name for j in Catalogue(database).jobs([State.READY])} != set(names):
-        assert time.monotonic() < end, said
+    while {j.path.name for j in store.jobs([JobState.READY])} != set(names):
+        assert time.monotonic() < end, log
         intake.tick(); time.sleep(0.02)
 until("open.mp4")
 for _ in range(30): intake.tick(); time.sleep(0.02)
-assert sorted(s.partition(": ")[0].rpartition("/")[2] for s in said) == ["shut", "shut.mp4"], said
-assert all("permission denied" in line for line in said), said
+assert sorted(s.partition(": ")[0].rpartition("/")[2] for s in log) == ["shut", "shut.mp4"], log
+assert all("permission denied" in line for line in log), log
 for name in ("shut", "shut.mp4"): (root / name).chmod(0o755)
 until("open.mp4", "a.mp4", "shut.mp4")
-assert sum("can be read again" in line for line in said) == 2, said
+assert sum("can be read again" in line for line in log) == 2, log
 intake.stop()
-database.close()
+store.close()
 """
 
 
-def test_folders_and_files_without_permission_are_said_once_and_picked_up(tmp_path: Path) -> None:
+def test_folders_and_files_without_permission_are_logged_once_and_picked_up(tmp_path: Path) -> None:
     """In a process of another user: root may read everything."""
     if os.geteuid() != 0:
         pytest.skip("changing the user needs root")
@@ -383,7 +382,7 @@ def test_folders_and_files_without_permission_are_said_once_and_picked_up(tmp_pa
         [sys.executable, "-c", UNREADABLE, str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -29,5 +29,5 @@ def test_killing_a_watcher_at_random_loses_and_doubles_nothing() -> None:
     figures = json.loads(done.stdout or "{}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert all(figures[name] == [] for name in CLEAN), figures
-    assert figures["broken_ledgers"] == 0
+    assert figures["broken_stores"] == 0
     assert figures["files"] == 5

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query
 
 from streamcam.clock import Clock
-from streamcam.jobs.record import State
+from streamcam.jobs.job_record import JobState
 from streamcam.service.http.recordings import Segment, days, segments
 from streamcam.service.http.schemas import (
     CameraAnswer,
@@ -71,15 +71,15 @@ class Api:
 
     def jobs(
         self,
-        state: Annotated[tuple[State, ...], Query()] = (),
+        state: Annotated[tuple[JobState, ...], Query()] = (),
         limit: Annotated[int, Query(ge=1, le=MOST_JOBS)] = 50,
     ) -> JobsAnswer:
         """Files of the watched folders, of these states or all: running ones, then the latest."""
         found = [job for job in self._overview.jobs(state, limit) if not _runs(job)]
         running: Sequence[JobView] = ()
-        if not state or State.RUNNING in state:
+        if not state or JobState.RUNNING in state:
             # Of many files that came at once, these came first: the latest are not among them.
-            running = self._overview.jobs((State.RUNNING,), MOST_JOBS)
+            running = self._overview.jobs((JobState.RUNNING,), MOST_JOBS)
         return JobsAnswer(
             counts=job_counts(self._overview),
             jobs=[job_answer(job) for job in (*running, *reversed(found))],
@@ -116,7 +116,7 @@ def recordings_folder(overview: Overview, camera: str) -> Path:
 
 
 def _runs(job: JobView) -> bool:
-    return job.record.state is State.RUNNING
+    return job.record.state is JobState.RUNNING
 
 
 def _segment(camera: str, segment: Segment) -> SegmentAnswer:

@@ -14,11 +14,11 @@ import pytest
 
 from streamcam.config.schema import HttpSettings
 from streamcam.demo.source import DemoSource
-from streamcam.jobs.catalogue import Catalogue, open_ledger
+from streamcam.jobs.store import JobStore
 from streamcam.service.http import HttpServer
 from streamcam.service.metrics import Metrics
 from tests.cli.conftest import command, environment
-from tests.jobs.conftest import arrivals, database  # noqa: F401 - fixtures here too
+from tests.jobs.conftest import store  # noqa: F401 - a fixture here too
 from tests.media import write_video
 from tests.service.http.stage import Stage
 
@@ -115,14 +115,14 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
     (incoming / "broken.mp4").write_bytes(b"no video" * 100)
     words = command("watch", incoming, "--output", output, "--once", "--settle", 0.1, "--quiet")
     subprocess.run(words, env=environment(), check=False, timeout=180, capture_output=True)
-    with closing(open_ledger(folder / "out.state")) as ledger:
-        jobs = {job.path.name: job for job in Catalogue(ledger).jobs()}
+    with closing(JobStore.open_existing(folder / "out.state")) as jobs_store:
+        jobs = {job.path.name: job for job in jobs_store.jobs()}
     assert jobs["street.mp4"].state == "done", jobs["street.mp4"].error
     return House(output, jobs["street.mp4"].id, jobs["broken.mp4"].id)
 
 
 @pytest.fixture
 def housed(house: House) -> Iterator[Stage]:
-    """A stage with the house's ledger."""
-    with closing(open_ledger(house.output.with_name("out.state"))) as ledger:
-        yield Stage(Catalogue(ledger))
+    """A stage with the house's job store."""
+    with closing(JobStore.open_existing(house.output.with_name("out.state"))) as jobs_store:
+        yield Stage(jobs_store)

@@ -1,4 +1,4 @@
-"""A service on a stage: real pictures, files and ledger, but a play that the tests direct."""
+"""A service on a stage: real pictures, files and job store, but a play that the tests direct."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from streamcam.jobs.catalogue import Catalogue
-from streamcam.jobs.record import State
+from streamcam.jobs.job_record import JobState
+from streamcam.jobs.store import JobStore
 from streamcam.render import annotate
 from streamcam.service.status import GpuMemory, JobView
 from streamcam.sinks.preview import PreviewSink
@@ -54,8 +54,8 @@ def coloured(colour: Sequence[int]) -> FrameResult:
 class Stage:
     """Implements `Overview`."""
 
-    def __init__(self, catalogue: Catalogue | None = None) -> None:
-        self._catalogue = catalogue
+    def __init__(self, store: JobStore | None = None) -> None:
+        self._store = store
         self.statuses: dict[str, CameraStatus] = {}
         self.previews: dict[str, PreviewSink] = {}
         self.folders: dict[str, Path] = {}
@@ -89,15 +89,15 @@ class Stage:
     def recordings(self, camera: str) -> Path | None:
         return self.folders.get(camera)
 
-    def jobs(self, states: Sequence[State], limit: int) -> Sequence[JobView]:
-        found = [] if self._catalogue is None else self._catalogue.jobs(states, limit)
+    def jobs(self, states: Sequence[JobState], limit: int) -> Sequence[JobView]:
+        found = [] if self._store is None else self._store.jobs(states, limit)
         return [JobView(job, self.progress.get(job.id)) for job in found]
 
     def job(self, number: int) -> JobView | None:
         return next((job for job in self.jobs((), 1000) if job.record.id == number), None)
 
-    def job_counts(self) -> Mapping[State, int]:
-        return {} if self._catalogue is None else self._catalogue.counts()
+    def job_counts(self) -> Mapping[JobState, int]:
+        return {} if self._store is None else self._store.counts()
 
     def output_free_bytes(self) -> int | None:
         return 250_000_000_000

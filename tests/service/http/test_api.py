@@ -12,12 +12,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streamcam.config.schema import HttpSettings
-from streamcam.errors import LedgerError, StreamcamError
-from streamcam.jobs.arrivals import Arrivals
-from streamcam.jobs.catalogue import Catalogue
-from streamcam.jobs.database import Database
-from streamcam.jobs.ledger import Ledger
-from streamcam.jobs.record import State
+from streamcam.errors import JobStoreError, StreamcamError
+from streamcam.jobs.job_record import JobState
+from streamcam.jobs.store import JobStore
 from streamcam.schemas import schema
 from streamcam.service.http import HttpServer
 from streamcam.service.http.app import STATIC
@@ -100,12 +97,12 @@ def test_jobs_are_told_with_their_files_the_latest_first(
 
 
 def test_what_runs_is_told_however_many_came_after_it(
-    database: Database, arrivals: Arrivals, tmp_path: Path, serve: Serve
+    store: JobStore, tmp_path: Path, serve: Serve
 ) -> None:
-    arrive(arrivals, tmp_path, "first.mp4", "second.mp4")
-    assert Ledger(database).claim("us", [tmp_path], alone=True)
-    arrive(arrivals, tmp_path, *(f"later{index}.mp4" for index in range(5)))
-    ask = serve(Stage(Catalogue(database)))
+    arrive(store, tmp_path, "first.mp4", "second.mp4")
+    assert store.claim("us", [tmp_path], alone=True)
+    arrive(store, tmp_path, *(f"later{index}.mp4" for index in range(5)))
+    ask = serve(Stage(store))
     told = [(job["name"], job["state"]) for job in ask("/api/jobs?limit=2").json["jobs"]]
     assert told == [("first.mp4", "running"), ("later4.mp4", "ready"), ("later3.mp4", "ready")]
     names = [job["name"] for job in ask("/api/jobs?state=running&state=ready").json["jobs"]]
@@ -113,10 +110,10 @@ def test_what_runs_is_told_however_many_came_after_it(
 
 
 def test_a_name_that_is_not_utf8_is_told_all_the_same(
-    database: Database, arrivals: Arrivals, tmp_path: Path, serve: Serve
+    store: JobStore, tmp_path: Path, serve: Serve
 ) -> None:
-    arrive(arrivals, tmp_path, os.fsdecode(b"caf\xe9.mp4"))
-    (told,) = serve(Stage(Catalogue(database)))("/api/jobs").json["jobs"]
+    arrive(store, tmp_path, os.fsdecode(b"caf\xe9.mp4"))
+    (told,) = serve(Stage(store))("/api/jobs").json["jobs"]
     assert (told["name"], told["path"]) == ("caf\ufffd.mp4", f"{tmp_path}/caf\ufffd.mp4")
 
 
@@ -172,16 +169,16 @@ def test_pages_load_nothing_from_elsewhere() -> None:
         assert addresses <= {"http://www.w3.org/2000/svg"}, file
 
 
-class WithoutLedger(Stage):
-    """A stage whose ledger is broken, and whose people forgot to redact."""
+class WithoutStore(Stage):
+    """A stage whose job store is broken, and whose people forgot to redact."""
 
     fault = f"rtsp://admin:{PASSWORD}@10.0.0.5/live?token={PASSWORD} does not answer"
 
-    def job_counts(self) -> Mapping[State, int]:
-        raise LedgerError(self.fault)
+    def job_counts(self) -> Mapping[JobState, int]:
+        raise JobStoreError(self.fault)
 
 
-class Broken(WithoutLedger):
+class Broken(WithoutStore):
     """A stage with a fault of its own."""
 
     def recordings(self, camera: str) -> Path | None:  # noqa: ARG002
@@ -189,16 +186,16 @@ class Broken(WithoutLedger):
 
 
 def test_a_cameras_password_is_in_no_answer(serve: Serve, stage: Stage) -> None:
-    for each in (stage, WithoutLedger(), Broken()):
+    for each in (stage, WithoutStore(), Broken()):
         each.add("front", CameraState.BACKING_OFF).write(coloured([9, 9, 9]))
         each.statuses["front"] = replace(
             each.statuses["front"],
             url=f"rtsp://admin:{PASSWORD}@10.0.0.5/live",
-            error=WithoutLedger.fault,
-            hint=WithoutLedger.fault,
-            outlets={"publishing": WithoutLedger.fault},
+            error=WithoutStore.fault,
+            hint=WithoutStore.fault,
+            outlets={"publishing": WithoutStore.fault},
         )
-        each.reasons = [WithoutLedger.fault]
+        each.reasons = [WithoutStore.fault]
         ask = serve(each)
         for path in (
             *("/", "/docs", "/openapi.json", "/healthz", "/readyz", "/metrics", "/api/status"),
@@ -213,8 +210,8 @@ def test_a_cameras_password_is_in_no_answer(serve: Serve, stage: Stage) -> None:
     assert ask("/api/jobs").json["detail"] == "rtsp://10.0.0.5/live does not answer"
 
 
-def test_cameras_are_told_though_the_ledger_cannot_be_read(serve: Serve) -> None:
-    stage = WithoutLedger()
+def test_cameras_are_told_though_the_job_store_cannot_be_read(serve: Serve) -> None:
+    stage = WithoutStore()
     stage.add("front")
     ask = serve(stage)
     status = ask("/api/status").json

@@ -1,4 +1,4 @@
-"""The border to watchdog: what the kernel tells of the watched folders."""
+"""The only user of watchdog: file system events of the watched folders."""
 
 import warnings
 from collections.abc import Callable
@@ -17,8 +17,8 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
-# Changes are not among them: a copy of 10 GB would be a flood. A file that was created is looked
-# at until it stands still.
+# Modifications are not among them: a copy of 10 GB would be a flood. A file that was created is
+# polled until it no longer changes.
 _EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent,
     FileClosedEvent,
@@ -38,28 +38,28 @@ class _Handler(FileSystemEventHandler):
 
 
 @dataclass(frozen=True, slots=True)
-class _Watch:
+class _ObservedFolder:
     handle: ObservedWatch
     inode: tuple[int, int]
 
 
 class FolderObserver:
-    """Watches folders through inotify, as far as the kernel can; a context manager's resource.
+    """Watches folders through inotify.
 
     Args:
         on_path: Called with what appeared or was closed, and whether it is a folder; from a thread
             of the observer's.
-        recursive: Whether the folders below are watched too.
+        recursive: Whether nested folders are watched too.
     """
 
     def __init__(self, on_path: Callable[[Path, bool], None], *, recursive: bool) -> None:
         self._handler = _Handler(on_path)
         self._recursive = recursive
         self._observer: BaseObserver | None = None
-        self._watches: dict[Path, _Watch] = {}
+        self._folders: dict[Path, _ObservedFolder] = {}
 
     def watch(self, folder: Path) -> bool:
-        """Begin to watch a folder, or go on where it was replaced by another of its name.
+        """Start watching a folder, again where it was replaced by another of its name.
 
         Returns:
             Whether it was not watched before.
@@ -69,40 +69,40 @@ class FolderObserver:
         """
         stat = folder.stat()
         inode = (stat.st_dev, stat.st_ino)
-        watch = self._watches.get(folder)
-        if watch is not None and watch.inode == inode and self._lives(watch.handle):
+        observed = self._folders.get(folder)
+        if observed is not None and observed.inode == inode and self._is_alive(observed.handle):
             return False
         self.unwatch(folder)
-        handle = self._started().schedule(
+        handle = self._started_observer().schedule(
             self._handler, str(folder), recursive=self._recursive, event_filter=_EVENTS
         )
-        self._watches[folder] = _Watch(handle, inode)
+        self._folders[folder] = _ObservedFolder(handle, inode)
         return True
 
     def unwatch(self, folder: Path) -> None:
-        """Stop to watch a folder, if it was watched."""
-        watch = self._watches.pop(folder, None)
-        if watch is not None and self._observer is not None:
-            self._observer.unschedule(watch.handle)
+        """Stop watching a folder, if it was watched."""
+        observed = self._folders.pop(folder, None)
+        if observed is not None and self._observer is not None:
+            self._observer.unschedule(observed.handle)
 
     def stop(self) -> None:
-        """Stop to watch everything; safe to call twice."""
+        """Stop watching everything. Idempotent."""
         if self._observer is not None:
             self._observer.stop()
             self._observer.join()
             self._observer = None
 
-    def _started(self) -> BaseObserver:
+    def _started_observer(self) -> BaseObserver:
         if self._observer is None:
-            # Folders that appear one in the other are reported twice: once by the kernel, once by
-            # watchdog's own look. It warns of that, and does the right thing.
+            # Nested folders that appear together are reported twice: by the kernel, and by
+            # watchdog's own scan. It warns of that, and handles it.
             warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
             observer = Observer()
             observer.start()
             self._observer = observer
         return self._observer
 
-    def _lives(self, handle: ObservedWatch) -> bool:
+    def _is_alive(self, handle: ObservedWatch) -> bool:
         assert self._observer is not None
         return any(
             emitter.watch == handle and emitter.is_alive() for emitter in self._observer.emitters

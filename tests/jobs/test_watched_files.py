@@ -1,10 +1,22 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from streamcam.errors import UsageError
-from streamcam.jobs.folders import Selection, is_temporary, resolve_folders, scan
+from streamcam.jobs.watched_files import (
+    Selection,
+    identity_of,
+    is_being_written,
+    is_temporary,
+    remove_unfinished_results,
+    resolve_folders,
+    scan,
+)
+
+MEGABYTE = 1 << 20
 
 
 def below(folder: Path, selection: Selection | None = None) -> set[str]:
@@ -67,7 +79,7 @@ def test_results_of_equal_trees_do_not_meet(tmp_path: Path) -> None:
     for path in paths:
         path.mkdir(parents=True)
     folders = resolve_folders(paths, recursive=True)
-    assert [folder.shelf for folder in folders] == ["a/in", "b/in", "other"]
+    assert [folder.subfolder for folder in folders] == ["a/in", "b/in", "other"]
     stems = [folder.stems(folder.path / "x" / "clip.mp4")[0] for folder in folders]
     assert stems == ["a/in/x/clip", "b/in/x/clip", "other/x/clip"]
     (alone,) = resolve_folders(paths[:1] * 2, recursive=True)
@@ -79,5 +91,89 @@ def test_folders_that_cannot_be_watched_together_are_refused(tmp_path: Path) -> 
     with pytest.raises(UsageError, match="lies inside"):
         resolve_folders([tmp_path, tmp_path / "in"], recursive=True)
     assert len(resolve_folders([tmp_path, tmp_path / "in"], recursive=False)) == 2
-    with pytest.raises(UsageError, match="no folder"):
+    with pytest.raises(UsageError, match="not a folder"):
         resolve_folders([tmp_path / "in" / "a.mp4"], recursive=True)
+
+
+def fingerprint(path: Path, content: bytes) -> str:
+    path.write_bytes(content)
+    return identity_of(path).fingerprint
+
+
+@pytest.mark.parametrize("size", [0, 1, 65536, MEGABYTE, MEGABYTE + 1, 5 * MEGABYTE])
+def test_fingerprint_tells_lengths_ends_and_middles_apart(tmp_path: Path, size: int) -> None:
+    content = bytes(size)
+    same, *others = [
+        fingerprint(tmp_path / "a", changed)
+        for changed in (
+            content,
+            content + b"\0",
+            *((b"x" + content[1:], content[:-1] + b"x") if size else ()),
+        )
+    ]
+    assert fingerprint(tmp_path / "b", content) == same
+    assert same not in others
+
+
+def test_fingerprint_reads_no_more_than_a_megabyte_of_a_long_file(tmp_path: Path) -> None:
+    path = tmp_path / "long"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    assert identity_of(path).stat.size == 1 << 40
+
+
+def test_stat_of_identity_is_the_file_s(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"abc")
+    stat = identity_of(path).stat
+    assert (stat.size, stat.mtime_ns, stat.inode) == (
+        *(3, path.stat().st_mtime_ns, path.stat().st_ino),
+    )
+
+
+def test_writers_are_seen_and_readers_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    with path.open("wb") as file:
+        file.write(b"half")
+        if is_being_written(path) is None:
+            pytest.skip(f"no leases on the file system of {tmp_path}")
+        assert is_being_written(path)
+    with path.open("rb"):
+        assert is_being_written(path) is False
+    with path.open("ab"):
+        assert is_being_written(path)
+    os.link(path, tmp_path / "b")
+    with path.open("ab"):
+        assert is_being_written(tmp_path / "b")
+
+
+def test_a_writer_that_meets_the_check_harms_nobody(tmp_path: Path) -> None:
+    """The lease is announced by a signal; it must not be one that ends the process."""
+    path = tmp_path / "a"
+    path.write_bytes(b"x")
+    code = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from streamcam.jobs.watched_files import is_being_written\n"
+        "end = time.monotonic() + 1.0\n"
+        "while time.monotonic() < end: is_being_written(Path(sys.argv[1]))\n"
+    )
+    checker = subprocess.Popen([sys.executable, "-c", code, str(path)])
+    writes = 0
+    while checker.poll() is None:
+        with path.open("ab"):
+            writes += 1
+    assert checker.returncode == 0
+    assert writes > 100
+
+
+def test_unfinished_results_are_removed_unless_they_are_written_or_foreign(tmp_path: Path) -> None:
+    stray = tmp_path / "deep" / "a.heatmap.mp4.part"
+    foreign = tmp_path / "movie.mp4.part"
+    busy = tmp_path / "b.detections.jsonl.part"
+    stray.parent.mkdir()
+    for path in (stray, foreign):
+        path.touch()
+    with busy.open("w"):
+        assert remove_unfinished_results(tmp_path) == [stray]
+    assert {path.name for path in tmp_path.rglob("*.part")} == {foreign.name, busy.name}

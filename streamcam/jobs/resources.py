@@ -1,0 +1,161 @@
+"""What a job needs before it can start: a loaded engine, and free space for its results."""
+
+import threading
+from collections.abc import Callable
+from math import inf
+from pathlib import Path
+
+from streamcam.clock import Clock
+from streamcam.errors import StreamcamError
+from streamcam.files import free_space
+from streamcam.jobs.conditions import OngoingConditions
+from streamcam.pipeline.engine_provider import EngineProvider
+from streamcam.retry import Backoff
+
+# Weights that cannot be fetched and GPUs that are taken come back in minutes, not in seconds.
+_FIRST_LOAD_PAUSE = 5.0
+_LONGEST_LOAD_PAUSE = 300.0
+
+_MEGABYTE = 1_000_000
+
+# After a write found no space, as much space as before will not do; yet what filled the disk may
+# have been somebody else's. A minute between such attempts wastes little.
+_DISK_FULL_SECONDS = 60.0
+
+
+class EngineLoader:
+    """Loads the engine in a thread, so that signals and folders are not kept waiting.
+
+    Args:
+        make_provider: Makes a provider whose engine is not loaded yet.
+        conditions: Logs that it cannot be loaded, and when it can.
+        wake: Called when loading has ended, from the loader's thread.
+        clock: Source of time.
+        patient: Whether to try again when it cannot be loaded now.
+        backoff: Pauses between attempts.
+    """
+
+    def __init__(
+        self,
+        make_provider: Callable[[], EngineProvider],
+        conditions: OngoingConditions,
+        *,
+        wake: Callable[[], None],
+        clock: Clock,
+        patient: bool,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._make_provider = make_provider
+        self._conditions = conditions
+        self._wake = wake
+        self._clock = clock
+        self._patient = patient
+        self._backoff = backoff or Backoff(_FIRST_LOAD_PAUSE, _LONGEST_LOAD_PAUSE)
+        self._provider: EngineProvider | None = None
+        self._thread: threading.Thread | None = None
+        self._fault: Exception | None = None
+        self._not_before = -inf
+
+    def provider(self) -> EngineProvider | None:
+        """Return the provider of a loaded engine; None while it is loading or cannot be loaded.
+
+        Raises:
+            StreamcamError: It can never be loaded (no such model, weights of another one), or not
+                now and the loader is not patient.
+        """
+        if self._thread is None:
+            if self._clock.monotonic() >= self._not_before:
+                self._start_loading()
+            return None
+        if self._thread.is_alive():
+            return None
+        if self._fault is not None:
+            self._retry_later(self._fault)
+            return None
+        self._conditions.end("engine")
+        return self._provider
+
+    def close(self, timeout: float) -> bool:
+        """Release the engine; return False if it was still loading after `timeout` seconds."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+            if self._thread.is_alive():
+                return False
+        if self._provider is not None:
+            self._provider.close()
+        return True
+
+    def _start_loading(self) -> None:
+        self._fault = None
+        self._provider = self._make_provider()
+        self._thread = threading.Thread(
+            target=self._load, args=(self._provider,), name="streamcam engine loader", daemon=True
+        )
+        self._thread.start()
+
+    def _load(self, provider: EngineProvider) -> None:
+        try:
+            provider.pipeline()
+        except Exception as error:  # noqa: BLE001 - raised in the thread that asks for the engine
+            self._fault = error
+        finally:
+            self._wake()
+
+    def _retry_later(self, fault: Exception) -> None:
+        if not (self._patient and isinstance(fault, StreamcamError) and fault.retryable):
+            raise fault
+        self._conditions.begin(
+            "engine",
+            f"the detector cannot be loaded now: {fault.message}; trying again until it can",
+            "the detector is loaded; going on",
+        )
+        self._thread = None
+        self._not_before = self._clock.monotonic() + self._backoff.next()
+
+
+class DiskGuard:
+    """Holds jobs back while the disk that takes the results is nearly full.
+
+    Args:
+        folder: The output folder; it may not exist yet.
+        min_free: Megabytes that have to be free.
+        conditions: Logs when jobs are held back and when they go on.
+        clock: Source of time.
+    """
+
+    def __init__(
+        self, folder: Path, min_free: int, conditions: OngoingConditions, clock: Clock
+    ) -> None:
+        self._folder = folder
+        self._min_free = min_free * _MEGABYTE
+        self._conditions = conditions
+        self._clock = clock
+        self._too_little = -1
+        self._until = 0.0
+
+    def free_space(self) -> int:
+        """Return the free bytes for results."""
+        return free_space(self._folder)
+
+    def has_space(self) -> bool:
+        """Tell whether a job may start."""
+        free = self.free_space()
+        if free < self._min_free or not self._is_enough(free):
+            self._conditions.begin(
+                "disk",
+                f"{self._folder}: no room for results ({free // _MEGABYTE} MB free); "
+                "waiting until there is",
+                f"{self._folder}: there is room again; going on",
+            )
+            return False
+        self._too_little = -1
+        self._conditions.end("disk")
+        return True
+
+    def report_full(self, before: int) -> None:
+        """Note that a job which started with `before` free bytes found no space."""
+        self._too_little = max(self._too_little, before)
+        self._until = self._clock.monotonic() + _DISK_FULL_SECONDS
+
+    def _is_enough(self, free: int) -> bool:
+        return free > self._too_little or self._clock.monotonic() >= self._until
