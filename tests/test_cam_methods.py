@@ -18,7 +18,7 @@ from streamcam.cam_methods import (
 from streamcam.config.schema import Settings
 from streamcam.errors import UsageError
 from streamcam.render import Style
-from streamcam.render.footer import footer
+from streamcam.render.overlays import footer
 from streamcam.render.style import Scale
 from tests.cli.conftest import environment
 from tests.render.scene import frame, plain

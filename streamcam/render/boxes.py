@@ -3,16 +3,14 @@
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from streamcam.render.blend import Layer, Overlay
-from streamcam.render.palette import Colour, colour_of, text_colour
-from streamcam.render.plates import plate
-from streamcam.render.style import Scale
-from streamcam.render.text import drawable
+from streamcam.render.layer import Layer, Overlay
+from streamcam.render.style import Colour, Scale, colour_of, text_colour
+from streamcam.render.text import drawable, text_box
 from streamcam.types import Box, Detection, Picture
 
-_MOST_LETTERS = 24
-"""A class's name is cut to so many; COCO's longest has 14."""
-_ROOM = 1.3
+_MAX_NAME_LENGTH = 24
+"""Characters of a class's name; COCO's longest has 14."""
+_MAX_WIDTH_RATIO = 1.3
 """A label may be this much wider than its box before it is shortened."""
 
 
@@ -23,9 +21,9 @@ def draw_boxes(canvas: Picture, detections: Sequence[Detection], line: int) -> N
 
 
 def draw_labels(
-    canvas: Picture, detections: Sequence[Detection], scale: Scale, taken: Sequence[Overlay] = ()
+    canvas: Picture, detections: Sequence[Detection], scale: Scale, occupied: Sequence[Overlay] = ()
 ) -> list[Overlay]:
-    """Draw each box's label where it hides no other, and return where they are.
+    """Draw each box's label where it covers no other, and return the labels drawn.
 
     A label that finds no free place in any of its forms is left out, the least confident first.
 
@@ -33,12 +31,12 @@ def draw_labels(
         canvas: RGB, uint8, [height, width, 3]; drawn on.
         detections: Most confident first.
         scale: Sizes that suit the canvas.
-        taken: Places to keep free.
+        occupied: Overlays that labels must not cover.
     """
     labels: list[Overlay] = []
     for detection in detections:
-        for label in _places(canvas, detection, scale):
-            if not any(label.meets(other) for other in (*taken, *labels)):
+        for label in _candidates(canvas, detection, scale):
+            if not any(label.intersects(other) for other in (*occupied, *labels)):
                 label.draw(canvas)
                 labels.append(label)
                 break
@@ -53,31 +51,31 @@ def _draw_box(canvas: Picture, box: Box, colour: Colour, line: int) -> None:
 
 
 def _draw_edge(canvas: Picture, box: Box, colour: Colour, *, outset: int, thickness: int) -> None:
-    """Fill the strip that begins `outset` outside a box's edge and goes inwards."""
+    """Fill a line that begins `outset` pixels outside a box's edge and goes inwards."""
     height, width = canvas.shape[:2]
-    left, right = _between(box[0] - outset, width), _between(box[2] + outset, width)
-    top, bottom = _between(box[1] - outset, height), _between(box[3] + outset, height)
+    left, right = _clamp(box[0] - outset, width), _clamp(box[2] + outset, width)
+    top, bottom = _clamp(box[1] - outset, height), _clamp(box[3] + outset, height)
     canvas[top : min(top + thickness, bottom), left:right] = colour
     canvas[max(bottom - thickness, top) : bottom, left:right] = colour
     canvas[top:bottom, left : min(left + thickness, right)] = colour
     canvas[top:bottom, max(right - thickness, left) : right] = colour
 
 
-def _between(edge: float, end: int) -> int:
+def _clamp(edge: float, end: int) -> int:
     """Return the nearest whole pixel within 0..end."""
     return max(0, min(end, round(edge)))
 
 
-def _places(canvas: Picture, detection: Detection, scale: Scale) -> Iterator[Overlay]:
-    """Yield a label in each form and place that suits, the best first."""
+def _candidates(canvas: Picture, detection: Detection, scale: Scale) -> Iterator[Overlay]:
+    """Yield a label in each form and position that fits, the best first."""
     height, width = canvas.shape[:2]
     colour = colour_of(detection.class_id)
-    room = (detection.box[2] - detection.box[0]) * _ROOM
+    max_width = (detection.box[2] - detection.box[0]) * _MAX_WIDTH_RATIO
     full, *shorter = _texts(detection)
     for texts in (full, *shorter):
         label = _label(texts, scale.text, scale.gap, colour)
         fits = label.width <= width and label.height <= height
-        if fits and (label.width <= room or texts != full):
+        if fits and (label.width <= max_width or texts != full):
             for x, y in _corners(detection.box, label):
                 yield _inside(canvas, label, x, y)
 
@@ -85,11 +83,11 @@ def _places(canvas: Picture, detection: Detection, scale: Scale) -> Iterator[Ove
 # Labels repeat from frame to frame. At 4K one takes 0.2 MB.
 @lru_cache(maxsize=128)
 def _label(texts: tuple[str, ...], size: int, gap: int, colour: Colour) -> Layer:
-    return plate(texts, size, gap, colour)
+    return text_box(texts, size, gap, colour)
 
 
 def _corners(box: Box, label: Layer) -> Iterator[tuple[int, int]]:
-    """Yield the corners of a label's places: on the box, in it, under it; left and right."""
+    """Yield the corners of a label's positions: above the box, in it, below it; left and right."""
     left, right = round(box[0]), round(box[2]) - label.width
     top, bottom = round(box[1]), round(box[3])
     for y in (top - label.height, top, bottom, bottom - label.height):
@@ -110,8 +108,8 @@ def _inside(canvas: Picture, label: Layer, x: int, y: int) -> Overlay:
 def _texts(detection: Detection) -> tuple[tuple[str, ...], ...]:
     """Return a label's forms, the fullest first."""
     name = " ".join(detection.label.split())
-    if len(name) > _MOST_LETTERS:
-        name = name[: _MOST_LETTERS - 1] + "…"
+    if len(name) > _MAX_NAME_LENGTH:
+        name = name[: _MAX_NAME_LENGTH - 1] + "…"
     if not drawable(name):
         name = f"#{detection.class_id}"
     confidence = f"{detection.confidence * 100:.0f} %"

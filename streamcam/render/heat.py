@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamcam.render.blend import Layer, Mask
+from streamcam.render.layer import Layer, Mask
 from streamcam.render.style import Colormap
 from streamcam.types import HeatMap, Picture
 
@@ -29,7 +29,7 @@ class Heat:
 
     Args:
         colormap: From cold to hot.
-        opacity: Of the hottest places, 0..1.
+        opacity: Of the highest values, 0..1.
     """
 
     def __init__(self, colormap: Colormap, opacity: float) -> None:
@@ -45,13 +45,16 @@ class Heat:
             strength: Share of the opacity that is left, 0..1.
         """
         alpha = self._alpha * strength
-        ink = _table(self._colours * alpha)
-        keep = _table(np.tile(255 * (1 - alpha), 3))
+        premultiplied = _table(self._colours * alpha)
+        inverse_alpha = _table(np.tile(255 * (1 - alpha), 3))
         canvas = picture.copy()
-        for place in _warm(levels):
-            part = levels[place]
-            layer = Layer(cv2.applyColorMap(part, ink), cv2.applyColorMap(part, keep))  # type: ignore[arg-type]
-            canvas[place] = layer.over(picture[place])
+        for region in _visible(levels):
+            part = levels[region]
+            layer = Layer(
+                cv2.applyColorMap(part, premultiplied),  # type: ignore[arg-type]
+                cv2.applyColorMap(part, inverse_alpha),  # type: ignore[arg-type]
+            )
+            canvas[region] = layer.over(picture[region])
         return canvas
 
 
@@ -62,8 +65,8 @@ def enlarge(heat: HeatMap, width: int, height: int) -> Mask:
     return cv2.resize(levels, (width, height), interpolation=cv2.INTER_CUBIC)  # type: ignore[return-value]
 
 
-def _warm(levels: Mask) -> Iterator[tuple[slice, slice]]:
-    """Yield rows and columns of rectangles that hold all heat that shows.
+def _visible(levels: Mask) -> Iterator[tuple[slice, slice]]:
+    """Yield rows and columns of rectangles that hold all visible heat.
 
     Most maps leave most of a picture clear, and copying is ten times quicker than blending.
     """
@@ -73,7 +76,7 @@ def _warm(levels: Mask) -> Iterator[tuple[slice, slice]]:
 
 
 def _runs(flags: npt.NDArray[np.bool_]) -> Iterator[slice]:
-    """Yield where flags are true, as far as each time they stay so."""
+    """Yield the runs of true flags."""
     changes = np.flatnonzero(np.diff(flags, prepend=False, append=False)).tolist()
     yield from map(slice, changes[::2], changes[1::2])
 

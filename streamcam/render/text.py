@@ -1,15 +1,18 @@
-"""Text as masks, in fonts that are there."""
+"""Text as masks and as boxes on a background, in the fonts that are installed."""
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from streamcam.render.blend import Mask
+from streamcam.render.layer import Layer, Mask
+from streamcam.render.style import Colour, text_colour
+from streamcam.types import Picture
 
 _FONT_FOLDERS = (
     Path("/usr/share/fonts"),
@@ -28,6 +31,46 @@ _NO_CHARACTER = "\U0010ffff"
 """No font has it, so drawing it shows the font's sign for what it lacks."""
 
 
+def text_box(
+    texts: Sequence[str], size: int, gap: int, background: Colour, opacity: float = 1.0
+) -> Layer:
+    """Return a line of texts on a background.
+
+    Args:
+        texts: Parts of the line. Give recurring parts separately: each mask is cached.
+        size: Of the font, in pixels.
+        gap: Left and right of the texts, and twice as much between them, in pixels.
+        background: Its colour; text on it is black or white.
+        opacity: Of the background, 0..1; text is always opaque.
+    """
+    mask = _joined([text_mask(text, size) for text in texts], gap)
+    premultiplied, inverse_alpha = _tables(background, opacity)
+    return Layer(
+        cv2.applyColorMap(mask, premultiplied),  # type: ignore[arg-type]
+        cv2.applyColorMap(mask, inverse_alpha),  # type: ignore[arg-type]
+    )
+
+
+def _joined(masks: Sequence[Mask], gap: int) -> Mask:
+    width = sum(mask.shape[1] + 2 * gap for mask in masks)
+    line = np.zeros((masks[0].shape[0], width), np.uint8)
+    x = gap
+    for mask in masks:
+        line[:, x : x + mask.shape[1]] = mask
+        x += mask.shape[1] + 2 * gap
+    return line
+
+
+@lru_cache(maxsize=64)
+def _tables(background: Colour, opacity: float) -> tuple[Picture, Picture]:
+    """Return a layer's two values for each opacity of the text, uint8, [256, 1, 3]."""
+    text = np.linspace(0, 1, 256)[:, None, None]
+    colour = np.asarray(background) * opacity * (1 - text)
+    premultiplied = colour + np.asarray(text_colour(background)) * text
+    inverse_alpha = 255 * (1 - opacity) * (1 - text) * np.ones(3)
+    return np.rint(premultiplied).astype(np.uint8), np.rint(inverse_alpha).astype(np.uint8)
+
+
 @lru_cache(maxsize=512)
 def text_mask(text: str, size: int) -> Mask:
     """Draw a line of text.
@@ -38,7 +81,7 @@ def text_mask(text: str, size: int) -> Mask:
 
     Returns:
         Opacity, uint8, [height, width]. All texts of one size have the same height and baseline,
-        whatever their fonts. Shared: never written to.
+        whatever their fonts. Cached: must not be written to.
     """
     usual = _font(_usual()[0], size)
     source = _source_for(text)

@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from streamcam.render import COLORMAPS, Annotator, Style, annotate
+from streamcam.render import COLORMAPS, Style, annotate
 from streamcam.render.heat import Heat, enlarge, palette
-from tests.render.scene import GREY, cold, explained, frame, plain, spot
+from tests.render.scene import GREY, explained, plain, spot
 
 BARE = Style(legend=False, timestamp=False)
 
@@ -84,32 +84,6 @@ def test_enlarging_is_cubic_to_a_level() -> None:
     heat = np.random.default_rng(0).random((17, 30), dtype=np.float32)
     exact = cv2.resize(heat, (768, 432), interpolation=cv2.INTER_CUBIC).clip(0, 1) * 255
     np.testing.assert_allclose(enlarge(heat, 768, 432), exact, atol=1.5)
-
-
-def test_a_held_map_fades_with_its_age() -> None:
-    annotator = Annotator(BARE)
-    heats = [float(annotator.annotate(explained(plain(), spot(), time=1.0))[100, 180, 0])]
-    for time in (1.2, 1.5, 2.0, 9.0):
-        passing = frame(plain(), time=time, sampled=False)
-        heats.append(float(annotator.annotate(passing)[100, 180, 0]))
-    assert heats[0] > heats[1] > heats[2] > heats[3] == heats[4] > GREY
-
-
-def test_a_frame_before_the_first_map_or_after_a_cut_is_left_as_it_is() -> None:
-    annotator = Annotator(BARE)
-    passing = frame(plain(), sampled=False)
-    first = annotator.annotate(passing)
-    assert (first == GREY).all()
-    assert first is not passing.picture
-    annotator.annotate(explained(plain(), spot(), time=1.0))
-    cut = frame(plain(), time=1.1, sampled=False, discontinuity=True)
-    assert (annotator.annotate(cut) == GREY).all()
-
-
-def test_every_explained_frame_has_its_own_map() -> None:
-    annotator = Annotator(BARE)
-    annotator.annotate(explained(plain(), spot()))
-    assert (annotator.annotate(explained(plain(), cold())) == GREY).all()
 
 
 @pytest.mark.parametrize("bad", [{"opacity": 1.1}, {"opacity": -0.1}, {"colormap": "rainbow"}])

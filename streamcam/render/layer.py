@@ -1,4 +1,4 @@
-"""Layers over pictures, in the one form that is quick in uint8."""
+"""Layers over pictures, premultiplied: the one form that blends quickly in uint8."""
 
 from dataclasses import dataclass
 
@@ -14,30 +14,29 @@ Mask = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """What covers a picture: picture * keep / 255 + ink.
+    """What covers a picture: picture * inverse_alpha / 255 + premultiplied.
 
     Attributes:
-        ink: Colour times opacity, RGB, uint8, [height, width, 3].
-        keep: 255 where the picture shows through unchanged, 0 where it is covered; as `ink`.
+        premultiplied: Colour times opacity, RGB, uint8, [height, width, 3].
+        inverse_alpha: 255 where the picture shows through unchanged, 0 where it is covered; of the
+            same shape and dtype.
     """
 
-    ink: Picture
-    keep: Picture
+    premultiplied: Picture
+    inverse_alpha: Picture
 
     @property
     def width(self) -> int:
-        """In pixels."""
-        return int(self.ink.shape[1])
+        return int(self.premultiplied.shape[1])
 
     @property
     def height(self) -> int:
-        """In pixels."""
-        return int(self.ink.shape[0])
+        return int(self.premultiplied.shape[0])
 
     def over(self, picture: Picture) -> Picture:
         """Return a new picture of the same size with the layer on it."""
-        kept = cv2.multiply(picture, self.keep, scale=1 / 255)
-        return cv2.add(kept, self.ink, dst=kept)  # type: ignore[return-value]
+        blended = cv2.multiply(picture, self.inverse_alpha, scale=1 / 255)
+        return cv2.add(blended, self.premultiplied, dst=blended)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,10 +57,9 @@ class Overlay:
         """The first row below it."""
         return self.y + self.layer.height
 
-    def meets(self, other: "Overlay") -> bool:
-        """Whether the two share a pixel."""
-        across = self.x < other.right and other.x < self.right
-        return across and self.y < other.bottom and other.y < self.bottom
+    def intersects(self, other: "Overlay") -> bool:
+        columns = self.x < other.right and other.x < self.right
+        return columns and self.y < other.bottom and other.y < self.bottom
 
     def draw(self, canvas: Picture) -> None:
         """Draw it on a canvas; what lies outside is cut off."""
@@ -71,5 +69,5 @@ class Overlay:
         if right <= left or bottom <= top:
             return
         inside = np.s_[top - self.y : bottom - self.y, left - self.x : right - self.x]
-        part = Layer(self.layer.ink[inside], self.layer.keep[inside])
+        part = Layer(self.layer.premultiplied[inside], self.layer.inverse_alpha[inside])
         canvas[top:bottom, left:right] = part.over(canvas[top:bottom, left:right])

@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 
 from streamcam.render import Annotator, Style, annotate
-from streamcam.render.blend import Overlay
 from streamcam.render.boxes import draw_boxes, draw_labels
-from streamcam.render.palette import BLACK, WHITE, colour_of, contrast, text_colour
-from streamcam.render.style import Scale
+from streamcam.render.layer import Overlay
+from streamcam.render.style import BLACK, WHITE, Scale, colour_of, contrast, text_colour
 from streamcam.render.text import drawable, text_mask
 from streamcam.types import Detection
 from tests.render.scene import GREY, cold, detection, explained, frame, plain
@@ -40,7 +39,7 @@ def test_labels_lie_inside_the_frame_and_hide_none_of_each_other(width: int, hei
         assert label.y >= 0
         assert label.right <= width
         assert label.bottom <= height
-        assert not any(label.meets(other) for other in labels[:number])
+        assert not any(label.intersects(other) for other in labels[:number])
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -129,7 +128,7 @@ def test_a_label_that_no_font_can_draw_is_named_by_its_number() -> None:
     box = (100, 100, 400, 300)
     _, (secret,) = labelled(768, 432, [detection(box, label="\ue123\ue124", class_id=44)])
     _, (number,) = labelled(768, 432, [detection(box, label="#44", class_id=44)])
-    assert (secret.layer.ink == number.layer.ink).all()
+    assert (secret.layer.premultiplied == number.layer.premultiplied).all()
 
 
 @pytest.mark.parametrize(
