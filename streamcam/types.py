@@ -105,6 +105,21 @@ class Focus:
     peak_inside: bool
 
 
+@dataclass(frozen=True, slots=True)
+class TrueObject:
+    """An object that is known to be in a frame (ground truth).
+
+    Attributes:
+        label: Its class, by the detector's name for it.
+        class_id: COCO's number of that class.
+        box: x1, y1, x2, y2 in pixels of the displayed frame.
+    """
+
+    label: str
+    class_id: int
+    box: Box
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class BoxMap:
     """Why a box got its score, as one method sees it.

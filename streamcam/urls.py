@@ -1,4 +1,4 @@
-"""Keeps credentials in URLs away from logs, records, pages and errors."""
+"""URLs: their scheme, and versions without credentials for logs, records, pages and errors."""
 
 import re
 from collections.abc import Iterable
@@ -16,10 +16,17 @@ _SCHEME = r"\b([a-z][a-z0-9+.-]*)://"
 _USER_INFO = r"[^\s/?#@:]*:[^\n/?#@]*@"
 
 _URL = re.compile(rf"{_SCHEME}((?:{_USER_INFO})?[^\s\"'<>]*)", re.IGNORECASE)
+_SCHEME_START = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _WHOLE = re.compile(rf"{_SCHEME}(.*)", re.IGNORECASE | re.DOTALL)
 
 
 _SECRET = re.compile(r"pass|token|key|secret|auth|cookie|header|user", re.IGNORECASE)
+
+
+def scheme_of(text: str) -> str | None:
+    """Return the scheme of a URL in lower case, None where there is none ("C:/a" has none)."""
+    match = _SCHEME_START.match(text)
+    return match[1].lower() if match else None
 
 
 def is_secret(name: str) -> bool:

@@ -17,7 +17,7 @@ def test_the_python_example_runs_and_tells_what_it_found(
     (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(example.strip().splitlines()) <= 12
     monkeypatch.chdir(tmp_path)
-    picture = DemoSource("demo://street?seed=1").street.picture(1.0)
+    picture = DemoSource("demo://street?seed=1").scene.picture(1.0)
     cv2.imwrite("street.jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     exec(compile(example, "README.md", "exec"), {})
     *found, last = capsys.readouterr().out.splitlines()

@@ -14,7 +14,7 @@ from streamcam.config import Settings
 from streamcam.errors import SourceError
 from streamcam.pipeline.engine_provider import FetchProgress, build_engine
 from streamcam.pipeline.sampler import Sampler
-from streamcam.sources.base import Source
+from streamcam.sources.base import FiniteSource
 from streamcam.sources.inputs import Entry, expand, open_source
 from streamcam.types import Frame
 
@@ -104,7 +104,7 @@ def _of_one(entry: Entry, count: int, truth: CocoTruth | None) -> list[Sample]:
         return [Sample(frame, truth_of(source, frame, truth)) for frame in frames]
 
 
-def _spread(source: Source, count: int) -> Sampler:
+def _spread(source: FiniteSource, count: int) -> Sampler:
     """Take the middles of so many even parts."""
     length = source.info.duration
     if source.info.still or length is None or length <= 0:
@@ -126,7 +126,7 @@ def _clip(entries: Sequence[Entry]) -> list[Frame]:
 
 
 @contextmanager
-def _opened(entry: Entry) -> Iterator[Source]:
+def _opened(entry: Entry) -> Iterator[FiniteSource]:
     source = open_source(entry.spec)
     try:
         yield source

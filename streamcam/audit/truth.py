@@ -8,9 +8,8 @@ from typing import Any
 import orjson
 
 from streamcam.audit.samples import TrueBox
-from streamcam.demo.source import DemoSource
 from streamcam.errors import UsageError
-from streamcam.sources.base import Source
+from streamcam.sources.base import FiniteSource
 from streamcam.types import Frame
 
 _HINT = "It needs COCO's `images` (file_name; frame_id for videos), `annotations` and `categories`."
@@ -66,10 +65,11 @@ class CocoTruth:
             self._boxes[annotation["image_id"]].append(TrueBox(label, box))
 
 
-def truth_of(source: Source, frame: Frame, file: CocoTruth | None) -> Sequence[TrueBox] | None:
+def truth_of(
+    source: FiniteSource, frame: Frame, file: CocoTruth | None
+) -> Sequence[TrueBox] | None:
     """What is known to be in a frame; None where nothing is known."""
     if file is not None:
         return file.of(frame, source.info.path)
-    if isinstance(source, DemoSource):
-        return [TrueBox(true.label, true.box) for true in source.street.truth(frame.time)]
-    return None
+    truth = source.truth(frame.time)
+    return None if truth is None else [TrueBox(each.label, each.box) for each in truth]

@@ -1,5 +1,5 @@
 """A small drawn street with moving people, vehicles and animals, and its true boxes."""
 
-from streamcam.demo.scene import CLASS_IDS, LEAST_VISIBLE, DemoScene, TrueObject
+from streamcam.demo.scene import CLASS_IDS, MIN_VISIBLE, DemoScene
 
-__all__ = ["CLASS_IDS", "LEAST_VISIBLE", "DemoScene", "TrueObject"]
+__all__ = ["CLASS_IDS", "MIN_VISIBLE", "DemoScene"]

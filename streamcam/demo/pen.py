@@ -1,9 +1,10 @@
-"""A pen that draws flat, anti-aliased shapes, measured in metres, and remembers their extent.
+"""Drawing tools: a pen for flat, anti-aliased shapes in metres, the perspective and the light.
 
 Local coordinates: x forwards (the way that the figure faces), y upwards, (0, 0) on the ground.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import atan2, cos, pi, sin
 from typing import TypeAlias
 
@@ -29,7 +30,7 @@ class Pen:
     Args:
         canvas: Array to draw on, uint8, [height, width, 3], or [height, width] with `ink`.
         origin: Pixel coordinates of the figure's (0, 0).
-        scale: Pixels a metre.
+        scale: Pixels per metre.
         facing: 1 to the right, -1 to the left.
         light: Factors that colour the light, per channel.
         ink: Draw everything with this one value (a silhouette) instead of the shapes' colours.
@@ -128,3 +129,77 @@ def darker(colour: Colour, factor: float = 0.8) -> Colour:
 def lighter(colour: Colour, share: float = 0.3) -> Colour:
     """Return a colour mixed with white."""
     return tuple(int(c + (255 - c) * share) for c in colour)  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Daylight:
+    """The light of a time of day.
+
+    Attributes:
+        zenith: Colour of the sky at the top.
+        horizon: Colour of the sky at the bottom.
+        light: Factors on all other colours, per channel.
+        cloud: Colour of the clouds.
+        lit: Share of windows with a lamp behind them.
+    """
+
+    zenith: Colour
+    horizon: Colour
+    light: tuple[float, float, float]
+    cloud: Colour
+    lit: float
+
+
+DAYLIGHTS: tuple[Daylight, ...] = (
+    Daylight((134, 190, 226), (250, 226, 196), (1.0, 0.96, 0.9), (255, 240, 226), 0.1),
+    Daylight((96, 168, 222), (208, 232, 242), (1.0, 1.0, 1.0), (250, 252, 255), 0.0),
+    Daylight((176, 190, 202), (222, 226, 226), (0.9, 0.92, 0.95), (206, 212, 218), 0.1),
+    Daylight((92, 84, 138), (246, 170, 126), (0.84, 0.74, 0.78), (214, 140, 140), 0.5),
+)
+
+
+@dataclass(frozen=True)
+class Perspective:
+    """The ground as seen from where the camera stands.
+
+    Attributes:
+        width: Of the picture, in pixels.
+        height: Of the picture, in pixels.
+        horizon: Its row.
+        camera: Height of the camera in metres.
+        wall: Pixels per metre at the foot of the houses.
+        kerb_far: Pixels per metre at the road's far edge.
+        kerb_near: Pixels per metre at the road's near edge.
+        front: Pixels per metre at the bottom of the picture.
+    """
+
+    width: int
+    height: int
+    horizon: float
+    camera: float
+    wall: float
+    kerb_far: float
+    kerb_near: float
+    front: float
+
+    @classmethod
+    def random(cls, random: np.random.Generator, width: int, height: int) -> "Perspective":
+        """Return a random camera position."""
+        horizon = height * random.uniform(0.34, 0.44)
+        front = height * random.uniform(0.19, 0.29)
+        wall = front * random.uniform(0.24, 0.31)
+        road = front - wall
+        return cls(
+            width,
+            height,
+            horizon,
+            (height - horizon) / front,
+            wall,
+            wall + road * random.uniform(0.1, 0.14),
+            wall + road * random.uniform(0.52, 0.6),
+            front,
+        )
+
+    def row(self, scale: float) -> float:
+        """Return the row of the ground where a metre has `scale` pixels."""
+        return self.horizon + self.camera * scale

@@ -88,7 +88,7 @@ class Person:
 
 
 def draw_walker(pen: Pen, person: Person, distance: float) -> None:
-    """Draw somebody walking, seen from the side, after so many metres."""
+    """Draw somebody walking, seen from the side, after `distance` metres."""
     phase = 2 * pi * distance / (STRIDE * person.height)
     _draw_side(pen, person, phase, swing=0.45)
 

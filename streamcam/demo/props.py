@@ -66,7 +66,7 @@ def draw_prop(pen: Pen, prop: Prop) -> None:
 
 
 def draw_tree(pen: Pen, leaves: Colour, height: float) -> None:
-    """Draw a tree of so many metres."""
+    """Draw a tree; `height` in metres."""
     h = height
     pen.limb((0.0, 0.0), (0.0, 0.5 * h), 0.055 * h, 0.035 * h, BARK)
     pen.limb((0.0, 0.35 * h), (0.12 * h, 0.55 * h), 0.03 * h, 0.02 * h, BARK)

@@ -1,4 +1,4 @@
-"""The street and all that moves on it."""
+"""The drawn street and everything that moves on it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from streamcam.demo.animals import Animal, draw_animal, draw_flying
-from streamcam.demo.pen import Pen
+from streamcam.demo.pen import DAYLIGHTS, Pen, Perspective
 from streamcam.demo.people import Person, draw_waiting, draw_walker
 from streamcam.demo.props import Prop, draw_prop
 from streamcam.demo.scenery import draw_background
 from streamcam.demo.vehicles import Vehicle, draw_rider_of, draw_vehicle
-from streamcam.demo.view import DAYLIGHTS, View
-from streamcam.types import Box, Picture
+from streamcam.types import Box, Picture, TrueObject
 
 CLASS_IDS = {
     "person": 1,
@@ -30,44 +29,29 @@ CLASS_IDS = {
 }
 """The labels of the scene, with their numbers in COCO."""
 
-LEAST_VISIBLE = 0.3
-"""Share of an object that must be seen for it to count as there."""
+MIN_VISIBLE = 0.3
+"""Minimum visible share of an object that counts as present."""
 
-_SILHOUETTE = 3  # the scale, one to this, at which is measured what hides what
+_SILHOUETTE = 3  # occlusion is measured on a canvas smaller by this factor
 _PROP_INK = 255
 _RIM = 0.5  # pixels by which OpenCV's shapes reach beyond their outline, measured
-_REACH = 5.0  # metres: nothing is longer, from its middle to an end
-_SHADE = 200  # of 255: what a shadow leaves of the light
+_MAX_HALF_LENGTH = 5.0  # metres, of the longest vehicle
+_SHADE = 200  # brightness inside a shadow, of 255
 
 Draw = Callable[[Pen, float, float], None]
-"""Draws a part with a pen, given the metres that it has gone and the time."""
-
-
-@dataclass(frozen=True)
-class TrueObject:
-    """An object in the picture, as drawn.
-
-    Attributes:
-        label: Its class, one of `CLASS_IDS`.
-        class_id: COCO's number of that class.
-        box: Its extent inside the picture, x1, y1, x2, y2 in pixels.
-    """
-
-    label: str
-    class_id: int
-    box: Box
+"""Draws a part with a pen, given the distance travelled in metres and the time in seconds."""
 
 
 @dataclass(frozen=True)
 class _Actor:
-    """Something on the street, and how it moves.
+    """Something on the street and its motion.
 
     Attributes:
-        scale: Pixels a metre where it is.
+        scale: Pixels per metre at its position.
         start: Its column at time 0.
-        speed: Metres a second, positive to the right.
+        speed: Metres per second, positive to the right.
         facing: 1 to the right, -1 to the left.
-        loop: Pixels after which it comes round again.
+        loop: Pixels after which its path repeats.
         shadow: Half the width of its shadow, in metres; 0 for none.
         parts: Labels ("" for street furniture) and how they are drawn, from back to front.
         altitude: Metres above the ground.
@@ -83,7 +67,7 @@ class _Actor:
     altitude: float = 0.0
 
     def column(self, time: float, width: int) -> float:
-        """Return where it is: anywhere from half a loop left of the middle to half right."""
+        """Return its column: up to half a loop left or right of the picture's middle."""
         x = self.start + self.speed * self.scale * time - width / 2
         return x - self.loop * floor(x / self.loop + 0.5) + width / 2
 
@@ -92,7 +76,7 @@ class DemoScene:
     """A small drawn street that is the same for a seed, on every run.
 
     Args:
-        seed: Chooses the place, the light and who passes.
+        seed: Chooses the place, the light and the actors.
         width: Of the pictures, in pixels.
         height: Of the pictures, in pixels.
     """
@@ -102,40 +86,40 @@ class DemoScene:
         self.height = height
         random = np.random.default_rng(seed)
         self._daylight = DAYLIGHTS[random.integers(len(DAYLIGHTS))]
-        self._view = View.random(random, width, height)
+        self._view = Perspective.random(random, width, height)
         self._background = draw_background(self._view, self._daylight, random)
-        actors = _Casting(self._view, random).actors()
+        actors = _ActorFactory(self._view, random).actors()
         self._actors = sorted(actors, key=lambda actor: actor.scale)
 
     def picture(self, time: float) -> Picture:
         """Return the street at a time in seconds: RGB, uint8, [height, width, 3]."""
         canvas = self._background.copy()
         self._cast_shadows(canvas, time)
-        for actor in self._in_sight(time):
+        for actor in self._visible(time):
             for _, draw in actor.parts:
                 draw(self._pen(canvas, actor, time), abs(actor.speed) * time, time)
         return canvas
 
     def truth(self, time: float) -> tuple[TrueObject, ...]:
-        """Return what is to be seen at a time in seconds, from back to front.
+        """Return the visible objects at a time in seconds, from back to front.
 
         Boxes span the whole object, hidden parts too, inside the picture. Objects of which less
-        than `LEAST_VISIBLE` can be seen are left out.
+        than `MIN_VISIBLE` can be seen are left out.
         """
         inks = np.zeros((self.height // _SILHOUETTE + 1, self.width // _SILHOUETTE + 1), np.uint8)
         drawn: list[tuple[str, Box, int]] = []
-        for actor in self._in_sight(time):
+        for actor in self._visible(time):
             for label, draw in actor.parts:
                 ink = len(drawn) + 1 if label else _PROP_INK
                 pen = self._pen(inks, actor, time, ink)
                 draw(pen, abs(actor.speed) * time, time)
                 if label:
                     drawn.append((label, pen.box, int(np.count_nonzero(inks == ink))))
-        seen = np.bincount(inks.ravel(), minlength=_PROP_INK + 1)
-        return tuple(self._judged(drawn, seen))
+        visible = np.bincount(inks.ravel(), minlength=_PROP_INK + 1)
+        return tuple(self._boxes(drawn, visible))
 
-    def _judged(
-        self, drawn: list[tuple[str, Box, int]], seen: npt.NDArray[np.intp]
+    def _boxes(
+        self, drawn: list[tuple[str, Box, int]], visible: npt.NDArray[np.intp]
     ) -> Iterator[TrueObject]:
         for ink, (label, box, painted) in enumerate(drawn, start=1):
             left, top, right, bottom = (edge * _SILHOUETTE for edge in box)
@@ -143,15 +127,15 @@ class DemoScene:
             x1, x2 = np.clip(whole[0::2], 0, self.width)
             y1, y2 = np.clip(whole[1::2], 0, self.height)
             inside = (x2 - x1) * (y2 - y1) / ((whole[2] - whole[0]) * (whole[3] - whole[1]))
-            if painted and inside * seen[ink] / painted >= LEAST_VISIBLE:
+            if painted and inside * visible[ink] / painted >= MIN_VISIBLE:
                 yield TrueObject(
                     label, CLASS_IDS[label], (float(x1), float(y1), float(x2), float(y2))
                 )
 
-    def _in_sight(self, time: float) -> Iterator[_Actor]:
+    def _visible(self, time: float) -> Iterator[_Actor]:
         for actor in self._actors:
             away = abs(actor.column(time, self.width) - self.width / 2)
-            if away < self.width / 2 + _REACH * actor.scale:
+            if away < self.width / 2 + _MAX_HALF_LENGTH * actor.scale:
                 yield actor
 
     def _pen(
@@ -171,7 +155,7 @@ class DemoScene:
     def _cast_shadows(self, canvas: Picture, time: float) -> None:
         top = int(self._view.row(self._view.wall))
         shade = np.full((self.height - top, self.width), 255, np.uint8)
-        for actor in self._in_sight(time):
+        for actor in self._visible(time):
             if not actor.shadow:
                 continue
             centre = (actor.column(time, self.width), self._view.row(actor.scale) - top)
@@ -181,10 +165,10 @@ class DemoScene:
         cv2.multiply(ground, cv2.merge([shade] * 3), dst=ground, scale=1 / 255)
 
 
-class _Casting:
-    """Chooses who is on the street."""
+class _ActorFactory:
+    """Chooses what stands and moves on the street."""
 
-    def __init__(self, view: View, random: np.random.Generator) -> None:
+    def __init__(self, view: Perspective, random: np.random.Generator) -> None:
         self._view = view
         self._random = random
 
@@ -196,9 +180,9 @@ class _Casting:
             view.kerb_near * 1.08, view.front * 1.02, int(random.integers(3, 8))
         )
         middle = 2 / (1 / view.kerb_far + 1 / view.kerb_near)
-        way = 1 if random.random() < 0.5 else -1
-        yield from self._lane((view.kerb_far + middle) / 2 * 0.97, way)
-        yield from self._lane((view.kerb_near + middle) / 2 * 1.06, -way)
+        direction = 1 if random.random() < 0.5 else -1
+        yield from self._lane((view.kerb_far + middle) / 2 * 0.97, direction)
+        yield from self._lane((view.kerb_near + middle) / 2 * 1.06, -direction)
         yield from self._animals()
         yield from self._furniture()
 
@@ -207,13 +191,13 @@ class _Casting:
             scale = float(self._random.uniform(far, near))
             person = Person.random(self._random, child=self._random.random() < 0.15)
             if self._random.random() < 0.18:
-                yield self._actor(scale, 0.0, 0.3, [("person", _waiting(person))])
+                yield self._actor(scale, 0.0, 0.3, [("person", _person_waiting(person))])
             else:
                 speed = float(self._random.uniform(0.9, 1.7)) * (person.height / 1.75) ** 0.5
-                yield self._actor(scale, speed, 0.34, [("person", _walking(person))])
+                yield self._actor(scale, speed, 0.34, [("person", _person_walking(person))])
 
-    def _lane(self, scale: float, way: int) -> Iterator[_Actor]:
-        """Yield what drives in a lane: all equally fast, so that nothing runs into another."""
+    def _lane(self, scale: float, direction: int) -> Iterator[_Actor]:
+        """Yield the vehicles of a lane, all equally fast so that none collide."""
         random = self._random
         speed = float(random.uniform(2.2, 5.0))
         kinds = random.choice(
@@ -229,14 +213,14 @@ class _Casting:
         loop = max(end, self._view.width / scale + 10.0)
         shift = float(random.uniform(0, loop))
         for vehicle, start in zip(vehicles, starts, strict=True):
-            parts: list[tuple[str, Draw]] = [(vehicle.kind, _rolling(vehicle))]
+            parts: list[tuple[str, Draw]] = [(vehicle.kind, _vehicle_driving(vehicle))]
             if vehicle.rider is not None:
-                parts.append(("person", _riding(vehicle)))
+                parts.append(("person", _rider_of(vehicle)))
             yield _Actor(
                 scale,
                 (start + shift) * scale,
-                way * speed,
-                way,
+                direction * speed,
+                direction,
                 loop * scale,
                 0.52 * vehicle.length,
                 tuple(parts),
@@ -255,7 +239,7 @@ class _Casting:
                 animal = Animal.random(random, kind)
                 scale = float(random.uniform(view.kerb_near * 1.12, view.front))
                 speed = float(random.uniform(low, high))
-                yield self._actor(scale, speed, animal.size, [(kind, _padding(animal))])
+                yield self._actor(scale, speed, animal.size, [(kind, _animal_moving(animal))])
         for _ in range(random.integers(0, 4)):
             bird = Animal.random(random, "bird")
             scale = float(random.uniform(0.75, 1.1)) * view.front
@@ -265,7 +249,7 @@ class _Casting:
                 scale,
                 speed,
                 0.0,
-                [("bird", _flying(bird, float(random.random())))],
+                [("bird", _bird_flying(bird, float(random.random())))],
                 altitude=(view.row(scale) - row) / scale,
             )
 
@@ -274,10 +258,12 @@ class _Casting:
         for scale in (view.kerb_far * 0.96, view.kerb_near * 1.05):
             for _ in range(random.integers(0, 4)):
                 prop = Prop.random(random)
-                yield self._actor(scale, 0.0, 0.5, [("", _standing(prop))])
+                yield self._actor(scale, 0.0, 0.5, [("", _prop_standing(prop))])
         if random.random() < 0.3:
             bicycle = Vehicle.random(random, "bicycle")
-            yield self._actor(view.kerb_near * 1.1, 0.0, 0.8, [("bicycle", _rolling(bicycle))])
+            yield self._actor(
+                view.kerb_near * 1.1, 0.0, 0.8, [("bicycle", _vehicle_driving(bicycle))]
+            )
 
     def _actor(
         self,
@@ -287,36 +273,38 @@ class _Casting:
         parts: list[tuple[str, Draw]],
         altitude: float = 0.0,
     ) -> _Actor:
-        """Return an actor that starts anywhere and goes either way."""
-        way = 1 if self._random.random() < 0.5 else -1
+        """Return an actor with a random start and direction."""
+        direction = 1 if self._random.random() < 0.5 else -1
         loop = self._view.width * (1.0 if speed == 0 else 1.1) + 2 * scale
         start = float(self._random.uniform(0.05, 0.95)) * self._view.width
-        return _Actor(scale, start, way * speed, way, loop, shadow, tuple(parts), altitude)
+        return _Actor(
+            scale, start, direction * speed, direction, loop, shadow, tuple(parts), altitude
+        )
 
 
-def _walking(person: Person) -> Draw:
+def _person_walking(person: Person) -> Draw:
     return lambda pen, distance, _: draw_walker(pen, person, distance + person.girth)
 
 
-def _waiting(person: Person) -> Draw:
+def _person_waiting(person: Person) -> Draw:
     return lambda pen, _, time: draw_waiting(pen, person, time)
 
 
-def _rolling(vehicle: Vehicle) -> Draw:
+def _vehicle_driving(vehicle: Vehicle) -> Draw:
     return lambda pen, distance, _: draw_vehicle(pen, vehicle, distance)
 
 
-def _riding(vehicle: Vehicle) -> Draw:
+def _rider_of(vehicle: Vehicle) -> Draw:
     return lambda pen, distance, _: draw_rider_of(pen, vehicle, distance)
 
 
-def _padding(animal: Animal) -> Draw:
+def _animal_moving(animal: Animal) -> Draw:
     return lambda pen, distance, time: draw_animal(pen, animal, distance, time)
 
 
-def _flying(bird: Animal, phase: float) -> Draw:
+def _bird_flying(bird: Animal, phase: float) -> Draw:
     return lambda pen, _, time: draw_flying(pen, bird, time + phase)
 
 
-def _standing(prop: Prop) -> Draw:
+def _prop_standing(prop: Prop) -> Draw:
     return lambda pen, _distance, _time: draw_prop(pen, prop)

@@ -1,31 +1,44 @@
-"""What stands still: the sky, what is far away, pavements and the road."""
+"""The static background: sky, hills, houses or a park, pavements and the road."""
 
 from math import pi, sin
 
 import cv2
 import numpy as np
 
-from streamcam.demo.houses import draw_houses
-from streamcam.demo.pen import Colour, Pen, darker, lighter
-from streamcam.demo.props import LEAVES, draw_tree
-from streamcam.demo.view import Daylight, View
+from streamcam.demo.pen import Colour, Daylight, Pen, Perspective, darker, lighter
+from streamcam.demo.props import AWNINGS, LEAVES, draw_tree
 from streamcam.types import Picture
 
+WALLS: tuple[Colour, ...] = (
+    (222, 164, 130),
+    (236, 214, 178),
+    (196, 118, 96),
+    (172, 190, 190),
+    (230, 196, 120),
+    (206, 204, 196),
+    (150, 168, 140),
+    (214, 150, 150),
+    (140, 150, 176),
+)
+ROOFS: tuple[Colour, ...] = ((150, 78, 62), (96, 84, 86), (120, 98, 84), (84, 98, 112))
+WINDOW: Colour = (150, 184, 200)
+LIT_WINDOW: Colour = (255, 222, 140)
 
-def draw_background(view: View, daylight: Daylight, random: np.random.Generator) -> Picture:
+
+def draw_background(view: Perspective, daylight: Daylight, random: np.random.Generator) -> Picture:
     """Return the street without anything that moves or hides what moves."""
     canvas = _sky(view, daylight, random)
     backdrop = random.choice(["houses", "houses", "park"])
     _hills(canvas, view, daylight, random)
     if backdrop == "houses":
-        draw_houses(canvas, view, daylight, random)
+        _houses(canvas, view, daylight, random)
     else:
         _park(canvas, view, daylight, random)
     _ground(canvas, view, daylight, random)
     return canvas
 
 
-def _sky(view: View, daylight: Daylight, random: np.random.Generator) -> Picture:
+def _sky(view: Perspective, daylight: Daylight, random: np.random.Generator) -> Picture:
     share = np.clip(np.arange(view.height) / view.row(view.wall), 0, 1)[:, None]
     rows = np.array(daylight.zenith) * (1 - share) + np.array(daylight.horizon) * share
     canvas = np.repeat(rows[:, None, :], view.width, axis=1).astype(np.uint8)
@@ -46,7 +59,9 @@ def _sky(view: View, daylight: Daylight, random: np.random.Generator) -> Picture
     return canvas
 
 
-def _park(canvas: Picture, view: View, daylight: Daylight, random: np.random.Generator) -> None:
+def _park(
+    canvas: Picture, view: Perspective, daylight: Daylight, random: np.random.Generator
+) -> None:
     foot, scale = view.row(view.wall), view.wall
     grass = LEAVES[random.integers(3)]
     pen = Pen(canvas, (0.0, foot), scale, light=daylight.light)
@@ -59,7 +74,9 @@ def _park(canvas: Picture, view: View, daylight: Daylight, random: np.random.Gen
         pen.limb((x, 0.25), (x + 0.6, 0.25), 0.8 + 0.2 * sin(7 * x), 0.8, darker(grass, 0.85))
 
 
-def _hills(canvas: Picture, view: View, daylight: Daylight, random: np.random.Generator) -> None:
+def _hills(
+    canvas: Picture, view: Perspective, daylight: Daylight, random: np.random.Generator
+) -> None:
     foot = view.row(view.wall)
     for depth in (0.55, 0.3):
         colour = np.array(daylight.horizon) * depth + np.array(LEAVES[2]) * (1 - depth)
@@ -77,7 +94,9 @@ def _hills(canvas: Picture, view: View, daylight: Daylight, random: np.random.Ge
         )
 
 
-def _ground(canvas: Picture, view: View, daylight: Daylight, random: np.random.Generator) -> None:
+def _ground(
+    canvas: Picture, view: Perspective, daylight: Daylight, random: np.random.Generator
+) -> None:
     stone = (206, 198, 186) if random.random() < 0.6 else (188, 190, 194)
     asphalt = (104, 106, 114) if random.random() < 0.6 else (126, 122, 120)
     flat = Pen(canvas, (0.0, 0.0), 1.0, light=daylight.light)
@@ -105,7 +124,7 @@ def _ground(canvas: Picture, view: View, daylight: Daylight, random: np.random.G
     _grain(canvas, view, random)
 
 
-def _line_of(view: View, scale: float, width: float) -> list[tuple[float, float]]:
+def _line_of(view: Perspective, scale: float, width: float) -> list[tuple[float, float]]:
     row, half = view.row(scale), width * scale / 2
     return [
         (-2, -row - half),
@@ -116,7 +135,12 @@ def _line_of(view: View, scale: float, width: float) -> list[tuple[float, float]
 
 
 def _joints(
-    pen: Pen, view: View, far: float, near: float, colour: Colour, random: np.random.Generator
+    pen: Pen,
+    view: Perspective,
+    far: float,
+    near: float,
+    colour: Colour,
+    random: np.random.Generator,
 ) -> None:
     middle = view.width * random.uniform(0.3, 0.7)
     tiles = int(view.width / far / 1.2 / 2) + 4
@@ -130,7 +154,7 @@ def _joints(
         pen.line([(0.0, -row), (float(view.width), -row)], 1.0, colour)
 
 
-def _markings(pen: Pen, view: View, random: np.random.Generator) -> None:
+def _markings(pen: Pen, view: Perspective, random: np.random.Generator) -> None:
     centre = 2 / (1 / view.kerb_far + 1 / view.kerb_near)
     near, far = centre * 1.015, centre * 0.985
     middle = view.width * random.uniform(0.3, 0.7)
@@ -160,10 +184,118 @@ def _markings(pen: Pen, view: View, random: np.random.Generator) -> None:
             )
 
 
-def _grain(canvas: Picture, view: View, random: np.random.Generator) -> None:
+def _grain(canvas: Picture, view: Perspective, random: np.random.Generator) -> None:
     """Give the ground a little texture, so that it is no mirror of compression."""
     top = int(view.row(view.wall))
     ground = canvas[top:]
     noise = random.normal(0, 2.2, ground.shape[:2]).astype(np.float32)
     noise = cv2.GaussianBlur(noise, (0, 0), 0.7)[..., None] * 1.6
     ground[:] = np.clip(ground + noise, 0, 255).astype(np.uint8)
+
+
+def _houses(
+    canvas: Picture, view: Perspective, daylight: Daylight, random: np.random.Generator
+) -> None:
+    """Draw a row of houses and shops along the far pavement."""
+    foot, scale = view.row(view.wall), view.wall
+    left = -random.uniform(0.0, 3.0)
+    while left * scale < view.width:
+        width = float(random.uniform(4.5, 8.5))
+        pen = Pen(canvas, (left * scale, foot), scale, light=daylight.light)
+        _house(pen, width, daylight, random)
+        left += width
+        if random.random() < 0.25:
+            gap = float(random.uniform(1.5, 3.0))
+            pen = Pen(canvas, ((left + gap / 2) * scale, foot), scale, light=daylight.light)
+            draw_tree(pen, LEAVES[random.integers(len(LEAVES))], float(random.uniform(3.0, 5.0)))
+            left += gap
+
+
+def _house(pen: Pen, width: float, daylight: Daylight, random: np.random.Generator) -> None:
+    wall = WALLS[random.integers(len(WALLS))]
+    floors = int(random.integers(1, 3)) + 1
+    storey = float(random.uniform(2.5, 2.9))
+    top = floors * storey + 0.4
+    pen.rectangle(0, 0, width, top, wall)
+    pen.rectangle(0, 0, width, 0.45, darker(wall, 0.8))
+    roof = ROOFS[random.integers(len(ROOFS))]
+    if random.random() < 0.65:
+        rise, inset = float(random.uniform(1.0, 1.8)), float(random.uniform(0.3, 1.2))
+        pen.polygon(
+            [(-0.2, top), (width + 0.2, top), (width - inset, top + rise), (inset, top + rise)],
+            roof,
+        )
+        x = float(random.uniform(inset, width - inset - 0.7))
+        pen.rectangle(x, top + rise * 0.5, x + 0.6, top + rise + 0.7, darker(wall, 0.7))
+    else:
+        pen.rectangle(-0.1, top - 0.1, width + 0.1, top + 0.25, darker(wall, 0.75))
+    columns = int(width // 1.7)
+    step = width / columns
+    for floor in range(1, floors):
+        for column in range(columns):
+            _window(
+                pen, (column + 0.5) * step, floor * storey + 0.9, 0.85, 1.3, wall, daylight, random
+            )
+    if random.random() < 0.45:
+        _shop(pen, width, daylight, random)
+        return
+    door = int(random.integers(columns))
+    for column in range(columns):
+        middle = (column + 0.5) * step
+        if column == door:
+            colour = AWNINGS[random.integers(len(AWNINGS))]
+            pen.rectangle(middle - 0.6, 0, middle + 0.6, 2.3, lighter(wall, 0.45))
+            pen.rectangle(middle - 0.47, 0, middle + 0.47, 2.15, colour)
+            pen.disc((middle + 0.32, 1.0), 0.07, (240, 214, 140))
+        else:
+            _window(pen, middle, 0.9, 0.95, 1.25, wall, daylight, random)
+
+
+def _window(
+    pen: Pen,
+    middle: float,
+    sill: float,
+    width: float,
+    height: float,
+    wall: Colour,
+    daylight: Daylight,
+    random: np.random.Generator,
+) -> None:
+    lit = random.random() < daylight.lit
+    left, right, top = middle - width / 2, middle + width / 2, sill + height
+    pen.rectangle(left - 0.1, sill - 0.1, right + 0.1, top + 0.1, lighter(wall, 0.5))
+    pen.rectangle(left, sill, right, top, LIT_WINDOW if lit else WINDOW)
+    if not lit:
+        pen.polygon(
+            [
+                (left, sill),
+                (left + width * 0.35, sill),
+                (left + width * 0.8, top),
+                (left + width * 0.45, top),
+            ],
+            lighter(WINDOW, 0.3),
+        )
+    pen.rectangle(middle - 0.04, sill, middle + 0.04, top, lighter(wall, 0.5))
+    pen.rectangle(left - 0.16, sill - 0.18, right + 0.16, sill - 0.08, darker(wall, 0.72))
+
+
+def _shop(pen: Pen, width: float, daylight: Daylight, random: np.random.Generator) -> None:
+    colour = AWNINGS[random.integers(len(AWNINGS))]
+    glass = LIT_WINDOW if daylight.lit > 0.3 else lighter(WINDOW, 0.2)
+    pen.rectangle(0.15, 0.0, width - 0.15, 2.7, darker(colour, 0.62))
+    door = width * (0.2 if random.random() < 0.5 else 0.8)
+    pen.rectangle(0.4, 0.5, width - 0.4, 2.25, glass)
+    for x in np.arange(0.8, width - 0.8, 0.55):
+        goods = AWNINGS[random.integers(len(AWNINGS))]
+        pen.rectangle(x, 0.5, x + 0.36, 0.5 + float(random.uniform(0.25, 0.8)), lighter(goods, 0.2))
+    pen.rectangle(door - 0.62, 0.0, door + 0.62, 2.25, darker(colour, 0.62))
+    pen.rectangle(door - 0.48, 0.0, door + 0.48, 2.15, darker(glass, 0.92))
+    count = max(4, int(width / 0.6))
+    step = (width + 0.2) / count
+    for stripe in range(count):
+        left = -0.1 + stripe * step
+        paint = colour if stripe % 2 else (246, 240, 230)
+        pen.polygon(
+            [(left + 0.06, 2.95), (left + step + 0.06, 2.95), (left + step, 2.35), (left, 2.35)],
+            paint,
+        )

@@ -1,17 +1,28 @@
-"""The demo scene as a source: a drawn street, its frames made when they are asked for."""
+"""The demo scene as a source: read to its end like a file, or captured like a camera."""
 
-import threading
-from collections.abc import Iterator
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import inf
+from functools import partial
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
-from streamcam.clock import Clock
-from streamcam.demo import DemoScene
+from streamcam.demo.scene import DemoScene
 from streamcam.errors import SourceError
-from streamcam.sources.base import Selector
-from streamcam.types import Frame, SourceInfo
+from streamcam.sources.base import (
+    CapturedFrame,
+    DecodedFrame,
+    FiniteSource,
+    Selector,
+    sleep_until,
+)
+from streamcam.types import SourceInfo, TrueObject
+
+if TYPE_CHECKING:
+    from streamcam.sources.live.address import Address
 
 _BOUNDS: dict[str, tuple[Fraction, Fraction]] = {
     "seconds": (Fraction(1, 100), Fraction(86400)),
@@ -20,7 +31,7 @@ _BOUNDS: dict[str, tuple[Fraction, Fraction]] = {
     "width": (Fraction(160), Fraction(3840)),
     "height": (Fraction(90), Fraction(2160)),
 }
-_WHOLE = ("seed", "width", "height")
+_INTEGERS = ("seed", "width", "height")
 _HINT = "Write it like demo://street?seconds=10&seed=1&fps=25&width=768&height=432."
 
 
@@ -33,7 +44,7 @@ class _Options:
     height: Fraction = Fraction(432)
 
 
-class DemoSource:
+class DemoSource(FiniteSource):
     """A drawn street, the same on every run, with its true boxes.
 
     Args:
@@ -41,79 +52,81 @@ class DemoSource:
             and `height` (432).
 
     Attributes:
-        street: The scene; `street.truth(frame.time)` tells what is in a frame.
+        scene: What is drawn.
 
     Raises:
         SourceError: The URL names no scene, or its options are unknown or out of range.
     """
 
     def __init__(self, url: str) -> None:
+        super().__init__()
         options = _parsed(url)
-        self.street = DemoScene(int(options.seed), int(options.width), int(options.height))
+        self.scene = DemoScene(int(options.seed), int(options.width), int(options.height))
         self._count = max(1, round(options.seconds * options.fps))
-        self._step = 1 / options.fps
-        self._decoded = 0
-        self._interrupted = threading.Event()
-        self._clock = Clock()
-        self._info = SourceInfo(
+        self.info = SourceInfo(
             id=url,
-            width=self.street.width,
-            height=self.street.height,
-            time_base=self._step,
+            width=self.scene.width,
+            height=self.scene.height,
+            time_base=1 / options.fps,
             frame_rate=options.fps,
-            duration=float(self._count * self._step),
+            duration=float(self._count / options.fps),
             frame_count=self._count,
         )
 
-    @property
-    def info(self) -> SourceInfo:
-        """What is known of the scene."""
-        return self._info
-
-    @property
-    def decoded(self) -> int:
-        """How many frames have passed so far."""
-        return self._decoded
-
-    @property
-    def corrupt(self) -> int:
-        """Always 0: nothing can break here."""
-        return 0
-
-    def frames(self, selector: Selector, *, every: bool = False) -> Iterator[Frame]:
-        """Yield the wanted frames; with `every` the others since `selector.start` too."""
-        fresh = True
+    def decode(self, selector: Selector, *, every: bool) -> Iterator[DecodedFrame]:  # noqa: ARG002
+        """Yield the scene's frames since `selector.start`."""
+        step = self.info.time_base
         for index in range(self._count):
-            if self._interrupted.is_set() or selector.next_due == inf:
-                return
-            time = float(index * self._step)
-            if time < selector.start:
-                continue
-            self._decoded += 1
-            sampled = selector.wants(index, time)
-            if sampled or every:
-                yield self._frame(index, time, sampled=sampled, discontinuity=fresh)
-                fresh = False
+            seconds = float(index * step)
+            if seconds >= selector.start:
+                picture = partial(self.scene.picture, seconds)
+                yield DecodedFrame(index, index, step, seconds, picture)
 
-    def interrupt(self) -> None:
-        """Make `frames` end before its next frame, from any thread."""
-        self._interrupted.set()
+    def truth(self, time: float) -> Sequence[TrueObject]:
+        """Return the visible objects at a time in seconds."""
+        return self.scene.truth(time)
+
+
+class DemoCapture:
+    """The demo scene as a camera would send it: in real time and without end.
+
+    Args:
+        address: `demo://street`, with its options; without `seconds` it never ends.
+        name: Its name for people.
+        origin: Monotonic seconds of the source's first frame, None where this one begins it.
+
+    Raises:
+        SourceError: The URL names no scene.
+    """
+
+    codec = "drawn"
+    generated = True
+    corrupt = 0
+
+    def __init__(self, address: Address, name: str, origin: float | None) -> None:  # noqa: ARG002
+        source = DemoSource(address.url)
+        self._scene = source.scene
+        self.rate = source.info.frame_rate
+        self._step = source.info.time_base
+        self._count = source.info.frame_count if "seconds=" in address.url else None
+        self._origin = origin
+
+    def frames(self) -> Iterator[CapturedFrame | None]:
+        """Yield the scene's frames, each at its time."""
+        begun = time.monotonic()
+        offset = 0.0 if self._origin is None else begun - self._origin
+        index = 0
+        while index != self._count:
+            seconds = float(index * self._step)
+            yield from sleep_until(begun + seconds)
+            now = time.monotonic()
+            picture = partial(self._scene.picture, seconds)
+            yield CapturedFrame(index, self._step, offset + seconds, now, now, picture)
+            # Drawing may take longer than a step: late frames are left out, as a camera would.
+            index = max(index + 1, int((time.monotonic() - begun) / float(self._step)))
 
     def close(self) -> None:
-        """Do nothing: there is nothing to release."""
-
-    def _frame(self, index: int, time: float, *, sampled: bool, discontinuity: bool) -> Frame:
-        return Frame(
-            source=self._info.id,
-            index=index,
-            pts=index,
-            time_base=self._step,
-            time=time,
-            picture=self.street.picture(time),
-            sampled=sampled,
-            discontinuity=discontinuity,
-            arrival=self._clock.monotonic(),
-        )
+        """Do nothing: there is no connection."""
 
 
 def _parsed(url: str) -> _Options:
@@ -134,9 +147,9 @@ def _number(url: str, key: str, text: str) -> Fraction:
     try:
         value = Fraction(text)
     except (ValueError, ZeroDivisionError):
-        raise SourceError(f"{url}: {key} is no number: {text!r}", hint=_HINT) from None
-    if not low <= value <= high or (key in _WHOLE and value.denominator != 1):
-        kind = "a whole number" if key in _WHOLE else "a number"
+        raise SourceError(f"{url}: {key} is not a number: {text!r}", hint=_HINT) from None
+    if not low <= value <= high or (key in _INTEGERS and value.denominator != 1):
+        kind = "a whole number" if key in _INTEGERS else "a number"
         raise SourceError(
             f"{url}: {key} must be {kind} from {float(low):g} to {float(high):.12g}", hint=_HINT
         )

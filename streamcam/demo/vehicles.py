@@ -5,7 +5,6 @@ from math import cos, pi, sin
 
 import numpy as np
 
-from streamcam.demo.bodies import BODIES
 from streamcam.demo.pen import Colour, Pen, Point, darker, lighter
 from streamcam.demo.people import Person, draw_rider
 
@@ -34,6 +33,34 @@ _CAR_SIZES: dict[str, tuple[float, float]] = {
     "estate": (4.6, 1.66),
     "van": (4.9, 2.05),
 }
+
+# fmt: off
+_BODIES: dict[str, tuple[tuple[Point, ...], tuple[Point, ...]]] = {
+    "saloon": (
+        ((0.0, 0.3), (0.01, 0.56), (0.04, 0.62), (0.17, 0.66), (0.29, 0.95), (0.34, 1.0),
+         (0.53, 1.0), (0.58, 0.96), (0.71, 0.67), (0.92, 0.58), (0.98, 0.5), (1.0, 0.34),
+         (0.985, 0.2), (0.02, 0.2)),
+        ((0.22, 0.67), (0.315, 0.91), (0.54, 0.92), (0.665, 0.67)),
+    ),
+    "hatchback": (
+        ((0.0, 0.3), (0.0, 0.56), (0.03, 0.68), (0.1, 0.94), (0.16, 1.0), (0.5, 1.0),
+         (0.57, 0.95), (0.73, 0.67), (0.94, 0.58), (0.99, 0.48), (1.0, 0.3), (0.98, 0.2),
+         (0.02, 0.2)),
+        ((0.09, 0.68), (0.155, 0.92), (0.51, 0.92), (0.68, 0.68)),
+    ),
+    "estate": (
+        ((0.0, 0.3), (0.0, 0.6), (0.03, 0.95), (0.07, 1.0), (0.56, 1.0), (0.62, 0.95),
+         (0.74, 0.66), (0.94, 0.6), (0.99, 0.5), (1.0, 0.32), (0.98, 0.22), (0.02, 0.22)),
+        ((0.06, 0.66), (0.085, 0.92), (0.565, 0.92), (0.69, 0.66)),
+    ),
+    "van": (
+        ((0.0, 0.2), (0.0, 0.93), (0.03, 1.0), (0.66, 1.0), (0.74, 0.97), (0.86, 0.62),
+         (0.97, 0.52), (1.0, 0.4), (1.0, 0.22), (0.98, 0.16), (0.02, 0.16)),
+        ((0.6, 0.6), (0.6, 0.9), (0.715, 0.9), (0.82, 0.6)),
+    ),
+}
+# fmt: on
+"""Body and windows of each kind, x in lengths from the rear, y in heights from the ground."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +102,7 @@ class Vehicle:
 
 
 def draw_vehicle(pen: Pen, vehicle: Vehicle, distance: float) -> None:
-    """Draw a vehicle that has rolled so many metres; x = 0 is its middle. Riders come apart."""
+    """Draw a vehicle after `distance` metres; x = 0 is its middle, riders are drawn apart."""
     {
         "car": _draw_car,
         "bus": _draw_bus,
@@ -114,7 +141,7 @@ def draw_rider_of(pen: Pen, vehicle: Vehicle, distance: float) -> None:
 
 
 def _draw_car(pen: Pen, car: Vehicle, distance: float) -> None:
-    outline, glass = BODIES[car.body]
+    outline, glass = _BODIES[car.body]
     pen.polygon(_fitted(car, outline), car.paint)
     low = [(0.01, 0.34), (0.995, 0.34), (0.985, 0.2), (0.02, 0.2)]
     pen.polygon(_fitted(car, low), darker(car.paint, 0.82))

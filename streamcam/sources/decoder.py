@@ -1,9 +1,10 @@
-"""From a container's packets to frames: decoding that survives damage and skips what it may."""
+"""From packets to frames: skips unwanted groups, survives damage, repairs timestamps."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from math import inf
 from operator import attrgetter
 from threading import Event
@@ -16,17 +17,20 @@ from av.video.stream import VideoStream
 
 from streamcam.errors import CorruptMediaError
 from streamcam.media_errors import reading
-from streamcam.sources.gops import Gops
 
 # Ten seconds of ordinary video: longer than any burst of errors that a decoder recovers from at
 # the next key frame, short enough not to read gigabytes of noise.
-MOST_FAILURES = 250
+MAX_FAILURES = 250
 
 # Two sources decode at once while others wait for the engine; more threads only add memory.
 _THREADS = min(4, os.cpu_count() or 1)
 
-# Their packets may hold pictures that are never shown, which makes counting packets worthless.
-_HIDING_CODECS = ("vp8", "libvpx")
+# A group is held in memory, compressed, until it is clear whether it is wanted. Encoders put key
+# frames every 250 frames or closer by default; a longer group is decoded, wanted or not.
+MAX_HELD = 600
+
+# Their packets may hold pictures that are never shown, so packets cannot be counted as frames.
+_CODECS_WITH_HIDDEN_FRAMES = ("vp8", "libvpx")
 
 
 class Decoder:
@@ -35,11 +39,11 @@ class Decoder:
     Args:
         container: The opened medium.
         stream: Which of its streams.
-        name: The medium, as a person knows it.
-        interrupted: Ends decoding soon once it is set.
+        name: The medium's name for people.
+        interrupted: Set to end decoding soon.
 
     Attributes:
-        decoded: Frames that the decoder has given, damaged ones too.
+        decoded: Frames that the decoder returned, damaged ones included.
         corrupt: Packets and frames refused or marked as damaged.
         may_skip: Whether groups of pictures may go undecoded. Set to False once frames depend
             on each other beyond the decoder (deinterlacing) or times are not the file's own.
@@ -54,14 +58,14 @@ class Decoder:
         self._name = name
         self.decoded = 0
         self.corrupt = 0
-        self.may_skip = stream.codec_context.name not in _HIDING_CODECS
-        self._gops = Gops()
+        self.may_skip = stream.codec_context.name not in _CODECS_WITH_HIDDEN_FRAMES
+        self._gops = GopBuffer()
         self._skipped = 0
         self._failures = 0
         self._fed = 0
         self._reached = 0.0
         self._second_key: tuple[int, int | None] | None = None
-        self._proven = False
+        self._skippable = False
         stream.codec_context.thread_type = "AUTO"
         stream.codec_context.thread_count = _THREADS
 
@@ -71,7 +75,7 @@ class Decoder:
         The index counts frames from the stream's first, including damaged and undecoded ones.
 
         Args:
-            due: Tells the ticks before which no frame is wanted.
+            due: Returns the ticks before which no frame is wanted.
 
         Raises:
             CorruptMediaError: Nothing could be decoded for too long.
@@ -83,10 +87,10 @@ class Decoder:
             if packet.is_corrupt:
                 self._fail()
                 continue
-            may_skip = self.may_skip and self._proven
+            may_skip = self.may_skip and self._skippable
             skipped, ready = self._gops.push(packet, due() if may_skip else -inf)
             if skipped:
-                yield from self._drained()
+                yield from self._flush()
                 self._skipped += skipped
             for wanted in ready:
                 yield from self._decoded(wanted)
@@ -95,7 +99,7 @@ class Decoder:
         yield from self._decoded(None)
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
-        """Yield the stream's packets; reading goes on behind damage."""
+        """Yield the stream's packets; reading continues after damage."""
         while True:
             try:
                 with reading(self._name):
@@ -104,17 +108,17 @@ class Decoder:
             except CorruptMediaError:
                 self._fail()
             except IndexError:
-                return  # PyAV stumbles at the end over streams that came up in the middle.
+                return  # PyAV fails at the end if streams were added midway.
             else:
                 return
 
-    def _drained(self) -> Iterator[tuple[int, VideoFrame]]:
-        """Yield what the decoder still holds and make it forget the rest."""
+    def _flush(self) -> Iterator[tuple[int, VideoFrame]]:
+        """Yield the frames that the decoder still holds, then reset it."""
         yield from self._decoded(None)
         self._stream.codec_context.flush_buffers()
 
     def _decoded(self, packet: Packet[VideoStream] | None) -> Iterator[tuple[int, VideoFrame]]:
-        for frame in self._tried(packet):
+        for frame in self._try_decode(packet):
             index = self.decoded + self._skipped
             self.decoded += 1
             if frame.is_corrupt:
@@ -122,11 +126,11 @@ class Decoder:
                 continue
             self._failures = 0
             self._reached = frame.time or self._reached
-            self._prove(index, frame)
+            self._check_skippable(index, frame)
             yield index, frame
 
-    def _tried(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
-        self._note(packet)
+    def _try_decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
+        self._note_key_frame(packet)
         try:
             return self._stream.codec_context.decode(packet)
         except FFmpegError:
@@ -136,14 +140,14 @@ class Decoder:
     def _fail(self) -> None:
         self.corrupt += 1
         self._failures += 1
-        if self._failures >= MOST_FAILURES:
+        if self._failures >= MAX_FAILURES:
             raise CorruptMediaError(
                 f"{self._name}: unreadable after {self.decoded} frames, at {self._reached:.1f} s: "
                 f"{self._failures} failures in a row",
                 hint="What was read before is kept.",
             )
 
-    def _note(self, packet: Packet[VideoStream] | None) -> None:
+    def _note_key_frame(self, packet: Packet[VideoStream] | None) -> None:
         """Remember where the second key frame is."""
         if packet is None:
             return
@@ -151,14 +155,116 @@ class Decoder:
             self._second_key = (self._fed, packet.pts)
         self._fed += 1
 
-    def _prove(self, index: int, frame: VideoFrame) -> None:
-        """Learn from the second key frame whether groups can be skipped by counting packets.
+    def _check_skippable(self, index: int, frame: VideoFrame) -> None:
+        """Check at the second key frame whether groups can be skipped by counting packets.
 
         It must be a true intra picture, and there must be one frame for each packet before it.
         """
         if self._second_key is None or frame.pts != self._second_key[1]:
             return
-        if not self._proven and not self._skipped:
+        if not self._skippable and not self._skipped:
             intra = frame.key_frame and frame.pict_type == PictureType.I
-            self._proven = bool(intra) and index == self._second_key[0]
-            self.may_skip = self.may_skip and self._proven
+            self._skippable = bool(intra) and index == self._second_key[0]
+            self.may_skip = self.may_skip and self._skippable
+
+
+class GopBuffer:
+    """Holds a group of pictures (GOP) back until it is clear whether it must be decoded.
+
+    A group goes undecoded when the key frame after it is not wanted any earlier, and no picture
+    after that key frame in the file is shown before it (such pictures refer to the group).
+    """
+
+    def __init__(self) -> None:
+        self._held: list[Packet[VideoStream]] = []
+        self._next_key: int | None = None
+
+    def push(
+        self, packet: Packet[VideoStream], due: float
+    ) -> tuple[int, list[Packet[VideoStream]]]:
+        """Take the next packet of the stream.
+
+        Args:
+            packet: The packet.
+            due: Ticks before which no picture is wanted.
+
+        Returns:
+            How many packets, all before the following ones, need no decoding; and the packets to
+            be decoded now.
+        """
+        self._held.append(packet)
+        if packet.pts is None or packet.dts is None:
+            return 0, self.release()
+        if len(self._held) == 1:
+            return 0, [] if _may_be_skipped(packet, due) else self.release()
+        if self._next_key is not None:
+            return self._decide(self._next_key, due)
+        if packet.is_keyframe:
+            self._next_key = len(self._held) - 1
+        elif packet.dts >= due or len(self._held) > MAX_HELD:
+            return 0, self.release()
+        return 0, []
+
+    def release(self) -> list[Packet[VideoStream]]:
+        """Return all that is held back; it must be decoded."""
+        held, self._held, self._next_key = self._held, [], None
+        return held
+
+    def _decide(self, boundary: int, due: float) -> tuple[int, list[Packet[VideoStream]]]:
+        """Decide about the first group; a key frame and the packet after it follow it."""
+        group, (key, after) = self._held[:boundary], self._held[boundary:]
+        shown = _pts(key)
+        closed = _pts(after) > shown and all(_pts(packet) < shown for packet in group)
+        if not closed or shown > due:
+            return 0, self.release()
+        self._held = [key, after]
+        self._next_key = 1 if after.is_keyframe else None
+        return boundary, [] if _may_be_skipped(key, due) else self.release()
+
+
+def _may_be_skipped(packet: Packet[VideoStream], due: float) -> bool:
+    """Whether the group that begins here may turn out to be unwanted."""
+    return bool(packet.is_keyframe) and _pts(packet) < due
+
+
+def _pts(packet: Packet[VideoStream]) -> int:
+    assert packet.pts is not None
+    return packet.pts
+
+
+class TimestampRepair:
+    """Makes the presentation times of one stream grow strictly, frame by frame.
+
+    Times that are missing follow at the stream's rate; those that stand still move on by one tick;
+    after a jump back by more than a second (a joined recording) the clock goes on from where it
+    was.
+
+    Args:
+        time_base: Seconds per tick.
+        rate: Frames per second, None where unknown.
+    """
+
+    def __init__(self, time_base: Fraction, rate: Fraction | None) -> None:
+        self._second = max(1, round(1 / time_base))
+        self._step = max(1, round(1 / (rate * time_base))) if rate else 1
+        self._offset = 0
+        self._last: int | None = None
+
+    @property
+    def shifted(self) -> bool:
+        """Whether all later times differ from the file's."""
+        return self._offset != 0
+
+    def repaired(self, pts: int | None) -> int:
+        """Return the next frame's time in ticks, greater than the one before."""
+        self._last = self._next(pts)
+        return self._last
+
+    def _next(self, pts: int | None) -> int:
+        if self._last is None:
+            return pts or 0
+        if pts is None:
+            return self._last + self._step
+        if self._last - (pts + self._offset) > self._second:
+            self._offset = self._last + self._step - pts
+        return max(pts + self._offset, self._last + 1)

@@ -1,11 +1,14 @@
-"""From a decoded frame to the picture that a person sees."""
+"""From decoded frames to displayed pictures: deinterlacing, rotation, pixel aspect, colours."""
 
+from collections import deque
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from struct import unpack_from
-from typing import cast
+from typing import TypeAlias, cast
 
 import cv2
 import numpy as np
+from av.filter import Graph
 from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
@@ -42,13 +45,20 @@ _TURNS = {
     -180: (False, True, True),
     -90: (True, True, False),
 }
-_WIDEST_PIXEL = 8
+_MAX_PIXEL_ASPECT = 8
+
+_TICK = Fraction(1, 1000)  # any will do, since the filter's own times are not used
+# One picture for each frame; frames that are not flagged as interlaced pass as they are.
+_DEINTERLACE = ("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
+
+TimedFrame: TypeAlias = tuple[int, int, VideoFrame]
+"""Index, presentation time in ticks, and the frame, whose own time a filter may change."""
 
 
 class Display:
-    """How the frames of one stream are shown: size, rotation, pixel aspect and colours.
+    """Converts the frames of one stream to pictures as displayed.
 
-    Frames of another size, after a change in mid-stream, are brought to the size of the first.
+    Frames of another size, after a change in mid-stream, are resized to that of the first.
 
     Args:
         first: The stream's first frame.
@@ -56,19 +66,19 @@ class Display:
     """
 
     def __init__(self, first: VideoFrame, aspect: Fraction | None) -> None:
-        self._columns = max(1, round(first.width * _sane(aspect)))
+        self._columns = max(1, round(first.width * _plausible(aspect)))
         self._rows = first.height
         self._transposed, self._mirrored, self._flipped = _orientation(first)
         self._reformatter = VideoReformatter()
 
     @property
     def width(self) -> int:
-        """Of the displayed picture, in pixels."""
+        """Width of the displayed picture, in pixels."""
         return self._rows if self._transposed else self._columns
 
     @property
     def height(self) -> int:
-        """Of the displayed picture, in pixels."""
+        """Height of the displayed picture, in pixels."""
         return self._columns if self._transposed else self._rows
 
     def picture(self, frame: VideoFrame) -> Picture:
@@ -102,7 +112,7 @@ class Display:
 
 
 def over_neutral(pixels: Picture) -> Picture:
-    """Lay RGBA pixels, [height, width, 4], over a neutral grey."""
+    """Blend RGBA pixels, [height, width, 4], over a neutral grey."""
     alpha = pixels[..., 3:].astype(np.uint16)
     mixed = pixels[..., :3] * alpha + NEUTRAL * (255 - alpha)
     return ((mixed + 127) // 255).astype(np.uint8)
@@ -137,7 +147,66 @@ def _orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
     return True, c < 0, b < 0
 
 
-def _sane(aspect: Fraction | None) -> Fraction:
-    if not aspect or not Fraction(1, _WIDEST_PIXEL) <= aspect <= _WIDEST_PIXEL:
+def _plausible(aspect: Fraction | None) -> Fraction:
+    if not aspect or not Fraction(1, _MAX_PIXEL_ASPECT) <= aspect <= _MAX_PIXEL_ASPECT:
         return Fraction(1)
     return aspect
+
+
+def deinterlaced(frames: Iterable[TimedFrame]) -> Iterator[TimedFrame]:
+    """Yield the same frames with the same indices and times, as progressive pictures.
+
+    Nothing is filtered before the first interlaced frame; from there on everything is, since the
+    filter looks at the frames before and after.
+    """
+    filtering: _Deinterlacer | None = None
+    for index, pts, frame in frames:
+        if filtering is not None and not filtering.fits(frame):
+            yield from filtering.finish()
+            filtering = None
+        if filtering is None and frame.interlaced_frame:
+            filtering = _Deinterlacer(frame)
+        if filtering is None:
+            yield index, pts, frame
+        else:
+            yield from filtering.push(index, pts, frame)
+    if filtering is not None:
+        yield from filtering.finish()
+
+
+class _Deinterlacer:
+    """A filter graph for frames of one size and format."""
+
+    def __init__(self, like: VideoFrame) -> None:
+        self._shape = (like.width, like.height, like.format.name)
+        self._pending: deque[tuple[int, int]] = deque()
+        self._graph = Graph()
+        source = self._graph.add_buffer(
+            width=like.width, height=like.height, format=like.format, time_base=_TICK
+        )
+        source.link_to(filtered := self._graph.add(*_DEINTERLACE))
+        filtered.link_to(self._graph.add("buffersink"))
+        self._graph.configure()
+
+    def fits(self, frame: VideoFrame) -> bool:
+        """Whether this graph can take the frame."""
+        return self._shape == (frame.width, frame.height, frame.format.name)
+
+    def push(self, index: int, pts: int, frame: VideoFrame) -> Iterator[TimedFrame]:
+        """Take a frame; yield those that are ready, one step behind."""
+        self._pending.append((index, pts))
+        self._graph.vpush(frame)
+        yield from self._ready()
+
+    def finish(self) -> Iterator[TimedFrame]:
+        """Yield the rest."""
+        self._graph.vpush(None)
+        yield from self._ready()
+
+    def _ready(self) -> Iterator[TimedFrame]:
+        while self._pending:
+            try:
+                frame = self._graph.vpull()
+            except (BlockingIOError, EOFError):
+                return
+            yield *self._pending.popleft(), frame

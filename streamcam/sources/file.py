@@ -1,48 +1,47 @@
 """Videos in files, whatever FFmpeg reads."""
 
+import os
+import select
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
+from itertools import chain
 from math import inf
 from pathlib import Path
-from threading import Event
+from threading import Lock
 
 import av
 from av.stream import Disposition
-from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from streamcam.clock import Clock
 from streamcam.errors import CorruptMediaError, NotMediaError
 from streamcam.files import readable
 from streamcam.media_errors import opening
-from streamcam.sources.base import Selector
-from streamcam.sources.decoder import Decoder
-from streamcam.sources.deinterlace import Overlay, deinterlaced
-from streamcam.sources.display import Display
-from streamcam.sources.pipe import Pipe
-from streamcam.sources.timeline import Timeline
-from streamcam.types import Frame, SourceInfo
+from streamcam.sources.base import DecodedFrame, FiniteSource, Selector
+from streamcam.sources.decoder import Decoder, TimestampRepair
+from streamcam.sources.display import Display, TimedFrame, deinterlaced
+from streamcam.types import SourceInfo
 
-PATIENCE = 10.0
-"""Seconds that a pipe gets to deliver the first picture's data."""
+PIPE_TIMEOUT = 10.0
+"""Seconds within which a pipe must deliver the data of the first picture."""
 
 # FFmpeg would fetch what a play list names, from the network too, and wait for it for minutes.
 _PLAY_LISTS = (b"#EXTM3U", b"ffconcat")
 _PROTOCOLS = "file,pipe,crypto,data"
 # FFmpeg would draw text as a picture.
-_NO_MEDIA = ("tty",)
+_TEXT_FORMATS = ("tty",)
 # Covers, chapter pictures, and the tiles of a larger picture.
-_NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.dependent
+_STILL_STREAMS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.dependent
 _HINT = "It may be incomplete, damaged, or another kind of file under this name."
 
 
-class FileSource:
+class FileSource(FiniteSource):
     """A video file, or a pipe with a video in it.
 
-    A frame's `index` counts the frames that the decoder gives, damaged ones and those before
-    `selector.start` too, so it does not depend on what is sampled. `time` counts from the first
-    frame. Parts that nobody wants are read but, where that is safe, not decoded.
+    A frame's `index` counts all frames of the stream, damaged, skipped and early ones too, so it
+    does not depend on what is sampled. `time` counts from the first frame. Groups of pictures that
+    are not wanted are, where that is safe, not decoded.
 
     Args:
         path: The file.
@@ -52,68 +51,54 @@ class FileSource:
         SourceUnavailableError: It is not there or may not be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
+        super().__init__()
+        path = Path(path)
         self._name = readable(path)
-        self._interrupted = Event()
-        self._clock = Clock()
         self._due = -inf
         with ExitStack() as opened:
             self._open(path, opened)
             self._prepare()
             self._opened = opened.pop_all()
-        self._info = self._described(path if self._pipe is None else None)
-
-    @property
-    def info(self) -> SourceInfo:
-        """What is known of the file."""
-        return self._info
+        self.info = self._describe(path if self._pipe is None else None)
 
     @property
     def decoded(self) -> int:
-        """How many frames the decoder has given so far."""
+        """Number of frames that the decoder returned so far."""
         return self._decoder.decoded
 
     @property
     def corrupt(self) -> int:
-        """How many packets and frames were refused or marked as damaged so far."""
+        """Number of packets and frames that were refused or marked as damaged so far."""
         return self._decoder.corrupt
 
-    def frames(self, selector: Selector, *, every: bool = False) -> Iterator[Frame]:
-        """Yield the wanted frames; with `every` the others since `selector.start` too.
-
-        To be called once. Ends when the selector wants nothing any more.
+    def decode(self, selector: Selector, *, every: bool) -> Iterator[DecodedFrame]:
+        """Yield the frames that were not skipped.
 
         Raises:
             CorruptMediaError: Nothing could be decoded for too long; earlier frames stay good.
             SourceUnavailableError: The file went away.
         """
-        fresh = True
-        for index, pts, frame in self._shown():
+        for index, pts, frame in chain([self._first], self._frames):
             due = selector.start if every else max(selector.start, selector.next_due)
-            self._due = self._ticks(due)
-            if self._interrupted.is_set() or selector.next_due == inf:
-                return
+            self._due = self._origin + due / float(self._time_base)
             time = float((pts - self._origin) * self._time_base)
-            if time < selector.start:
-                continue
-            sampled = selector.wants(index, time)
-            if sampled or every:
-                yield self._frame(index, pts, frame, sampled=sampled, discontinuity=fresh)
-                fresh = False
+            picture = partial(self._display.picture, frame)
+            yield DecodedFrame(index, pts, self._time_base, time, picture)
 
     def interrupt(self) -> None:
         """Make `frames` end before its next frame, from any thread."""
-        self._interrupted.set()
+        super().interrupt()
         if self._pipe is not None:
             self._pipe.interrupt()
 
     def close(self) -> None:
-        """Release the file; safe to call twice."""
+        """Release the file. Idempotent."""
         self._opened.close()
 
     def _open(self, path: Path, opened: ExitStack) -> None:
         with opening(self._name):
-            self._pipe = _pipe(path, self._name)
+            self._pipe = _opened_pipe(path, self._name)
             if self._pipe is not None:
                 opened.callback(self._pipe.close)
             container = av.open(
@@ -124,35 +109,38 @@ class FileSource:
                 metadata_errors="replace",  # titles come in any encoding
             )
         if self._pipe is not None:
-            self._pipe.patience = None
+            self._pipe.timeout = None
         opened.callback(container.close)
         self._container = container
 
     def _prepare(self) -> None:
-        """Decode the first frame: it tells size, orientation and where time begins."""
+        """Decode the first frame, which gives size, orientation and time origin."""
         stream = self._video_stream()
         assert stream.time_base is not None
         self._time_base = stream.time_base
         self._rate = stream.average_rate or stream.guessed_rate
         self._stream = stream
         self._decoder = Decoder(self._container, stream, self._name, self._interrupted)
-        self._timeline = Timeline(self._time_base, self._rate)
-        self._frames = deinterlaced(self._placed())
+        self._timestamps = TimestampRepair(self._time_base, self._rate)
+        self._frames = deinterlaced(self._timed())
         try:
-            self._first = next(self._frames, None)
+            first = next(self._frames, None)
         except CorruptMediaError as error:
             raise NotMediaError(f"{self._name}: no picture can be decoded", hint=_HINT) from error
-        if self._first is None:
+        if first is None:
             raise NotMediaError(f"{self._name}: has no picture in it", hint=_HINT)
-        _, self._origin, frame = self._first
+        self._first = first
+        _, self._origin, frame = first
         self._display = Display(frame, stream.sample_aspect_ratio)
 
     def _video_stream(self) -> VideoStream:
         """Return the stream that a player would show."""
         streams = [
-            stream for stream in self._container.streams.video if not stream.disposition & _NO_VIDEO
+            stream
+            for stream in self._container.streams.video
+            if not stream.disposition & _STILL_STREAMS
         ]
-        if not streams or self._container.format.name in _NO_MEDIA:
+        if not streams or self._container.format.name in _TEXT_FORMATS:
             raise NotMediaError(
                 f"{self._name}: has no video in it", hint="Sound alone cannot be explained."
             )
@@ -164,7 +152,7 @@ class FileSource:
             )
         return max(known, key=_rank)
 
-    def _described(self, path: Path | None) -> SourceInfo:
+    def _describe(self, path: Path | None) -> SourceInfo:
         duration = self._duration()
         count = self._stream.frames or None
         if duration and self._rate:
@@ -188,45 +176,71 @@ class FileSource:
             return float(self._container.duration / av.time_base)
         return None
 
-    def _placed(self) -> Iterator[Overlay]:
+    def _timed(self) -> Iterator[TimedFrame]:
         for index, frame in self._decoder.frames(lambda: self._due):
-            pts = self._timeline.placed(frame.pts if frame.pts is not None else frame.dts)
-            if frame.interlaced_frame or self._timeline.shifted:
+            pts = self._timestamps.repaired(frame.pts if frame.pts is not None else frame.dts)
+            if frame.interlaced_frame or self._timestamps.shifted:
                 self._decoder.may_skip = False
             yield index, pts, frame
 
-    def _shown(self) -> Iterator[Overlay]:
-        assert self._first is not None
-        yield self._first
-        yield from self._frames
 
-    def _ticks(self, seconds: float) -> float:
-        return self._origin + seconds / float(self._time_base)
+class InterruptiblePipe:
+    """A named pipe or standard input for FFmpeg; reading can be interrupted.
 
-    def _frame(
-        self, index: int, pts: int, frame: VideoFrame, *, sampled: bool, discontinuity: bool
-    ) -> Frame:
-        arrival = self._clock.monotonic()
-        return Frame(
-            source=self._name,
-            index=index,
-            pts=pts,
-            time_base=self._time_base,
-            time=float((pts - self._origin) * self._time_base),
-            picture=self._display.picture(frame),
-            sampled=sampled,
-            discontinuity=discontinuity,
-            arrival=arrival,
-        )
+    Args:
+        path: The pipe.
+
+    Attributes:
+        timeout: Seconds to wait for data, None for no limit.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+
+    def __init__(self, path: Path, timeout: float | None) -> None:
+        self.timeout = timeout
+        # Without O_NONBLOCK this would wait for a writer, and nothing could end that.
+        self._file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        self._wake_read, self._wake_write = os.pipe()
+        # A closed descriptor's number may be reused at once.
+        self._closing = Lock()
+        self._closed = False
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes; none at the end or after an interruption.
+
+        Raises:
+            TimeoutError: Nothing came in time.
+        """
+        ready, _, _ = select.select([self._file, self._wake_read], [], [], self.timeout)
+        if not ready:
+            raise TimeoutError(f"no data for {self.timeout:g} seconds")
+        if self._wake_read in ready:
+            return b""
+        return os.read(self._file, size)
+
+    def interrupt(self) -> None:
+        """End all reads, from any thread."""
+        with self._closing:
+            if not self._closed:
+                os.write(self._wake_write, b"!")
+
+    def close(self) -> None:
+        """Release the pipe. Idempotent."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                for descriptor in (self._file, self._wake_read, self._wake_write):
+                    os.close(descriptor)
 
 
-def _pipe(path: Path, name: str) -> Pipe | None:
+def _opened_pipe(path: Path, name: str) -> InterruptiblePipe | None:
     """Return a pipe to read from, None for an ordinary file."""
     kind = path.stat()
     if stat.S_ISDIR(kind.st_mode):
         raise NotMediaError(f"{name}: is a folder", hint="Name a file in it.")
     if stat.S_ISFIFO(kind.st_mode):
-        return Pipe(path, PATIENCE)
+        return InterruptiblePipe(path, PIPE_TIMEOUT)
     if not stat.S_ISREG(kind.st_mode):
         raise NotMediaError(f"{name}: is neither a file nor a pipe")
     if not kind.st_size:

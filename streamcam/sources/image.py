@@ -6,20 +6,18 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
-from math import inf
+from functools import partial
 from pathlib import Path
-from threading import Event
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from streamcam.clock import Clock
 from streamcam.errors import CorruptMediaError, NotMediaError, SourceError
 from streamcam.files import readable
 from streamcam.media_errors import opening
-from streamcam.sources.base import Selector
+from streamcam.sources.base import DecodedFrame, FiniteSource, Selector
 from streamcam.sources.display import over_neutral
-from streamcam.types import Frame, Picture, SourceInfo
+from streamcam.types import Picture, SourceInfo
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 # FFmpeg plays these itself; several pages of a TIFF are no animation.
@@ -42,21 +40,22 @@ _DAMAGE = (
 _LEVELS_16_BIT = 257  # 65535 / 255
 
 
-def is_picture(path: Path) -> bool:
-    """Tell whether a file holds a picture, or an animation, that `ImageSource` reads."""
+def is_image(path: Path) -> bool:
+    """Return whether a file holds a picture or animation that `ImageSource` reads."""
     try:
         if not path.is_file() or path.suffix.lower() in _JOINED:
             return False
-        with _quiet(), _image(path) as image:
+        with _no_warnings(), _image(path) as image:
             return not (image.format in _PLAYED_BY_FFMPEG and _pages(image) > 1)
     except (OSError, *_DAMAGE):
         return False
 
 
-class ImageSource:
-    """A picture as it is meant to be seen, or an animated WebP.
+class ImageSource(FiniteSource):
+    """An image as displayed, or an animated WebP.
 
-    EXIF orientation is applied, transparency laid over neutral grey, any depth brought to 8 bits.
+    EXIF orientation is applied, transparency is blended over neutral grey, and any depth converted
+    to 8 bits.
 
     Args:
         path: The file.
@@ -66,19 +65,18 @@ class ImageSource:
         SourceUnavailableError: It is not there or may not be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
+        super().__init__()
+        path = Path(path)
         self._name = readable(path)
-        self._interrupted = Event()
-        self._clock = Clock()
-        self._decoded = 0
         with ExitStack() as opened:
-            with opening(self._name), _damage_named(self._name, NotMediaError), _quiet():
+            with opening(self._name), _damage_as(NotMediaError, self._name), _no_warnings():
                 self._image = opened.enter_context(_image(path))
                 self._count = _count(self._image)
                 self._first = _displayed(self._image)
             self._opened = opened.pop_all()
         height, width = self._first.shape[:2]
-        self._info = SourceInfo(
+        self.info = SourceInfo(
             id=self._name,
             width=width,
             height=height,
@@ -88,68 +86,30 @@ class ImageSource:
             path=path,
         )
 
-    @property
-    def info(self) -> SourceInfo:
-        """What is known of the picture."""
-        return self._info
-
-    @property
-    def decoded(self) -> int:
-        """How many frames have been decoded so far."""
-        return self._decoded
-
-    @property
-    def corrupt(self) -> int:
-        """Always 0: a damaged picture is not opened, a damaged animation ends."""
-        return 0
-
-    def frames(self, selector: Selector, *, every: bool = False) -> Iterator[Frame]:
-        """Yield the picture, or the wanted frames of the animation; see `Source.frames`.
+    def decode(self, selector: Selector, *, every: bool) -> Iterator[DecodedFrame]:  # noqa: ARG002
+        """Yield the picture, or all frames of the animation.
 
         Raises:
             CorruptMediaError: A frame of the animation is damaged.
         """
-        fresh = True
         for index, pts, picture in self._pictures():
-            if self._interrupted.is_set() or selector.next_due == inf:
-                return
-            time = float(pts * _TIME_BASE)
-            if time < selector.start:
-                continue
-            sampled = selector.wants(index, time)
-            if sampled or every:
-                yield Frame(
-                    source=self._name,
-                    index=index,
-                    pts=pts,
-                    time_base=_TIME_BASE,
-                    time=time,
-                    picture=picture,
-                    sampled=sampled,
-                    discontinuity=fresh,
-                    arrival=self._clock.monotonic(),
-                )
-                fresh = False
-
-    def interrupt(self) -> None:
-        """Make `frames` end before its next frame, from any thread."""
-        self._interrupted.set()
+            yield DecodedFrame(
+                index, pts, _TIME_BASE, float(pts * _TIME_BASE), partial(np.asarray, picture)
+            )
 
     def close(self) -> None:
-        """Release the file; safe to call twice."""
+        """Release the file. Idempotent."""
         self._opened.close()
 
     def _pictures(self) -> Iterator[tuple[int, int, Picture]]:
         """Yield index, presentation time in milliseconds, and picture."""
-        self._decoded = 1
         yield 0, 0, self._first
         pts = 0
         for index in range(1, self._count):
             pts += max(1, int(self._image.info.get("duration", 0)))
-            with _damage_named(self._name, CorruptMediaError), _quiet():
+            with _damage_as(CorruptMediaError, self._name), _no_warnings():
                 self._image.seek(index)
                 picture = _displayed(self._image)
-            self._decoded += 1
             yield index, pts, picture
 
 
@@ -158,8 +118,8 @@ def _image(path: Path) -> Image.Image:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Pillow from warning: large pictures are welcome, odd tags do not matter."""
+def _no_warnings() -> Iterator[None]:
+    """Silence Pillow's warnings of large pictures and unknown tags."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -174,8 +134,8 @@ def _count(image: Image.Image) -> int:
 
 
 @contextmanager
-def _damage_named(name: str, kind: type[SourceError]) -> Iterator[None]:
-    """Tell a damaged picture from a file that cannot be read."""
+def _damage_as(kind: type[SourceError], name: str) -> Iterator[None]:
+    """Raise `kind` for a damaged picture; other errors of reading pass."""
     try:
         yield
     except (OSError, *_DAMAGE) as error:

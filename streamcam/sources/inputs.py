@@ -1,4 +1,4 @@
-"""From what a person names to the sources that are read and the names of their results."""
+"""From what a user names to the inputs of a run and the names of their results."""
 
 import re
 from collections import Counter
@@ -7,42 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from streamcam.demo.source import DemoSource
 from streamcam.errors import SourceError
 from streamcam.files import readable
 from streamcam.media_errors import opening
-from streamcam.sources.base import Source
-from streamcam.sources.file import FileSource
-from streamcam.sources.image import ImageSource, is_picture
+from streamcam.sources.base import FiniteSource
+from streamcam.sources.registry import kind_of, known_suffix
+from streamcam.urls import redacted_url, scheme_of
 
-# fmt: off
-VIDEO_ENDINGS = frozenset((
-    ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264", ".h265",
-    ".hevc", ".ivf", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpe",
-    ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".rm", ".rmvb", ".ts", ".vob", ".webm",
-    ".wmv", ".y4m",
-))
-PICTURE_ENDINGS = frozenset((
-    ".apng", ".avif", ".bmp", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp",
-))
-SOUND_ENDINGS = frozenset((
-    ".aac", ".ac3", ".aif", ".aiff", ".amr", ".flac", ".m4a", ".mka", ".mp3", ".oga", ".ogg",
-    ".opus", ".wav", ".wma",
-))
-# fmt: on
-"""What counts as media inside a folder; a file that is named is always tried.
-
-Containers of sound are tried too: some hold a video, and those that do not are refused with that
-reason instead of being passed over in silence.
-"""
-
-_ENDINGS = VIDEO_ENDINGS | PICTURE_ENDINGS | SOUND_ENDINGS
-
-_OUR_ENDINGS = (
+_RESULT_SUFFIXES = (
     *(".heatmap.mp4", ".heatmap.jpg", ".detections.jsonl", ".manifest.json", ".part"),
     *(".maps.npz", ".map.png"),
 )
-_URL = re.compile(r"^([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +38,23 @@ class Entry:
         return redacted(self.spec)
 
 
-def open_source(spec: str) -> Source:
-    """Open a path, a `file://` URL or a `demo://` scene.
+def open_source(spec: str) -> FiniteSource:
+    """Open a path, a `file://` URL or a URL of a registered kind of source.
 
     Raises:
         SourceError: It cannot be explained; the subclass tells why.
     """
-    scheme = _scheme(spec)
-    if scheme == "demo":
-        return DemoSource(spec)
-    if scheme not in (None, "file"):
+    location = spec if _is_url(spec) else str(_path(spec))
+    if not _is_url(spec) and _is_folder(Path(location)):
+        raise _folder_error(Path(location))
+    kind = kind_of(location)
+    if kind is None:
+        shown = redacted(spec)
         raise SourceError(
-            f"{redacted(spec)}: {scheme} streams cannot be read as files",
-            hint="Name files, folders or demo:// scenes; live streams are not supported yet.",
+            f"{shown}: {scheme_of(spec)} streams cannot be read as files",
+            hint=f"For a live stream: streamcam live {shown}",
         )
-    path = _path(spec)
-    if _is_folder(path):
-        raise _folder_error(path)
-    return ImageSource(path) if is_picture(path) else FileSource(path)
+    return kind.open(location)
 
 
 def expand(specs: Sequence[str]) -> list[Entry]:
@@ -102,24 +76,21 @@ def expand(specs: Sequence[str]) -> list[Entry]:
 
 
 def redacted(spec: str) -> str:
-    """Return a path, or a URL without user, password and query; options of a scene stay."""
-    scheme = _scheme(spec)
-    if scheme in (None, "file", "demo"):
-        return readable(spec)
-    parts = urlsplit(spec)
-    return f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    """Return a path, or a URL without credentials and query; URLs that hold none stay whole."""
+    kind = kind_of(spec) if _is_url(spec) else None
+    public = not _is_url(spec) or (kind is not None and kind.public_url)
+    return readable(spec) if public else redacted_url(spec)
 
 
 def _inputs(spec: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield what a spec stands for, each with names for its results.
+    """Yield the inputs that a spec stands for, each with names for its results.
 
-    The shortest come first; the last one is unmistakable.
+    The shortest name comes first; the last one is unique.
     """
-    scheme = _scheme(spec)
-    if scheme not in (None, "file"):
+    if _is_url(spec):
         parts = urlsplit(spec)
-        name = parts.netloc.rpartition("@")[2] or scheme or ""
-        yield spec, (_tame(name), _tame(f"{name}{parts.path}?{parts.query}"))
+        name = parts.netloc.rpartition("@")[2] or parts.scheme
+        yield spec, (_safe_name(name), _safe_name(f"{name}{parts.path}?{parts.query}"))
         return
     path = _path(spec)
     found = list(_media(path, set())) if spec and _is_folder(path) else []
@@ -141,16 +112,16 @@ def _names(file: Path, shown: Path, above: Path) -> tuple[str, ...]:
     )
 
 
-def _media(folder: Path, seen: set[Path]) -> Iterator[Path]:
+def _media(folder: Path, visited: set[Path]) -> Iterator[Path]:
     """Yield a folder's media; links are followed, but into no folder twice.
 
     A folder that may not be read stands for itself, to fail when it is opened.
     """
-    if folder.resolve() in seen:
+    if folder.resolve() in visited:
         return
-    seen.add(folder.resolve())
+    visited.add(folder.resolve())
     try:
-        children = sorted(folder.iterdir(), key=_natural)
+        children = sorted(folder.iterdir(), key=_natural_key)
     except OSError:
         yield folder
         return
@@ -158,7 +129,7 @@ def _media(folder: Path, seen: set[Path]) -> Iterator[Path]:
         if child.name.startswith("."):
             continue
         if _is_folder(child):
-            yield from _media(child, seen)
+            yield from _media(child, visited)
         elif is_media(child):
             yield child
 
@@ -171,12 +142,12 @@ def _is_folder(path: Path) -> bool:
 
 
 def is_media(path: Path) -> bool:
-    """Tell by its name whether a file in a folder is one to explain, and no result of ours."""
-    known = path.suffix.lower() in _ENDINGS
-    return known and not path.name.startswith(".") and not path.name.endswith(_OUR_ENDINGS)
+    """Return whether a file in a folder is, by its name, an input and not a result."""
+    own = path.name.endswith(_RESULT_SUFFIXES)
+    return known_suffix(path) and not own and not path.name.startswith(".")
 
 
-def _natural(path: Path) -> list[tuple[int, int | str]]:
+def _natural_key(path: Path) -> list[tuple[int, int | str]]:
     """Return a key that sorts clip2 before clip10."""
     parts = re.split(r"(\d+)", path.name.casefold())
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part]
@@ -199,16 +170,15 @@ def _distinct(candidates: Sequence[tuple[str, ...]]) -> list[str]:
             levels[place] += 1
 
 
-def _scheme(spec: str) -> str | None:
-    match = _URL.match(spec)
-    return match[1].lower() if match else None
+def _is_url(spec: str) -> bool:
+    return scheme_of(spec) not in (None, "file")
 
 
 def _path(spec: str) -> Path:
-    return Path(unquote(urlsplit(spec).path)) if _scheme(spec) == "file" else Path(spec)
+    return Path(unquote(urlsplit(spec).path)) if scheme_of(spec) == "file" else Path(spec)
 
 
-def _tame(name: str) -> str:
+def _safe_name(name: str) -> str:
     """Return a name that is safe as a file's."""
     return re.sub(r"[^\w.=-]+", "-", name).strip("-.") or "source"
 

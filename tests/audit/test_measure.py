@@ -31,7 +31,7 @@ def audited() -> Iterator[Engine]:
 
 def sample(time: float) -> Sample:
     """A frame of the street; the test's engine names classes by their numbers."""
-    scene = DemoSource("demo://street?seed=1&width=384&height=216").street
+    scene = DemoSource("demo://street?seed=1&width=384&height=216").scene
     truth = [TrueBox(f"class {true.class_id}", true.box) for true in scene.truth(time)]
     return Sample(frame(street(time)), truth)
 

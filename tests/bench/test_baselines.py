@@ -21,7 +21,7 @@ SCENE = DemoSource("demo://street?width=320&height=180")
 
 
 def scene(seconds: float, index: int = 0) -> Frame:
-    return frame(SCENE.street.picture(seconds), index)
+    return frame(SCENE.scene.picture(seconds), index)
 
 
 def build(model: str, **settings: object) -> Engine:

@@ -136,7 +136,7 @@ def test_one_that_cannot_be_loaded_changes_nothing(engines: Engines) -> None:
 
 
 def test_each_source_gets_the_detections_it_asked_for(engines: Engines) -> None:
-    picture = DemoSource("demo://street?seed=1").street.picture(1.0)
+    picture = DemoSource("demo://street?seed=1").scene.picture(1.0)
     engines.assign(FILES, NANO)
     engines.assign("yard", nano(confidence=0.6, classes=["Person"]))
     engines.assign("gate", nano(confidence=0.1), ignore=[(0.0, 0.0, 1.0, 1.0)])

@@ -36,7 +36,7 @@ BAD = {
 
 
 def drawn(seconds: float, seed: int = 1) -> Picture:
-    return DemoSource(f"demo://street?seed={seed}").street.picture(seconds)
+    return DemoSource(f"demo://street?seed={seed}").scene.picture(seconds)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

@@ -79,7 +79,7 @@ def test_the_manifest_knows_the_maps_and_nothing_is_made_twice(
 
 def test_one_map_of_a_picture_for_all_boxes(streamcam: Streamcam, tmp_path: Path) -> None:
     picture = tmp_path / "street.png"
-    drawn = DemoSource("demo://street?seed=1").street.picture(1.0)
+    drawn = DemoSource("demo://street?seed=1").scene.picture(1.0)
     cv2.imwrite(str(picture), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
     options = ("--method", "gradcam++", "--explain", "frame", "--save-maps", "npz", "--quiet")
     done = streamcam("run", picture, *options, "-o", tmp_path / "out")

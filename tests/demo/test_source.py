@@ -146,7 +146,7 @@ def test_the_source_follows_its_options() -> None:
     assert [frame.index for frame in frames] == [0, 5, 10, 15, 20]
     assert [frame.time for frame in frames] == pytest.approx([0, 0.4, 0.8, 1.2, 1.6])
     assert np.array_equal(frames[2].picture, DemoScene(5, 320, 180).picture(frames[2].time))
-    assert source.street.truth(frames[2].time) == DemoScene(5, 320, 180).truth(frames[2].time)
+    assert source.scene.truth(frames[2].time) == DemoScene(5, 320, 180).truth(frames[2].time)
 
 
 def test_defaults() -> None:
@@ -161,9 +161,9 @@ def test_defaults() -> None:
         ("demo://street/somewhere", "no such demo scene"),
         ("demo://street?colour=red", "option 'colour' is unknown"),
         ("demo://street?seed=1&seed=2", "option 'seed' is given twice"),
-        ("demo://street?seed=one", "seed is no number: 'one'"),
-        ("demo://street?seed=", "seed is no number: ''"),
-        ("demo://street?fps=1/0", "fps is no number: '1/0'"),
+        ("demo://street?seed=one", "seed is not a number: 'one'"),
+        ("demo://street?seed=", "seed is not a number: ''"),
+        ("demo://street?fps=1/0", "fps is not a number: '1/0'"),
         ("demo://street?seed=1.5", "seed must be a whole number from 0 to 4294967295"),
         ("demo://street?seconds=0", "seconds must be a number from 0.01 to 86400"),
         ("demo://street?fps=1000", "fps must be a number from 0.1 to 240"),

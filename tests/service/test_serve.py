@@ -185,7 +185,7 @@ def test_a_camera_that_dies_is_told_and_comes_back(running: Box) -> None:
 
 def test_a_file_is_explained_while_cameras_run(running: Box) -> None:
     service = running.service
-    street = DemoSource("demo://street?seed=5&width=320&height=180").street
+    street = DemoSource("demo://street?seed=5&width=320&height=180").scene
     beside = service.incoming.with_name("clip.mp4")
     write_video(beside, (street.picture(i / 5) for i in range(60)), rate=5)
     beside.rename(service.incoming / "clip.mp4")

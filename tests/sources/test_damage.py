@@ -99,7 +99,7 @@ def test_frames_marked_as_damaged_are_never_yielded(tmp_path: Path) -> None:
 
 
 def test_endless_damage_ends_the_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoder_module, "MOST_FAILURES", 8)
+    monkeypatch.setattr(decoder_module, "MAX_FAILURES", 8)
     street = DemoScene(2, 320, 180)
     pictures = [street.picture(step / 25) for step in range(60)]
     path = write_video(

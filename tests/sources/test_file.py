@@ -430,7 +430,7 @@ def test_interrupting_after_the_end_does_nothing(tmp_path: Path, fifo: Path) -> 
 
 
 def test_a_silent_pipe_is_given_up(fifo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_module, "PATIENCE", 0.2)
+    monkeypatch.setattr(file_module, "PIPE_TIMEOUT", 0.2)
     with pytest.raises(SourceUnavailableError, match=r"does not answer: no data for 0\.2 seconds"):
         FileSource(fifo)
 

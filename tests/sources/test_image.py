@@ -7,7 +7,7 @@ from PIL import Image
 
 from streamcam.errors import CorruptMediaError, NotMediaError, SourceUnavailableError
 from streamcam.sources.display import NEUTRAL
-from streamcam.sources.image import ImageSource, is_picture
+from streamcam.sources.image import ImageSource, is_image
 from streamcam.sources.inputs import open_source
 from streamcam.types import Frame, Picture
 from tests.media import flat
@@ -34,7 +34,7 @@ def close_to(picture: Picture, colour: tuple[int, ...], tolerance: int = 3) -> b
 def test_formats(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"picture.{ending}"
     Image.fromarray(flat(40, 30, COLOUR)).save(path)
-    assert is_picture(path)
+    assert is_image(path)
     picture = shown(path)
     assert picture.shape == (30, 40, 3)
     assert close_to(picture, COLOUR)
@@ -197,13 +197,13 @@ def test_a_truncated_picture(tmp_path: Path, ending: str) -> None:
 def test_a_missing_picture(tmp_path: Path) -> None:
     with pytest.raises(SourceUnavailableError, match="no such file"):
         ImageSource(tmp_path / "gone.jpg")
-    assert not is_picture(tmp_path / "gone.jpg")
-    assert not is_picture(tmp_path)
+    assert not is_image(tmp_path / "gone.jpg")
+    assert not is_image(tmp_path)
 
 
 def test_text_is_no_picture(tmp_path: Path) -> None:
     path = tmp_path / "notes.jpg"
     path.write_text("no picture at all\n" * 20)
-    assert not is_picture(path)
+    assert not is_image(path)
     with pytest.raises(NotMediaError):
         open_source(str(path))

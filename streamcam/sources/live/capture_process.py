@@ -1,104 +1,120 @@
-"""Reads one connection of a live source; run as a process of its own, which may be killed.
+"""Reads one connection of a live source, in a process of its own that may be killed.
 
-It tells its parent, in messages of these kinds:
+Messages to the parent, by kind:
 
-    opened    it answers: codec, frame rate
-    alive     data comes in: how many frames were decoded, how many were corrupt
-    frame     a frame that was asked for lies in the shared picture
+    opened    connected: codec, frame rate
+    alive     data comes in: number of frames decoded, and of corrupt ones
+    frame     a requested frame is in the shared picture
     log       a line of FFmpeg's, in debug mode
-    fault     it cannot go on: which error, what is wrong, what to do
-    end       a source that is made here is over
+    fault     it failed: class of the error, message, hint
+    end       a generated source is over
 
-The parent sends `{"due": seconds}` for each frame that it wants: the first one from that time on;
-null for none.
+The parent sends `{"due": seconds}` to request the first frame from that time on; null for
+none.
 """
 
 import logging
 import time
 import zlib
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from fractions import Fraction
 
 import av.logging
 
-from streamcam.demo.camera import DemoCamera
+from streamcam.demo.source import DemoCapture
 from streamcam.errors import SourceUnavailableError, StreamcamError
+from streamcam.sources.base import CaptureBackend, CapturedFrame
 from streamcam.sources.live.address import Address
-from streamcam.sources.live.capture import FFmpegCamera
-from streamcam.sources.live.captured_frame import CaptureBackend, CapturedFrame
+from streamcam.sources.live.ffmpeg_capture import FFmpegCapture
 from streamcam.types import Picture
 from streamcam.urls import Redactor
 from streamcam.worker_process import ParentProcess
 
-# How often the parent hears that data comes in. It takes seconds of silence for a stall.
+# Interval of `alive` messages. A stall takes seconds of silence.
 _ALIVE_SECONDS = 0.25
 
-# Of the rows one in so many is compared: no letter of a clock in the picture is lower. The whole of
-# 1080p would take 3 ms.
-_GLANCE = 4
+# Every fourth row is compared: no digit of a clock in the picture is lower. All of 1080p would take
+# 3 ms.
+_ROW_STEP = 4
 
 
-class Reader:
-    """Carries one connection's frames to the parent.
+def open_capture(address: Address, name: str, origin: float | None) -> CaptureBackend:
+    """Connect to a live source.
 
     Args:
-        parent: The other end. Its order names the source.
+        address: Where it is read from.
+        name: Its name for people.
+        origin: Monotonic seconds of the source's first frame, None where this one begins it.
+
+    Raises:
+        SourceError: It cannot be opened.
+    """
+    return _BACKENDS.get(address.scheme or "", FFmpegCapture)(address, name, origin)
+
+
+_BACKENDS: Mapping[str, Callable[[Address, str, float | None], CaptureBackend]] = {
+    "demo": DemoCapture
+}
+"""Capture backends by the scheme of their URLs; all others are read through FFmpeg."""
+
+
+class CaptureReader:
+    """Sends one connection's frames to the parent.
+
+    Args:
+        parent: The other end; its first message names the source.
     """
 
     def __init__(self, parent: ParentProcess) -> None:
         self._parent = parent
         self._name: str = parent.order["name"]
-        self._address = Address.of_order(parent.order["address"])
+        self._address = Address.from_message(parent.order["address"])
         self._due: float | None = None
         self._decoded = 0
         self._next_alive = 0.0
-        self._seen: int | None = None
-        self._changed = 0.0
+        self._checksum: int | None = None
+        self._changed_at = 0.0
 
     def run(self) -> None:
-        """Read until the source ends or fails, or until the parent has gone.
+        """Read until the source ends or fails, or until the parent has ended.
 
         Raises:
             SourceError: The source failed.
-            OSError: The parent has gone.
-            EOFError: The parent has gone.
+            OSError: The parent has ended.
+            EOFError: The parent has ended.
         """
-        camera = self._open(self._parent.order["origin"])
+        camera = open_capture(self._address, self._name, self._parent.order["origin"])
         try:
             self._parent.send({"kind": "opened", "codec": camera.codec, "rate": _pair(camera.rate)})
-            for shot in camera.shots():
-                self._tell(camera, shot)
+            for frame in camera.frames():
+                self._handle(camera, frame)
         finally:
             with suppress(OSError):
-                self._say_alive(camera)  # so that no frame goes uncounted
+                self._send_alive(camera)  # so that every frame is counted
             camera.close()
-        if not self._address.generated:
+        if not camera.generated:
             raise SourceUnavailableError(f"{self._name}: the stream ended")
         self._parent.send({"kind": "end"})
 
-    def _open(self, origin: float | None) -> CaptureBackend:
-        if self._address.url.startswith("demo://"):
-            return DemoCamera(self._address.url, origin)
-        return FFmpegCamera(self._address, self._name, origin)
-
-    def _tell(self, camera: CaptureBackend, shot: CapturedFrame | None) -> None:
+    def _handle(self, camera: CaptureBackend, frame: CapturedFrame | None) -> None:
         if (message := self._parent.receive(0)) is not None:
             self._due = message["due"]
-        if shot is not None:
+        if frame is not None:
             self._decoded += 1
-            if self._due is not None and shot.time >= self._due:
+            if self._due is not None and frame.time >= self._due:
                 self._due = None
-                self._show(camera, shot)
+                self._send_frame(camera, frame)
                 return
         if time.monotonic() >= self._next_alive:
             self._next_alive = time.monotonic() + _ALIVE_SECONDS
-            self._say_alive(camera)
+            self._send_alive(camera)
 
-    def _say_alive(self, camera: CaptureBackend) -> None:
+    def _send_alive(self, camera: CaptureBackend) -> None:
         self._parent.send({"kind": "alive", **self._counts(camera)})
 
-    def _show(self, camera: CaptureBackend, shot: CapturedFrame) -> None:
-        picture = shot.picture()
+    def _send_frame(self, camera: CaptureBackend, frame: CapturedFrame) -> None:
+        picture = frame.picture()
         self._parent.picture.put(picture)
         height, width = picture.shape[:2]
         self._parent.send(
@@ -107,12 +123,12 @@ class Reader:
                 **self._counts(camera),
                 "width": width,
                 "height": height,
-                "pts": shot.pts,
-                "time_base": _pair(shot.time_base),
-                "time": shot.time,
-                "arrival": shot.arrival,
-                "waited": shot.decoded - shot.arrival,
-                "unchanged": self._unchanged(picture, shot.arrival),
+                "pts": frame.pts,
+                "time_base": _pair(frame.time_base),
+                "time": frame.time,
+                "arrival": frame.arrival,
+                "waited": frame.decoded - frame.arrival,
+                "unchanged": self._unchanged(picture, frame.arrival),
             }
         )
 
@@ -120,15 +136,15 @@ class Reader:
         return {"decoded": self._decoded, "corrupt": camera.corrupt}
 
     def _unchanged(self, picture: Picture, arrival: float) -> float:
-        """Return for how many seconds the frames that were sent have shown the very same."""
-        glance = zlib.crc32(picture[::_GLANCE].tobytes())
-        if glance != self._seen:
-            self._seen, self._changed = glance, arrival
-        return arrival - self._changed
+        """Return the seconds since the picture last changed, among the frames that were sent."""
+        checksum = zlib.crc32(picture[::_ROW_STEP].tobytes())
+        if checksum != self._checksum:
+            self._checksum, self._changed_at = checksum, arrival
+        return arrival - self._changed_at
 
 
-class _Relay(logging.Handler):
-    """Hands FFmpeg's own lines to the parent, without secrets."""
+class _LogForwarder(logging.Handler):
+    """Sends FFmpeg's own log lines to the parent, without secrets."""
 
     def __init__(self, parent: ParentProcess, redactor: Redactor) -> None:
         super().__init__()
@@ -144,28 +160,28 @@ def _pair(value: Fraction | None) -> tuple[int, int] | None:
     return None if value is None else (value.numerator, value.denominator)
 
 
-def _listen_to_ffmpeg(parent: ParentProcess, redactor: Redactor) -> None:
+def _forward_ffmpeg_log(parent: ParentProcess, redactor: Redactor) -> None:
     av.logging.set_level(av.logging.INFO)
     logger = logging.getLogger("libav")
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
-    logger.addHandler(_Relay(parent, redactor))
+    logger.addHandler(_LogForwarder(parent, redactor))
 
 
 def main() -> None:
-    """Find the parent, do as it says, and tell it what went wrong."""
+    """Read what the parent asks for, and report what went wrong."""
     parent = ParentProcess.met()
-    redactor = Address.of_order(parent.order["address"]).redactor()
+    redactor = Address.from_message(parent.order["address"]).redactor()
     if parent.order["debug"]:
-        _listen_to_ffmpeg(parent, redactor)
+        _forward_ffmpeg_log(parent, redactor)
     try:
-        Reader(parent).run()
+        CaptureReader(parent).run()
     except (EOFError, BrokenPipeError, ConnectionError):
-        return  # The parent has gone, or wants no more.
+        return  # The parent has ended, or closed the connection.
     except StreamcamError as error:
         fault = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
         parent.send({"kind": "fault", **{k: v and redactor(v) for k, v in fault.items()}})
-    except Exception as error:  # noqa: BLE001 - told by the parent, who has a log
+    except Exception as error:  # noqa: BLE001 - logged by the parent
         message = redactor(f"internal fault of its reader: {type(error).__name__}: {error}")
         parent.send({"kind": "fault", "error": "", "message": message, "hint": None})
 

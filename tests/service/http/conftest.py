@@ -110,7 +110,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
     folder = tmp_path_factory.mktemp("house")
     incoming, output = folder / "in", folder / "out"
     incoming.mkdir()
-    street = DemoSource("demo://street?seed=3&width=320&height=180").street
+    street = DemoSource("demo://street?seed=3&width=320&height=180").scene
     write_video(incoming / "street.mp4", (street.picture(i / RATE) for i in range(40)), rate=RATE)
     (incoming / "broken.mp4").write_bytes(b"no video" * 100)
     words = command("watch", incoming, "--output", output, "--once", "--settle", 0.1, "--quiet")

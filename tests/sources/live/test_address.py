@@ -39,7 +39,6 @@ def test_the_format(address: Address, expected: str | None) -> None:
 def test_what_is_made_here_may_end(tmp_path: Path) -> None:
     clip = write_video(tmp_path / "clip.mp4", numbered(2))
     assert Address("testsrc2", "lavfi").generated
-    assert Address("demo://street").generated
     assert Address(str(clip)).generated
     assert not Address("rtsp://cam/1").generated
     assert not Address("/dev/video0").generated
@@ -75,4 +74,4 @@ def test_secrets_of_the_options_are_removed_from_texts() -> None:
 
 def test_it_survives_the_way_to_another_process() -> None:
     address = Address("rtsp://a:b@cam/ü", "rtsp", {"rtsp_transport": "udp"})
-    assert Address.of_order(orjson.loads(orjson.dumps(address.as_order()))) == address
+    assert Address.from_message(orjson.loads(orjson.dumps(address.to_message()))) == address

@@ -226,7 +226,7 @@ def test_the_shipped_detector_shows_no_heat_where_nothing_is_and_some_where_some
         for value in (0, 64, 128, 192, 255):
             (result,) = explained(shipped, [grey(432, 768, value)])
             assert result.explanation.map.max() == 0, value
-        street = DemoSource("demo://street?seed=2").street.picture(1.0)
+        street = DemoSource("demo://street?seed=2").scene.picture(1.0)
         (result,) = explained(shipped, [street])
         assert result.explanation.map.max() == 1
 

@@ -18,7 +18,7 @@ from streamcam.vision.models.torchvision_partial import Found
 
 @cache
 def street(time: float = 1.0, seed: int = 1) -> Picture:
-    return DemoSource(f"demo://street?seed={seed}&width=384&height=216").street.picture(time)
+    return DemoSource(f"demo://street?seed={seed}&width=384&height=216").scene.picture(time)
 
 
 def nano(confidence: float = 0.3) -> Detector:

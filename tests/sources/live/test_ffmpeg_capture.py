@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from streamcam.sources.live.capture_clock import LiveTimeline
+from streamcam.sources.live.ffmpeg_capture import CaptureClock
 
 RTP = Fraction(1, 90000)
 STEP = 3600
@@ -13,8 +13,8 @@ STEP = 3600
 
 
 def times(pts: list[int | None], arrivals: list[float], origin: float | None = None) -> list[float]:
-    timeline = LiveTimeline(RTP, origin)
-    placed = [timeline.placed(*each) for each in zip(pts, arrivals, strict=True)]
+    clock = CaptureClock(RTP, origin)
+    placed = [clock.time_of(*each) for each in zip(pts, arrivals, strict=True)]
     assert all(after > before for before, after in pairwise(placed))
     return placed
 
@@ -39,9 +39,9 @@ def test_late_packets_do_not_shake_the_time() -> None:
 def test_a_camera_whose_clock_is_off_is_followed_for_days(speed: float) -> None:
     """At 300 ppm it would be 26 s off after a day."""
     day = 86400
-    timeline = LiveTimeline(Fraction(1), None)
+    clock = CaptureClock(Fraction(1), None)
     for second in range(2 * day):
-        placed = timeline.placed(second, second * speed)
+        placed = clock.time_of(second, second * speed)
     assert placed == pytest.approx(second * speed, abs=0.1)
 
 
@@ -82,9 +82,9 @@ def test_arrivals_that_go_backwards_still_give_a_growing_time() -> None:
 
 
 def test_what_is_due_is_a_step_after_the_last() -> None:
-    timeline = LiveTimeline(RTP, None)
-    assert timeline.due(0) is None
-    timeline.placed(0, 100.0)
-    assert timeline.due(STEP) == pytest.approx(100.04)
-    assert timeline.due(None) is None
-    assert timeline.due(-STEP) is None
+    clock = CaptureClock(RTP, None)
+    assert clock.due(0) is None
+    clock.time_of(0, 100.0)
+    assert clock.due(STEP) == pytest.approx(100.04)
+    assert clock.due(None) is None
+    assert clock.due(-STEP) is None

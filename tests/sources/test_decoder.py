@@ -1,9 +1,13 @@
+from fractions import Fraction
 from math import inf
 
 import av
 import pytest
 
-from streamcam.sources.gops import MOST_HELD, Gops
+from streamcam.sources.decoder import MAX_HELD, GopBuffer, TimestampRepair
+
+
+MS = Fraction(1, 1000)
 
 
 def packet(pts: int | None, *, key: bool = False, dts: int | None = None) -> av.Packet:
@@ -15,7 +19,7 @@ def packet(pts: int | None, *, key: bool = False, dts: int | None = None) -> av.
 
 def passed(packets: list[av.Packet], due: float) -> tuple[list[int | None], int]:
     """Return the times of the packets to decode, and how many were skipped."""
-    gops, decoded, skipped = Gops(), [], 0
+    gops, decoded, skipped = GopBuffer(), [], 0
     for each in packets:
         count, ready = gops.push(each, due)
         skipped += count
@@ -60,8 +64,36 @@ def test_without_times_nothing_is_skipped() -> None:
 
 
 def test_no_more_is_held_than_allowed() -> None:
-    gops = Gops()
-    packets = [packet(time, key=time == 0) for time in range(MOST_HELD + 1)]
+    gops = GopBuffer()
+    packets = [packet(time, key=time == 0) for time in range(MAX_HELD + 1)]
     released = [len(gops.push(each, inf)[1]) for each in packets]
-    assert released[-1] == MOST_HELD + 1
+    assert released[-1] == MAX_HELD + 1
     assert sum(released[:-1]) == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([0, 40, 80], [0, 40, 80]),
+        ([5000, 5040], [5000, 5040]),
+        ([-40, 0, 40], [-40, 0, 40]),
+        ([None, None, None], [0, 40, 80]),
+        ([0, 40, None, 120], [0, 40, 80, 120]),
+        ([0, 40, 40, 80], [0, 40, 41, 80]),
+        ([0, 40, 30, 80], [0, 40, 41, 80]),
+        ([9000, 9040, 0, 40], [9000, 9040, 9080, 9120]),
+        ([0, 40, 60_000, 60_040], [0, 40, 60_000, 60_040]),
+    ],
+)
+def test_times_only_grow(given: list[int | None], expected: list[int]) -> None:
+    repair = TimestampRepair(MS, Fraction(25))
+    assert [repair.repaired(pts) for pts in given] == expected
+
+
+def test_only_a_jump_back_shifts_for_good() -> None:
+    repair = TimestampRepair(MS, None)
+    for pts in (9000, 9000, 9040):
+        repair.repaired(pts)
+    assert not repair.shifted
+    repair.repaired(0)
+    assert repair.shifted

@@ -1,36 +1,36 @@
-"""A live source: one connection after the other, for as long as anybody wants it."""
+"""A live source: connects, reads frames, and connects again after a failure."""
 
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from fractions import Fraction
+from functools import partial
 
 from streamcam.clock import Clock
 from streamcam.errors import SourceError, SourceUnavailableError
 from streamcam.retry import Backoff
-from streamcam.sources.base import Selector
+from streamcam.sources.base import DecodedFrame, Selector, sampled
 from streamcam.sources.live.address import Address
-from streamcam.sources.live.connection import Connection
-from streamcam.sources.live.stall import StallDetector, Timeouts
+from streamcam.sources.live.connection import Connection, StallDetector, Timeouts
 from streamcam.types import CameraState, Frame, SourceInfo
 from streamcam.worker_process import Message
 
-# A connection that held for so long was a good one: the next loss is tried again soon.
-_GOOD_SECONDS = 5.0
+# After a connection that lasted this long, the first attempt to reconnect comes soon.
+_STABLE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a live source is at this moment.
+    """State of a live source.
 
     Attributes:
-        state: How it is.
+        state: Whether it is connected.
         since: Monotonic seconds when it came into that state.
         error: Why it is not live, None while it is.
         retry_in: Seconds between the loss and the next attempt, while it backs off.
-        connections: How often it answered.
-        killed: How many of its readers hung and had to be killed.
+        connections: Number of connections so far.
+        killed: Number of readers that hung and were killed.
         codec: What it sends, None before the first connection.
         waited: Seconds that the last frame spent in the decoder.
     """
@@ -56,7 +56,7 @@ class LiveSource:
     Args:
         name: Its id.
         address: Where it is read from.
-        patience: How long it is waited for.
+        patience: Limits for waiting.
         reconnect: Whether to connect again; otherwise the first loss is raised.
         on_change: Called after each change of its state, from the thread that iterates.
         clock: Where the time comes from.
@@ -96,25 +96,25 @@ class LiveSource:
 
     @property
     def report(self) -> Report:
-        """How it is at this moment. From any thread."""
+        """The current state. From any thread."""
         return self._report
 
     @property
     def decoded(self) -> int:
-        """How many good frames were decoded so far, over all connections."""
+        """Number of good frames decoded so far, over all connections."""
         return self._totals[0]
 
     @property
     def corrupt(self) -> int:
-        """How many packets or frames were refused or marked as damaged so far."""
+        """Number of packets or frames that were refused or marked as damaged so far."""
         return self._totals[1]
 
     def frames(self, selector: Selector, *, every: bool = False) -> Iterator[Frame]:
         """Yield the wanted frames as they come; a slow caller gets the newest next.
 
         Args:
-            selector: Decides by `next_due` which frames come; `wants` is told of those alone.
-            every: Not for live sources: what nobody wants does not leave the reader.
+            selector: Frames are requested by `next_due`; `wants` is asked about those alone.
+            every: Not for live sources: unwanted frames do not leave the reader.
 
         Raises:
             SourceError: The source was lost, and is not to be connected again.
@@ -125,7 +125,7 @@ class LiveSource:
             try:
                 yield from self._connected(selector)
             except SourceError as error:
-                self._lose(error)
+                self._back_off(error)
             else:
                 break
         self._change(CameraState.STOPPED)
@@ -149,7 +149,9 @@ class LiveSource:
         self._change(CameraState.CONNECTING)
         connection = self._connect()
         try:
-            yield from self._received(connection, selector)
+            stall = StallDetector(self._name, self._patience, self._clock.monotonic())
+            frames = self._received(connection, selector, stall)
+            yield from sampled(frames, selector, source=self._name, clock=self._clock)
         except EOFError:
             if not self._interrupted.is_set():
                 raise SourceUnavailableError(f"{self._name}: its reader ended") from None
@@ -166,72 +168,62 @@ class LiveSource:
                 self._connection.interrupt()
             return self._connection
 
-    def _received(self, connection: Connection, selector: Selector) -> Iterator[Frame]:
-        watch = StallDetector(self._name, self._patience, self._clock.monotonic())
-        connection.want(selector.next_due)
-        last: tuple[int, int] | None = None
-        for message in self._messages(connection, watch):
+    def _received(
+        self, connection: Connection, selector: Selector, stall: StallDetector
+    ) -> Iterator[DecodedFrame]:
+        """Yield the requested frames; the next one is requested when the caller goes on."""
+        connection.request(selector.next_due)
+        for message in self._messages(connection, stall):
             if message["kind"] == "opened":
-                self._opened(message, watch)
+                self._note_opened(message, stall)
             elif message["kind"] == "alive":
-                self._heard(message, watch)
+                self._note_counts(message, stall)
             elif message["kind"] == "frame":
-                self._heard(message, watch)
-                frame = self._frame(message, connection, last)
-                if selector.wants(frame.index, frame.time):
-                    last = (self._info.width, self._info.height)
-                    yield frame
-                # Not before the caller is ready: what it gets then is new.
-                connection.want(selector.next_due)
+                self._note_counts(message, stall)
+                yield self._frame(message, connection)
+                # Not before the caller is ready, so that it gets the newest frame.
+                connection.request(selector.next_due)
 
-    def _messages(self, connection: Connection, watch: StallDetector) -> Iterator[Message]:
-        """Yield what the reader tells, until it says that the source is over."""
+    def _messages(self, connection: Connection, stall: StallDetector) -> Iterator[Message]:
+        """Yield the reader's messages until the source is over."""
         while True:
-            message = connection.next(watch.left(self._clock.monotonic()))
+            message = connection.next(stall.seconds_left(self._clock.monotonic()))
             if message is None:
-                self._look(connection, watch)
+                self._check_stall(connection, stall)
             elif message["kind"] == "end":
                 return
             else:
                 yield message
 
-    def _look(self, connection: Connection, watch: StallDetector) -> None:
-        """Do what is due when nothing came: mark the source as stalled, or give up."""
+    def _check_stall(self, connection: Connection, stall: StallDetector) -> None:
+        """Mark the source as stalled, or raise, if no message came for too long."""
         now = self._clock.monotonic()
         try:
-            watch.check(now)
+            stall.check(now)
         except SourceUnavailableError:
-            connection.give_up()
+            connection.mark_hung()
             self._report = replace(self._report, killed=self._report.killed + 1)
             raise
-        if watch.stalled(now) and self._report.state is not CameraState.STALLED:
+        if stall.stalled(now) and self._report.state is not CameraState.STALLED:
             error = SourceUnavailableError(f"{self._name}: is connected, but sends no picture")
             self._change(CameraState.STALLED, error)
 
-    def _opened(self, message: Message, watch: StallDetector) -> None:
-        watch.opened(self._clock.monotonic())
+    def _note_opened(self, message: Message, stall: StallDetector) -> None:
+        stall.opened(self._clock.monotonic())
         connections = self._report.connections + 1
         self._report = replace(self._report, connections=connections, codec=message["codec"])
         rate = message["rate"]
         self._info = replace(self._info, frame_rate=Fraction(*rate) if rate else None)
 
-    def _heard(self, message: Message, watch: StallDetector) -> None:
-        watch.heard(message["decoded"], self._clock.monotonic())
+    def _note_counts(self, message: Message, stall: StallDetector) -> None:
+        stall.received(message["decoded"], self._clock.monotonic())
         decoded, corrupt = self._before
         self._totals = (decoded + message["decoded"], corrupt + message["corrupt"])
-        if watch.live:
+        if stall.live:
             self._change(CameraState.LIVE)
 
-    def _frame(
-        self, message: Message, connection: Connection, last: tuple[int, int] | None
-    ) -> Frame:
-        """Return the frame that was announced.
-
-        Args:
-            message: The announcement.
-            connection: What it came from.
-            last: Width and height of the frame before it, None for the connection's first.
-        """
+    def _frame(self, message: Message, connection: Connection) -> DecodedFrame:
+        """Return the frame of a message; its picture is valid until the next request."""
         arrival, size = message["arrival"], (message["width"], message["height"])
         if self._origin is None:
             self._origin = arrival - message["time"]
@@ -239,34 +231,33 @@ class LiveSource:
         self._info = replace(self._info, width=size[0], height=size[1], time_base=time_base)
         self._report = replace(self._report, waited=message["waited"])
         age = timedelta(seconds=self._clock.monotonic() - arrival)
-        return Frame(
-            source=self._name,
+        return DecodedFrame(
             index=self.decoded - 1,
             pts=message["pts"],
             time_base=time_base,
             time=message["time"],
-            picture=connection.picture(*size),
-            time_utc=self._clock.utc() - age,
-            discontinuity=size != last,
+            picture=partial(connection.picture, *size),
+            size=size,
             arrival=arrival,
+            time_utc=self._clock.utc() - age,
             unchanged=message["unchanged"],
         )
 
-    def _lose(self, error: SourceError) -> None:
+    def _back_off(self, error: SourceError) -> None:
         """Pause before the next attempt.
 
         Raises:
-            SourceError: There is to be none.
+            SourceError: It is not to reconnect.
         """
         if self._interrupted.is_set():
             return
-        good = self._report.state in (CameraState.LIVE, CameraState.STALLED)
-        if good and self._clock.monotonic() - self._report.since >= _GOOD_SECONDS:
+        connected = self._report.state in (CameraState.LIVE, CameraState.STALLED)
+        if connected and self._clock.monotonic() - self._report.since >= _STABLE_SECONDS:
             self._backoff.reset()
         if not self._reconnect:
             self._change(CameraState.STOPPED, error)
             raise error
-        # Reports are kept for long, and a traceback would keep the last picture with them.
+        # Reports live long, and a traceback would keep the last picture in memory.
         error.__context__ = error.__cause__ = error.__traceback__ = None
         pause = self._backoff.next()
         self._change(CameraState.BACKING_OFF, error, pause)

@@ -1,0 +1,79 @@
+"""The kinds of sources that can be read to their end: how each is recognised and opened."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamcam.demo.source import DemoSource
+from streamcam.sources.base import FiniteSource
+from streamcam.sources.file import FileSource
+from streamcam.sources.image import ImageSource, is_image
+from streamcam.urls import scheme_of
+
+# fmt: off
+VIDEO_SUFFIXES = frozenset((
+    ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264", ".h265",
+    ".hevc", ".ivf", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpe",
+    ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".rm", ".rmvb", ".ts", ".vob", ".webm",
+    ".wmv", ".y4m",
+))
+IMAGE_SUFFIXES = frozenset((
+    ".apng", ".avif", ".bmp", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp",
+))
+# Some containers of sound hold a video; those that do not are refused with that reason instead of
+# being passed over in silence.
+SOUND_SUFFIXES = frozenset((
+    ".aac", ".ac3", ".aif", ".aiff", ".amr", ".flac", ".m4a", ".mka", ".mp3", ".oga", ".ogg",
+    ".opus", ".wav", ".wma",
+))
+# fmt: on
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """One kind of source.
+
+    Attributes:
+        open: Opens an input: a URL of `scheme`, or the path of a file.
+        scheme: Scheme of its URLs, e.g. "demo" for `demo://street`; None for files.
+        public_url: Whether its URLs hold no credentials, so that they are shown whole.
+        suffixes: Endings by which files inside a folder are known to be inputs, in lower case.
+        accepts: Whether a file is of this kind, judged by its content; None to judge by `suffixes`.
+    """
+
+    open: Callable[[str], FiniteSource]
+    scheme: str | None = None
+    public_url: bool = False
+    suffixes: frozenset[str] = frozenset()
+    accepts: Callable[[Path], bool] | None = None
+
+    def recognises(self, location: str) -> bool:
+        """Return whether a URL or the path of a file is of this kind."""
+        scheme = scheme_of(location)
+        if scheme is not None or self.scheme is not None:
+            return scheme == self.scheme
+        path = Path(location)
+        return self.accepts(path) if self.accepts else path.suffix.lower() in self.suffixes
+
+
+def _any_file(_: Path) -> bool:
+    return True
+
+
+SOURCES: tuple[SourceKind, ...] = (
+    SourceKind(DemoSource, scheme="demo", public_url=True),
+    SourceKind(ImageSource, suffixes=IMAGE_SUFFIXES, accepts=is_image),
+    # The last one: FFmpeg is asked about whatever nobody else recognises.
+    SourceKind(FileSource, suffixes=VIDEO_SUFFIXES | SOUND_SUFFIXES, accepts=_any_file),
+)
+"""All kinds; the first that recognises an input opens it."""
+
+
+def kind_of(location: str) -> SourceKind | None:
+    """Return the kind of a URL or of the path of a file, None for URLs that nobody recognises."""
+    return next((kind for kind in SOURCES if kind.recognises(location)), None)
+
+
+def known_suffix(path: Path) -> bool:
+    """Return whether a file counts as an input by its ending."""
+    return any(path.suffix.lower() in kind.suffixes for kind in SOURCES)

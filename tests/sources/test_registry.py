@@ -1,0 +1,70 @@
+"""Kinds of sources: how inputs are recognised, and what it takes to add a kind."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from streamcam.cli.app import app
+from streamcam.demo.source import DemoSource
+from streamcam.errors import SourceError
+from streamcam.sources import registry
+from streamcam.sources.file import FileSource
+from streamcam.sources.inputs import expand, open_source
+from streamcam.sources.registry import SourceKind, kind_of
+from tests.media import numbered, write_video
+from tests.sources.npy_source import NpySource
+from tests.sources.selectors import Everything, Periodic
+from tests.sources.statements import assert_as_announced, assert_in_order
+
+
+@pytest.fixture
+def npy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Register the example; return a folder with one of its files."""
+    kind = SourceKind(NpySource, suffixes=frozenset({".npy"}))
+    monkeypatch.setattr(registry, "SOURCES", (kind, *registry.SOURCES))
+    (tmp_path / "in").mkdir()
+    np.save(tmp_path / "in" / "clip.npy", np.stack(numbered(10)))
+    return tmp_path / "in"
+
+
+def test_kinds_are_recognised_by_scheme_or_content(tmp_path: Path) -> None:
+    write_video(tmp_path / "clip.mp4", numbered(2)).rename(tmp_path / "clip.jpg")
+    kinds = {name: kind_of(name) for name in ("demo://street", str(tmp_path / "clip.jpg"))}
+    assert [kind and kind.open for kind in kinds.values()] == [DemoSource, FileSource]
+    assert kind_of("rtsp://camera/1") is None
+
+
+def test_a_file_that_is_not_recognised_is_left_to_ffmpeg(tmp_path: Path) -> None:
+    kind = kind_of(str(tmp_path / "notes.txt"))
+    assert kind is not None
+    assert kind.open is FileSource
+
+
+def test_live_streams_are_referred_to_the_live_command() -> None:
+    with pytest.raises(SourceError, match="cannot be read as files") as caught:
+        open_source("rtsp://user:secret@camera/1")
+    assert caught.value.hint == "For a live stream: streamcam live rtsp://camera/1"
+
+
+def test_an_added_kind_keeps_what_every_source_keeps(npy: Path) -> None:
+    (entry,) = expand([str(npy)])
+    source = open_source(entry.spec)
+    assert isinstance(source, NpySource)
+    frames = list(source.frames(Everything()))
+    assert_as_announced(frames, source.info)
+    assert_in_order(frames)
+    assert (source.decoded, source.corrupt, source.truth(0.0)) == (10, 0, None)
+    picked = [frame.index for frame in NpySource(entry.spec).frames(Periodic(0.2))]
+    assert picked == [0, 5]
+
+
+def test_an_added_kind_runs_through_the_pipeline(npy: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = CliRunner().invoke(app, ["run", str(npy), "--output", str(out), "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    lines = (out / "clip.detections.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["frame"] for line in lines] == [0, 5]
+    assert (out / "clip.heatmap.mp4").is_file()
