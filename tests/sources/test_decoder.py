@@ -6,7 +6,6 @@ import pytest
 
 from streamcam.sources.decoder import MAX_HELD, GopBuffer, TimestampRepair
 
-
 MS = Fraction(1, 1000)
 
 
