@@ -115,8 +115,7 @@ class Maps:
     def _made(
         self, method: str, looked: MethodInputs, groups: Sequence[Group], only: str | None = None
     ) -> Sequence[HeatMap]:
-        centre = self._engine.cam.activations.centre
-        maker = MapMaker(self._engine.detector, method, centre, only)
+        maker = MapMaker(self._engine.detector, method, self._engine.cam.grids, only)
         return list(maker(looked.kept, [groups], [looked.size])[0])
 
     def _baseline(self, name: str, size: Size) -> HeatMap:

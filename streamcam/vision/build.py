@@ -115,11 +115,11 @@ def build_engine(
         versions={"torch": torch.__version__, "torchvision": torchvision.__version__},
         preset=spec.confidence,
     )
+    cam = EigenCam(spec.activations, grid)
     attribution = None
     if method != EIGENCAM:
-        maker = MapMaker(detector, method, spec.activations.centre)
+        maker = MapMaker(detector, method, cam.grids)
         attribution = Attribution(maker, explain=explain, every=why_every, top=why_top)
-    cam = EigenCam(spec.activations, grid)
     return Engine(detector, cam, description, keep=keep, attribution=attribution)
 
 

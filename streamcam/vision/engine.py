@@ -21,8 +21,7 @@ from streamcam.types import (
     FrameResult,
     HeatMap,
 )
-from streamcam.vision.cam.baseline import quiet_level
-from streamcam.vision.cam.eigencam import EigenCam
+from streamcam.vision.cam.eigencam import EigenCam, blank_baseline
 from streamcam.vision.cam.focus import map_peak, measure_focus
 from streamcam.vision.cam.stabilizer import MapStabilizer
 from streamcam.vision.cpu.threads import fills_a_cpu, threads_for
@@ -147,7 +146,7 @@ class Engine:
         self._threads = threads_for(detector)
         # What explains boxes runs the network too.
         self._network = threading.Lock()
-        self._stabiliser = MapStabilizer(quiet=quiet_level(detector, cam))
+        self._stabiliser = MapStabilizer(baseline=blank_baseline(detector, cam))
 
     @property
     def description(self) -> EngineDescription:
@@ -319,7 +318,7 @@ class Engine:
     def settle(self, frame: Frame, seen: HostOutputs) -> FrameResult:
         """Make a frame's result of what was downloaded for it; frames come in their order."""
         height, width = frame.picture.shape[:2]
-        settled = self._stabiliser.settle(frame, seen.directions, seen.maps, seen.shares)
+        settled = self._stabiliser.stabilize(frame, seen.directions, seen.maps, seen.shares)
         explanation = Explanation(
             method=METHOD,
             map=settled.heat,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from streamcam.vision.cam.eigencam import Candidates
+from streamcam.vision.cam.eigencam import FrameComponents
 from streamcam.vision.models.torchvision import Forward
 
 Floats = npt.NDArray[np.float32]
@@ -27,7 +27,7 @@ class HostOutputs:
     shares: Floats
 
 
-def download(forward: Forward, candidates: Sequence[Candidates]) -> list[HostOutputs]:
+def download(forward: Forward, candidates: Sequence[FrameComponents]) -> list[HostOutputs]:
     """Everything that a batch gave, in one transfer."""
     fields: tuple[Callable[[int], Tensor], ...] = (
         lambda i: forward.boxes[i],

@@ -7,13 +7,13 @@ principal direction. It knows no class and no box: it is the strongest common pa
 Levels of a feature pyramid are brought to one grid and joined along the channels, magnitudes only,
 as pytorch_grad_cam's `fasterrcnn_reshape_transform` does.
 
-The directions come from the Lanczos process on the channels' covariance, which needs nothing but
-products of the matrix with a vector (Golub and Van Loan, Matrix Computations, 4th ed., 10.1-10.3).
+The directions come from the Lanczos process on the channels' covariance, which needs only products
+of the matrix with vectors (Golub and Van Loan, Matrix Computations, 4th ed., 10.1-10.3).
 A full SVD of the same matrix, as in pytorch_grad_cam, takes longer than the detector.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,21 +21,21 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from streamcam.vision.cam.geometry import Size
+from streamcam.vision.cam.geometry import Size, Stride
 
-# How many directions are kept. The second is there to be recognised when two components of nearly
-# equal strength change places from one frame to the next.
+# Number of directions. The second one is needed to recognise that two components of nearly equal
+# strength have swapped from one frame to the next.
 COMPONENTS = 2
 
-# Tolerances of the search. The wider one moves maps by 0.001 of their range at the most, in three
-# real videos, and takes a fifth fewer steps; half precision itself moves them by more.
-PRECISE, OF_HALF_PRECISION = 1e-4, 1e-3
+# Tolerances of the search. The wider one moves maps by at most 0.001 of their range, in three real
+# videos, and takes a fifth fewer steps; half precision itself moves them by more.
+TOLERANCE_FLOAT32, TOLERANCE_HALF = 1e-4, 1e-3
 
 _MAX_STEPS = 48
-_LEAST_STEPS = 3
+_MIN_STEPS = 3
 
-# How many steps are between looks at how far the search has come. On a CPU a look takes a tenth of
-# a step; on a GPU it waits for everything that is under way.
+# Steps between checks for convergence. On a CPU a check takes a tenth of a step; on a GPU it waits
+# for all work in progress.
 _CHECK_EVERY_CPU, _CHECK_EVERY_GPU = 1, 8
 _TINY = 1e-20
 
@@ -59,39 +59,42 @@ class Components:
 
 
 def join_levels(
-    levels: Sequence[Tensor], size: Size, *, centre: float, inside: Size | None = None
+    levels: Sequence[Tensor],
+    size: Size,
+    *,
+    centre: float,
+    inside: Size | None = None,
+    ratios: Sequence[Stride] | None = None,
 ) -> Tensor:
-    """Bring pyramid levels to one grid and join the magnitudes of their channels.
+    """Resample pyramid levels to one grid and join the magnitudes of their channels.
 
-    A cell of the grid takes from every level what lies at the cell's own pixels: finer levels are
-    averaged around it, coarser ones are bilinear there.
+    A cell of the grid gets from every level the values at the cell's own pixels: finer levels are
+    averaged around it, coarser ones are interpolated bilinearly.
 
     Args:
-        levels: Each [batch, channels, rows, columns], of any floating type. They are overwritten:
-            a fresh copy of the finest level costs as much as all the rest.
+        levels: Each [batch, channels, rows, columns], of any floating type. Overwritten: a copy of
+            the finest level costs as much as all the rest.
         size: Rows and columns of the grid.
         centre: Where in its stride a cell's centre lies, in every level.
-        inside: How many of the first rows and columns are wanted, None for all.
+        inside: Number of the first rows and columns to return, None for all.
+        ratios: Cells of each level per cell of the grid; None for strides of powers of two, which
+            follow from the sizes.
 
     Returns:
-        float32, [batch, rows, columns, channels of all levels], rows and columns as wanted.
+        float32, [batch, rows, columns, channels of all levels].
     """
-
-    def aligned(level: Tensor) -> Tensor:
-        ratio = _stride_ratio(level.shape[-2:], size)
-        if ratio == 1:
-            return level.abs_()
-        if ratio > 1:
-            return _average(level, int(ratio), centre)
-        return _enlarge(level.abs_(), size, ratio, centre)
-
+    if ratios is None:
+        ratios = [_stride_ratios(level.shape[-2:], size) for level in levels]
+    aligned = (
+        _align(level, size, ratio, centre) for level, ratio in zip(levels, ratios, strict=True)
+    )
     return _joined(levels, inside or size, aligned)
 
 
 def join_levels_as_published(levels: Sequence[Tensor], size: Size) -> Tensor:
-    """What pytorch_grad_cam's `fasterrcnn_reshape_transform` does, for a grid of any size.
+    """Equivalent of pytorch_grad_cam's `fasterrcnn_reshape_transform`, for a grid of any size.
 
-    Finer levels give single bilinear samples, and all levels are taken to span the same area
+    Finer levels are sampled at single points, and all levels are assumed to span the same area
     whatever their padding.
 
     Args:
@@ -101,31 +104,41 @@ def join_levels_as_published(levels: Sequence[Tensor], size: Size) -> Tensor:
     Returns:
         float32, [batch, rows, columns, channels of all levels].
     """
-    return _joined(
-        levels, size, lambda level: functional.interpolate(level.abs_(), size, mode="bilinear")
-    )
+    aligned = (functional.interpolate(level.abs_(), size, mode="bilinear") for level in levels)
+    return _joined(levels, size, aligned)
 
 
-def _joined(levels: Sequence[Tensor], size: Size, aligned: Callable[[Tensor], Tensor]) -> Tensor:
+def _joined(levels: Sequence[Tensor], size: Size, aligned: Iterable[Tensor]) -> Tensor:
     batch, (rows, columns) = levels[0].shape[0], size
     channels = [level.shape[1] for level in levels]
     joined = levels[0].new_empty((batch, rows, columns, sum(channels)), dtype=torch.float32)
-    for level, part in zip(levels, torch.split(joined, channels, dim=-1), strict=True):
-        part.copy_(aligned(level)[..., :rows, :columns].permute(0, 2, 3, 1))
+    for level, part in zip(aligned, torch.split(joined, channels, dim=-1), strict=True):
+        part.copy_(level[..., :rows, :columns].permute(0, 2, 3, 1))
     return joined
 
 
-def _stride_ratio(level: Sequence[int], size: Size) -> float:
-    """Cells of a level beside one cell of the grid: a power of two, as networks stride."""
-    return float(2 ** round(math.log2(max(level) / max(size))))
+def _stride_ratios(level: Sequence[int], size: Size) -> Stride:
+    """Cells of a level per cell of the grid if both have strides of powers of two."""
+    ratio = float(2 ** round(math.log2(max(level) / max(size))))
+    return ratio, ratio
+
+
+def _align(level: Tensor, size: Size, ratios: Stride, centre: float) -> Tensor:
+    """The magnitudes of a level at the cells of the grid."""
+    y, x = ratios
+    if y == x == 1:
+        return level.abs_()
+    if y == x and x > 1 and x.is_integer():
+        return _average(level, int(x), centre)
+    return _resample(level.abs_(), size, ratios, centre)
 
 
 def _average(level: Tensor, ratio: int, centre: float) -> Tensor:
     """Mean magnitudes around cell `ratio * i` of a finer level, or of the `ratio` cells from there.
 
-    Around a cell nine cells are taken: of a level four times as fine every second one. Neighbours
-    say nearly the same there (on a grid as coarse nano's maps of three videos move by 0.006 of
-    their range, and flicker as before), and a ResNet's finest level has more cells than all others.
+    Around a cell, nine cells are averaged: every second one of a level four times as fine, where
+    neighbours are nearly equal (nano's maps of three videos move by 0.006 of their range and
+    flicker as before), and a ResNet's finest level has more cells than all others.
     """
     if centre >= 0.25:
         return functional.avg_pool2d(level.abs_(), ratio, ceil_mode=True)
@@ -134,55 +147,66 @@ def _average(level: Tensor, ratio: int, centre: float) -> Tensor:
     return functional.avg_pool2d(magnitudes, 3, stride=2, padding=1, count_include_pad=False)
 
 
-def _enlarge(level: Tensor, size: Size, ratio: float, centre: float) -> Tensor:
-    """Bilinear samples of a coarser level, held beyond its edges.
+def _resample(level: Tensor, size: Size, ratios: Stride, centre: float) -> Tensor:
+    """Bilinear samples of a level, edge values beyond its edges; finer levels are smoothed.
 
-    As two products of matrices, rows and then columns: with channels last that takes half the time
-    of `grid_sample`, and what comes out has them last too.
+    Two matrix products, rows and then columns: with channels last they take half the time of
+    `grid_sample`, and the result has the channels last too.
     """
     batch, channels, rows, columns = level.shape
-    down = _bilinear(rows, size[0], ratio, centre, level.device)
-    across = _bilinear(columns, size[1], ratio, centre, level.device)
+    down = _sampling_weights(rows, size[0], ratios[0], centre, level.device)
+    across = _sampling_weights(columns, size[1], ratios[1], centre, level.device)
     cells = level.permute(0, 2, 3, 1).float()
     tall = (down @ cells.reshape(batch, rows, -1)).reshape(batch, size[0], columns, channels)
     return (across @ tall).permute(0, 3, 1, 2)
 
 
 @lru_cache(maxsize=64)
-def _bilinear(
+def _sampling_weights(
     cells: int, samples: int, ratio: float, centre: float, device: torch.device
 ) -> Tensor:
-    """How much of each cell of an axis is in each sample, [samples, cells].
+    """Weight of each cell of an axis in each sample, [samples, cells].
 
-    Kept, since frames of one size follow each other, and a GPU would be waited for.
+    Samples of the bilinear interpolation of the cells; averages of it over `ratio` cells where
+    there are more cells than samples. Cached, since frames of one size follow each other, and the
+    copy would wait for a GPU.
     """
     with torch.inference_mode(mode=False):
         at = (torch.arange(samples) + centre) * ratio - centre
         apart = at.clamp(0, cells - 1)[:, None] - torch.arange(cells)
-        return (1 - apart.abs()).clamp(min=0).to(device)
+        if ratio <= 1:
+            return (1 - apart.abs()).clamp(min=0).to(device)
+        weights = _hat_integral(apart + ratio / 2) - _hat_integral(apart - ratio / 2)
+        return (weights / weights.sum(dim=1, keepdim=True)).to(device)
+
+
+def _hat_integral(to: Tensor) -> Tensor:
+    """Integral from -1 of `max(0, 1 - |x|)`, the weight of a cell in bilinear interpolation."""
+    to = to.clamp(-1, 1)
+    return 0.5 + to - to * to.abs() / 2
 
 
 def principal_components(
-    activations: Tensor, start: Tensor, *, tolerance: float = PRECISE
+    activations: Tensor, start: Tensor, *, tolerance: float = TOLERANCE_FLOAT32
 ) -> Components:
     """The first principal components of activations, by the Lanczos process.
 
     Args:
         activations: float32, [batch, positions, channels].
-        start: [batch, channels], where the search starts: any vector that holds a part of every
-            direction sought. The nearer it is to them, the sooner they are found.
-        tolerance: How far the strongest direction may be from one that the covariance leaves as it
-            is, as a share of its variance.
+        start: [batch, channels], start vectors: not orthogonal to any direction that is sought. The
+            closer they are to it, the fewer steps are needed.
+        tolerance: Maximum residual of the strongest direction as an eigenvector of the covariance,
+            relative to its variance.
 
     Returns:
         Components in order of falling variance, their signs arbitrary. Activations without any
         variation give zeros.
     """
-    # Two sums of hundreds lose less than one of a million; the variance may be 1e-4 of the whole.
+    # Two sums of hundreds round less than one of a million; the variance may be 1e-4 of the whole.
     lengths = torch.linalg.vector_norm(activations, dim=2)
     scale = torch.linalg.vector_norm(lengths, dim=1) / math.sqrt(activations.shape[1])
     typical = scale.clamp_min(_TINY)[:, None]
-    # A power of two: counting in it rounds nothing.
+    # A power of two: division by it does not round.
     unit = typical.log2().round().exp2()
     basis, along, tridiagonal = _lanczos(activations, unit, start, tolerance)
     strongest = torch.linalg.eigh(tridiagonal).eigenvectors.flip(-1)[..., :COMPONENTS].mT
@@ -203,7 +227,7 @@ def _lanczos(
     """An orthonormal basis, centred activations along it, and their covariance, tridiagonal.
 
     They are [batch, steps, channels], [batch, steps, positions] and [batch, steps, steps].
-    Activations count in `unit`s, so that neither tiny nor huge ones leave single precision.
+    Activations are divided by `unit`, so that neither tiny nor huge ones leave single precision.
     Every new vector is orthogonalised against all before it, twice: in single precision the
     three-term recurrence alone loses the basis within a dozen steps.
     """
@@ -222,11 +246,11 @@ def _lanczos(
         tridiagonal[:, step, step] = (vector * product).sum(-1)
         known = basis[:, : step + 1]
         for _ in range(2):
-            product = product - _project_out(known, product)
+            product = product - _projection(known, product)
         length = product.norm(dim=-1)
         used = step + 1
         if used == steps or (
-            used >= _LEAST_STEPS
+            used >= _MIN_STEPS
             and used % check_every == 0
             and _converged(tridiagonal[:, :used, :used], length, tolerance)
         ):
@@ -249,7 +273,7 @@ def _converged(tridiagonal: Tensor, residual: Tensor, tolerance: float) -> bool:
 def _centred_products(activations: Tensor, vector: Tensor) -> Tensor:
     """[batch, positions]: centred activations times a vector; centring the result is the same.
 
-    The vector stands before the matrix: behind it, a CPU takes twice as long for a batch.
+    The vector is the left operand: as the right one, a CPU takes twice as long for a batch.
     """
     products = torch.bmm(vector.unsqueeze(1), activations.mT).squeeze(1)
     return products - products.mean(dim=-1, keepdim=True)
@@ -260,8 +284,8 @@ def _transposed_products(activations: Tensor, weights: Tensor) -> Tensor:
     return torch.bmm(weights.unsqueeze(1), activations).squeeze(1)
 
 
-def _project_out(basis: Tensor, vector: Tensor) -> Tensor:
-    """The part of [batch, channels] vectors that lies in an orthonormal basis."""
+def _projection(basis: Tensor, vector: Tensor) -> Tensor:
+    """Projections of [batch, channels] vectors on the span of an orthonormal basis."""
     return torch.bmm(torch.bmm(vector.unsqueeze(1), basis.mT), basis).squeeze(1)
 
 

@@ -1,9 +1,9 @@
-"""From one forward's activations to each picture's strongest components, in frame coordinates."""
+"""EigenCAM: from one forward's activations to each picture's components, in frame coordinates."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -13,34 +13,44 @@ from torch import Tensor
 
 from streamcam.vision.cam.components import (
     COMPONENTS,
-    OF_HALF_PRECISION,
-    PRECISE,
+    TOLERANCE_FLOAT32,
+    TOLERANCE_HALF,
     join_levels,
     join_levels_as_published,
     principal_components,
 )
-from streamcam.vision.cam.geometry import GridGeometry, Letterbox, to_frame
-from streamcam.vision.devices import computing_threads
+from streamcam.vision.cam.geometry import GridGeometry, Letterbox, LevelGrids, Stride, to_frame
+from streamcam.vision.cam.stabilizer import above_background, natural_sign, upper_percentile
+from streamcam.vision.devices import computing_threads, device_errors
 from streamcam.vision.models.registry import Activations
+from streamcam.vision.models.torchvision import Detector
 
 Floats = npt.NDArray[np.float32]
 Grid = Literal["fine", "pool"]
 
-# Up to so many numbers in the finest level of a picture, a hundred little products take longer to
-# call, and to share out between a CPU's threads, than to do: with nano's 147,000 on two cores 4.0
-# instead of 1.4 ms a frame, and 0.8 for the pictures of a batch together. A ResNet-50's 16 million
-# gain from threads: 27 instead of 37 ms.
-_SMALL = 1_000_000
+# Below this many numbers in a picture's finest level, calling a hundred small products and sharing
+# them out between a CPU's threads takes longer than computing them: nano's 147,000 take 4.0 ms a
+# frame on two cores, 1.4 on one, and 0.8 for the pictures of a batch together. A ResNet-50's 16
+# million gain from threads: 27 ms instead of 37.
+_SMALL_LEVEL = 1_000_000
 
+# Share of every channel in the start vector, beside the last frame's directions. With ten times as
+# much, the search for a similar frame takes two steps more.
+_EVEN_SHARE = 0.1
 
-# Of every channel, beside what was found before: with ten times as much, the search for a frame
-# like the one before takes two steps more.
-_LITTLE = 0.1
+# Blank pictures for the baseline; large enough for every detector's coarsest level to have some
+# cells.
+_BLANK_SIDE = 320
+_GREYS = (0, 128, 255)
+
+# A network whose maps of blank pictures rise more than this (SSD300 with random weights: 0.66,
+# along the border) gives no useful baseline.
+_MAX_BASELINE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Candidates:
-    """One picture's strongest components; what they hold is still without sign and range.
+class FrameComponents:
+    """One picture's strongest components, their signs arbitrary, their range not yet scaled.
 
     Attributes:
         directions: [COMPONENTS, channels], unit length.
@@ -62,17 +72,23 @@ class EigenCam:
         grid: "fine" has the cells of a level of about 16 pixels, the picture's own part only.
             "pool" is the published recipe: the coarsest level, padding included, so that the
             components equal pytorch_grad_cam's (they are cut to the picture afterwards).
+        strides: Of the levels, where they are no powers of two.
     """
 
     activations: Activations
     grid: Grid = "fine"
+    strides: Mapping[str, Stride] = field(default_factory=dict)
+
+    @property
+    def grids(self) -> LevelGrids:
+        return LevelGrids(self.activations.centre, self.strides)
 
     def __call__(
         self,
         levels: Mapping[str, Tensor],
         placements: Sequence[Letterbox],
         guesses: Sequence[Floats | None],
-    ) -> list[Candidates]:
+    ) -> list[FrameComponents]:
         """Find the components of every picture of a batch.
 
         Args:
@@ -81,10 +97,10 @@ class EigenCam:
             guesses: For each picture where to start searching, [channels], None for anywhere.
         """
         first = next(iter(levels.values()))
-        if first.is_cpu and first[0].numel() > _SMALL:
-            return self._components(levels, placements, guesses, _each_alone(placements))
+        if first.is_cpu and first[0].numel() > _SMALL_LEVEL:
+            return self._components(levels, placements, guesses, _one_by_one(placements))
         with computing_threads(1) if first.is_cpu else nullcontext():
-            return self._components(levels, placements, guesses, _alike(placements))
+            return self._components(levels, placements, guesses, _by_size(placements))
 
     def _components(
         self,
@@ -92,22 +108,22 @@ class EigenCam:
         placements: Sequence[Letterbox],
         guesses: Sequence[Floats | None],
         groups: Sequence[Sequence[int]],
-    ) -> list[Candidates]:
-        found: dict[int, Candidates] = {}
+    ) -> list[FrameComponents]:
+        found: dict[int, FrameComponents] = {}
         exact = next(iter(levels.values())).dtype == torch.float32
-        tolerance = PRECISE if exact else OF_HALF_PRECISION
+        tolerance = TOLERANCE_FLOAT32 if exact else TOLERANCE_HALF
         for indices in groups:
             placement = placements[indices[0]]
             own = [_rows_of(level, indices) for level in levels.values()]
-            joined, lattice = self._join(dict(zip(levels, own, strict=True)), placement)
+            joined, geometry = self._join(dict(zip(levels, own, strict=True)), placement)
             cells = joined.flatten(1, 2)
             start = _stack_guesses([guesses[i] for i in indices], cells)
             components = principal_components(cells, start, tolerance=tolerance)
             maps = components.projections.reshape(-1, *joined.shape[1:3])
-            maps = to_frame(maps, lattice, placement)
+            maps = to_frame(maps, geometry, placement)
             maps = maps.reshape(len(indices), COMPONENTS, *maps.shape[1:])
             for at, index in enumerate(indices):
-                found[index] = Candidates(
+                found[index] = FrameComponents(
                     components.directions[at], maps[at], components.shares[at]
                 )
         return [found[index] for index in range(len(placements))]
@@ -116,29 +132,32 @@ class EigenCam:
         self, levels: Mapping[str, Tensor], placement: Letterbox
     ) -> tuple[Tensor, GridGeometry]:
         """The cells of pictures of one size, [pictures, rows, columns, channels]."""
-        where, found = self.activations, list(levels.values())
+        where, grids, found = self.activations, self.grids, list(levels.values())
         name = where.fine if self.grid == "fine" else where.pool
         rows, columns = levels[name].shape[-2:]
         size = (rows, columns)
         if self.grid == "fine":
-            lattice = GridGeometry.over(placement.canvas, size, where.centre)
-            inside = lattice.cells_inside(placement.resized)
-            return join_levels(found, size, centre=where.centre, inside=inside), lattice
-        lattice = GridGeometry.over(placement.canvas, size, where.pool_centre)
-        return join_levels_as_published(found, size), lattice
+            geometry = grids.geometry(name, placement.canvas, size)
+            inside = geometry.cells_inside(placement.resized)
+            ratios = grids.ratios(list(levels), name)
+            joined = join_levels(found, size, centre=grids.centre, inside=inside, ratios=ratios)
+            return joined, geometry
+        published = LevelGrids(where.pool_centre, self.strides)
+        geometry = published.geometry(name, placement.canvas, size)
+        return join_levels_as_published(found, size), geometry
 
 
-def _each_alone(placements: Sequence[Letterbox]) -> list[list[int]]:
-    """The pictures one by one.
+def _one_by_one(placements: Sequence[Letterbox]) -> list[list[int]]:
+    """Each picture in a group of its own.
 
-    On a CPU the products of one matrix with a vector run at the memory's pace (1.5 ms for 4200
-    positions of 1280 channels), and those of a batch are five times slower.
+    On a CPU the product of one matrix with a vector runs at memory bandwidth (1.5 ms for 4200
+    positions of 1280 channels); batched products are five times slower.
     """
     return [[index] for index in range(len(placements))]
 
 
-def _alike(placements: Sequence[Letterbox]) -> list[list[int]]:
-    """The pictures in groups of one size: they share what a call costs, whatever it computes."""
+def _by_size(placements: Sequence[Letterbox]) -> list[list[int]]:
+    """The pictures in groups of one size, which share the cost of calls."""
     groups = defaultdict(list)
     for index, placement in enumerate(placements):
         groups[placement.resized].append(index)
@@ -154,8 +173,29 @@ def _rows_of(level: Tensor, indices: Sequence[int]) -> Tensor:
 
 
 def _stack_guesses(guesses: Sequence[Floats | None], cells: Tensor) -> Tensor:
-    """Where to start: what was found before, and a little of every channel for what is new."""
+    """Start vectors: the last frame's directions, and some of every channel for what is new."""
     channels = cells.shape[-1]
     even = np.full(channels, channels**-0.5, dtype=np.float32)
-    starts = [even if guess is None else guess + _LITTLE * even for guess in guesses]
+    starts = [even if guess is None else guess + _EVEN_SHARE * even for guess in guesses]
     return torch.from_numpy(np.stack(starts)).to(cells.device, non_blocking=True)
+
+
+def blank_baseline(detector: Detector, cam: EigenCam) -> float:
+    """How far the map of a blank picture rises above its background, in typical lengths.
+
+    Networks respond to the edges of a blank picture. The minimum of a black, a grey and a white one
+    is taken: a network may detect something in one of them.
+    """
+    square = (_BLANK_SIDE, _BLANK_SIDE)
+    placements = [Letterbox(square, square, square)] * len(_GREYS)
+    with device_errors(), torch.inference_mode():
+        levels = detector.levels_of_greys(_BLANK_SIDE, _GREYS)
+        found = cam(levels, placements, [None] * len(_GREYS))
+    return float(np.clip(min(_rise(components) for components in found), 0, _MAX_BASELINE))
+
+
+def _rise(components: FrameComponents) -> float:
+    direction = components.directions[0].cpu().numpy()
+    projection = components.maps[0].cpu().numpy()
+    projection *= natural_sign(direction, projection)
+    return upper_percentile(above_background(projection))

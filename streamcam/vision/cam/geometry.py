@@ -1,13 +1,13 @@
 """Where the cells of an activation grid lie in the displayed frame.
 
-A detector resizes each picture, puts it in the upper left corner of a padded canvas that the whole
-batch shares, and its backbone looks at the canvas in strides. A map is right only if it is cut and
-resampled back along the same way: padding off, resize undone.
+A detector resizes each picture and puts it in the upper left corner of a padded canvas that the
+whole batch shares; its backbone samples the canvas in strides. A map is aligned with the frame only
+if both are undone: the padding is cut off, and the rest resampled to the picture.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
@@ -17,14 +17,17 @@ from torch import Tensor
 Size = tuple[int, int]
 """Height, width."""
 
+Stride = tuple[float, float]
+"""Canvas pixels from one cell to the next, vertically and horizontally; any positive numbers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """How one picture lies on the network's canvas. All sizes are (height, width) in pixels.
+    """Where one picture lies on the network's canvas. All sizes are (height, width) in pixels.
 
     Attributes:
-        original: The picture as it came.
-        resized: The picture on the canvas, its upper left corner in the canvas's own.
+        original: Size of the picture before the resize.
+        resized: Size of the picture on the canvas, whose upper left corner it shares.
         canvas: The network's input, shared by a batch.
     """
 
@@ -41,20 +44,21 @@ class GridGeometry:
 
     Attributes:
         size: Rows and columns of the grid over the whole canvas.
-        stride: Canvas pixels from one cell to the next, vertically and horizontally.
+        stride: From one cell to the next.
         centre: Where in its stride a cell's centre lies, 0..1.
     """
 
     size: Size
-    stride: tuple[float, float]
+    stride: Stride
     centre: float
 
     @classmethod
     def over(cls, canvas: Size, size: Size, centre: float) -> "GridGeometry":
-        """The lattice of a grid of `size` cells that a network made of a `canvas`.
+        """The geometry of a grid of `size` cells over a `canvas`, of a network of unknown strides.
 
-        Networks stride in powers of two and round the last cell up, so the quotient of the sizes
-        is rounded to the next power (300 pixels give 38 cells of 8 pixels, not of 7.89).
+        Convolutional networks have strides of powers of two and round the last cell up, so the
+        quotient of the sizes is rounded to a power (300 pixels give 38 cells of 8 pixels, not of
+        7.89).
         """
         rows, columns = size
         return cls(
@@ -62,7 +66,7 @@ class GridGeometry:
         )
 
     def cells_inside(self, resized: Size) -> Size:
-        """How many rows and columns have their centres on the picture, at least one each."""
+        """Number of rows and columns whose centres lie on the picture, at least one each."""
         rows, columns = (
             min(cells, max(1, math.ceil(pixels / stride - self.centre)))
             for pixels, stride, cells in zip(resized, self.stride, self.size, strict=True)
@@ -70,55 +74,83 @@ class GridGeometry:
         return rows, columns
 
 
+@dataclass(frozen=True, slots=True)
+class LevelGrids:
+    """How the cells of a detector's levels lie on any canvas.
+
+    Attributes:
+        centre: Where in its stride a cell's centre lies, 0..1, in every level.
+        strides: By level; of a level that is missing, see `GridGeometry.over`.
+    """
+
+    centre: float
+    strides: Mapping[str, Stride] = field(default_factory=dict)
+
+    def geometry(self, level: str, canvas: Size, size: Size) -> GridGeometry:
+        """The geometry of a level that has `size` cells over a `canvas`."""
+        if level in self.strides:
+            return GridGeometry(size, self.strides[level], self.centre)
+        return GridGeometry.over(canvas, size, self.centre)
+
+    def ratios(self, levels: Sequence[str], grid: str) -> list[Stride] | None:
+        """Cells of each level per cell of the level `grid`; None if not all strides are known."""
+        if any(name not in self.strides for name in (*levels, grid)):
+            return None
+        y, x = self.strides[grid]
+        return [(y / self.strides[name][0], x / self.strides[name][1]) for name in levels]
+
+
 def _power_of_two(quotient: float) -> float:
     return float(2 ** round(math.log2(quotient)))
 
 
-def to_frame(maps: Tensor, lattice: GridGeometry, placement: Letterbox) -> Tensor:
-    """Resample maps on a lattice so that they span the displayed frame from edge to edge.
+def to_frame(maps: Tensor, geometry: GridGeometry, placement: Letterbox) -> Tensor:
+    """Resample maps so that they span the displayed frame from edge to edge.
 
     Args:
-        maps: [count, rows, columns], the lattice's first rows and columns (the picture's part).
-        lattice: Where the cells lie.
+        maps: [count, rows, columns], the grid's first rows and columns (the picture's part).
+        geometry: Where the cells lie.
         placement: Where the picture lies.
 
     Returns:
-        [count, rows', columns'] with as many cells as strides fit on the picture. Between cells
-        the value is bilinear; beyond the outermost centres it is held.
+        [count, rows', columns'] with as many cells as strides fit on the picture. Bilinear between
+        cell centres, constant beyond the outermost ones.
     """
     rows, columns = (
         max(1, round(pixels / stride))
-        for pixels, stride in zip(placement.resized, lattice.stride, strict=True)
+        for pixels, stride in zip(placement.resized, geometry.stride, strict=True)
     )
-    return _resample(maps, lattice, placement, (rows, columns))
+    return _resample(maps, geometry, placement, (rows, columns))
 
 
-def to_grid(maps: Tensor, lattice: GridGeometry, placement: Letterbox, size: Size) -> Tensor:
-    """Resample maps on a lattice to a grid that spans the displayed frame from edge to edge.
+def to_grid(maps: Tensor, geometry: GridGeometry, placement: Letterbox, size: Size) -> Tensor:
+    """Resample maps to a grid that spans the displayed frame from edge to edge.
 
     Args:
-        maps: [count, rows, columns], the lattice's first rows and columns (the picture's part).
-        lattice: Where the cells lie.
+        maps: [count, rows, columns], the grid's first rows and columns (the picture's part).
+        geometry: Where the cells lie.
         placement: Where the picture lies.
         size: Rows and columns of the grid.
 
     Returns:
-        [count, *size]. Cells of a finer lattice are averaged, those of a coarser one bilinear.
+        [count, *size]. Cells of a finer grid are averaged, those of a coarser one interpolated.
     """
-    spanning = to_frame(maps, lattice, placement)
+    spanning = to_frame(maps, geometry, placement)
     if spanning.shape[-2] >= size[0] and spanning.shape[-1] >= size[1]:
         return functional.adaptive_avg_pool2d(spanning, size)
-    return _resample(maps, lattice, placement, size)
+    return _resample(maps, geometry, placement, size)
 
 
-def _resample(maps: Tensor, lattice: GridGeometry, placement: Letterbox, size: Size) -> Tensor:
+def _resample(maps: Tensor, geometry: GridGeometry, placement: Letterbox, size: Size) -> Tensor:
     cells = (maps.shape[-2], maps.shape[-1])
-    grid = _parts_of(placement.resized, lattice.stride, lattice.centre, cells, size, maps.device)
+    grid = _sampling_points(
+        placement.resized, geometry.stride, geometry.centre, cells, size, maps.device
+    )
     return sample(maps[None], grid)[0]
 
 
 @lru_cache(maxsize=64)
-def _parts_of(
+def _sampling_points(
     picture: Size,
     stride: tuple[float, float],
     centre: float,
@@ -126,9 +158,9 @@ def _parts_of(
     size: Size,
     device: torch.device,
 ) -> Tensor:
-    """Where the centres of even parts of a picture lie on the cells, as `grid_sample` counts.
+    """Centres of `size` equal parts of a picture, in coordinates of the cells for `grid_sample`.
 
-    Kept, since frames of one size follow each other, and a GPU would be waited for.
+    Cached, since frames of one size follow each other, and the copy would wait for a GPU.
     """
     with torch.inference_mode(mode=False):
         ys, xs = (
@@ -139,13 +171,13 @@ def _parts_of(
 
 
 def _cell_coordinates(pixels: int, stride: float, centre: float, cells: int, count: int) -> Tensor:
-    """Lattice coordinates of the centres of `count` even parts of the picture's side."""
+    """Coordinates, in cells, of the centres of `count` equal parts of the picture's side."""
     middles = (torch.arange(count, dtype=torch.float32) + 0.5) * (pixels / count)
     return (middles / stride - centre).clamp(0, cells - 1)
 
 
 def sampling_grid(ys: Tensor, xs: Tensor, cells: Size) -> Tensor:
-    """Every pair of row and column coordinates, as `grid_sample` counts, [1, ys, xs, 2].
+    """Every pair of row and column coordinates for `grid_sample`, [1, ys, xs, 2].
 
     Args:
         ys: Row coordinates in cells, 0 the centre of the first row.
@@ -159,11 +191,11 @@ def sampling_grid(ys: Tensor, xs: Tensor, cells: Size) -> Tensor:
 
 
 def sample(maps: Tensor, grid: Tensor) -> Tensor:
-    """Bilinear samples of [batch, channels, rows, columns] on a grid, held beyond the edges."""
+    """Bilinear samples of [batch, channels, rows, columns]; edge values beyond the edges."""
     grid = grid.to(maps.dtype).expand(maps.shape[0], -1, -1, -1)
     return functional.grid_sample(maps, grid, padding_mode="border", align_corners=True)
 
 
 def placements(originals: Sequence[Size], resized: Sequence[Size], canvas: Size) -> list[Letterbox]:
-    """The placements of a batch of pictures on one canvas."""
+    """The letterboxes of a batch of pictures on one canvas."""
     return [Letterbox(o, r, canvas) for o, r in zip(originals, resized, strict=True)]

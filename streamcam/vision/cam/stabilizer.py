@@ -1,79 +1,96 @@
-"""Maps that hold still: one sign, one component and one range for as long as a shot lasts.
+"""Temporal stabilisation: one sign, one component and one slow range per shot of a source.
 
-The sign of a principal direction is arbitrary, two components of like strength change places, and a
-range taken from each frame alone makes an empty scene glow. Each would make a video of maps flash.
+The sign of a principal direction is arbitrary, two components of similar strength swap, and a range
+taken from each frame alone stretches the noise of an empty scene. Each would make the map flicker.
+A shot ends at a scene cut, which is found by comparing small copies of successive frames.
 """
 
 import math
 from dataclasses import dataclass, field
 from typing import cast
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamcam.types import Frame, HeatMap
-from streamcam.vision.cam.scene_cut import Thumbnail, is_cut, is_empty, thumbnail
+from streamcam.types import Frame, HeatMap, Picture
 
 Floats = npt.NDArray[np.float32]
+Thumbnail = npt.NDArray[np.float32]
+"""float32, [18, 32, 3], values 0..255."""
 
-# The second component is followed, where it is what was shown before, as long as it is not clearly
-# the weaker: two components that change places have shares within a few per cent of each other.
-_RIVAL = 0.7
+_THUMBNAIL_SIZE = (32, 18)
 
-# Cosine from which a direction continues that of the frame before. Within the shots of eight real
-# videos, at five frames a second, it never fell below 0.90.
-_SAME = 0.5
+# A cut needs a larger change and a lower correlation than these. Within the shots of eight real
+# videos at five frames a second the change was at most 26 (99 % below 18) and the correlation at
+# least 0.48. Of 623 pairs of unrelated pictures, 99 % differed by more than 35 and correlated by
+# less than 0.52. Neither alone is enough: a light that is switched on changes much but correlates,
+# noise in the dark does not correlate but changes little.
+_MIN_CUT_CHANGE = 30.0
+_MAX_CUT_CORRELATION = 0.55
 
-# How far a direction leans towards large activations: the sum of its entries, 1 at the most. Where
-# it is this small it says nothing.
-_LEANING = 0.1
+# Standard deviation in grey levels below which a picture is empty. The lowest of eight real videos
+# and a thousand photos was 9.9; uniform areas have 0, averaged sensor noise of 8 grey levels 2.1.
+_MIN_DEVIATION = 3.0
 
-# A locked sign that leans the wrong way by this much is wrong: a camera that runs for months may
-# drift there without a single cut. Rightly signed directions lean by 0.6 on average.
-_CONTRARY = -0.3
+# Minimum share of the second component, relative to the first, from which it may be followed where
+# it continues the map shown before: components that swap have shares within a few per cent.
+_MIN_RIVAL_SHARE = 0.7
 
-# The brightest half per cent of the cells is full heat: a peak of one cell does not dim the rest.
+# Minimum cosine of a direction that continues that of the frame before. Within the shots of eight
+# real videos, at five frames a second, it never fell below 0.90.
+_MIN_COSINE = 0.5
+
+# Below this magnitude the cosine between a direction and the all-ones vector (large activations)
+# does not determine the sign.
+_MIN_MAGNITUDE_COSINE = 0.1
+
+# A locked sign is wrong if that cosine is below this: a camera that runs for months may drift there
+# without a single cut. Correctly signed directions have 0.6 on average.
+_CONTRADICTION = -0.3
+
+# The brightest 0.5 % of the cells is full heat: a peak of one cell does not dim the rest.
 _TOP_PERCENTILE = 99.5
 
-# Full heat follows a brighter scene within a second, so that nothing stays cut off for long, and
-# forgets a bright thing that has left so slowly that the rest does not visibly brighten.
+# Time constants of full heat: a brighter scene is followed within a second, so that nothing is
+# clipped for long; after a bright object has left, the rest must not visibly brighten.
 _RISE_SECONDS = 0.5
 _FALL_SECONDS = 10.0
 
-# The frame's middle, for the background, leaves out an eighth on each side: about 64 of a network's
-# pixels, by which the edges' influence has faded.
+# The background is measured without an eighth of the frame on each side: about 64 of a network's
+# pixels, beyond which the padding has little influence.
 _MARGIN_SHARE = 8
 
-# Full heat is never less than this above the background, in lengths of a typical activation vector.
-# With an early state of nano, of 80 photos 95 % had more than 0.22 and half of them more than 0.42;
+# Minimum of full heat above the background, in lengths of a typical activation vector. With an
+# early checkpoint of nano, 95 % of 80 photos had more than 0.22 and half of them more than 0.42;
 # empty pictures, noise up to a deviation of 8 grey levels and soft gradients had at most 0.19.
-_FLOOR = 0.3
+_MIN_FULL_HEAT = 0.3
 
 
 @dataclass(slots=True)
 class SceneState:
-    """What is remembered of a source's current shot.
+    """State of a source's current shot.
 
     Attributes:
-        thumbnail: The last explained picture, small.
+        thumbnail: Of the last explained picture.
         time: Its time, in seconds.
         direction: The principal direction that its map shows, sign applied.
-        others: The sum of all directions that were found in it.
-        top: What counts as full heat.
+        combined: The sum of all its directions.
+        full_heat: Projection above the background that is drawn as 1.
         heat: Its map.
     """
 
     thumbnail: Thumbnail
     time: float
     direction: Floats
-    others: Floats
-    top: float
+    combined: Floats
+    full_heat: float
     heat: HeatMap
 
 
 @dataclass(frozen=True, slots=True)
 class StabilizedMap:
-    """One frame's map after its sign, component and range are settled.
+    """One frame's map with its final sign, component and range.
 
     Attributes:
         heat: 0..1.
@@ -88,25 +105,26 @@ class StabilizedMap:
 
 @dataclass(slots=True)
 class MapStabilizer:
-    """Settles the maps of any number of sources, each frame after the one before it.
+    """Stabilises the maps of any number of sources, whose frames come in their order.
 
     Attributes:
-        quiet: Projections up to this are no heat: what the model shows for an empty picture.
+        baseline: Subtracted from projections: what the model shows for an empty picture, see
+            `blank_baseline`.
     """
 
-    quiet: float = 0.0
+    baseline: float = 0.0
     _shots: dict[str, SceneState] = field(default_factory=dict)
 
     def guess(self, source: str) -> Floats | None:
-        """A direction that holds a part of each of the last frame's: where to start searching."""
+        """Start vector for the next frame's search: the sum of the last frame's directions."""
         shot = self._shots.get(source)
-        return None if shot is None else shot.others
+        return None if shot is None else shot.combined
 
     def forget(self, source: str) -> None:
-        """Drop what is remembered of a source."""
+        """Drop the state of a source."""
         self._shots.pop(source, None)
 
-    def settle(
+    def stabilize(
         self, frame: Frame, directions: Floats, projections: Floats, shares: Floats
     ) -> StabilizedMap:
         """Turn a frame's components into its map.
@@ -120,19 +138,19 @@ class MapStabilizer:
         small = thumbnail(frame.picture)
         shot = self._continued(frame, small, projections.shape[1:])
         component, sign = _choose(directions, projections, shares, shot)
-        raw = above_background(projections[component] * sign) - self.quiet
+        raw = above_background(projections[component] * sign) - self.baseline
         if is_empty(small):
-            # All that varies then is how the network sees its own padding, on white strongly.
+            # The only variation then comes from the network's own padding.
             raw = np.zeros_like(raw)
-        top = _range(raw, frame.time, shot)
-        heat = np.clip(raw / max(top, _FLOOR), 0, 1)
+        full_heat = _full_heat(raw, frame.time, shot)
+        heat = np.clip(raw / max(full_heat, _MIN_FULL_HEAT), 0, 1)
         flicker = None if shot is None else float(np.abs(heat - shot.heat).mean())
         self._shots[frame.source] = SceneState(
             thumbnail=small,
             time=frame.time,
             direction=directions[component] * sign,
-            others=directions.sum(axis=0),
-            top=top,
+            combined=directions.sum(axis=0),
+            full_heat=full_heat,
             heat=heat,
         )
         return StabilizedMap(heat, component, flicker)
@@ -140,7 +158,7 @@ class MapStabilizer:
     def _continued(
         self, frame: Frame, small: Thumbnail, size: tuple[int, ...]
     ) -> SceneState | None:
-        """The shot that the frame belongs to, None if it begins one."""
+        """The shot that the frame continues, None if it begins one."""
         shot = self._shots.get(frame.source)
         if shot is None or frame.discontinuity:
             return None
@@ -154,15 +172,17 @@ def _choose(
     """Which component to show, and with which sign."""
     if shot is None:
         return 0, natural_sign(directions[0], projections[0])
-    likeness = np.where(shares >= _RIVAL * shares[0], directions @ shot.direction, 0)
-    component = int(np.abs(likeness).argmax())
-    sign = math.copysign(1, likeness[component])
-    if abs(likeness[component]) < _SAME or _lean(directions[component]) * sign < _CONTRARY:
+    cosines = np.where(shares >= _MIN_RIVAL_SHARE * shares[0], directions @ shot.direction, 0)
+    component = int(np.abs(cosines).argmax())
+    sign = math.copysign(1, cosines[component])
+    contradicted = _magnitude_cosine(directions[component]) * sign < _CONTRADICTION
+    if abs(cosines[component]) < _MIN_COSINE or contradicted:
         sign = natural_sign(directions[component], projections[component])
     return component, sign
 
 
-def _lean(direction: Floats) -> float:
+def _magnitude_cosine(direction: Floats) -> float:
+    """Cosine of a direction with the all-ones vector."""
     return float(direction.sum()) / math.sqrt(len(direction))
 
 
@@ -176,37 +196,62 @@ def natural_sign(direction: Floats, projection: Floats) -> float:
     where the skewness was; at a sixth of the training in 90, 82 and 74 %. Where the sum says
     nothing, as in levels of constant length (SSD300), the larger extreme decides.
     """
-    lean = _lean(direction)
-    if abs(lean) < _LEANING:
-        lean = float(projection.max() + projection.min())
-    return math.copysign(1, lean)
+    evidence = _magnitude_cosine(direction)
+    if abs(evidence) < _MIN_MAGNITUDE_COSINE:
+        evidence = float(projection.max() + projection.min())
+    return math.copysign(1, evidence)
 
 
 def above_background(projection: Floats) -> Floats:
-    """A projection less the mean of its middle.
+    """A projection minus the mean of its middle.
 
-    What lies along a frame's edges sees the network's zero padding, and differs even in an empty
-    picture. Counting from the mean of all cells, as EigenCAM does, such a picture's whole middle
-    would glow (by 0.10 to 0.25 typical lengths; by 0.03 to 0.19 this way).
+    Cells along a frame's edges see the network's zero padding and differ even in an empty picture.
+    With the mean of all cells subtracted, as in EigenCAM, the middle of such a picture would be
+    raised by 0.10 to 0.25 typical lengths; with the mean of the middle it is 0.03 to 0.19.
     """
     rows, columns = (side // _MARGIN_SHARE for side in projection.shape)
     middle = projection[rows : projection.shape[0] - rows, columns : projection.shape[1] - columns]
     return cast("Floats", projection - middle.mean())
 
 
-def top_of(raw: Floats) -> float:
-    """What would be full heat if there were only this frame."""
+def upper_percentile(raw: Floats) -> float:
+    """Full heat of a single frame: the percentile `_TOP_PERCENTILE` of its cells."""
     at = (raw.size - 1) * _TOP_PERCENTILE / 100
     below, above = math.floor(at), math.ceil(at)
-    # What `np.percentile` does, which takes ten times as long for so few cells.
+    # Equal to `np.percentile`, which takes ten times as long for so few cells.
     ranked = np.partition(raw.ravel(), (below, above))
     return float(ranked[below] + (at - below) * (ranked[above] - ranked[below]))
 
 
-def _range(raw: Floats, time: float, shot: SceneState | None) -> float:
-    """What counts as full heat, moving slowly through a shot."""
-    top = top_of(raw)
+def _full_heat(raw: Floats, time: float, shot: SceneState | None) -> float:
+    """Full heat, smoothed exponentially through a shot."""
+    own = upper_percentile(raw)
     if shot is None:
-        return top
-    inertia = _RISE_SECONDS if top > shot.top else _FALL_SECONDS
-    return top + (shot.top - top) * math.exp(-max(time - shot.time, 0.0) / inertia)
+        return own
+    seconds = _RISE_SECONDS if own > shot.full_heat else _FALL_SECONDS
+    return own + (shot.full_heat - own) * math.exp(-max(time - shot.time, 0.0) / seconds)
+
+
+def thumbnail(picture: Picture) -> Thumbnail:
+    """A small copy for comparison. Skips pixels first: averaging 1080p would take 1 ms."""
+    height, width = picture.shape[:2]
+    step = max(1, min(height, width) // 72)
+    coarse = cv2.resize(picture, (width // step, height // step), interpolation=cv2.INTER_NEAREST)
+    return cv2.resize(coarse, _THUMBNAIL_SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def is_cut(before: Thumbnail, after: Thumbnail) -> bool:
+    """Whether two pictures belong to different shots."""
+    change = cv2.norm(after, before, cv2.NORM_L1) / after.size
+    return change > _MIN_CUT_CHANGE and _correlation(before, after) < _MAX_CUT_CORRELATION
+
+
+def is_empty(small: Thumbnail) -> bool:
+    """Whether a picture is uniform, with nothing to detect."""
+    _, deviations = cv2.meanStdDev(small)
+    return bool(deviations.max() < _MIN_DEVIATION)
+
+
+def _correlation(a: Thumbnail, b: Thumbnail) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    return float((a * b).sum() / (np.sqrt((a * a).sum() * (b * b).sum()) + 1e-6))

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from streamcam.cam_methods import GradientFormula
 from streamcam.vision.cam.components import principal_components
+from streamcam.vision.cam.geometry import LevelGrids
 from streamcam.vision.methods.saved_activations import Pyramid, SavedActivations
 from streamcam.vision.methods.targets import Group
 from streamcam.vision.models.torchvision import Detector
@@ -22,7 +23,7 @@ def gradient_maps(
     saved: SavedActivations,
     groups: Sequence[Sequence[Group]],
     formula: GradientFormula,
-    centre: float,
+    grids: LevelGrids,
 ) -> list[tuple[Pyramid, dict[str, Tensor]]]:
     """Maps by level for every group of targets of every image.
 
@@ -34,18 +35,18 @@ def gradient_maps(
         saved: The activations of its ordinary forward pass.
         groups: For every image the groups of targets; each group gets a map.
         formula: Makes a map of activations and gradients.
-        centre: Where in its stride a cell's centre lies.
+        grids: How the levels' cells lie on the canvas.
 
     Returns:
         For every image its activations, and by level [groups, rows, columns].
     """
-    pyramids = [saved.pyramid(index, centre) for index in range(len(saved.placements))]
+    pyramids = [saved.pyramid(index, grids) for index in range(len(saved.placements))]
     maps: list[list[dict[str, Tensor]]] = [[] for _ in pyramids]
     for gradients in _backwards(detector, saved, groups):
         for index, pyramid in enumerate(pyramids):
             if len(maps[index]) < len(groups[index]):
                 own = {name: gradient[index] for name, gradient in gradients.items()}
-                own_pyramid = Pyramid.of(own, pyramid.placement, centre)
+                own_pyramid = Pyramid.of(own, pyramid.placement, grids)
                 maps[index].append(
                     {
                         name: gradient_map(formula, level, own_pyramid.levels[name][None])[0]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from streamcam.cam_methods import METHODS, PerturbationFormula
-from streamcam.vision.cam.geometry import Size
+from streamcam.vision.cam.geometry import LevelGrids, Size
 from streamcam.vision.methods.gradients import gradient_maps
 from streamcam.vision.methods.perturbation import perturbation_maps
 from streamcam.vision.methods.saved_activations import Pyramid, SavedActivations
@@ -26,13 +26,13 @@ class MapMaker:
     Attributes:
         detector: What detected the targets.
         method: Name of a method that has targets: any but EigenCAM.
-        centre: Where in its stride a cell's centre lies, in every level.
+        grids: How the levels' cells lie on the canvas.
         level: The only level to make maps of, for comparison; None for the sum of all.
     """
 
     detector: Detector
     method: str
-    centre: float
+    grids: LevelGrids
     level: str | None = None
 
     def __call__(
@@ -68,8 +68,8 @@ class MapMaker:
         assert formula is not None, "a method without targets"
         if isinstance(formula, PerturbationFormula):
             return [
-                perturbation_maps(self.detector, saved.select([index]), own, formula, self.centre)
+                perturbation_maps(self.detector, saved.select([index]), own, formula, self.grids)
                 for index, own in enumerate(groups)
             ], False
-        maps = gradient_maps(self.detector, saved, groups, formula, self.centre)
+        maps = gradient_maps(self.detector, saved, groups, formula, self.grids)
         return maps, formula.per_cell

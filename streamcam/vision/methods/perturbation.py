@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from streamcam.cam_methods import PerturbationFormula
-from streamcam.vision.cam.geometry import Letterbox
+from streamcam.vision.cam.geometry import Letterbox, LevelGrids
 from streamcam.vision.methods.saved_activations import Pyramid, SavedActivations
 from streamcam.vision.methods.targets import Group, scores_of
 from streamcam.vision.models.torchvision import Detector
@@ -40,7 +40,7 @@ def perturbation_maps(
     saved: SavedActivations,
     groups: Sequence[Group],
     formula: PerturbationFormula,
-    centre: float,
+    grids: LevelGrids,
 ) -> tuple[Pyramid, dict[str, Tensor]]:
     """Maps by level for every group of one image's targets, [groups, rows, columns].
 
@@ -49,9 +49,9 @@ def perturbation_maps(
         saved: The activations of its ordinary forward pass of the image.
         groups: Each gets a map.
         formula: What is perturbed, and how the channels are weighted for each group.
-        centre: Where in its stride a cell's centre lies.
+        grids: How the levels' cells lie on the canvas.
     """
-    pyramid = saved.pyramid(0, centre)
+    pyramid = saved.pyramid(0, grids)
     channels = _strongest_channels(pyramid)
     weights = channel_weights(detector, saved, groups, formula, channels)
     maps = {}

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from streamcam.types import Picture
-from streamcam.vision.cam.geometry import GridGeometry, Letterbox, Size, to_grid
+from streamcam.vision.cam.geometry import GridGeometry, Letterbox, LevelGrids, Size, to_grid
 from streamcam.vision.models.torchvision import Forward, Levels
 
 
@@ -26,16 +26,16 @@ class Pyramid:
     placement: Letterbox
 
     @classmethod
-    def of(cls, levels: Mapping[str, Tensor], placement: Letterbox, centre: float) -> "Pyramid":
+    def of(cls, levels: Mapping[str, Tensor], placement: Letterbox, grids: LevelGrids) -> "Pyramid":
         """Cut levels of a whole canvas.
 
         Args:
             levels: Each [channels, rows, columns].
             placement: Where the image lies on the canvas.
-            centre: Where in its stride a cell's centre lies, 0..1.
+            grids: How the levels' cells lie on it.
         """
         geometries = {
-            name: GridGeometry.over(placement.canvas, (level.shape[-2], level.shape[-1]), centre)
+            name: grids.geometry(name, placement.canvas, (level.shape[-2], level.shape[-1]))
             for name, level in levels.items()
         }
         inside = {name: cut(level, geometries[name], placement) for name, level in levels.items()}
@@ -119,7 +119,7 @@ class SavedActivations:
             [self.pictures[index] for index in indices],
         )
 
-    def pyramid(self, index: int, centre: float) -> Pyramid:
+    def pyramid(self, index: int, grids: LevelGrids) -> Pyramid:
         """One image's activations, the padding cut off."""
         own = {name: level[index] for name, level in self.levels.items()}
-        return Pyramid.of(own, self.placements[index], centre)
+        return Pyramid.of(own, self.placements[index], grids)

@@ -1,11 +1,13 @@
 """Maps lie where their pixels are, through resize, padding, strides and mixed batches."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from streamcam.types import FrameResult
-from streamcam.vision.cam.geometry import GridGeometry, Letterbox, to_frame
+from streamcam.vision.cam.geometry import GridGeometry, Letterbox, LevelGrids, to_frame
 from streamcam.vision.engine import Engine
 from tests.vision.scenes import MOBILENET, SSDLITE, engine, frame, grey, with_patch
 
@@ -92,11 +94,11 @@ def test_the_pool_grid_is_cut_to_the_picture_too() -> None:
         check_moves(results)
 
 
-def canvas_ramp(lattice: GridGeometry, axis: int) -> torch.Tensor:
+def canvas_ramp(grid: GridGeometry, axis: int) -> torch.Tensor:
     """Cells that hold their own centre's canvas coordinate."""
-    centres = (torch.arange(lattice.size[axis]) + lattice.centre) * lattice.stride[axis]
+    centres = (torch.arange(grid.size[axis]) + grid.centre) * grid.stride[axis]
     shape = [1, -1, 1] if axis == 0 else [1, 1, -1]
-    return centres.reshape(shape).expand(1, *lattice.size).clone()
+    return centres.reshape(shape).expand(1, *grid.size).clone()
 
 
 @pytest.mark.parametrize("centre", [0.0, 0.25, 0.5])
@@ -114,10 +116,10 @@ def test_a_map_spans_the_picture_from_edge_to_edge(
 ) -> None:
     """Cells of the frame's map hold the coordinates of the pixels that they cover."""
     size = (-(-canvas[0] // 16), -(-canvas[1] // 16))
-    lattice = GridGeometry.over(canvas, size, centre)
+    grid = GridGeometry.over(canvas, size, centre)
     placement = Letterbox(original, resized, canvas)
     for axis in (0, 1):
-        result = to_frame(canvas_ramp(lattice, axis), lattice, placement)[0]
+        result = to_frame(canvas_ramp(grid, axis), grid, placement)[0]
         line = result[:, 0] if axis == 0 else result[0]
         count = len(line)
         assert count == max(1, round(resized[axis] / 16))
@@ -126,13 +128,31 @@ def test_a_map_spans_the_picture_from_edge_to_edge(
         assert line[inner] == pytest.approx(wanted[inner], abs=0.05)
 
 
-def test_padding_is_outside_the_lattice_of_a_picture() -> None:
-    lattice = GridGeometry.over((1344, 1344), (84, 84), 0.5)
-    assert lattice.cells_inside((1344, 750)) == (84, 47)
-    assert lattice.cells_inside((1, 1)) == (1, 1)
+def test_padding_is_outside_the_grid_of_a_picture() -> None:
+    grid = GridGeometry.over((1344, 1344), (84, 84), 0.5)
+    assert grid.cells_inside((1344, 750)) == (84, 47)
+    assert grid.cells_inside((1, 1)) == (1, 1)
     assert GridGeometry.over((1344, 1344), (84, 84), 0.0).cells_inside((737, 736)) == (47, 46)
 
 
 def test_strides_are_powers_of_two_where_a_network_rounds_its_cells_up() -> None:
     assert GridGeometry.over((300, 300), (38, 38), 0.5).stride == (8.0, 8.0)
     assert GridGeometry.over((800, 1344), (13, 21), 0.5).stride == (64.0, 64.0)
+
+
+def test_any_strides_are_aligned() -> None:
+    """A vision transformer's patches of 14 pixels, and cells that are higher than wide."""
+    placement = Letterbox((300, 400), (378, 504), (518, 518))
+    for stride in ((14.0, 14.0), (28.0, 14.0), (20.0, 6.5)):
+        size = (math.ceil(518 / stride[0]), math.ceil(518 / stride[1]))
+        grids = LevelGrids(0.5, {"tokens": stride})
+        grid = grids.geometry("tokens", placement.canvas, size)
+        for axis, side in enumerate(placement.original):
+            rows, columns = grid.cells_inside(placement.resized)
+            result = to_frame(canvas_ramp(grid, axis)[:, :rows, :columns], grid, placement)[0]
+            cells = result.shape[axis]
+            assert cells == round(placement.resized[axis] / stride[axis])
+            middles = (torch.arange(cells) + 0.5) * (side / cells)
+            shown = result.select(1 - axis, 3) * side / placement.resized[axis]
+            inner = slice(1, cells - 1)
+            assert shown[inner] == pytest.approx(middles[inner], abs=0.01)

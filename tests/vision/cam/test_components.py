@@ -7,15 +7,15 @@ from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection
 
 from streamcam.types import Picture
 from streamcam.vision.cam.components import (
-    OF_HALF_PRECISION,
-    PRECISE,
-    _enlarge,
+    TOLERANCE_FLOAT32,
+    TOLERANCE_HALF,
     _lanczos,
+    _resample,
     join_levels,
     join_levels_as_published,
     principal_components,
 )
-from streamcam.vision.cam.geometry import sample, sampling_grid
+from streamcam.vision.cam.geometry import LevelGrids, sample, sampling_grid
 from streamcam.vision.models.registry import find_model
 from streamcam.vision.models.torchvision import Detector
 from tests.vision.scenes import MOBILENET, detector, network, noise, with_patch
@@ -131,25 +131,25 @@ def test_the_tolerance_of_half_precision_takes_fewer_steps_and_moves_no_map() ->
     exact = principal_components(activations, start(activations), tolerance=1e-6)
     draw = torch.Generator().manual_seed(0)
     near = exact.directions.sum(1) + 0.3 * torch.randn((1, 192), generator=draw) / 192**0.5
-    found = principal_components(activations, near, tolerance=OF_HALF_PRECISION)
+    found = principal_components(activations, near, tolerance=TOLERANCE_HALF)
     reach = exact.projections[0, 0].max() - exact.projections[0, 0].min()
     error = up_to_sign(found.projections[0, 0].numpy(), exact.projections[0, 0].numpy())
     assert error * exact.projections[0, 0].norm() < 1e-4 * reach * 510**0.5
     unit = torch.ones(1, 1)
     taken = [
         _lanczos(activations, unit, near, tolerance)[0].shape[1]
-        for tolerance in (PRECISE, OF_HALF_PRECISION)
+        for tolerance in (TOLERANCE_FLOAT32, TOLERANCE_HALF)
     ]
     assert 3 <= taken[1] < taken[0] < 12
 
 
 @pytest.mark.parametrize("centre", [0.0, 0.5])
 @pytest.mark.parametrize("factor", [2, 4])
-def test_coarse_levels_are_enlarged_as_samples_are(factor: int, centre: float) -> None:
+def test_coarse_levels_are_resampled_as_samples_are(factor: int, centre: float) -> None:
     draw = torch.Generator().manual_seed(0)
     level, size = torch.rand((2, 6, 5, 7), generator=draw), (19, 27)
     at = [(torch.arange(cells) + centre) / factor - centre for cells in size]
-    found = _enlarge(level, size, 1 / factor, centre)
+    found = _resample(level, size, (1 / factor, 1 / factor), centre)
     assert torch.allclose(found, sample(level, sampling_grid(*at, (5, 7))), atol=1e-6)
 
 
@@ -236,3 +236,25 @@ def test_joined_levels_agree_on_where_things_are(centre: float) -> None:
     assert joined.shape == (1, grid, grid, 5)
     for level in range(5):
         assert joined[0, 0, middle, level] == pytest.approx(wanted[middle], abs=0.01)
+
+
+@pytest.mark.parametrize("centre", [0.0, 0.5])
+@pytest.mark.parametrize("axis", [2, 3])
+def test_levels_of_any_strides_agree_on_where_things_are(centre: float, axis: int) -> None:
+    """Levels that hold canvas coordinates, with strides that differ and are no powers of two."""
+    canvas = (504, 504)
+    strides = {"a": (7.0, 14.0), "b": (14.0, 14.0), "c": (18.0, 12.0), "d": (28.0, 56.0)}
+    levels = {}
+    for name, (y, x) in strides.items():
+        rows, columns = (torch.arange(504 // int(s)) + centre for s in (y, x))
+        ramp = (rows * y)[:, None] if axis == 2 else (columns * x)[None]
+        levels[name] = ramp.expand(len(rows), len(columns))[None, None].clone()
+    grids = LevelGrids(centre, strides)
+    assert grids.geometry("b", canvas, (36, 36)).stride == (14, 14)
+    ratios = grids.ratios(list(levels), "b")
+    joined = join_levels(list(levels.values()), (36, 36), centre=centre, ratios=ratios)
+    wanted = (torch.arange(36) + centre) * 14
+    middle = slice(8, 26)
+    along = joined[0, :, 20] if axis == 2 else joined[0, 20]
+    for level in range(4):
+        assert along[middle, level] == pytest.approx(wanted[middle], abs=0.01)

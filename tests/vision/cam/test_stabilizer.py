@@ -8,8 +8,13 @@ import pytest
 from streamcam.demo.source import DemoSource
 from streamcam.types import FrameResult, Picture
 from streamcam.vision.build import build_engine
-from streamcam.vision.cam.scene_cut import is_cut, thumbnail
-from streamcam.vision.cam.stabilizer import MapStabilizer, natural_sign, top_of
+from streamcam.vision.cam.stabilizer import (
+    MapStabilizer,
+    is_cut,
+    natural_sign,
+    thumbnail,
+    upper_percentile,
+)
 from streamcam.vision.engine import Engine
 from tests.vision.scenes import engine, frame, grey, noise, with_patch
 
@@ -67,10 +72,10 @@ def test_arbitrary_signs_never_invert_the_map() -> None:
         found = randomly_signed(components(scene((blob(x, y), ONE), seed=index)), rng)
         flips += before is not None and float(found[0][0] @ before) < 0
         before = found[0][0]
-        settled = stabiliser.settle(frame(SCENERY, index), *found)
-        row, column = divmod(int(settled.heat.argmax()), COLUMNS)
+        stable = stabiliser.stabilize(frame(SCENERY, index), *found)
+        row, column = divmod(int(stable.heat.argmax()), COLUMNS)
         assert (abs(row - y), abs(column - x)) < (1.5, 1.5)
-        assert np.median(settled.heat) < 0.1
+        assert np.median(stable.heat) < 0.1
     assert flips > 100, "the raw signs were meant to flip"
 
 
@@ -89,9 +94,9 @@ def test_a_component_is_followed_when_two_change_places() -> None:
             np.stack(part).astype(np.float32) for part in zip(*order, strict=True)
         )
         found = randomly_signed((directions, projections, np.array([0.3, 0.29])), RNG)
-        settled = stabiliser.settle(frame(SCENERY, index), *found)
-        columns.append(shown_column(settled.heat))
-        followed.append(settled.component)
+        stable = stabiliser.stabilize(frame(SCENERY, index), *found)
+        columns.append(shown_column(stable.heat))
+        followed.append(stable.component)
     assert columns == [5] * 6
     assert followed == [0, 0, 0, 1, 1, 1]
 
@@ -102,7 +107,7 @@ def test_a_component_that_fades_is_given_up() -> None:
     for index in range(50):
         fading = blob(5, 8, max(0.0, 1.2 - index / 30))
         found = components(scene((fading, ONE), (blob(18, 8), EVEN_TWO)))
-        columns.append(shown_column(stabiliser.settle(frame(SCENERY, index), *found).heat))
+        columns.append(shown_column(stabiliser.stabilize(frame(SCENERY, index), *found).heat))
     assert columns[0] == 5
     assert columns[-1] == 18
 
@@ -131,8 +136,8 @@ def test_a_sign_that_drifted_the_wrong_way_is_mended() -> None:
         direction = np.cos(angle) * even + np.sin(angle) * odd
         directions = np.stack([direction, odd]).astype(np.float32)
         projections = np.stack([blob(5, 8) * np.cos(angle), blob(18, 8)]).astype(np.float32)
-        settled = stabiliser.settle(frame(SCENERY, index), directions, projections, shares)
-    assert shown_column(settled.heat) == 5
+        stable = stabiliser.stabilize(frame(SCENERY, index), directions, projections, shares)
+    assert shown_column(stable.heat) == 5
 
 
 def test_flicker_is_the_mean_change_of_the_map() -> None:
@@ -140,7 +145,7 @@ def test_flicker_is_the_mean_change_of_the_map() -> None:
     maps = []
     for index in range(3):
         found = components(scene((blob(5 + index, 8), ONE)))
-        maps.append(stabiliser.settle(frame(SCENERY, index), *found))
+        maps.append(stabiliser.stabilize(frame(SCENERY, index), *found))
     assert maps[0].flicker is None
     for before, after in pairwise(maps):
         assert after.flicker == pytest.approx(float(np.abs(after.heat - before.heat).mean()))
@@ -151,7 +156,7 @@ def test_a_new_shot_forgets_the_one_before(how: str) -> None:
     stabiliser = MapStabilizer()
     bright = components(scene((blob(5, 8, 5.0), ONE)))
     dim = components(scene((blob(18, 8, 1.0), TWO)))
-    stabiliser.settle(frame(noise(90, 160, 1), 0), *bright)
+    stabiliser.stabilize(frame(noise(90, 160, 1), 0), *bright)
     picture = noise(90, 160, 1)
     if how == "cut":
         picture = np.ascontiguousarray(np.tile(np.arange(160, dtype=np.uint8)[:, None], (90, 1, 3)))
@@ -159,7 +164,7 @@ def test_a_new_shot_forgets_the_one_before(how: str) -> None:
         stabiliser.forget("a")
     if how == "size":
         dim = (dim[0], dim[1][:, 2:], dim[2])
-    after = stabiliser.settle(frame(picture, 1, discontinuity=how == "discontinuity"), *dim)
+    after = stabiliser.stabilize(frame(picture, 1, discontinuity=how == "discontinuity"), *dim)
     assert after.flicker is None
     assert after.heat.max() > 0.9
 
@@ -169,9 +174,9 @@ def test_sources_do_not_disturb_each_other() -> None:
     for index in range(10):
         a = components(scene((blob(5 + index, 8), ONE), seed=index))
         b = components(scene((blob(18 - index, 8, 3), TWO), seed=index))
-        expected = alone.settle(frame(SCENERY, index, "a"), *a)
-        mixed.settle(frame(SCENERY, index, "b"), *b)
-        got = mixed.settle(frame(SCENERY, index, "a"), *a)
+        expected = alone.stabilize(frame(SCENERY, index, "a"), *a)
+        mixed.stabilize(frame(SCENERY, index, "b"), *b)
+        got = mixed.stabilize(frame(SCENERY, index, "a"), *a)
         assert np.array_equal(got.heat, expected.heat)
 
 
@@ -181,7 +186,7 @@ def test_the_rest_does_not_brighten_when_a_bright_thing_leaves() -> None:
     with_it = components(scene(steady, (blob(18, 8, 3.0), ONE)))
     without = components(scene(steady))
     heats = [
-        stabiliser.settle(frame(grey(36, 64), i), *(with_it if i < 10 else without)).heat[8, 5]
+        stabiliser.stabilize(frame(grey(36, 64), i), *(with_it if i < 10 else without)).heat[8, 5]
         for i in range(15)
     ]
     assert heats[9] < 0.4
@@ -267,4 +272,4 @@ def test_a_moving_patch_never_inverts_in_hundreds_of_frames(nano: Engine) -> Non
 @pytest.mark.parametrize("size", [(1, 1), (1, 2), (17, 30), (48, 84)])
 def test_full_heat_is_a_percentile(size: tuple[int, int]) -> None:
     raw = np.random.default_rng(0).normal(size=size).astype(np.float32)
-    assert top_of(raw) == pytest.approx(np.percentile(raw, 99.5), abs=1e-6)
+    assert upper_percentile(raw) == pytest.approx(np.percentile(raw, 99.5), abs=1e-6)

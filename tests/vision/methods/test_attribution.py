@@ -14,6 +14,7 @@ from streamcam.errors import UsageError
 from streamcam.types import Frame, FrameResult
 from streamcam.vision.build import build_engine
 from streamcam.vision.cam.eigencam import EigenCam
+from streamcam.vision.cam.geometry import LevelGrids
 from streamcam.vision.engine import Engine
 from streamcam.vision.methods.attribution import (
     BUDGET_SHARE,
@@ -37,7 +38,7 @@ def explaining(
 ) -> Engine:
     detector = nano()
     activations = find_model("nano").activations
-    maker = MapMaker(detector, method, activations.centre)
+    maker = MapMaker(detector, method, LevelGrids(activations.centre))
     attribution = Attribution(maker, explain=explain, every=every, top=top, clock=clock)
     plain = engine_around(detector, EigenCam(activations), batch=4)
     return Engine(detector, EigenCam(activations), plain.description, attribution=attribution)

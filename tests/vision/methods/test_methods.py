@@ -9,7 +9,9 @@ from pytorch_grad_cam import AblationCAM, LayerCAM, ScoreCAM
 from pytorch_grad_cam.ablation_layer import AblationLayerFasterRCNN
 
 from streamcam.cam_methods import METHODS
+from streamcam.vision.cam.eigencam import EigenCam
 from streamcam.vision.cam.focus import measure_focus
+from streamcam.vision.cam.geometry import LevelGrids
 from streamcam.vision.methods.gradients import _backwards, gradient_maps
 from streamcam.vision.methods.map_maker import MapMaker
 from streamcam.vision.methods.perturbation import (
@@ -22,6 +24,7 @@ from streamcam.vision.models.torchvision import Detector
 from tests.vision.methods.scenes import OnCanvas, looked, nano, street
 from tests.vision.scenes import MOBILENET, SSDLITE, network, noise, with_patch
 
+GRIDS = LevelGrids(0.4)
 SIZE = (14, 24)
 WITH_TARGETS = [name for name, method in METHODS.items() if method.formula]
 POINTWISE = ("layercam", "hirescam", "eigengradcam", "segeigencam")
@@ -60,9 +63,9 @@ def test_a_batch_of_pictures_shares_its_backward_and_changes_nothing(detector: D
         [[target] for target in own[:count]] for own, count in zip(found, (3, 2), strict=True)
     ]
     formula = METHODS["hirescam"].formula
-    together = gradient_maps(detector, saved, groups, formula, 0.4)
+    together = gradient_maps(detector, saved, groups, formula, GRIDS)
     for index, own in enumerate(groups):
-        (alone,) = gradient_maps(detector, saved.select([index]), [own], formula, 0.4)
+        (alone,) = gradient_maps(detector, saved.select([index]), [own], formula, GRIDS)
         for level, maps in alone[1].items():
             assert len(maps) == len(own)
             assert torch.allclose(together[index][1][level], maps, atol=1e-5)
@@ -134,7 +137,7 @@ def test_without_the_channels_that_matter_the_score_falls(detector: Detector) ->
 def test_maps_of_boxes_are_whole_and_differ(detector: Detector, method: str) -> None:
     saved, (targets,) = looked(detector, street())
     groups = [[target] for target in targets[:2]]
-    (maps,) = MapMaker(detector, method, 0.4)(saved, [groups], [SIZE])
+    (maps,) = MapMaker(detector, method, GRIDS)(saved, [groups], [SIZE])
     assert maps.shape == (2, *SIZE)
     assert maps.dtype == np.float32
     assert maps.min() >= 0
@@ -154,7 +157,7 @@ def test_padding_does_not_shift_the_map() -> None:
         saved, found = looked(detector, street(), np.rot90(street()).copy())
         alone, (own,) = looked(detector, street())
         assert saved.placements[0].canvas != alone.placements[0].canvas
-        maker = MapMaker(detector, "layercam", 0.4)
+        maker = MapMaker(detector, "layercam", GRIDS)
         groups = [[[own[0]]], [found[1][:1]]]
         padded = maker(saved, groups, [SIZE, SIZE])[0][0]
         plain = maker(alone, [[[own[0]]]], [SIZE])[0][0]
@@ -166,7 +169,7 @@ def test_padding_does_not_shift_the_map() -> None:
 def test_a_target_that_is_not_there_gets_an_empty_map(detector: Detector, method: str) -> None:
     saved, _ = looked(detector, street())
     nowhere = Target(BoxTarget((1.0, 1.0, 4.0, 4.0), 44), 0.5)
-    (maps,) = MapMaker(detector, method, 0.4)(saved, [[[nowhere]]], [SIZE])
+    (maps,) = MapMaker(detector, method, GRIDS)(saved, [[[nowhere]]], [SIZE])
     assert maps.max() == 0
 
 
@@ -189,7 +192,7 @@ def test_every_kind_of_head_tells_why(name: str, confidence: float) -> None:
     ) as detector:
         saved, (targets,) = looked(detector, with_patch(noise(96, 160), 40, 20, 60))
         groups = [[target] for target in targets[:2]]
-        maker = MapMaker(detector, "layercam", find_model(name).activations.centre)
+        maker = MapMaker(detector, "layercam", EigenCam(find_model(name).activations).grids)
         (maps,) = maker(saved, [groups], [SIZE])
     assert maps.max(axis=(1, 2)).tolist() == pytest.approx([1, 1])
 
@@ -197,7 +200,7 @@ def test_every_kind_of_head_tells_why(name: str, confidence: float) -> None:
 def test_nothing_is_left_behind(detector: Detector) -> None:
     def explain() -> None:
         saved, (targets,) = looked(detector, street())
-        MapMaker(detector, "layercam", 0.4)(saved, [[[target] for target in targets]], [SIZE])
+        MapMaker(detector, "layercam", GRIDS)(saved, [[[target] for target in targets]], [SIZE])
 
     explain()
     counts = []
