@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 
 from streamcam.sources.base import Selector
-from streamcam.sources.live import Report
+from streamcam.sources.live import LiveStatus
 from streamcam.types import CameraState, Frame, Picture, SourceInfo
 
 
@@ -32,7 +32,7 @@ class PartialForward:
     ) -> None:
         height, width = pictures[0].shape[:2]
         self.info = SourceInfo(name, width, height, 1 / rate, frame_rate=rate, live=True)
-        self.report = Report(CameraState.LIVE, time.monotonic(), connections=1, codec="none")
+        self.status = LiveStatus(CameraState.LIVE, time.monotonic(), connections=1, codec="none")
         self.decoded = 0
         self._pictures = pictures
         self._rate = float(rate)

@@ -1,6 +1,6 @@
-"""Errors of PyAV and the operating system, turned into ours: the one border for all media.
+"""Maps errors of PyAV and the operating system to ours, for reading and writing all media.
 
-PyAV keeps FFmpeg's own log lines off the terminal unless somebody asks for them; nobody here does.
+PyAV keeps FFmpeg's own log lines off the terminal unless they are requested.
 """
 
 import errno
@@ -67,10 +67,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextmanager
 def opening(name: str) -> Iterator[None]:
-    """Turn errors of opening a medium into ours.
+    """Map errors of opening a medium to ours.
 
     Args:
-        name: The medium, as a person knows it.
+        name: The medium's name for people.
 
     Raises:
         NotMediaError: No picture can be read from it.
@@ -84,10 +84,10 @@ def opening(name: str) -> Iterator[None]:
 
 @contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Turn errors of reading an opened medium into ours.
+    """Map errors of reading an opened medium to ours.
 
     Args:
-        name: The medium, as a person knows it.
+        name: The medium's name for people.
 
     Raises:
         CorruptMediaError: It became unreadable.
@@ -101,10 +101,10 @@ def reading(name: str) -> Iterator[None]:
 
 @contextmanager
 def receiving(name: str) -> Iterator[None]:
-    """Turn errors of connecting to a live source, or of reading it, into ours.
+    """Map errors of connecting to a live source, or of reading it, to ours.
 
     Args:
-        name: The source, as a person knows it.
+        name: The source's name for people.
 
     Raises:
         SourceUnavailableError: It is not there, not now, or not in a form that can be read.
@@ -117,10 +117,10 @@ def receiving(name: str) -> Iterator[None]:
 
 @contextmanager
 def writing(name: str) -> Iterator[None]:
-    """Turn errors of writing into ours.
+    """Map errors of writing to ours.
 
     Args:
-        name: The file, as a person knows it.
+        name: The file's name for people.
 
     Raises:
         DiskFullError: No room is left.

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from urllib.parse import quote, quote_plus, unquote
 
 HIDDEN = "***"
-"""What stands where a secret stood."""
+"""Replaces a secret."""
 
-_LEAST = 3
-"""Letters of a secret; what is shorter would turn up in innocent words."""
+_MIN_LENGTH = 3
+"""Shorter secrets would be found in ordinary words."""
 
 _SCHEME = r"\b([a-z][a-z0-9+.-]*)://"
 
@@ -30,29 +30,29 @@ def scheme_of(text: str) -> str | None:
 
 
 def is_secret(name: str) -> bool:
-    """Tell whether the value of an option or a setting of this name must not be seen."""
+    """Return whether the value of an option or setting of this name is secret."""
     return _SECRET.search(name) is not None
 
 
 def redacted_url(url: str) -> str:
     """Return a URL without user, password, query and fragment; other text as it is."""
-    return _URL.sub(_bare, url)
+    return _URL.sub(_without_credentials, url)
 
 
 class Redactor:
-    """Removes the secrets of some URLs from texts, in whatever form they turn up there.
+    """Removes the secrets of some URLs from texts, in every encoded form.
 
     Any other URL in a text loses its credentials too.
 
     Args:
-        urls: They may hold users, passwords and tokens.
-        secrets: Others that must not be seen.
+        urls: URLs that may hold users, passwords and tokens.
+        secrets: Further secrets.
     """
 
     def __init__(self, *urls: str, secrets: Iterable[str] = ()) -> None:
         hidden = {secret for url in urls for secret in _secrets(url)} | set(secrets)
-        told = [secret for secret in hidden if len(unquote(secret)) >= _LEAST]
-        forms = {form for secret in told for form in _forms(secret)}
+        long = [secret for secret in hidden if len(unquote(secret)) >= _MIN_LENGTH]
+        forms = {form for secret in long for form in _forms(secret)}
         # Longest first: a password may contain another one.
         ranked = sorted(forms, key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, ranked))) if ranked else None
@@ -64,7 +64,7 @@ class Redactor:
         return redacted_url(text)
 
 
-def _bare(match: re.Match[str]) -> str:
+def _without_credentials(match: re.Match[str]) -> str:
     user_info, rest = _split(match[2])
     del user_info
     return f"{match[1]}://{re.split(r'[?#]', rest, maxsplit=1)[0]}"
@@ -85,7 +85,7 @@ def _split(rest: str) -> tuple[str, str]:
 
 
 def _secrets(url: str) -> set[str]:
-    """Return what must not be seen of a URL: its password, and the values in its query."""
+    """Return the secrets in a URL: its password, and the values in its query."""
     match = _WHOLE.match(url)
     if match is None:
         return set()

@@ -1,9 +1,9 @@
-"""A process of our own for native code that may hang or crash: it can always be killed.
+"""Worker processes for native code that may hang or crash: they can always be killed.
 
-FFmpeg waits for networks and devices in places that no timeout reaches, and decodes what strangers
-send. In a process of its own neither a hang nor a crash reaches anybody else. Parent and child talk
-in JSON messages over a pair of sockets and share one picture in memory that belongs to no name, so
-that nothing is left behind however they end.
+FFmpeg waits for networks and devices in places that no timeout reaches, and decodes untrusted data.
+In a process of its own neither a hang nor a crash affects the rest. Parent and child exchange JSON
+messages over a pair of sockets and share one picture in anonymous memory, so that nothing is left
+behind however they end.
 """
 
 import ctypes
@@ -24,17 +24,17 @@ from streamcam.types import Picture
 
 Message: TypeAlias = dict[str, Any]
 
-_LONGEST_MESSAGE = 1 << 16
+_MAX_MESSAGE_BYTES = 1 << 16
 
-# Death by SIGKILL takes milliseconds, with eight busy processes to a core more than 2 s; for ever
-# where a process hangs inside the kernel (a dead disk or camera): that one is left to the kernel.
-_DEATH_SECONDS = 10.0
+# SIGKILL takes milliseconds, more than 2 s with eight busy processes per core, and never ends a
+# process that hangs inside the kernel (a dead disk or camera): that one is left to the kernel.
+_KILL_SECONDS = 10.0
 
 _PR_SET_PDEATHSIG = 1
 
 
 class SharedPicture:
-    """One picture in memory that two processes see; takes turns, so both must agree whose it is.
+    """One picture in memory that two processes share; they must take turns by agreement.
 
     Args:
         descriptor: Of the anonymous memory. It is closed with this.
@@ -45,7 +45,7 @@ class SharedPicture:
         self._memory: mmap.mmap | None = None
 
     def put(self, picture: Picture) -> None:
-        """Copy a picture in, making room where it needs more."""
+        """Copy a picture in, growing the memory as needed."""
         if os.fstat(self._descriptor).st_size < picture.nbytes:
             os.ftruncate(self._descriptor, picture.nbytes)
         memory = self._mapped(picture.nbytes)
@@ -55,16 +55,16 @@ class SharedPicture:
         """Return a copy of the picture, RGB, uint8, [height, width, 3].
 
         Raises:
-            ValueError: What lies there is smaller.
+            ValueError: The memory holds less.
         """
         size = width * height * 3
         if os.fstat(self._descriptor).st_size < size:
             raise ValueError(f"no picture of {width}x{height} pixels is shared")
-        seen = np.frombuffer(self._mapped(size), np.uint8, size)
-        return seen.reshape(height, width, 3).copy()
+        pixels = np.frombuffer(self._mapped(size), np.uint8, size)
+        return pixels.reshape(height, width, 3).copy()
 
     def close(self) -> None:
-        """Let go of the memory; safe to call twice."""
+        """Release the memory. Idempotent."""
         if self._memory is not None:
             self._memory.close()
             self._memory = None
@@ -83,24 +83,24 @@ class SharedPicture:
 class WorkerProcess:
     """The parent's end: a running child, its messages and the shared picture.
 
-    One thread owns it; `interrupt` may be called from any. The child ends with the thread that made
-    it, since the kernel takes that one for its parent.
+    One thread owns it; `interrupt` may be called from any. The child ends with the thread that
+    started it, which the kernel treats as its parent.
 
     Args:
         module: What the child runs, e.g. "streamcam.sources.live.capture_process"; it calls
-            `ParentProcess.met`.
-        order: The first message, what the child has to do. It may hold passwords: it is seen in no
-            list of processes.
+            `ParentProcess.connect`.
+        task: The first message, what the child has to do. It may hold passwords, since no list of
+            processes shows it.
 
     Raises:
-        OSError: There is no room for another process.
+        OSError: The process cannot be started.
     """
 
-    def __init__(self, module: str, order: Mapping[str, Any]) -> None:
+    def __init__(self, module: str, task: Mapping[str, Any]) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, ExitStack() as undo:
             undo.callback(self._socket.close)
-            self.send(order)
+            self.send(task)
             memory = os.memfd_create("streamcam picture")
             self.picture = SharedPicture(memory)
             undo.callback(self.picture.close)
@@ -118,7 +118,7 @@ class WorkerProcess:
             self._socket.send(orjson.dumps(message))
 
     def receive(self, timeout: float) -> Message | None:
-        """Return the next message, or None when none came within so many seconds.
+        """Return the next message, or None after `timeout` seconds without one.
 
         Raises:
             EOFError: The child has ended, or `interrupt` was called; nothing will come any more.
@@ -131,22 +131,22 @@ class WorkerProcess:
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def kill(self) -> int | None:
-        """End the child at once, and let go of all that belongs to it; safe to call twice.
+        """Kill the child and release all that belongs to it. Idempotent.
 
         Returns:
-            How it ended, as `subprocess` tells it: below zero a signal's number, -SIGKILL when it
+            Its exit status, as in `subprocess`: below zero a signal's number, -SIGKILL when it
             had to be killed; None for one that hangs in the kernel and was left behind.
         """
         with suppress(ProcessLookupError):
             self._process.kill()
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_DEATH_SECONDS)
+            self._process.wait(_KILL_SECONDS)
         self._socket.close()
         self.picture.close()
         return self._process.returncode
 
     def ended(self, timeout: float) -> int | None:
-        """Return how the child ended, waiting so many seconds; None while it lives."""
+        """Return the child's exit status, waiting up to `timeout` seconds; None while it runs."""
         with suppress(subprocess.TimeoutExpired):
             return self._process.wait(timeout)
         return None
@@ -160,20 +160,20 @@ class ParentProcess:
         picture: The shared picture.
 
     Attributes:
-        order: What the child has to do.
+        task: What the child has to do.
         picture: The shared picture.
     """
 
     def __init__(self, channel: socket.socket, picture: SharedPicture) -> None:
         self._socket = channel
         self.picture = picture
-        order = self.receive(None)
-        assert order is not None
-        self.order: Message = order
+        task = self.receive(None)
+        assert task is not None
+        self.task: Message = task
 
     @classmethod
-    def met(cls) -> Self:
-        """Find the parent that started this process, and die when it dies."""
+    def connect(cls) -> Self:
+        """Connect to the parent that started this process, and end when it ends."""
         channel, memory, parent = (int(word) for word in sys.argv[1:4])
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
@@ -184,25 +184,25 @@ class ParentProcess:
         """Send a message.
 
         Raises:
-            OSError: The parent has gone.
+            OSError: The parent has ended.
         """
         self._socket.send(orjson.dumps(message))
 
     def receive(self, timeout: float | None) -> Message | None:
-        """Return the next message, or None when none came within so many seconds.
+        """Return the next message, or None after `timeout` seconds without one.
 
         Args:
-            timeout: Seconds; 0 to look without waiting, None to wait for ever.
+            timeout: Seconds; 0 not to wait, None for no limit.
 
         Raises:
-            EOFError: The parent has gone.
+            EOFError: The parent has ended.
         """
         return _receive(self._socket, timeout)
 
 
 def _start(module: str, channel: int, memory: int) -> subprocess.Popen[bytes]:
-    # Without -P a user's own av.py or token.py in the current folder would stand in for the real
-    # one; what the parent may import, the child may.
+    # Without -P a user's own av.py or token.py in the current folder would shadow the real one;
+    # the child imports from where the parent does.
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-P", "-m", module, str(channel), str(memory), str(os.getpid())],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
@@ -210,7 +210,7 @@ def _start(module: str, channel: int, memory: int) -> subprocess.Popen[bytes]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        # Ctrl-C on a terminal is meant for the parent, which ends its children.
+        # Ctrl-C on a terminal goes to the parent alone, which ends its children.
         process_group=0,
     )
 
@@ -219,11 +219,11 @@ def _receive(channel: socket.socket, timeout: float | None) -> Message | None:
     channel.settimeout(timeout)
     try:
         try:
-            content = channel.recv(_LONGEST_MESSAGE)
+            content = channel.recv(_MAX_MESSAGE_BYTES)
         except ConnectionResetError:
-            # Said once, before what came in until then, where the other end closed with messages
-            # of ours unread.
-            content = channel.recv(_LONGEST_MESSAGE)
+            # Raised once, before the messages received until then, where the other end closed
+            # with unread messages of ours.
+            content = channel.recv(_MAX_MESSAGE_BYTES)
     except (TimeoutError, BlockingIOError):
         return None
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A process of our own does as it is told, and ends whatever it hangs in."""
+"""Worker processes: messages, the shared picture, and killing one that hangs."""
 
 import os
 import resource
@@ -21,8 +21,8 @@ PROGRAMS = "tests.worker_programs"
 
 
 @contextmanager
-def child(do: str, **order: Any) -> Iterator[WorkerProcess]:
-    made = WorkerProcess(PROGRAMS, {"do": do, **order})
+def child(do: str, **task: Any) -> Iterator[WorkerProcess]:
+    made = WorkerProcess(PROGRAMS, {"do": do, **task})
     try:
         yield made
     finally:
@@ -102,7 +102,7 @@ def test_one_that_is_stopped_is_killed_too() -> None:
         assert made.kill() == -signal.SIGKILL
 
 
-def test_a_crash_is_told_after_what_was_said_before_it() -> None:
+def test_a_crash_is_reported_after_the_messages_before_it() -> None:
     with child("crash") as made:
         assert answer(made) == {"done": True}
         with pytest.raises(EOFError):
@@ -161,14 +161,14 @@ def test_the_child_dies_with_the_thread_that_made_it() -> None:
     made[0].kill()
 
 
-def test_no_secret_is_seen_in_the_list_of_processes() -> None:
+def test_no_secret_is_in_the_list_of_processes() -> None:
     secret = "hunter2%40home"
     with child("wait", url=f"rtsp://admin:{secret}@cam/") as made:
         answer(made)
         process = Path(f"/proc/{made.pid}")
-        seen = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
-    assert PROGRAMS.encode() in seen
-    assert b"hunter2" not in seen
+        shown = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+    assert PROGRAMS.encode() in shown
+    assert b"hunter2" not in shown
 
 
 def test_a_file_in_the_current_folder_is_not_taken_for_a_module(
@@ -197,7 +197,7 @@ def test_many_children_leave_nothing_behind() -> None:
 
 
 def test_a_child_that_cannot_be_started_leaves_nothing_behind() -> None:
-    """Neither where no descriptor is left, nor where the order cannot be told."""
+    """Neither where no descriptor is left, nor where the task cannot be sent."""
     before = descriptors()
     with pytest.raises(TypeError):
         WorkerProcess(PROGRAMS, {"do": "wait", "url": "\udcff"})

@@ -14,7 +14,7 @@ def echo(parent: ParentProcess) -> None:
     while (message := parent.receive(None)) != {"enough": True}:
         assert message is not None
         parent.send(message)
-    parent.send(parent.order)
+    parent.send(parent.task)
 
 
 def paint(parent: ParentProcess) -> None:
@@ -43,5 +43,5 @@ def wait(parent: ParentProcess) -> None:
 
 
 if __name__ == "__main__":
-    found = ParentProcess.met()
-    {work.__name__: work for work in (echo, paint, hang, crash, wait)}[found.order["do"]](found)
+    found = ParentProcess.connect()
+    {work.__name__: work for work in (echo, paint, hang, crash, wait)}[found.task["do"]](found)

@@ -21,7 +21,7 @@ from streamcam.pipeline.stream import Stream
 from streamcam.render import Style, annotate
 from streamcam.retry import Backoff
 from streamcam.sinks.preview import PreviewSink
-from streamcam.sources.live import LiveSource, Report
+from streamcam.sources.live import LiveSource, LiveStatus
 from streamcam.types import CameraState, CameraStatus, FrameResult, Picture
 
 _log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class Camera:
         self._stopping = threading.Event()
         self._standing: Standing | None = None
         self._ended = False
-        self._figures = CameraStats(plan.name, plan.address.shown, self._new_source(), clock)
+        self._figures = CameraStats(plan.name, plan.address.redacted, self._new_source(), clock)
         self._restarts = RestartLimit(clock)
         self._pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         self._thread = threading.Thread(
@@ -190,13 +190,13 @@ class Camera:
         return LiveSource(
             self.plan.name,
             self.plan.address,
-            patience=self.plan.patience,
+            timeouts=self.plan.timeouts,
             reconnect=self._reconnect,
             on_change=self._tell,
             clock=self._clock,
         )
 
-    def _tell(self, report: Report) -> None:
+    def _tell(self, report: LiveStatus) -> None:
         """Pass on how the source fares; its end is told by the camera's own."""
         if report.state is not CameraState.STOPPED:
             self._observer.camera_changed(self.status())

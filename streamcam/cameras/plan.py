@@ -15,7 +15,7 @@ class CameraPlan:
     Attributes:
         name: Its name, and that of its folder.
         address: Where it is read from.
-        patience: How long it is waited for.
+        timeouts: Limits for waiting on it.
         max_fps: Explained frames a second, at most.
         settings: The settings that concern it, with its own detector.
         ignore: Regions whose detections do not count, see `CameraSettings.ignore`.
@@ -25,7 +25,7 @@ class CameraPlan:
 
     name: str
     address: Address
-    patience: Timeouts
+    timeouts: Timeouts
     max_fps: float
     settings: Settings
     ignore: tuple[tuple[float, ...], ...]
@@ -39,7 +39,7 @@ class CameraPlan:
         return cls(
             name=camera.name,
             address=Address(camera.url, camera.format, camera.options),
-            patience=Timeouts(opening=live.open_timeout, reading=live.read_timeout),
+            timeouts=Timeouts(opening=live.open_timeout, reading=live.read_timeout),
             max_fps=camera.max_fps or live.max_fps,
             settings=_with_model(settings, camera),
             ignore=camera.ignore,

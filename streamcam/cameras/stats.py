@@ -108,7 +108,7 @@ class CameraStats:
         """Note that a frame has gone out, so many seconds after its data came in."""
         with self._lock:
             self._last = result
-            self._latency.note(latency, self._source.report.waited)
+            self._latency.note(latency, self._source.status.waited)
             self._measure()
 
     def status(
@@ -123,7 +123,7 @@ class CameraStats:
         with self._lock:
             self._measure()
             tally = self._tally()
-            report, info = self._source.report, self._source.info
+            report, info = self._source.status, self._source.info
             told = standing or self._standstill(report.state) or report
             return CameraStatus(
                 name=self._name,
@@ -146,7 +146,7 @@ class CameraStats:
             )
 
     def _tally(self) -> _Tally:
-        report = self._source.report
+        report = self._source.status
         # In this order, so that what comes in meanwhile makes no sum negative.
         explained = self._delivery.explained if self._delivery else 0
         detections = self._delivery.detections.copy() if self._delivery else Counter()

@@ -23,14 +23,14 @@ _OPTIONS = {
 
 def main() -> None:
     """Do what the parent orders, and tell it what went wrong."""
-    parent = ParentProcess.met()
+    parent = ParentProcess.connect()
     with suppress(EOFError, OSError):
         try:
-            _publish(parent, parent.order)
+            _publish(parent, parent.task)
         except SinkError as error:
             parent.send({"error": error.message})
         except FOREIGN as error:
-            parent.send({"error": Redactor(parent.order["url"])(reason(error))})
+            parent.send({"error": Redactor(parent.task["url"])(reason(error))})
 
 
 def _publish(parent: ParentProcess, order: Message) -> None:

@@ -23,7 +23,7 @@ def test_all_defaults() -> None:
     made = plan({})
     assert made.name == "yard"
     assert made.address == Address("demo://street")
-    assert made.patience == Timeouts(opening=10.0, reading=10.0)
+    assert made.timeouts == Timeouts(opening=10.0, reading=10.0)
     assert made.max_fps == 5.0
     assert made.record == "always"
     assert (made.ignore, made.publish) == ((), None)
@@ -37,7 +37,7 @@ def test_the_sections_hold_for_cameras_that_say_nothing_else() -> None:
     }
     made = plan({}, **sections)
     assert (made.max_fps, made.record) == (2, "never")
-    assert made.patience == Timeouts(opening=3, reading=4)
+    assert made.timeouts == Timeouts(opening=3, reading=4)
     assert made.settings.model.confidence == 0.6
     assert made.settings.model.classes == ("Person",)
     own = plan({"max_fps": 9, "record": "detections", "confidence": 0.0, "classes": []}, **sections)

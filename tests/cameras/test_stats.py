@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import cast
 
 from streamcam.cameras.stats import CameraStats
-from streamcam.sources.live import LiveSource, Report
+from streamcam.sources.live import LiveSource, LiveStatus
 from streamcam.types import STANDSTILL_SECONDS, CameraState, SourceInfo
 from tests.pipeline.clocks import SetClock
 from tests.sinks.live import live
@@ -13,7 +13,7 @@ from tests.sinks.live import live
 
 def figures(state: CameraState, clock: SetClock) -> CameraStats:
     source = SimpleNamespace(
-        report=Report(state, since=clock.now),
+        status=LiveStatus(state, since=clock.now),
         info=SourceInfo("door", 64, 48, live(0, 0.0).frame.time_base, live=True),
         decoded=0,
         corrupt=0,

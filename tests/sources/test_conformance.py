@@ -11,8 +11,8 @@ from PIL import Image
 from streamcam.sources.base import Source
 from streamcam.sources.inputs import open_source
 from tests.media import flat, numbered, write_video
+from tests.sources.assertions import assert_as_announced, assert_in_order
 from tests.sources.selectors import Everything, Periodic
-from tests.sources.statements import assert_as_announced, assert_in_order
 
 Maker = Callable[[Path], str]
 

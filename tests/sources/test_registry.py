@@ -15,9 +15,9 @@ from streamcam.sources.file import FileSource
 from streamcam.sources.inputs import expand, open_source
 from streamcam.sources.registry import SourceKind, kind_of
 from tests.media import numbered, write_video
+from tests.sources.assertions import assert_as_announced, assert_in_order
 from tests.sources.npy_source import NpySource
 from tests.sources.selectors import Everything, Periodic
-from tests.sources.statements import assert_as_announced, assert_in_order
 
 
 @pytest.fixture

@@ -2,6 +2,6 @@
 
 from streamcam.sources.live.address import Address
 from streamcam.sources.live.connection import Timeouts
-from streamcam.sources.live.live_source import LiveSource, Report
+from streamcam.sources.live.live_source import LiveSource, LiveStatus
 
-__all__ = ["Address", "LiveSource", "Report", "Timeouts"]
+__all__ = ["Address", "LiveSource", "LiveStatus", "Timeouts"]

@@ -31,7 +31,7 @@ class Address:
     options: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def shown(self) -> str:
+    def redacted(self) -> str:
         """The URL without credentials, for people and records."""
         return redacted_url(self.url)
 

@@ -68,8 +68,8 @@ class CaptureReader:
 
     def __init__(self, parent: ParentProcess) -> None:
         self._parent = parent
-        self._name: str = parent.order["name"]
-        self._address = Address.from_message(parent.order["address"])
+        self._name: str = parent.task["name"]
+        self._address = Address.from_message(parent.task["address"])
         self._due: float | None = None
         self._decoded = 0
         self._next_alive = 0.0
@@ -84,7 +84,7 @@ class CaptureReader:
             OSError: The parent has ended.
             EOFError: The parent has ended.
         """
-        camera = open_capture(self._address, self._name, self._parent.order["origin"])
+        camera = open_capture(self._address, self._name, self._parent.task["origin"])
         try:
             self._parent.send({"kind": "opened", "codec": camera.codec, "rate": _pair(camera.rate)})
             for frame in camera.frames():
@@ -170,9 +170,9 @@ def _forward_ffmpeg_log(parent: ParentProcess, redactor: Redactor) -> None:
 
 def main() -> None:
     """Read what the parent asks for, and report what went wrong."""
-    parent = ParentProcess.met()
-    redactor = Address.from_message(parent.order["address"]).redactor()
-    if parent.order["debug"]:
+    parent = ParentProcess.connect()
+    redactor = Address.from_message(parent.task["address"]).redactor()
+    if parent.task["debug"]:
         _forward_ffmpeg_log(parent, redactor)
     try:
         CaptureReader(parent).run()

@@ -21,14 +21,13 @@ _STABLE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class LiveStatus:
     """State of a live source.
 
     Attributes:
         state: Whether it is connected.
         since: Monotonic seconds when it came into that state.
         error: Why it is not live, None while it is.
-        retry_in: Seconds between the loss and the next attempt, while it backs off.
         connections: Number of connections so far.
         killed: Number of readers that hung and were killed.
         codec: What it sends, None before the first connection.
@@ -38,7 +37,6 @@ class Report:
     state: CameraState
     since: float
     error: SourceError | None = None
-    retry_in: float | None = None
     connections: int = 0
     killed: int = 0
     codec: str | None = None
@@ -56,7 +54,7 @@ class LiveSource:
     Args:
         name: Its id.
         address: Where it is read from.
-        patience: Limits for waiting.
+        timeouts: Limits for waiting.
         reconnect: Whether to connect again; otherwise the first loss is raised.
         on_change: Called after each change of its state, from the thread that iterates.
         clock: Where the time comes from.
@@ -68,15 +66,15 @@ class LiveSource:
         name: str,
         address: Address,
         *,
-        patience: Timeouts | None = None,
+        timeouts: Timeouts | None = None,
         reconnect: bool = True,
-        on_change: Callable[[Report], None] = lambda _: None,
+        on_change: Callable[[LiveStatus], None] = lambda _: None,
         clock: Clock | None = None,
         backoff: Backoff | None = None,
     ) -> None:
         self._name = name
         self._address = address
-        self._patience = patience or Timeouts()
+        self._timeouts = timeouts or Timeouts()
         self._reconnect = reconnect
         self._on_change = on_change
         self._clock = clock or Clock()
@@ -86,7 +84,7 @@ class LiveSource:
         self._connection: Connection | None = None
         self._origin: float | None = None
         self._before = self._totals = (0, 0)
-        self._report = Report(CameraState.CONNECTING, self._clock.monotonic())
+        self._status = LiveStatus(CameraState.CONNECTING, self._clock.monotonic())
         self._info = SourceInfo(name, 0, 0, Fraction(1, 1000), live=True)
 
     @property
@@ -95,9 +93,9 @@ class LiveSource:
         return self._info
 
     @property
-    def report(self) -> Report:
+    def status(self) -> LiveStatus:
         """The current state. From any thread."""
-        return self._report
+        return self._status
 
     @property
     def decoded(self) -> int:
@@ -149,7 +147,7 @@ class LiveSource:
         self._change(CameraState.CONNECTING)
         connection = self._connect()
         try:
-            stall = StallDetector(self._name, self._patience, self._clock.monotonic())
+            stall = StallDetector(self._name, self._timeouts, self._clock.monotonic())
             frames = self._received(connection, selector, stall)
             yield from sampled(frames, selector, source=self._name, clock=self._clock)
         except EOFError:
@@ -202,16 +200,16 @@ class LiveSource:
             stall.check(now)
         except SourceUnavailableError:
             connection.mark_hung()
-            self._report = replace(self._report, killed=self._report.killed + 1)
+            self._status = replace(self._status, killed=self._status.killed + 1)
             raise
-        if stall.stalled(now) and self._report.state is not CameraState.STALLED:
+        if stall.stalled(now) and self._status.state is not CameraState.STALLED:
             error = SourceUnavailableError(f"{self._name}: is connected, but sends no picture")
             self._change(CameraState.STALLED, error)
 
     def _note_opened(self, message: Message, stall: StallDetector) -> None:
         stall.opened(self._clock.monotonic())
-        connections = self._report.connections + 1
-        self._report = replace(self._report, connections=connections, codec=message["codec"])
+        connections = self._status.connections + 1
+        self._status = replace(self._status, connections=connections, codec=message["codec"])
         rate = message["rate"]
         self._info = replace(self._info, frame_rate=Fraction(*rate) if rate else None)
 
@@ -229,7 +227,7 @@ class LiveSource:
             self._origin = arrival - message["time"]
         time_base = Fraction(*message["time_base"])
         self._info = replace(self._info, width=size[0], height=size[1], time_base=time_base)
-        self._report = replace(self._report, waited=message["waited"])
+        self._status = replace(self._status, waited=message["waited"])
         age = timedelta(seconds=self._clock.monotonic() - arrival)
         return DecodedFrame(
             index=self.decoded - 1,
@@ -251,8 +249,8 @@ class LiveSource:
         """
         if self._interrupted.is_set():
             return
-        connected = self._report.state in (CameraState.LIVE, CameraState.STALLED)
-        if connected and self._clock.monotonic() - self._report.since >= _STABLE_SECONDS:
+        connected = self._status.state in (CameraState.LIVE, CameraState.STALLED)
+        if connected and self._clock.monotonic() - self._status.since >= _STABLE_SECONDS:
             self._backoff.reset()
         if not self._reconnect:
             self._change(CameraState.STOPPED, error)
@@ -260,21 +258,18 @@ class LiveSource:
         # Reports live long, and a traceback would keep the last picture in memory.
         error.__context__ = error.__cause__ = error.__traceback__ = None
         pause = self._backoff.next()
-        self._change(CameraState.BACKING_OFF, error, pause)
+        self._change(CameraState.BACKING_OFF, error)
         self._interrupted.wait(pause)
 
-    def _change(
-        self, state: CameraState, error: SourceError | None = None, pause: float | None = None
-    ) -> None:
-        if state is self._report.state and error is self._report.error:
+    def _change(self, state: CameraState, error: SourceError | None = None) -> None:
+        if state is self._status.state and error is self._status.error:
             return
         if state is CameraState.CONNECTING:
-            error = self._report.error
-        self._report = replace(
-            self._report,
+            error = self._status.error
+        self._status = replace(
+            self._status,
             state=state,
             since=self._clock.monotonic(),
             error=error,
-            retry_in=pause,
         )
-        self._on_change(self._report)
+        self._on_change(self._status)

@@ -55,7 +55,7 @@ def test_what_is_made_here_may_end(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_shown_has_no_credentials(url: str, shown: str) -> None:
-    assert Address(url).shown == shown
+    assert Address(url).redacted == shown
 
 
 def test_secrets_of_the_options_are_removed_from_texts() -> None:

@@ -14,9 +14,9 @@ from tests.processes import children
 from tests.servers import rtsp
 from tests.servers.http import HttpServer
 from tests.servers.rtsp import RtspServer, Stream
-from tests.sources.live.viewing import Viewer
+from tests.sources.assertions import assert_as_announced, assert_in_order
+from tests.sources.live.viewer import Viewer
 from tests.sources.selectors import Everything, Periodic
-from tests.sources.statements import assert_as_announced, assert_in_order
 
 COUNT = 12
 
@@ -63,8 +63,8 @@ def viewer(request: pytest.FixtureRequest, kind: str, place: str, folder: Path) 
 
 
 @dataclass
-class HostOutputs:
-    """One look at a source, ended by an interruption."""
+class LiveRun:
+    """One iteration over a source, ended by an interruption."""
 
     viewer: Viewer
     selector: Everything
@@ -74,7 +74,7 @@ class HostOutputs:
 
 
 @pytest.fixture(scope="module", params=SOURCES)
-def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> HostOutputs:
+def live_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LiveRun:
     kind, place = SOURCES[request.param]
     made = viewer(request, kind, place, tmp_path_factory.mktemp("source"))
     selector, frames = Everything(), []
@@ -83,49 +83,49 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         frames.append(frame)
         if len(frames) == COUNT:
             made.source.interrupt()
-    return HostOutputs(made, selector, frames, begun, datetime.now(UTC))
+    return LiveRun(made, selector, frames, begun, datetime.now(UTC))
 
 
-def test_an_interruption_ends_it(seen: HostOutputs) -> None:
-    assert len(seen.frames) == COUNT
-    assert seen.viewer.states == [CameraState.LIVE, CameraState.STOPPED]
-    assert seen.viewer.source.report.connections == 1
-    assert seen.viewer.source.report.killed == 0
+def test_an_interruption_ends_it(live_run: LiveRun) -> None:
+    assert len(live_run.frames) == COUNT
+    assert live_run.viewer.states == [CameraState.LIVE, CameraState.STOPPED]
+    assert live_run.viewer.source.status.connections == 1
+    assert live_run.viewer.source.status.killed == 0
 
 
-def test_frames_agree_with_what_was_announced(seen: HostOutputs) -> None:
-    source = seen.viewer.source
-    assert_as_announced(seen.frames, source.info)
+def test_frames_agree_with_what_was_announced(live_run: LiveRun) -> None:
+    source = live_run.viewer.source
+    assert_as_announced(live_run.frames, source.info)
     assert source.info.live
     assert not source.info.still
     assert source.info.duration is source.info.frame_count is source.info.path is None
-    assert source.decoded > seen.frames[-1].index
+    assert source.decoded > live_run.frames[-1].index
     assert source.corrupt == 0
 
 
-def test_order_and_time(seen: HostOutputs) -> None:
-    assert_in_order(seen.frames)
+def test_order_and_time(live_run: LiveRun) -> None:
+    assert_in_order(live_run.frames)
 
 
-def test_time_is_real_time(seen: HostOutputs) -> None:
+def test_time_is_real_time(live_run: LiveRun) -> None:
     """By timestamps where they mean something: what is asked for at first may come in a burst.
 
     RTSP's first two frames may bear the same timestamp, which costs a step.
     """
-    first, last = seen.frames[0], seen.frames[-1]
+    first, last = live_run.frames[0], live_run.frames[-1]
     stamped = float((last.pts - first.pts) * last.time_base)
     passed = last.arrival - first.arrival
     assert min(abs(last.time - stamped), abs(last.time - passed)) < 0.05
     assert last.time == pytest.approx(passed, abs=1.5)
-    for before, after in pairwise(seen.frames):
+    for before, after in pairwise(live_run.frames):
         assert after.arrival >= before.arrival
-    for frame in seen.frames:
+    for frame in live_run.frames:
         assert frame.time_utc is not None
-        assert seen.begun - timedelta(seconds=1) < frame.time_utc < seen.ended
+        assert live_run.begun - timedelta(seconds=1) < frame.time_utc < live_run.ended
 
 
-def test_the_selector_is_asked_about_what_comes_and_nothing_else(seen: HostOutputs) -> None:
-    assert seen.selector.asked == [(frame.index, frame.time) for frame in seen.frames]
+def test_the_selector_is_asked_about_what_comes_and_nothing_else(live_run: LiveRun) -> None:
+    assert live_run.selector.asked == [(frame.index, frame.time) for frame in live_run.frames]
 
 
 def test_only_what_is_wanted_leaves_the_reader() -> None:
@@ -165,7 +165,7 @@ def test_interruption_before_the_first_frame() -> None:
     watching = Viewer("testsrc2=size=64x48:rate=25", format="lavfi")
     watching.source.interrupt()
     assert list(watching.frames()) == []
-    assert watching.source.report.state is CameraState.STOPPED
+    assert watching.source.status.state is CameraState.STOPPED
     assert children() == before
 
 

@@ -1,4 +1,4 @@
-"""Servers and readers that fail in every way: the source tells, harms nobody, and comes back."""
+"""Servers and readers that fail in every way: reported, contained, and followed by a reconnect."""
 
 import os
 import re
@@ -15,7 +15,7 @@ import pytest
 from streamcam.clock import Clock
 from streamcam.errors import SourceUnavailableError
 from streamcam.retry import Backoff
-from streamcam.sources.live import Report, Timeouts
+from streamcam.sources.live import LiveStatus, Timeouts
 from streamcam.types import CameraState, Frame
 from tests.media import flat
 from tests.processes import children, descriptors, eventually, state_of
@@ -24,7 +24,7 @@ from tests.servers.fixtures import StartRtsp
 from tests.servers.http import HttpServer
 from tests.servers.rtsp import Stream
 from tests.servers.tcp import TcpServer
-from tests.sources.live.viewing import QUICK, Viewer, watched
+from tests.sources.live.viewer import QUICK, Viewer, watched
 
 CAMERA = "testsrc2=size=64x48:rate=25"
 
@@ -57,15 +57,15 @@ def reader_of(others: set[int]) -> int:
     return pid
 
 
-def test_faulty_servers_are_told_of_and_harm_nobody() -> None:
+def test_faulty_servers_are_reported_and_affect_no_others() -> None:
     """All at once, beside a camera that is well."""
     viewers = {}
     with ExitStack() as stack:
         for name, (make, scheme) in FAULTY.items():
-            # Garbage is told from a picture at once, but by many readers on a busy machine.
-            patience = Timeouts(opening=1.5 if name.startswith(("silent", "drip")) else 30.0)
+            # Garbage is rejected at once, but by many readers on a busy machine.
+            timeouts = Timeouts(opening=1.5 if name.startswith(("silent", "drip")) else 30.0)
             url = stack.enter_context(make()).url(scheme)
-            viewers[name] = stack.enter_context(watched(url, patience=patience))
+            viewers[name] = stack.enter_context(watched(url, timeouts=timeouts))
         sound = Viewer(CAMERA, format="lavfi")
         frames = []
         for frame in sound.frames():
@@ -75,10 +75,10 @@ def test_faulty_servers_are_told_of_and_harm_nobody() -> None:
     errors = {name: viewer.errors[0] for name, viewer in viewers.items()}
     for name in ("silent", "silent over HTTP", "dripping", "dripping over HTTP"):
         assert errors[name] == "cam: did not answer for 1.5 s"
-        assert viewers[name].source.report.killed >= 1
+        assert viewers[name].source.status.killed >= 1
     for name in ("noise", "noise over HTTP", "MPEG-TS of noise"):
         assert re.match("cam: (sends nothing that can be read|cannot be reached):", errors[name])
-        assert viewers[name].source.report.killed == 0
+        assert viewers[name].source.status.killed == 0
     assert "sends nothing that can be decoded" in errors["RTP of noise"]
     assert viewers["RTP of noise"].source.corrupt > 10
     assert sound.states == [CameraState.LIVE]
@@ -90,7 +90,7 @@ def test_an_interruption_ends_each_wait(name: str) -> None:
     make, scheme = FAULTY[name]
     ended = threading.Event()
     with make() as server:
-        viewer = Viewer(server.url(scheme), patience=Timeouts(opening=60, reading=60))
+        viewer = Viewer(server.url(scheme), timeouts=Timeouts(opening=60, reading=60))
         thread = threading.Thread(target=lambda: (list(viewer.frames()), ended.set()))
         thread.start()
         assert eventually(lambda: server.accepted == 1)
@@ -105,13 +105,12 @@ def test_an_interruption_ends_each_wait(name: str) -> None:
 def test_an_interruption_ends_a_pause() -> None:
     viewer = Viewer("rtsp://127.0.0.1:1/cam", backoff=Backoff(100.0, 100.0))
     lost = threading.Event()
-    viewer.on_change = lambda report: (
-        lost.set() if report.state is CameraState.BACKING_OFF else None
+    viewer.on_change = lambda status: (
+        lost.set() if status.state is CameraState.BACKING_OFF else None
     )
     thread = threading.Thread(target=lambda: list(viewer.frames()))
     thread.start()
     assert lost.wait(10)
-    assert (viewer.source.report.retry_in or 0) >= 50
     viewer.source.interrupt()
     thread.join(1.0)
     assert not thread.is_alive()
@@ -122,29 +121,29 @@ def test_a_network_that_stalls(rtsp_server: StartRtsp) -> None:
     """First it is said, then the connection is given up, and at last all is well again."""
     server = rtsp_server({"cam": Stream(gop=5)})
     with StallingProxy(server.port) as proxy:
-        viewer = Viewer(proxy.in_front_of(server.url()), patience=QUICK)
-        seen: list[tuple[Report, Frame]] = []
+        viewer = Viewer(proxy.in_front_of(server.url()), timeouts=QUICK)
+        seen: list[tuple[LiveStatus, Frame]] = []
         for frame in viewer.frames():
-            seen.append((viewer.source.report, frame))
+            seen.append((viewer.source.status, frame))
             if len(seen) == 10:
                 proxy.stall()
                 threading.Timer(2.5, proxy.resume).start()
-            if viewer.source.report.connections > 1 and len(seen) > 15:
+            if viewer.source.status.connections > 1 and len(seen) > 15:
                 break
     states = viewer.states[: viewer.states.index(CameraState.BACKING_OFF) + 1]
     assert states == [CameraState.LIVE, CameraState.STALLED, CameraState.BACKING_OFF]
     assert viewer.errors[0] == "cam: sent nothing for 1.5 s"
     assert viewer.states[-1] is CameraState.LIVE
-    assert viewer.source.report.error is None
-    assert viewer.source.report.killed >= 1
+    assert viewer.source.status.error is None
+    assert viewer.source.status.killed >= 1
     assert_goes_on([frame for _, frame in seen], breaks=1)
 
 
 def test_a_short_stall_is_no_loss() -> None:
     with HttpServer() as server, StallingProxy(server.port) as proxy:
-        viewer = Viewer(proxy.in_front_of(server.url("mjpeg")), patience=Timeouts(30, 30, 60, 0.5))
-        viewer.on_change = lambda report: (
-            proxy.resume() if report.state is CameraState.STALLED else None
+        viewer = Viewer(proxy.in_front_of(server.url("mjpeg")), timeouts=Timeouts(30, 30, 60, 0.5))
+        viewer.on_change = lambda status: (
+            proxy.resume() if status.state is CameraState.STALLED else None
         )
         frames = []
         for frame in viewer.frames():
@@ -154,7 +153,7 @@ def test_a_short_stall_is_no_loss() -> None:
             if len(frames) == 15:
                 break
     assert viewer.states == [CameraState.LIVE, CameraState.STALLED, CameraState.LIVE]
-    assert viewer.source.report.connections == 1
+    assert viewer.source.status.connections == 1
     assert_goes_on(frames, breaks=0)
 
 
@@ -167,9 +166,9 @@ def assert_goes_on(frames: list[Frame], breaks: int) -> None:
         assert frame.time == pytest.approx(frame.arrival - frames[0].arrival, abs=1.0)
 
 
-def test_a_reader_that_hangs_is_killed_and_one_that_crashes_is_told() -> None:
+def test_a_reader_that_hangs_is_killed_and_one_that_crashes_is_reported() -> None:
     others = children()
-    viewer = Viewer(CAMERA, format="lavfi", patience=QUICK)
+    viewer = Viewer(CAMERA, format="lavfi", timeouts=QUICK)
     frames, pids = [], []
     for frame in viewer.frames():
         frames.append(frame)
@@ -179,15 +178,15 @@ def test_a_reader_that_hangs_is_killed_and_one_that_crashes_is_told() -> None:
         elif frame.discontinuity:
             break
     assert viewer.errors == ["cam: sent nothing for 1.5 s", "cam: its reader crashed (SIGSEGV)"]
-    assert viewer.source.report.killed == 1
-    assert viewer.source.report.connections == 3
+    assert viewer.source.status.killed == 1
+    assert viewer.source.status.connections == 3
     assert not any(state_of(pid) for pid in pids)
     assert_goes_on(frames, breaks=2)
 
 
 def test_a_hanging_reader_does_not_hold_up_the_end() -> None:
     others = children()
-    viewer = Viewer(CAMERA, format="lavfi", patience=Timeouts())
+    viewer = Viewer(CAMERA, format="lavfi", timeouts=Timeouts())
     thread = threading.Thread(target=lambda: list(viewer.frames()))
     thread.start()
     assert eventually(lambda: viewer.states == [CameraState.LIVE])
@@ -201,7 +200,7 @@ def test_no_room_for_a_reader_is_a_loss_like_any_other() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     viewer = Viewer(CAMERA, format="lavfi")
 
-    def make_room(_: Report) -> None:
+    def make_room(_: LiveStatus) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     viewer.on_change = make_room
@@ -222,7 +221,7 @@ def test_without_reconnection_the_loss_is_raised(rtsp_server: StartRtsp) -> None
     with pytest.raises(SourceUnavailableError, match="cam: ") as caught:
         list(frames)
     assert viewer.states == [CameraState.LIVE, CameraState.STOPPED]
-    assert viewer.source.report.error is caught.value
+    assert viewer.source.status.error is caught.value
 
 
 def test_a_change_of_resolution_in_mid_stream(rtsp_server: StartRtsp) -> None:
@@ -243,7 +242,7 @@ def test_a_change_of_resolution_in_mid_stream(rtsp_server: StartRtsp) -> None:
         colour = (200, 0, 0) if frame.picture.shape[0] == 120 else (0, 0, 200)
         assert np.allclose(frame.picture.mean(axis=(0, 1)), colour, atol=12)
     assert (viewer.source.info.width, viewer.source.info.height) == (320, 240)
-    assert viewer.source.report.connections == 1
+    assert viewer.source.status.connections == 1
 
 
 class Steps(Clock):

@@ -8,7 +8,7 @@ from streamcam.types import CameraState
 from tests.processes import children, descriptors, resident_bytes
 from tests.servers.fixtures import StartRtsp
 from tests.servers.rtsp import Stream
-from tests.sources.live.viewing import Viewer
+from tests.sources.live.viewer import Viewer
 
 LOSSES = 20
 
@@ -43,7 +43,7 @@ def test_a_server_that_is_killed_again_and_again(rtsp_server: StartRtsp) -> None
             since = 0
             shapes.append(frame.picture.shape)
             times.append((frame.time, frame.arrival))
-            codecs.append(viewer.source.report.codec)
+            codecs.append(viewer.source.status.codec)
             memory.append(resident_bytes())
         since += 1
         if since == 2:
@@ -53,7 +53,7 @@ def test_a_server_that_is_killed_again_and_again(rtsp_server: StartRtsp) -> None
             server.restart({"cam": next(streams)})
             processes = children() - (children() - processes) | {server.pid}
     assert len(shapes) == 1 + LOSSES
-    assert viewer.source.report.connections == 1 + LOSSES
+    assert viewer.source.status.connections == 1 + LOSSES
     assert viewer.states.count(CameraState.LIVE) == 1 + LOSSES
     assert viewer.source.decoded > last[0]
     wanted = [(s.height, s.width, 3) for s, _ in zip(cycle(STREAMS), shapes, strict=False)]

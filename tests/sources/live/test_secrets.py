@@ -1,4 +1,4 @@
-"""Nothing that a live source says holds a password: no report, no error, no line of any log."""
+"""Nothing that a live source says holds a password: no status, no error, no line of any log."""
 
 import logging
 import re
@@ -10,7 +10,7 @@ from streamcam.errors import SourceError
 from tests.servers.faulty import GarbageServer
 from tests.servers.fixtures import StartRtsp
 from tests.servers.http import HttpServer
-from tests.sources.live.viewing import Viewer
+from tests.sources.live.viewer import Viewer
 
 PASSWORD = "Zq7@k:w/4?x#9%d"
 PLAIN = "Zq7-kw4x9d"
@@ -25,8 +25,8 @@ def said(viewer: Viewer, caplog: pytest.LogCaptureFixture) -> str:
             viewer.take(3)
         except SourceError as error:
             texts += [str(error), repr(error), error.message, str(error.hint)]
-    texts += [repr(report) + str(report.error) for report in viewer.reports]
-    texts += [repr(viewer.source.info), repr(viewer.source.report), viewer.source._address.shown]
+    texts += [repr(status) + str(status.error) for status in viewer.statuses]
+    texts += [repr(viewer.source.info), repr(viewer.source.status), viewer.source._address.redacted]
     texts += [record.getMessage() for record in caplog.records]
     return "\n".join(texts)
 

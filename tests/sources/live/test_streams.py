@@ -13,7 +13,7 @@ from tests.media import number_of, numbered
 from tests.servers import rtsp
 from tests.servers.http import HttpServer
 from tests.servers.rtsp import RtspServer, Stream
-from tests.sources.live.viewing import Viewer
+from tests.sources.live.viewer import Viewer
 
 PASSWORD = "p@ss:/w?o#r%d &=+é"
 """All that has to be encoded in a URL."""
@@ -64,10 +64,10 @@ def test_rtsp(camera: RtspServer, path: str, codec: str, held_back: bool) -> Non
     frames = []
     for frame in viewer.frames():
         frames.append(frame)
-        waited.append(viewer.source.report.waited)
+        waited.append(viewer.source.status.waited)
         if len(frames) == COUNT:
             break
-    assert viewer.source.report.codec == codec
+    assert viewer.source.status.codec == codec
     assert viewer.source.info.frame_rate == 25
     assert_numbers_in_step(frames)
     if held_back:
@@ -92,7 +92,7 @@ def test_hls_comes_as_evenly_as_it_was_filmed(http_server: HttpServer) -> None:
     assert frames[-1].time == pytest.approx(frames[-1].arrival - frames[0].arrival, abs=0.1)
 
 
-def test_a_still_picture_is_told_from_a_moving_one(camera: RtspServer) -> None:
+def test_unchanged_pictures_are_detected(camera: RtspServer) -> None:
     still = Viewer(camera.url("still")).take(COUNT)
     assert still[0].unchanged == 0
     assert still[-1].unchanged == pytest.approx(still[-1].arrival - still[0].arrival, abs=0.05)
@@ -119,4 +119,4 @@ def assert_denied(viewer: Viewer) -> None:
     assert caught.value.message == "cam: access is denied"
     assert caught.value.hint == "Check user, password and permissions."
     assert viewer.states == [CameraState.STOPPED]
-    assert viewer.source.report.error is caught.value
+    assert viewer.source.status.error is caught.value

@@ -1,4 +1,4 @@
-"""Live sources for tests: they end by themselves, and tell what they went through."""
+"""Live sources for tests: limited in time, recording their states."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from typing import Any
 
 from streamcam.retry import Backoff
 from streamcam.sources.base import Selector
-from streamcam.sources.live import Address, LiveSource, Report, Timeouts
+from streamcam.sources.live import Address, LiveSource, LiveStatus, Timeouts
 from streamcam.types import CameraState, Frame
 from tests.processes import PATIENCE
 from tests.sources.selectors import Everything
@@ -17,36 +17,36 @@ CALM = Timeouts(opening=30.0)
 """A reader takes 0.3 s to start, on a busy machine much more."""
 
 QUICK = Timeouts(opening=30.0, reading=1.5, stall=0.5)
-"""For who waits for a stall, or for its end."""
+"""For tests of stalls."""
 
 
 class Viewer:
-    """A live source and what it told; interrupted when a test waits for too long.
+    """A live source and its states; interrupted when a test waits too long.
 
     Attributes:
         source: The source.
-        reports: What it told, in order.
-        on_change: What a test does besides.
+        statuses: Its states, in order.
+        on_change: Called by each change, for tests.
     """
 
     def __init__(self, url: str, **options: Any) -> None:
         format_, ffmpeg = options.pop("format", None), options.pop("options", {})
-        self.reports: list[Report] = []
-        self.on_change: Callable[[Report], object] = lambda _: None
-        options = {"backoff": Backoff(0.05, 0.1), "patience": CALM} | options
+        self.statuses: list[LiveStatus] = []
+        self.on_change: Callable[[LiveStatus], object] = lambda _: None
+        options = {"backoff": Backoff(0.05, 0.1), "timeouts": CALM} | options
         self.source = LiveSource(
             "cam", Address(url, format_, ffmpeg), on_change=self._changed, **options
         )
 
     @property
     def states(self) -> list[CameraState]:
-        """The states that it went through."""
-        return [report.state for report in self.reports]
+        """Its states, in order."""
+        return [status.state for status in self.statuses]
 
     @property
     def errors(self) -> list[str]:
-        """What was wrong, each once for each time."""
-        lost = [r.error for r in self.reports if r.state is CameraState.BACKING_OFF]
+        """The messages of its failures."""
+        lost = [r.error for r in self.statuses if r.state is CameraState.BACKING_OFF]
         return [error.message for error in lost if error is not None]
 
     def frames(
@@ -64,16 +64,16 @@ class Viewer:
             timer.join()
 
     def take(self, count: int, selector: Selector | None = None) -> list[Frame]:
-        """Return the first frames, and take leave."""
+        """Return the first frames, and close."""
         frames = self.frames(selector)
         taken = list(islice(frames, count))
         frames.close()  # type: ignore[attr-defined] # it is a generator
         assert len(taken) == count, f"{len(taken)} frames came; {self.errors}"
         return taken
 
-    def _changed(self, report: Report) -> None:
-        self.reports.append(report)
-        self.on_change(report)
+    def _changed(self, status: LiveStatus) -> None:
+        self.statuses.append(status)
+        self.on_change(status)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What holds for the frames of every source, a file or a camera."""
+"""Assertions that hold for the frames of every source, file or camera."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,7 +9,7 @@ from streamcam.types import Frame, SourceInfo
 
 
 def assert_as_announced(frames: Sequence[Frame], info: SourceInfo) -> None:
-    """State that frames are what their source says of itself, and fit for every use."""
+    """Assert that frames agree with their source's `info` and are usable arrays."""
     for frame in frames:
         assert frame.source == info.id
         assert frame.time_base == info.time_base
@@ -22,7 +22,7 @@ def assert_as_announced(frames: Sequence[Frame], info: SourceInfo) -> None:
 
 
 def assert_in_order(frames: Sequence[Frame]) -> None:
-    """State that frames begin a source and go on without a break."""
+    """Assert that frames begin a source and continue without a discontinuity."""
     first = frames[0]
     assert (first.index, first.time, first.discontinuity) == (0, 0.0, True)
     for before, after in pairwise(frames):
