@@ -171,12 +171,13 @@ class Engines:
             return sorted({engine.description.device for engine in self._engines.values()})
 
     def memory(self) -> dict[str, tuple[int, int]]:
-        """Return the GPUs' memory, used and in all, in bytes; none where no detector is on one."""
-        if not any(device.startswith("cuda") for device in self.devices):
+        """Return the memory of the detectors' GPUs in bytes, used and in total, by name."""
+        gpus = [device.partition(" ")[0] for device in self.devices if device.startswith("cuda")]
+        if not gpus:
             return {}
         from streamcam.vision.devices import device_memory
 
-        return device_memory()
+        return device_memory(gpus)
 
     def close(self) -> None:
         """Let go of all detectors."""

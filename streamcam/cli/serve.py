@@ -65,7 +65,7 @@ class _Service:
         # Imported here because it brings the web framework.
         from streamcam.service.supervisor import Supervisor
 
-        supervisor = Supervisor(self._load, Notifier.from_environment(), turn=self._turn)
+        supervisor = Supervisor(self._load, Notifier.from_environment(), on_iteration=self._turn)
         signal.signal(signal.SIGHUP, lambda *_: supervisor.reload())
         code = ExitCode.OK
         try:

@@ -18,7 +18,7 @@ from streamcam.cli.signals import FORCED, stopped_by_signals
 from streamcam.cli.terminal import errors, show_error
 from streamcam.config import Settings, load_settings
 from streamcam.errors import ExitCode
-from streamcam.jobs.watcher import Watch
+from streamcam.jobs.watcher import Watcher
 from streamcam.observer import Observer
 from streamcam.types import JobReport
 
@@ -93,7 +93,7 @@ def _watch(
 ) -> ExitCode:
     try:
         with _observer(quiet=quiet, json=json) as observer:
-            work = Watch(folders, settings, observer, once=once)
+            work = Watcher(folders, settings, observer, once=once)
             with stopped_by_signals(
                 work.stop, "running files end within seconds or are given back"
             ):

@@ -39,7 +39,7 @@ def state_folder(settings: Settings) -> Path:
     return settings.watch.state or output.with_name(f"{output.name}.state")
 
 
-class Watch:
+class Watcher:
     """Explains the files that come into folders.
 
     Args:

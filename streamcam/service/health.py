@@ -1,83 +1,129 @@
-"""Whether the service makes progress: only then is systemd's watchdog fed.
+"""Health: whether the service makes progress; only then is systemd's watchdog fed.
 
-A process that merely runs proves nothing: a forward pass can hang in a GPU's driver while every
-other thread is well. What counts is work that gets done. Where there is no work, in idle folders
-and before dead cameras, there is nothing to prove.
+That the process runs proves nothing: a forward pass can hang in a GPU's driver while all other
+threads work. What counts are completed batches. Without work, in idle folders and with dead
+cameras, there is nothing to prove.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from streamcam.clock import Clock
+from streamcam.service.systemd import Notifier
+
+_log = logging.getLogger(__name__)
+
+# Without a watchdog to feed, progress is checked for the sake of /healthz.
+_DEFAULT_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class EngineGauge:
-    """What is read off one engine; read from any thread, at once.
+class MonitoredEngine(Protocol):
+    """The part of an inference pipeline that shows its progress; read from any thread."""
 
-    Attributes:
-        device: Where it runs, for people.
-        busy: Tells whether frames wait for it or are in its hands. Loading a model is no work in
-            hand: it may take minutes.
-        finished: Counts the batches that it has finished, ever.
-    """
+    @property
+    def busy(self) -> bool:
+        """Whether frames wait for it or are in it; not while it loads a model, which takes long."""
+        ...
 
-    device: str
-    busy: Callable[[], bool]
-    finished: Callable[[], int]
+    @property
+    def finished(self) -> int:
+        """Number of batches completed so far."""
+        ...
 
 
 class ProgressMonitor:
-    """Judges from what the engines and the supervisor's loop have done since it last looked.
+    """Detects engines and a main loop that are stuck.
 
-    For one thread, which is not the supervisor's own: it looks regularly, several times within
-    `patience`.
+    For one thread, not the supervisor's own, which calls `fault` several times within `timeout`.
 
     Args:
-        engines: What is read off the engines.
-        turned: Tells when the supervisor's loop last came round, on the clock's monotonic time.
-        patience: Seconds that a batch, and a turn of the loop, may take. The slowest honest batch
-            must fit.
-        clock: Measures them.
+        engines: The engines, by their names for people.
+        last_iteration: Returns when the supervisor's loop last began an iteration, on the clock's
+            monotonic time.
+        timeout: Seconds that a batch, and an iteration of the loop, may take. The slowest regular
+            batch must fit.
+        clock: Source of time.
     """
 
     def __init__(
         self,
-        engines: Sequence[EngineGauge],
-        turned: Callable[[], float],
+        engines: Mapping[str, MonitoredEngine],
+        last_iteration: Callable[[], float],
         *,
-        patience: float,
+        timeout: float,
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or Clock()
-        self._patience = patience
-        self._turned = turned
-        self._engines = [_Engine(gauge, self._clock.monotonic()) for gauge in engines]
+        self._timeout = timeout
+        self._last_iteration = last_iteration
+        now = self._clock.monotonic()
+        self._engines = [_EngineProgress(name, engine, now) for name, engine in engines.items()]
 
     def fault(self) -> str | None:
-        """Return what is stuck, for people; None when all is well."""
+        """Return what is stuck, for people; None if nothing is."""
         now = self._clock.monotonic()
-        # Every engine is looked at every time, whatever was found before it.
-        stuck = [engine.stuck(now, self._patience) for engine in self._engines]
-        standing = now - self._turned()
-        if standing > self._patience:
-            return f"the supervisor has stood still for {standing:.0f} s"
+        # Every engine is checked every time, whatever was found before it.
+        stuck = [engine.fault(now, self._timeout) for engine in self._engines]
+        idle = now - self._last_iteration()
+        if idle > self._timeout:
+            return f"the supervisor has stood still for {idle:.0f} s"
         return next((fault for fault in stuck if fault is not None), None)
 
 
-class _Engine:
-    def __init__(self, gauge: EngineGauge, now: float) -> None:
-        self._gauge = gauge
-        self._finished = gauge.finished()
-        self._well = now
+class _EngineProgress:
+    def __init__(self, name: str, engine: MonitoredEngine, now: float) -> None:
+        self._name = name
+        self._engine = engine
+        self._finished = engine.finished
+        self._last_progress = now
 
-    def stuck(self, now: float, patience: float) -> str | None:
-        # Asked before the count: a batch that ends in between is then seen as progress.
-        busy = self._gauge.busy()
-        finished = self._gauge.finished()
+    def fault(self, now: float, timeout: float) -> str | None:
+        # Read before the count: a batch that ends in between is then seen as progress.
+        busy = self._engine.busy
+        finished = self._engine.finished
         if not busy or finished != self._finished:
-            self._finished, self._well = finished, now
-        still = now - self._well
-        if still <= patience:
+            self._finished, self._last_progress = finished, now
+        seconds = now - self._last_progress
+        if seconds <= timeout:
             return None
-        return f"the engine on {self._gauge.device} has work but finished none for {still:.0f} s"
+        return f"{self._name} has work but finished none for {seconds:.0f} s"
+
+
+class Watchdog:
+    """Checks progress and feeds systemd's watchdog, in a thread that nothing else can block.
+
+    Args:
+        monitor: Detects what is stuck.
+        notifier: Feeds systemd's watchdog.
+
+    Attributes:
+        fault: What is stuck, None while nothing is.
+    """
+
+    def __init__(self, monitor: ProgressMonitor, notifier: Notifier) -> None:
+        self.fault: str | None = None
+        self._monitor = monitor
+        self._notifier = notifier
+        self._interval = min(notifier.watchdog_interval or _DEFAULT_SECONDS, _DEFAULT_SECONDS)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="streamcam watchdog", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            fault = self._monitor.fault()
+            if fault is None:
+                self._notifier.watchdog()
+            elif self.fault is None:
+                _log.critical("stuck: %s", fault)
+            self.fault = fault
+            if self._stopping.wait(self._interval):
+                return

@@ -1,4 +1,4 @@
-"""Numbers for Prometheus: what observers count, and what the overview knows when it is asked."""
+"""Metrics for Prometheus: what observers count, and the service's status when they are read."""
 
 import threading
 from collections import Counter
@@ -16,11 +16,11 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from streamcam.errors import StreamcamError
-from streamcam.service.status import Overview
+from streamcam.service.service_status import ServiceStatus
 from streamcam.types import CameraState, CameraStatus
 
 FILES = "files"
-"""The label `source` of whatever comes from folders: a label per file would grow for ever."""
+"""The label `source` of all files: one label per file would grow without bound."""
 
 # From a small batch on a GPU (a millisecond) to a large model on a CPU.
 _STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -38,9 +38,9 @@ class _Sum:
 
 
 class Metrics:
-    """Counts what happens to frames; from any thread.
+    """Counts frames; from any thread.
 
-    Nothing here knows a URL: sources are told by the cameras' names, or as `FILES`.
+    Labels hold no URLs: a source is a camera's name, or `FILES`.
     """
 
     def __init__(self) -> None:
@@ -64,25 +64,25 @@ class Metrics:
         self._flickers: dict[str, _Sum] = {}
 
     def stage(self, name: str, seconds: float) -> None:
-        """Note how long a stage ("engine", "render", ...) took."""
+        """Record the duration of a stage ("engine", "render", ...)."""
         self._stages.labels(name).observe(seconds)
 
     def latency(self, seconds: float) -> None:
-        """Note how long a live frame took from its data coming in to its result going out."""
+        """Record a live frame's time from the arrival of its data to its result."""
         self._latency.observe(seconds)
 
     def file_frame(self, outcome: str) -> None:
-        """Count what became of a file's frame; those of cameras are counted in their status."""
+        """Count a file's frame; those of cameras are counted in their status."""
         with self._lock:
             self._frames[outcome] += 1
 
     def cam(self, source: str, lift: float | None, flicker: float | None) -> None:
-        """Note how a frame's map was.
+        """Record the properties of a frame's map.
 
         Args:
             source: A camera's name, or `FILES`.
             lift: Mean focus lift of its detections, None without any.
-            flicker: As in the explanation.
+            flicker: Its flicker, None for a first frame.
         """
         with self._lock:
             if lift is not None:
@@ -90,14 +90,14 @@ class Metrics:
             if flicker is not None:
                 self._flickers.setdefault(source, _Sum()).add(flicker)
 
-    def text(self, overview: Overview) -> bytes:
-        """Return everything in Prometheus' text format.
+    def text(self, service: ServiceStatus) -> bytes:
+        """Return all metrics in Prometheus' text format.
 
-        A camera that was removed is not in it any more; nor are jobs that cannot be counted.
+        Removed cameras are not in it, nor are jobs if the job store cannot be read.
         """
-        cameras = overview.cameras()
+        cameras = service.cameras()
         with self._lock:
-            self._forget_all_but({status.name for status in cameras} | {FILES})
+            self._keep_only({status.name for status in cameras} | {FILES})
             counted = [
                 _frames(cameras, self._frames),
                 _summary("streamcam_cam_lift", "Mean focus lift of a frame.", self._lifts),
@@ -105,18 +105,18 @@ class Metrics:
                     "streamcam_cam_flicker", "Change of the map since the last.", self._flickers
                 ),
             ]
-        now = CollectorRegistry()
-        now.register(_Families([*_cameras(cameras), *counted, *_service(overview)]))
-        return generate_latest(self._registry) + generate_latest(now)
+        current = CollectorRegistry()
+        current.register(_Families([*_cameras(cameras), *counted, *_service(service)]))
+        return generate_latest(self._registry) + generate_latest(current)
 
-    def _forget_all_but(self, sources: set[str]) -> None:
+    def _keep_only(self, sources: set[str]) -> None:
         for sums in (self._lifts, self._flickers):
-            for gone in sums.keys() - sources:
-                del sums[gone]
+            for removed in sums.keys() - sources:
+                del sums[removed]
 
 
 class _Families(Collector):
-    """Metrics that were put together for one answer."""
+    """The metrics of one response."""
 
     def __init__(self, families: Sequence[Metric]) -> None:
         self._families = families
@@ -165,19 +165,19 @@ def _summary(name: str, text: str, sums: dict[str, _Sum]) -> Metric:
     return family
 
 
-def _service(overview: Overview) -> list[Metric]:
+def _service(service: ServiceStatus) -> list[Metric]:
     jobs = GaugeMetricFamily("streamcam_jobs", "Files of the watched folders.", labels=["state"])
-    with suppress(StreamcamError):  # the cameras' numbers are none the worse for it
-        for state, number in overview.job_counts().items():
+    with suppress(StreamcamError):  # the other metrics do not need the job store
+        for state, number in service.job_counts().items():
             jobs.add_metric([state.value], number)
     free = GaugeMetricFamily("streamcam_output_free_bytes", "Room for results.")
-    room = overview.output_free_bytes()
-    if room is not None:
-        free.add_metric([], room)
+    free_bytes = service.output_free_bytes()
+    if free_bytes is not None:
+        free.add_metric([], free_bytes)
     gpu = GaugeMetricFamily(
         "streamcam_gpu_memory_bytes", "Memory of a device.", labels=["device", "kind"]
     )
-    for device, memory in overview.gpu_memory().items():
+    for device, memory in service.gpu_memory().items():
         gpu.add_metric([device, "used"], memory.used)
         gpu.add_metric([device, "total"], memory.total)
     return [jobs, free, gpu]

@@ -1,4 +1,4 @@
-"""Runs all that the configuration names: cameras, watched folders, the page; for months."""
+"""The service: runs the cameras, the watched folders and the HTTP server of a configuration."""
 
 import logging
 import threading
@@ -15,42 +15,42 @@ from streamcam.config import Settings
 from streamcam.errors import ConfigError, DeviceError, SinkError, StreamcamError, UsageError
 from streamcam.jobs.watched_files import resolve_folders
 from streamcam.service.events import ServiceEvents
-from streamcam.service.health import EngineGauge, ProgressMonitor
+from streamcam.service.health import ProgressMonitor, Watchdog
 from streamcam.service.http import HttpServer
 from streamcam.service.metrics import Metrics
+from streamcam.service.service_status import ServiceStatus
 from streamcam.service.systemd import Notifier
-from streamcam.service.view import View
-from streamcam.service.watchdog import Watchdog
-from streamcam.service.watched_folders import FolderWatch
+from streamcam.service.watcher_thread import WatcherThread
 
 _log = logging.getLogger(__name__)
 
-# How soon a signal or a worker's end is noticed. A turn with 8 cameras takes 0.4 ms.
-_TURN_SECONDS = 0.5
+# Pause of the loop: how late a signal or a worker's end is noticed. An iteration with 8 cameras
+# takes 0.4 ms.
+_LOOP_SECONDS = 0.5
 
-# The slowest honest batch: four frames of a large detector on a small CPU take 20 s.
-_PATIENCE_SECONDS = 60.0
+# The slowest regular batch, four frames of a large detector on a small CPU, takes 20 s.
+_STUCK_SECONDS = 60.0
 
-# How often systemd's status line is written anew.
+# Period of systemd's status line.
 _STATUS_SECONDS = 5.0
 
-# Cameras and files get so long to end what they are at; systemd kills after 60 s.
+# Time for cameras and files to finish their work at the end; systemd kills after 60 s.
 _GRACE_SECONDS = 20.0
 
-# A download that goes on asks systemd for so much more time again and again.
+# By this time, a running download extends systemd's start timeout repeatedly.
 _EXTENSION_SECONDS = 60.0
 
 
 class Supervisor:
-    """The service: one engine, its cameras and folders, health and the page.
+    """Runs one engine, its cameras and folders, the watchdog and the HTTP server.
 
     Args:
         load: Reads the configuration.
-        notifier: Tells systemd.
-        turn: Called with every turn of the loop.
-        patience: Seconds that a batch may take before the service counts as stuck.
-        grace: Seconds that cameras, and files, get to end what they are at.
-        clock: Where the time comes from.
+        notifier: Notifies systemd.
+        on_iteration: Called in every iteration of the loop.
+        stuck_after: Seconds that a batch may take before the service counts as stuck.
+        grace: Seconds for cameras, and for files, to finish their work at the end.
+        clock: Source of time.
 
     Raises:
         StreamcamError: What `load` raises, or `checked`.
@@ -61,87 +61,89 @@ class Supervisor:
         load: Callable[[], Settings],
         notifier: Notifier,
         *,
-        turn: Callable[[], None] = lambda: None,
-        patience: float = _PATIENCE_SECONDS,
+        on_iteration: Callable[[], None] = lambda: None,
+        stuck_after: float = _STUCK_SECONDS,
         grace: float = _GRACE_SECONDS,
         clock: Clock | None = None,
     ) -> None:
         self._load = load
         self._grace = grace
         self._notifier = notifier
-        self._turn = turn
+        self._on_iteration = on_iteration
         self._clock = clock or Clock()
         self._settings = checked(load())
         self._metrics = Metrics()
-        self._listener = ServiceEvents(self._metrics)
-        self._fleet = CameraManager(
+        self._events = ServiceEvents(self._metrics)
+        self._cameras = CameraManager(
             self._settings,
-            self._listener,
+            self._events,
             on_stage=self._metrics.stage,
             clock=self._clock,
         )
-        self._turned = self._clock.monotonic()
-        self._heart = Watchdog(self._pulse(patience), notifier)
-        self._view = View(self._settings, self._fleet, self._listener, self._heart)
-        self._server = HttpServer(self._view, self._metrics, self._settings.http, self._clock)
-        self._folders: FolderWatch | None = None
+        self._last_iteration = self._clock.monotonic()
+        self._watchdog = Watchdog(self._make_monitor(stuck_after), notifier)
+        self._status = ServiceStatus(
+            self._settings, self._cameras, self._watchdog, self._events.progress
+        )
+        self._server = HttpServer(self._status, self._metrics, self._settings.http, self._clock)
+        self._folders: WatcherThread | None = None
         self._folders_stuck = False
         self._next_status = 0.0
         self._stopping = False
         self._reloading = False
 
     def stop(self) -> None:
-        """End soon; sets a flag only, so that a signal handler may call it."""
+        """Request the end; sets a flag only, so that a signal handler may call it."""
         self._stopping = True
 
     def reload(self) -> None:
-        """Read the configuration again soon; sets a flag only."""
+        """Request that the configuration is read again; sets a flag only."""
         self._reloading = True
 
     @property
     def stuck(self) -> bool:
         """Whether something could not be ended: the process should not wait for its threads."""
-        return self._folders_stuck or self._fleet.stuck
+        return self._folders_stuck or self._cameras.stuck
 
     def run(self) -> None:
         """Run until stopped.
 
         Raises:
-            DeviceError: The GPU failed: a new process has to begin.
-            StreamcamError: The page cannot be served.
+            DeviceError: The GPU failed: a new process is needed.
+            StreamcamError: The HTTP server cannot start.
         """
         with ExitStack() as stack:
-            stack.callback(self._view.close)
+            stack.callback(self._status.close)
             if self._settings.http.enabled:
                 self._server.start()
                 stack.callback(self._server.stop)
-            stack.enter_context(self._fleet)
-            self._heart.start()
-            stack.callback(self._heart.stop)
+            stack.enter_context(self._cameras)
+            self._watchdog.start()
+            stack.callback(self._watchdog.stop)
             try:
                 self._apply(self._settings)
-                self._turn_until_stopped()
+                self._loop()
             finally:
                 self._end()
 
-    def _turn_until_stopped(self) -> None:
+    def _loop(self) -> None:
         wake = threading.Event()
         while not self._stopping:
-            self._turned = self._clock.monotonic()
-            self._turn()
+            self._last_iteration = self._clock.monotonic()
+            self._on_iteration()
             self._raise_device_fault()
             if self._reloading:
                 self._reloading = False
                 self._reload()
-            self._tell()
-            wake.wait(_TURN_SECONDS)
+            self._report()
+            wake.wait(_LOOP_SECONDS)
 
     def _apply(self, settings: Settings) -> None:
-        """Run exactly what the settings name; what they leave as it was goes on."""
+        """Run exactly what the settings name; what has not changed keeps running."""
         before, self._settings = self._settings, settings
-        self._view.settings = settings
-        self._fleet.keep(settings.output.folder, settings.retention)
-        self._fleet.reconcile(plans(settings))
+        self._status.settings = settings
+        self._cameras.keep(settings.output.folder, settings.retention)
+        self._cameras.reconcile(plans(settings))
         if self._folders is None or _folder_part(before) != _folder_part(settings):
             self._watch_folders(settings)
 
@@ -151,14 +153,14 @@ class Supervisor:
         paths = [folder.path for folder in settings.folder]
         if not paths:
             return
-        self._folders = FolderWatch(
+        self._folders = WatcherThread(
             paths,
             settings,
-            self._listener,
-            lambda: self._fleet.file_engine_provider(settings),
+            self._events,
+            lambda: self._cameras.file_engine_provider(settings),
             self._clock,
         )
-        self._view.folders = self._folders
+        self._status.folders = self._folders
         self._folders.start()
 
     def _reload(self) -> None:
@@ -166,57 +168,60 @@ class Supervisor:
         try:
             settings = checked(self._load())
         except StreamcamError as error:
-            # One line, and another reason is another fact.
+            # In the template, so that another reason is not a repetition to the log.
             reason = "; ".join(line.strip() for line in error.message.splitlines())
             _log.error(f"the configuration stays as it was: {reason}")
         else:
-            self._apply(_with_what_stays(settings, self._settings))
+            self._apply(_reloadable(settings, self._settings))
             _log.info("the configuration was read again: %s", self._summary())
         self._notifier.ready(self._summary())
 
     def _raise_device_fault(self) -> None:
         folders = self._folders.fault if self._folders is not None else None
-        fault = self._fleet.fault or folders
+        fault = self._cameras.fault or folders
         if isinstance(fault, DeviceError):
             raise fault
 
-    def _tell(self) -> None:
-        """Tell systemd how things are."""
-        if not self._view.ready and self._is_warm():
-            self._view.ready = True
+    def _report(self) -> None:
+        """Report to systemd."""
+        if not self._status.ready and self._is_warm():
+            self._status.ready = True
             _log.info("ready: %s", self._summary())
             self._notifier.ready(self._summary())
         if self._clock.monotonic() < self._next_status:
             return
         self._next_status = self._clock.monotonic() + _STATUS_SECONDS
-        if self._view.ready:
+        if self._status.ready:
             self._notifier.status(self._summary())
-        elif self._listener.is_fetching:
+        elif self._events.is_downloading:
             self._notifier.extend_timeout(_EXTENSION_SECONDS)
 
     def _is_warm(self) -> bool:
-        return self._fleet.warm and (self._folders is None or self._folders.warm)
+        return self._cameras.warm and (self._folders is None or self._folders.warm)
 
     def _summary(self) -> str:
         """Return e.g. "2 cameras live, 1 backing off; 1 folder"."""
-        states = Counter(status.state.value for status in self._fleet.statuses())
+        states = Counter(status.state.value for status in self._cameras.statuses())
         parts = [f"{count} {state}" for state, count in states.items()]
         cameras = f"{_number(states.total(), 'camera')}: {', '.join(parts)}"
         return (
             f"{cameras if parts else 'no cameras'}; {_number(len(self._settings.folder), 'folder')}"
         )
 
-    def _pulse(self, patience: float) -> ProgressMonitor:
-        pipeline = self._fleet.pipeline
-        gauge = EngineGauge("the engine", lambda: pipeline.busy, lambda: pipeline.finished)
-        return ProgressMonitor([gauge], lambda: self._turned, patience=patience, clock=self._clock)
+    def _make_monitor(self, stuck_after: float) -> ProgressMonitor:
+        return ProgressMonitor(
+            {"the engine": self._cameras.pipeline},
+            lambda: self._last_iteration,
+            timeout=stuck_after,
+            clock=self._clock,
+        )
 
     def _end(self) -> None:
         _log.info("stopping")
         self._notifier.stopping()
         if self._folders is not None:
             self._folders.stop()
-        self._fleet.stop(self._grace)
+        self._cameras.stop(self._grace)
         if self._folders is not None:
             self._end_folders()
 
@@ -225,15 +230,15 @@ class Supervisor:
         self._folders.stop()
         ended = self._folders.join(self._grace)
         self._folders_stuck |= not ended or self._folders.stuck
-        self._folders = self._view.folders = None
+        self._folders = self._status.folders = None
 
 
 def checked(settings: Settings) -> Settings:
-    """Return the settings, if a service can run by them.
+    """Return the settings, if a service can run with them.
 
     Raises:
         ConfigError: They name nothing to do, or folders that cannot be watched.
-        SinkError: Results cannot be written. Unlike a bad configuration that may pass.
+        SinkError: Results cannot be written; unlike a bad configuration, that may pass.
     """
     planned = plans(settings)
     if not settings.folder and not planned:
@@ -247,12 +252,12 @@ def checked(settings: Settings) -> Settings:
     except UsageError as error:
         raise ConfigError(f"folder: {error.message}", hint=error.hint) from None
     if settings.folder or any(plan.record != "never" for plan in planned):
-        _prepare(settings.output.folder)
+        _check_writable(settings.output.folder)
     return settings
 
 
-def _prepare(output: Path) -> None:
-    """Make the output folder, and see that it can be written to."""
+def _check_writable(output: Path) -> None:
+    """Make the output folder, and check that it is writable."""
     try:
         output.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=output):
@@ -266,20 +271,20 @@ def _prepare(output: Path) -> None:
 
 
 def _folder_part(settings: Settings) -> Settings:
-    """Return the settings without what does not concern watched folders."""
-    neutral = Settings()
+    """Return the settings with those that do not concern watched folders at their defaults."""
+    defaults = Settings()
     return settings.model_copy(
         update={
             "camera": (),
-            "live": neutral.live,
-            "retention": neutral.retention,
-            "http": neutral.http,
+            "live": defaults.live,
+            "retention": defaults.retention,
+            "http": defaults.http,
         }
     )
 
 
-def _with_what_stays(settings: Settings, running: Settings) -> Settings:
-    """Return settings with what takes a restart to change left as it runs, and say so."""
+def _reloadable(settings: Settings, running: Settings) -> Settings:
+    """Return new settings; of those that need a restart, keep the running ones and log them."""
     batches = {"batch": running.model.batch, "max_wait": running.model.max_wait}
     changed = [
         f"model.{key}" for key, value in batches.items() if getattr(settings.model, key) != value

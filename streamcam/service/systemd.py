@@ -1,7 +1,7 @@
-"""Tells systemd how the service is: ready, reloading, alive, stopping.
+"""Notifies systemd of the service's state: ready, reloading, alive, stopping.
 
 The protocol is one datagram of `NAME=value` lines to the socket in `NOTIFY_SOCKET`, see
-sd_notify(3). Without that variable nothing is sent and nobody has to ask.
+sd_notify(3). Without that variable nothing is sent.
 """
 
 import logging
@@ -15,23 +15,23 @@ from streamcam.clock import Clock
 _log = logging.getLogger(__name__)
 
 # The socket's queue is full only while systemd itself is busy, e.g. at its own daemon-reload, which
-# takes it well under a second. Whoever waits here feeds the watchdog, so never for long.
+# takes it well under a second. The watchdog is fed from the thread that waits here.
 _SEND_SECONDS = 5.0
 
 
 class Notifier:
-    """Speaks to the service manager; says nothing where there is none.
+    """Sends messages to the service manager, if there is one; from any thread.
 
-    No method raises: a service works on when its manager does not listen. Any thread may call.
+    No method raises: the service works on when its manager does not listen.
 
     Args:
-        address: The manager's socket: a path, or "@" and an abstract name. None sends nothing.
+        address: The manager's socket: a path, or "@" and an abstract name. None: nothing is sent.
         watchdog_interval: Seconds, see the attribute.
-        clock: Stamps reloads.
+        clock: Source of the time of reloads.
 
     Attributes:
-        watchdog_interval: Seconds after which `watchdog` wants to be called again: half of what the
-            manager waits for before it kills the service. None where it does not wait for that.
+        watchdog_interval: Seconds between calls of `watchdog`: half the time after which the
+            manager kills the service. None if the manager has no watchdog.
     """
 
     def __init__(
@@ -47,35 +47,33 @@ class Notifier:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Find the manager as it wants to be found."""
+        """Read the environment that the manager sets."""
         address = environment.get("NOTIFY_SOCKET") or None
         if address is not None and address[0] not in "/@":
-            _log.warning("NOTIFY_SOCKET is no address that can be notified: %s", address)
+            _log.warning("NOTIFY_SOCKET is not an address that can be notified: %s", address)
             address = None
         return cls(address, watchdog_interval=_watchdog_interval(environment))
 
     def ready(self, status: str) -> None:
-        """Say that the service works: it has started, or has reloaded."""
+        """Report that the service has started, or has reloaded."""
         self._send("READY=1", _status(status))
 
     def status(self, text: str) -> None:
-        """Say in one line how the service is; `systemctl status` shows it."""
+        """Set the one-line status that `systemctl status` shows."""
         self._send(_status(text))
 
     def watchdog(self) -> None:
-        """Say that the service is alive."""
         self._send("WATCHDOG=1")
 
     def reloading(self) -> None:
-        """Say that the configuration is read again; `ready` must follow."""
+        """Report that the configuration is read again; `ready` must follow."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={_microseconds(self._clock.monotonic())}")
 
     def stopping(self) -> None:
-        """Say that the service ends."""
         self._send("STOPPING=1")
 
     def extend_timeout(self, seconds: float) -> None:
-        """Ask for so many seconds from now on to get started, or stopped."""
+        """Ask for this many seconds from now on to start, or to stop."""
         self._send(f"EXTEND_TIMEOUT_USEC={_microseconds(seconds)}")
 
     def _send(self, *lines: str) -> None:
@@ -101,9 +99,9 @@ def _microseconds(seconds: float) -> int:
 
 
 def _watchdog_interval(environment: Mapping[str, str]) -> float | None:
-    """Return half the manager's patience in seconds, as sd_watchdog_enabled(3) advises."""
+    """Return half the manager's timeout in seconds, as sd_watchdog_enabled(3) advises."""
     if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
-        # Meant for the process that started this one.
+        # Set for the process that started this one.
         return None
-    patience = environment.get("WATCHDOG_USEC", "")
-    return int(patience) / 2_000_000 if patience.isdecimal() and int(patience) else None
+    timeout = environment.get("WATCHDOG_USEC", "")
+    return int(timeout) / 2_000_000 if timeout.isdecimal() and int(timeout) else None

@@ -1,6 +1,6 @@
 """Choosing a device and a precision, and naming a device's failures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -134,10 +134,15 @@ def _is_cuda_failure(error: RuntimeError) -> bool:
     return any(mark in str(error) for mark in ("CUDA error", "cuDNN error", "CUBLAS_STATUS"))
 
 
-def device_memory() -> dict[str, tuple[int, int]]:
-    """Return the memory of every GPU in bytes, used by all processes and in all, by name."""
+def device_memory(names: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Return the memory of GPUs in bytes, used by all processes and in total, by name ("cuda:0").
+
+    Args:
+        names: The GPUs: "cuda" or "cuda:N". Asking one that this process does not use would open
+            a context of some hundred megabytes on it.
+    """
     memory = {}
-    for index in range(torch.cuda.device_count()):
+    for index in sorted({torch.device(name).index or 0 for name in names}):
         free, total = torch.cuda.mem_get_info(index)
         memory[f"cuda:{index}"] = (total - free, total)
     return memory

@@ -17,7 +17,7 @@ from streamcam.types import Frame
 from tests.jobs.daemon import StubEngine
 
 FOLDER = Path(os.environ.pop("STUCK"))
-PATIENCE = 2.0
+STUCK_AFTER = 2.0
 """Seconds that a batch may take; the real ones are a minute."""
 GRACE = 4.0
 """Seconds that cameras get to end; the real ones are 20."""
@@ -47,7 +47,7 @@ class Impatient(supervisor.Supervisor):
     """The supervisor in a hurry."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options, patience=PATIENCE, grace=GRACE)
+        super().__init__(*arguments, **options, stuck_after=STUCK_AFTER, grace=GRACE)
 
 
 def main() -> None:

@@ -4,12 +4,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streamcam.service.metrics import FILES, Metrics
 from streamcam.types import CameraState
-from tests.service.http.stage import COUNTS, Stage
+from tests.service.http.fake_status import COUNTS, FakeStatus
 
 
-def samples(metrics: Metrics, stage: Stage) -> dict[tuple[str, ...], float]:
+def samples(metrics: Metrics, fake: FakeStatus) -> dict[tuple[str, ...], float]:
     """Return values by name and the labels' values, in the order of the labels' names."""
-    text = metrics.text(stage).decode()
+    text = metrics.text(fake).decode()
     return {
         (sample.name, *dict(sorted(sample.labels.items())).values()): sample.value
         for family in text_string_to_metric_families(text)
@@ -18,10 +18,10 @@ def samples(metrics: Metrics, stage: Stage) -> dict[tuple[str, ...], float]:
 
 
 def test_cameras_are_told_as_their_status_tells_them() -> None:
-    stage = Stage()
-    stage.add("front")
-    stage.add("yard", CameraState.BACKING_OFF)
-    found = samples(Metrics(), stage)
+    fake = FakeStatus()
+    fake.add("front")
+    fake.add("yard", CameraState.BACKING_OFF)
+    found = samples(Metrics(), fake)
     assert found["streamcam_source_up", "front"] == 1
     assert found["streamcam_source_up", "yard"] == 0
     assert found["streamcam_last_frame_age_seconds", "yard"] == 75
@@ -34,18 +34,18 @@ def test_cameras_are_told_as_their_status_tells_them() -> None:
 
 
 def test_a_removed_camera_vanishes_and_does_not_come_back_with_old_sums() -> None:
-    stage, metrics = Stage(), Metrics()
-    stage.add("front")
+    fake, metrics = FakeStatus(), Metrics()
+    fake.add("front")
     metrics.cam("front", 3.0, 0.02)
     metrics.cam("front", 5.0, None)
-    found = samples(metrics, stage)
+    found = samples(metrics, fake)
     assert found["streamcam_cam_lift_sum", "front"] == 8
     assert found["streamcam_cam_lift_count", "front"] == 2
     assert found["streamcam_cam_flicker_count", "front"] == 1
-    stage.remove("front")
-    assert not [key for key in samples(metrics, stage) if "front" in key]
-    stage.add("front")
-    assert ("streamcam_cam_lift_sum", "front") not in samples(metrics, stage)
+    fake.remove("front")
+    assert not [key for key in samples(metrics, fake) if "front" in key]
+    fake.add("front")
+    assert ("streamcam_cam_lift_sum", "front") not in samples(metrics, fake)
 
 
 def test_stages_and_latencies_are_histograms() -> None:
@@ -53,7 +53,7 @@ def test_stages_and_latencies_are_histograms() -> None:
     metrics.stage("engine", 0.02)
     metrics.stage("engine", 0.2)
     metrics.latency(0.4)
-    found = samples(metrics, Stage())
+    found = samples(metrics, FakeStatus())
     assert found["streamcam_stage_seconds_count", "engine"] == 2
     assert found["streamcam_stage_seconds_bucket", "0.025", "engine"] == 1
     assert found["streamcam_e2e_latency_seconds_bucket", "0.3"] == 0
@@ -65,6 +65,6 @@ def test_files_share_one_label() -> None:
     metrics.file_frame("explained")
     metrics.file_frame("explained")
     metrics.cam(FILES, 2.5, 0.01)
-    found = samples(metrics, Stage())
+    found = samples(metrics, FakeStatus())
     assert found["streamcam_frames_total", "explained", FILES] == 2
     assert found["streamcam_cam_lift_sum", FILES] == 2.5

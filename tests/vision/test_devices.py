@@ -8,6 +8,7 @@ from streamcam.vision.devices import (
     choose_precision,
     describe_device,
     device_errors,
+    device_memory,
 )
 
 CPU = torch.device("cpu")
@@ -73,3 +74,18 @@ def test_other_errors_stay_what_they_are(error: Exception) -> None:
     with pytest.raises(type(error)) as caught, device_errors():
         raise error
     assert caught.value is error
+
+
+def test_only_gpus_that_are_named_are_asked_for_their_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    def mem_get_info(index: int) -> tuple[int, int]:
+        asked.append(index)
+        return 10, 30
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", mem_get_info)
+    assert device_memory(["cuda:2", "cuda", "cuda:0"]) == {"cuda:0": (20, 30), "cuda:2": (20, 30)}
+    assert asked == [0, 2]

@@ -1,17 +1,23 @@
-"""The routes that tell how things are, in JSON."""
+"""The routes of the API: status, cameras, jobs, and results as files and timelines.
+
+No path ever comes from a client: a job's files are found by its number and their kind, a camera's
+by a moment in time.
+"""
 
 from collections.abc import Sequence
 from datetime import date
+from fractions import Fraction
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Query
+from pydantic import AfterValidator, Field
+from starlette.responses import FileResponse
 
 from streamcam.clock import Clock
 from streamcam.jobs.job_record import JobState
-from streamcam.service.http.recordings import Segment, days, segments
-from streamcam.service.http.schemas import (
+from streamcam.service.http.answers import (
     CameraAnswer,
     JobAnswer,
     JobsAnswer,
@@ -23,21 +29,37 @@ from streamcam.service.http.schemas import (
     job_counts,
     status_answer,
 )
-from streamcam.service.status import JobView, Overview
+from streamcam.service.http.recordings import Segment, days, segment, segments
+from streamcam.service.http.video_timeline import Timeline, condensed, start_of
+from streamcam.service.service_status import JobProgress, ServiceStatus
+from streamcam.sinks.manifest import read_manifest
+from streamcam.sinks.registry import media_types
 
-MOST_JOBS = 500
+MAX_JOBS = 500
 
 
-class Api:
-    """The routes of status, cameras and jobs.
+def _known(kind: str) -> str:
+    if kind not in media_types():
+        raise ValueError(f"must be one of {', '.join(media_types())}")
+    return kind
 
-    Args:
-        overview: What they tell of.
-        clock: Tells the time.
-    """
 
-    def __init__(self, overview: Overview, clock: Clock) -> None:
-        self._overview = overview
+def _list_kinds(schema: dict[str, Any]) -> None:
+    schema["enum"] = list(media_types())
+
+
+Kind = Annotated[str, Field(json_schema_extra=_list_kinds), AfterValidator(_known)]
+SegmentKind = Literal["video", "records"]
+
+# Cached by the browser but revalidated: a file may be explained again.
+_CACHE = {"cache-control": "private, no-cache"}
+
+
+class StatusRoutes:
+    """The routes of status, cameras and jobs."""
+
+    def __init__(self, service: ServiceStatus, clock: Clock) -> None:
+        self._service = service
         self._clock = clock
         self.router = APIRouter(prefix="/api")
         get = self.router.get
@@ -49,22 +71,22 @@ class Api:
 
     def status(self) -> StatusAnswer:
         """Everything at a glance: cameras with their last detections, jobs, room, memory."""
-        return status_answer(self._overview, self._clock)
+        return status_answer(self._service, self._clock)
 
     def camera(self, name: str) -> CameraAnswer:
         """How a camera is, and what was last seen by it."""
-        for status in self._overview.cameras():
+        for status in self._service.cameras():
             if status.name == name:
-                return camera_answer(status, self._overview, self._clock)
+                return camera_answer(status, self._service, self._clock)
         raise HTTPException(HTTPStatus.NOT_FOUND, "no such camera")
 
     def recordings(self, name: str, day: date | None = None) -> RecordingsAnswer:
         """A camera's segments of a day (UTC), by default the latest."""
-        folder = recordings_folder(self._overview, name)
-        there = days(folder)
-        day = day or next(iter(there), None)
+        folder = _recordings_folder(self._service, name)
+        recorded = days(folder)
+        day = day or next(iter(recorded), None)
         return RecordingsAnswer(
-            days=[each.isoformat() for each in there],
+            days=[each.isoformat() for each in recorded],
             day=None if day is None else day.isoformat(),
             segments=[] if day is None else [_segment(name, s) for s in segments(folder, day)],
         )
@@ -72,58 +94,126 @@ class Api:
     def jobs(
         self,
         state: Annotated[tuple[JobState, ...], Query()] = (),
-        limit: Annotated[int, Query(ge=1, le=MOST_JOBS)] = 50,
+        limit: Annotated[int, Query(ge=1, le=MAX_JOBS)] = 50,
     ) -> JobsAnswer:
         """Files of the watched folders, of these states or all: running ones, then the latest."""
-        found = [job for job in self._overview.jobs(state, limit) if not _runs(job)]
-        running: Sequence[JobView] = ()
+        found = [job for job in self._service.jobs(state, limit) if not _is_running(job)]
+        running: Sequence[JobProgress] = ()
         if not state or JobState.RUNNING in state:
-            # Of many files that came at once, these came first: the latest are not among them.
-            running = self._overview.jobs((JobState.RUNNING,), MOST_JOBS)
+            # The running ones may not be among the latest: jobs run in the order of arrival.
+            running = self._service.jobs((JobState.RUNNING,), MAX_JOBS)
         return JobsAnswer(
-            counts=job_counts(self._overview),
+            counts=job_counts(self._service),
             jobs=[job_answer(job) for job in (*running, *reversed(found))],
         )
 
     def job(self, number: int) -> JobAnswer:
         """A file of a watched folder."""
-        return job_answer(known_job(self._overview, number))
+        return job_answer(_known_job(self._service, number))
 
 
-def known_job(overview: Overview, number: int) -> JobView:
+class FileRoutes:
+    """The routes of files and timelines."""
+
+    def __init__(self, service: ServiceStatus) -> None:
+        self._service = service
+        self.router = APIRouter(prefix="/api")
+        get = self.router.get
+        jobs, recordings = "/jobs/{number}", "/cameras/{name}/recordings/{moment}"
+        get(jobs + "/timeline", tags=["jobs"])(self.job_timeline)
+        get(recordings + "/timeline", tags=["cameras"])(self.segment_timeline)
+        get(jobs + "/files/{kind}", tags=["jobs"], response_class=FileResponse)(self.job_file)
+        get(recordings + "/{kind}", tags=["cameras"], response_class=FileResponse)(
+            self.segment_file
+        )
+
+    def job_file(self, number: int, kind: Kind) -> FileResponse:
+        """A result of a finished job; parts of it by HTTP ranges."""
+        return _file(self._job_path(number, kind), kind)
+
+    def segment_file(self, name: str, moment: str, kind: SegmentKind) -> FileResponse:
+        """A stretch of a camera's recording; parts of it by HTTP ranges."""
+        found = self._segment(name, moment)
+        return _file(found.video if kind == "video" else found.records, kind)
+
+    def job_timeline(self, number: int) -> Timeline:
+        """What was found when in a job's video: counts and focus of each class over time."""
+        records = self._job_path(number, "records")
+        manifest = read_manifest(self._job_path(number, "manifest"))
+        base = "0/1" if manifest is None else manifest.content["source"]["time_base"]
+        return _timeline(records, float(Fraction(base)))
+
+    def segment_timeline(self, name: str, moment: str) -> Timeline:
+        """What was found when in a stretch of a camera's recording."""
+        return _timeline(self._segment(name, moment).records)
+
+    def _job_path(self, number: int, kind: str) -> Path:
+        path = _known_job(self._service, number).record.outputs.get(kind)
+        if path is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, f"this job has no {kind}")
+        return path
+
+    def _segment(self, camera: str, moment: str) -> Segment:
+        found = segment(_recordings_folder(self._service, camera), moment)
+        if found is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "no such recording")
+        return found
+
+
+def _known_job(service: ServiceStatus, number: int) -> JobProgress:
     """Return a job.
 
     Raises:
         HTTPException: There is none (404).
     """
-    # Greater numbers are none that SQLite could have given.
-    job = overview.job(number) if 0 < number < 2**63 else None
+    # SQLite has no greater numbers.
+    job = service.job(number) if 0 < number < 2**63 else None
     if job is None:
         raise HTTPException(HTTPStatus.NOT_FOUND, "no such job")
     return job
 
 
-def recordings_folder(overview: Overview, camera: str) -> Path:
-    """Return where a camera's recordings are.
+def _recordings_folder(service: ServiceStatus, camera: str) -> Path:
+    """Return the folder of a camera's recordings.
 
     Raises:
         HTTPException: There is no such camera, or it does not record (404).
     """
-    folder = overview.recordings(camera)
+    folder = service.recordings(camera)
     if folder is None:
         raise HTTPException(HTTPStatus.NOT_FOUND, "no recordings of such a camera")
     return folder
 
 
-def _runs(job: JobView) -> bool:
+def _is_running(job: JobProgress) -> bool:
     return job.record.state is JobState.RUNNING
 
 
 def _segment(camera: str, segment: Segment) -> SegmentAnswer:
-    place = f"/api/cameras/{camera}/recordings/{segment.name}"
+    prefix = f"/api/cameras/{camera}/recordings/{segment.name}"
     kinds = {"video": segment.video, "records": segment.records}
     return SegmentAnswer(
         name=segment.name,
         begin=segment.begin,
-        files={kind: f"{place}/{kind}" for kind, path in kinds.items() if path.is_file()},
+        files={kind: f"{prefix}/{kind}" for kind, path in kinds.items() if path.is_file()},
     )
+
+
+def _file(path: Path, kind: str) -> FileResponse:
+    if not path.is_file():
+        raise HTTPException(HTTPStatus.NOT_FOUND, "the file is gone")
+    return FileResponse(
+        path,
+        media_type=media_types()[kind],
+        headers=_CACHE,
+        stat_result=path.stat(),
+        filename=path.name,
+        content_disposition_type="inline",
+    )
+
+
+def _timeline(records: Path, time_base: float = 0.0) -> Timeline:
+    try:
+        return condensed(records, start_of(records, time_base))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise HTTPException(HTTPStatus.NOT_FOUND, "its records cannot be read") from error

@@ -1,31 +1,53 @@
-"""Who may look: where the server listens, the token, and whom it answers."""
+"""Authentication: the token, the hosts that are answered, and the middleware that enforces both."""
 
 import hashlib
 import hmac
 import ipaddress
+from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse, RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streamcam.config.schema import HttpSettings
 from streamcam.errors import ConfigError
+from streamcam.service.http.connection import MAX_HEAD_BYTES
 
 COOKIE = "streamcam"
 
-_SHORTEST_TOKEN = 16
-"""Characters. Of 16 random letters there are 2**75: nobody guesses them over a network."""
+_MIN_TOKEN_LENGTH = 16
+"""Characters. There are 2**75 sequences of 16 random letters: too many to guess over a network."""
+
+_OPEN = ("/healthz", "/readyz", "/login")
+"""Answered without a token and whatever the number of clients: a service manager whose health check
+is refused would restart the service."""
+
+_STATIC = "/static/"
+"""The program's own files: not secret, and the login page needs them."""
+
+SECURITY_HEADERS: Mapping[str, str] = {
+    "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'; object-src 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
 
 
 class Access:
-    """Tells who may look at all, and who knows the token.
+    """Decides whether a request may be answered.
 
     Args:
-        host: Where the server listens.
-        token: What visitors must know, None where everybody on this machine may look.
+        host: Address on which the server listens.
+        token: The token that clients need; None to answer every client on this machine.
 
     Raises:
-        ConfigError: Other machines could look without a token.
+        ConfigError: Other machines could connect without a token.
     """
 
     def __init__(self, host: str, token: str | None = None) -> None:
@@ -40,8 +62,8 @@ class Access:
         self._token = None if token is None else token.encode()
 
     @classmethod
-    def of(cls, settings: HttpSettings) -> "Access":
-        """Read the token where there is one.
+    def from_settings(cls, settings: HttpSettings) -> "Access":
+        """Read the token, if there is one.
 
         Raises:
             ConfigError: It cannot be read, is too short, or there has to be one.
@@ -50,35 +72,35 @@ class Access:
         return cls(settings.host, token)
 
     @property
-    def guarded(self) -> bool:
-        """Whether a token is needed."""
+    def needs_token(self) -> bool:
+        """Whether clients need a token."""
         return self._token is not None
 
     def knows_host(self, headers: Headers) -> bool:
-        """Tell whether a request means this server by name.
+        """Tell whether a request names this server as its host.
 
-        A page of somebody else, whose name was made to point to this machine (DNS rebinding), does
-        not. Other machines may reach a guarded server by any name: the token keeps them out.
+        A foreign page whose name was made to resolve to this machine (DNS rebinding) does not. A
+        server on a public address may be named anything: the token protects it.
         """
         if not self._loopback:
             return True
         return _host_name(headers.get("host", "")) in self._hosts
 
     def allows(self, headers: Headers) -> bool:
-        """Tell whether a request carries the token, in its header or as the cookie."""
+        """Tell whether a request has the token, in its header or as the cookie."""
         if self._token is None:
             return True
-        scheme, _, word = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self.is_token(word.strip()):
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and self.is_token(token.strip()):
             return True
         return hmac.compare_digest(_cookie(headers).encode(), self.cookie().encode())
 
-    def is_token(self, word: str) -> bool:
-        """Tell in constant time whether a word is the token."""
-        return self._token is not None and hmac.compare_digest(word.encode(), self._token)
+    def is_token(self, text: str) -> bool:
+        """Tell in constant time whether a text is the token."""
+        return self._token is not None and hmac.compare_digest(text.encode(), self._token)
 
     def cookie(self) -> str:
-        """Return what a browser keeps instead of the token: it cannot be turned back into it."""
+        """Return the cookie that a browser keeps: the token cannot be derived from it."""
         return hmac.new(self._token or b"", b"streamcam cookie", hashlib.sha256).hexdigest()
 
 
@@ -95,9 +117,9 @@ def _read_token(path: Path) -> str:
             f"http.token_file: {path} holds more than letters and digits",
             hint=f"Make one: openssl rand -hex 16 > {path}",
         ) from error
-    if len(token) < _SHORTEST_TOKEN:
+    if len(token) < _MIN_TOKEN_LENGTH:
         raise ConfigError(
-            f"http.token_file: the token in {path} has less than {_SHORTEST_TOKEN} characters",
+            f"http.token_file: the token in {path} has less than {_MIN_TOKEN_LENGTH} characters",
             hint=f"Make a longer one: openssl rand -hex 16 > {path}",
         )
     return token
@@ -125,3 +147,97 @@ def _cookie(headers: Headers) -> str:
     except CookieError:
         return ""
     return "" if found is None else found.value
+
+
+class AuthMiddleware:
+    """Refuses requests without access, or above the limit of clients; adds security headers.
+
+    Plain ASGI, so that bodies are not buffered.
+
+    Args:
+        app: The application.
+        access: Decides which requests are answered.
+        max_clients: Maximum number of requests that are answered at a time.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access, max_clients: int) -> None:
+        self._app = app
+        self._access = access
+        self._max_clients = max_clients
+        self._clients = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        send = _with_security_headers(send)
+        if scope["method"] == "HEAD":
+            scope, send = {**scope, "method": "GET"}, _without_body(send)
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+        elif _is_open(scope["path"]):
+            await self._app(scope, receive, send)
+        elif self._clients >= self._max_clients:
+            await _refused(503, "too many clients", {"retry-after": "5"})(scope, receive, send)
+        else:
+            await self._admit(scope, receive, send)
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._clients += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._clients -= 1
+
+    def _refusal(self, scope: Scope) -> JSONResponse | RedirectResponse | None:
+        headers, path = Headers(scope=scope), scope["path"]
+        if _head_size(scope) > MAX_HEAD_BYTES:
+            return _refused(431, "the request's head is too long")
+        if not self._access.knows_host(headers):
+            return _refused(421, "this server is not known by that name")
+        if _is_open(path) or self._access.allows(headers):
+            return None
+        if "text/html" in headers.get("accept", ""):
+            return RedirectResponse("/login", 303)
+        return _refused(401, "a token is needed", {"www-authenticate": "Bearer"})
+
+
+def _is_open(path: str) -> bool:
+    return path in _OPEN or path.startswith(_STATIC)
+
+
+def _head_size(scope: Scope) -> int:
+    """Return the approximate size of a request's head: the parser bounds incomplete ones only."""
+    fields = sum(len(name) + len(value) for name, value in scope["headers"])
+    return len(scope["raw_path"]) + len(scope["query_string"]) + fields
+
+
+def _refused(status: int, text: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"detail": text}, status, headers)
+
+
+def _with_security_headers(send: Send) -> Send:
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+            headers.setdefault("cache-control", "no-store")
+        await send(message)
+
+    return send_with_headers
+
+
+def _without_body(send: Send) -> Send:
+    """Answer HEAD like GET without the body; sending ends there, so files are not read."""
+    ended = False
+
+    async def send_head(message: Message) -> None:
+        nonlocal ended
+        if message["type"] != "http.response.body":
+            await send(message)
+        elif not ended:
+            ended = True
+            await send({"type": "http.response.body"})
+
+    return send_head

@@ -1,56 +1,69 @@
-"""The HTTP server in a thread of its own."""
+"""The HTTP server in a thread of its own: its application, routes and static files."""
 
 import logging
 import socket
 import threading
 from contextlib import closing
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import parse_qs
 
 import uvicorn
+from fastapi import FastAPI, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import ClientDisconnect
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse
+from starlette.staticfiles import StaticFiles
 
 from streamcam.clock import Clock
 from streamcam.config.schema import HttpSettings
 from streamcam.errors import StreamcamError
-from streamcam.service.http.app import make_app
-from streamcam.service.http.auth import Access
-from streamcam.service.http.auth_middleware import AuthMiddleware
-from streamcam.service.http.protocol import LONGEST_HEAD, PATIENCE, bounded
+from streamcam.service.http.api import FileRoutes, StatusRoutes
+from streamcam.service.http.auth import COOKIE, Access, AuthMiddleware
+from streamcam.service.http.connection import IDLE_SECONDS, MAX_HEAD_BYTES, bounded
+from streamcam.service.http.pictures import PictureRoutes
 from streamcam.service.metrics import Metrics
-from streamcam.service.status import Overview
+from streamcam.service.service_status import ServiceStatus
+from streamcam.urls import redacted_url
+from streamcam.version import __version__
 
 _log = logging.getLogger(__name__)
 
+STATIC = Path(__file__).parent / "static"
+
+_LOGIN_DAYS = 30
+_MAX_FORM_BYTES = 4096
+
 _SPARE_CONNECTIONS = 64
-"""Beyond those that are answered: browsers keep up to six open, and health checks need one."""
+"""In addition to those answered: browsers keep up to six open, and health checks need one."""
 
 _BACKLOG = 128
-_GRACE = 2
-"""Seconds for answers to end when the server stops: connections are cut, so they end at once."""
+_GRACE_SECONDS = 2
+"""For responses to end when the server stops; connections are cut, so they end at once."""
 
 
 class HttpServer:
-    """Serves health, metrics, the API and the live page; never in the way of engine or signals.
-
-    It is started once.
+    """Serves health, metrics, the API and the live page. Started once.
 
     Args:
-        overview: What it tells of.
-        metrics: What was counted.
-        settings: Where it listens, and for whom.
-        clock: Tells the time.
+        service: The status of the service.
+        metrics: The metrics.
+        settings: Address, port, token and limits.
+        clock: Source of time.
 
     Raises:
-        ConfigError: Other machines could look without a token, or it cannot be read.
+        ConfigError: Other machines could connect without a token, or it cannot be read.
     """
 
     def __init__(
         self,
-        overview: Overview,
+        service: ServiceStatus,
         metrics: Metrics,
         settings: HttpSettings,
         clock: Clock | None = None,
     ) -> None:
-        access = Access.of(settings)
-        app = make_app(overview, metrics, access, clock or Clock())
+        access = Access.from_settings(settings)
+        app = make_app(service, metrics, access, clock or Clock())
         self._settings = settings
         self._server = uvicorn.Server(
             _config(AuthMiddleware(app, access, settings.max_clients), settings)
@@ -60,20 +73,19 @@ class HttpServer:
 
     @property
     def url(self) -> str:
-        """Where it can be reached from this machine."""
+        """The address at which this machine reaches it."""
         host = self._settings.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self._port}"
 
     @property
     def running(self) -> bool:
-        """Whether it still answers."""
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
-        """Listen, and answer from now on.
+        """Start listening and answering.
 
         Raises:
-            StreamcamError: The address cannot be listened on.
+            StreamcamError: It cannot listen on the address.
         """
         listener = _listen(self._settings.host, self._settings.port)
         self._port = listener.getsockname()[1]
@@ -84,7 +96,7 @@ class HttpServer:
         _log.info("the live page is at %s", self.url)
 
     def stop(self) -> None:
-        """Cut all connections and end; safe to call twice, or without a start."""
+        """Cut all connections and end. Idempotent."""
         if self._thread is not None:
             self._server.should_exit = True
             self._thread.join()
@@ -95,22 +107,22 @@ class HttpServer:
             self._server.run([listener])
 
 
-def _config(gate: AuthMiddleware, settings: HttpSettings) -> uvicorn.Config:
+def _config(app: AuthMiddleware, settings: HttpSettings) -> uvicorn.Config:
     return uvicorn.Config(
-        gate,
+        app,
         http=bounded(settings.max_clients + _SPARE_CONNECTIONS),
         ws="none",
         lifespan="off",
         log_config=None,
-        # Its warnings tell of bad requests, which anybody could fill a log with.
+        # Its warnings are about bad requests, with which anybody could fill a log.
         log_level=logging.ERROR,
         access_log=False,
         server_header=False,
         proxy_headers=False,
         backlog=_BACKLOG,
-        timeout_keep_alive=int(PATIENCE),
-        timeout_graceful_shutdown=_GRACE,
-        h11_max_incomplete_event_size=LONGEST_HEAD,
+        timeout_keep_alive=int(IDLE_SECONDS),
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
 
 
@@ -121,7 +133,7 @@ def _listen(host: str, port: int) -> socket.socket:
         )[0]
         listener = socket.socket(family, kind, protocol)
         try:
-            # A restart does not wait for the last one's connections to be forgotten.
+            # So that a restart need not wait until the kernel forgets the former connections.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
             listener.listen(_BACKLOG)
@@ -134,3 +146,97 @@ def _listen(host: str, port: int) -> socket.socket:
             hint="Is another streamcam running? Otherwise choose another http.host or http.port.",
         ) from error
     return listener
+
+
+def make_app(service: ServiceStatus, metrics: Metrics, access: Access, clock: Clock) -> FastAPI:
+    """Make the application."""
+    app = FastAPI(
+        title="streamcam",
+        summary="What an object detector looks at.",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.include_router(StatusRoutes(service, clock).router)
+    app.include_router(PictureRoutes(service, clock).router)
+    app.include_router(FileRoutes(service).router)
+    _add_health(app, service, metrics, access)
+    _add_pages(app, access)
+    app.add_exception_handler(StreamcamError, _unavailable)
+    return app
+
+
+def _add_health(app: FastAPI, service: ServiceStatus, metrics: Metrics, access: Access) -> None:
+    @app.get("/healthz", tags=["service"], response_class=PlainTextResponse)
+    async def alive() -> PlainTextResponse:
+        """Whether the service is alive; if not (503), it wants to be restarted."""
+        # On the event loop: it needs none of the threads that a slow disk may block.
+        if service.alive():
+            return PlainTextResponse("alive\n")
+        return PlainTextResponse("not alive\n", HTTPStatus.SERVICE_UNAVAILABLE)
+
+    @app.get("/readyz", tags=["service"], response_class=JSONResponse)
+    def ready(request: Request) -> JSONResponse:
+        """Whether the engine is warm and every camera up; if not (503), why."""
+        reasons = [redacted_url(reason) for reason in service.readiness()]
+        status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
+        shown = reasons if access.allows(request.headers) else []
+        return JSONResponse({"ready": not reasons, "reasons": shown}, status)
+
+    @app.get("/metrics", tags=["service"], response_class=Response)
+    def numbers() -> Response:
+        """Numbers for Prometheus."""
+        return Response(metrics.text(service), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_pages(app: FastAPI, access: Access) -> None:
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+    @app.get("/", include_in_schema=False)
+    def page() -> FileResponse:
+        return _page("index.html")
+
+    @app.get("/docs", include_in_schema=False)
+    def docs() -> FileResponse:
+        return _page("docs.html")
+
+    @app.get("/login", include_in_schema=False)
+    def login() -> Response:
+        return _page("login.html") if access.needs_token else RedirectResponse("/", 303)
+
+    @app.post("/login", include_in_schema=False)
+    async def enter(request: Request) -> Response:
+        if not access.is_token(await _form_value(request, "token")):
+            return _page("wrong.html", HTTPStatus.UNAUTHORIZED)
+        response = RedirectResponse("/", 303)
+        response.set_cookie(
+            COOKIE,
+            access.cookie(),
+            max_age=_LOGIN_DAYS * 86400,
+            httponly=True,
+            samesite="strict",
+            # The server speaks plain HTTP; a proxy in front of it may not.
+            secure=request.headers.get("x-forwarded-proto") == "https",
+        )
+        return response
+
+
+async def _form_value(request: Request, name: str) -> str:
+    """Return a value of a small form; empty if it is missing or the form is too long."""
+    body = bytearray()
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > _MAX_FORM_BYTES:
+                return ""
+    except ClientDisconnect:
+        return ""
+    return parse_qs(body.decode("utf-8", "replace")).get(name, [""])[0].strip()
+
+
+def _page(name: str, status: int = HTTPStatus.OK) -> FileResponse:
+    return FileResponse(STATIC / name, status, {"cache-control": "no-cache"})
+
+
+def _unavailable(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": redacted_url(str(error))}, HTTPStatus.SERVICE_UNAVAILABLE)

@@ -20,7 +20,7 @@ from streamcam.service.metrics import Metrics
 from tests.cli.conftest import command, environment
 from tests.jobs.conftest import store  # noqa: F401 - a fixture here too
 from tests.media import write_video
-from tests.service.http.stage import Stage
+from tests.service.http.fake_status import FakeStatus
 
 PATIENCE = 20.0
 TOKEN = "correct-horse-battery-staple"
@@ -66,8 +66,8 @@ class Visitor:
 
 
 @pytest.fixture
-def stage() -> Stage:
-    return Stage()
+def fake() -> FakeStatus:
+    return FakeStatus()
 
 
 Serve: TypeAlias = Callable[..., Visitor]
@@ -78,8 +78,8 @@ def serve() -> Iterator[Serve]:
     """Starts servers, and stops them at the end."""
     servers: list[HttpServer] = []
 
-    def start(stage: Stage, *, metrics: Metrics | None = None, **settings: Any) -> Visitor:
-        server = HttpServer(stage, metrics or Metrics(), HttpSettings(**{"port": 0, **settings}))
+    def start(fake: FakeStatus, *, metrics: Metrics | None = None, **settings: Any) -> Visitor:
+        server = HttpServer(fake, metrics or Metrics(), HttpSettings(**{"port": 0, **settings}))
         server.start()
         servers.append(server)
         return Visitor(server)
@@ -97,7 +97,7 @@ def token_file(tmp_path: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class House:
+class FinishedJobs:
     """A watched folder after a real watcher explained it: a video, and a file that is none."""
 
     output: Path
@@ -106,8 +106,8 @@ class House:
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> House:
-    folder = tmp_path_factory.mktemp("house")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedJobs:
+    folder = tmp_path_factory.mktemp("finished")
     incoming, output = folder / "in", folder / "out"
     incoming.mkdir()
     street = DemoSource("demo://street?seed=3&width=320&height=180").scene
@@ -118,11 +118,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
     with closing(JobStore.open_existing(folder / "out.state")) as jobs_store:
         jobs = {job.path.name: job for job in jobs_store.jobs()}
     assert jobs["street.mp4"].state == "done", jobs["street.mp4"].error
-    return House(output, jobs["street.mp4"].id, jobs["broken.mp4"].id)
+    return FinishedJobs(output, jobs["street.mp4"].id, jobs["broken.mp4"].id)
 
 
 @pytest.fixture
-def housed(house: House) -> Iterator[Stage]:
-    """A stage with the house's job store."""
-    with closing(JobStore.open_existing(house.output.with_name("out.state"))) as jobs_store:
-        yield Stage(jobs_store)
+def fake_with_jobs(finished: FinishedJobs) -> Iterator[FakeStatus]:
+    """A fake with the job store of the finished jobs."""
+    with closing(JobStore.open_existing(finished.output.with_name("out.state"))) as jobs_store:
+        yield FakeStatus(jobs_store)

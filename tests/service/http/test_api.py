@@ -17,37 +17,37 @@ from streamcam.jobs.job_record import JobState
 from streamcam.jobs.store import JobStore
 from streamcam.schemas import schema
 from streamcam.service.http import HttpServer
-from streamcam.service.http.app import STATIC
+from streamcam.service.http.server import STATIC
 from streamcam.service.metrics import Metrics
 from streamcam.types import CameraState
 from tests.jobs.conftest import arrive
-from tests.service.http.conftest import House, Serve
-from tests.service.http.stage import Stage, coloured
+from tests.service.http.conftest import FinishedJobs, Serve
+from tests.service.http.fake_status import FakeStatus, coloured
 
 PASSWORD = "hunter2secret"
 
 
-def test_health_tells_whether_to_restart_and_nothing_else(stage: Stage, serve: Serve) -> None:
-    stage.add("front", CameraState.FAILED)
-    stage.reasons = ["camera front: gone"]
-    ask = serve(stage)
+def test_health_tells_whether_to_restart_and_nothing_else(fake: FakeStatus, serve: Serve) -> None:
+    fake.add("front", CameraState.FAILED)
+    fake.reasons = ["camera front: gone"]
+    ask = serve(fake)
     assert (ask("/healthz").status, ask("/healthz").text) == (200, "alive\n")
-    stage.lives = False
+    fake.is_alive = False
     assert ask("/healthz").status == 503
 
 
-def test_readiness_tells_why_not(stage: Stage, serve: Serve) -> None:
-    ask = serve(stage)
+def test_readiness_tells_why_not(fake: FakeStatus, serve: Serve) -> None:
+    ask = serve(fake)
     assert (ask("/readyz").status, ask("/readyz").json) == (200, {"ready": True, "reasons": []})
-    stage.reasons = ["the engine is warming up", "camera front: no answer"]
+    fake.reasons = ["the engine is warming up", "camera front: no answer"]
     told = ask("/readyz")
-    assert (told.status, told.json["reasons"]) == (503, stage.reasons)
+    assert (told.status, told.json["reasons"]) == (503, fake.reasons)
 
 
-def test_status_tells_of_cameras_with_their_last_detections(stage: Stage, serve: Serve) -> None:
-    stage.add("front").write(coloured([9, 9, 9]))
-    stage.add("yard", CameraState.STALLED)
-    status = serve(stage)("/api/status").json
+def test_status_tells_of_cameras_with_their_last_detections(fake: FakeStatus, serve: Serve) -> None:
+    fake.add("front").write(coloured([9, 9, 9]))
+    fake.add("yard", CameraState.STALLED)
+    status = serve(fake)("/api/status").json
     front, yard = status["cameras"]
     assert (front["name"], front["state"], front["latency"]["p50"]) == ("front", "live", 0.18)
     assert 59 < front["seconds"] < 70
@@ -59,14 +59,14 @@ def test_status_tells_of_cameras_with_their_last_detections(stage: Stage, serve:
     assert status["gpu_memory"]["cuda:0"]["total"] == 24_000_000_000
 
 
-def test_the_last_result_has_the_form_of_a_record(stage: Stage, serve: Serve) -> None:
-    stage.add("front").write(coloured([9, 9, 9]))
-    camera = serve(stage)("/api/cameras/front").json
+def test_the_last_result_has_the_form_of_a_record(fake: FakeStatus, serve: Serve) -> None:
+    fake.add("front").write(coloured([9, 9, 9]))
+    camera = serve(fake)("/api/cameras/front").json
     jsonschema.validate(camera["latest"]["record"], schema("record"))
 
 
-def test_unknown_cameras_and_jobs_are_not_found(stage: Stage, serve: Serve) -> None:
-    ask = serve(stage)
+def test_unknown_cameras_and_jobs_are_not_found(fake: FakeStatus, serve: Serve) -> None:
+    ask = serve(fake)
     for path in ("/api/cameras/nobody", "/api/cameras/nobody/picture", "/api/jobs/7", "/nothing"):
         assert ask(path).status == 404, path
     assert ask("/api/jobs/99999999999999999999999").status == 404
@@ -74,26 +74,26 @@ def test_unknown_cameras_and_jobs_are_not_found(stage: Stage, serve: Serve) -> N
 
 
 def test_jobs_are_told_with_their_files_the_latest_first(
-    housed: Stage, house: House, serve: Serve
+    fake_with_jobs: FakeStatus, finished: FinishedJobs, serve: Serve
 ) -> None:
-    ask = serve(housed)
+    ask = serve(fake_with_jobs)
     told = ask("/api/jobs").json
     assert told["counts"] == {
         "found": 0, "ready": 0, "running": 0, "done": 1, "failed": 1, "skipped": 0,
     }  # fmt: skip
     numbers = [job["number"] for job in told["jobs"]]
     assert numbers == sorted(numbers, reverse=True)
-    done = ask(f"/api/jobs/{house.video}").json
+    done = ask(f"/api/jobs/{finished.video}").json
     assert (done["name"], done["state"], done["progress"]) == ("street.mp4", "done", None)
     assert set(done["files"]) == {"video", "picture", "records", "manifest"}
-    failed = ask(f"/api/jobs/{house.broken}").json
+    failed = ask(f"/api/jobs/{finished.broken}").json
     assert (failed["state"], failed["files"]) == ("failed", {})
     assert "not a video" in failed["error"]
     assert [job["number"] for job in ask("/api/jobs?limit=1").json["jobs"]] == numbers[:1]
     assert [job["state"] for job in ask("/api/jobs?state=failed").json["jobs"]] == ["failed"]
     assert ask("/api/jobs?state=lost").status == 422
-    housed.progress[house.video] = 0.25
-    assert ask(f"/api/jobs/{house.video}").json["progress"] == 0.25
+    fake_with_jobs.progress[finished.video] = 0.25
+    assert ask(f"/api/jobs/{finished.video}").json["progress"] == 0.25
 
 
 def test_what_runs_is_told_however_many_came_after_it(
@@ -102,7 +102,7 @@ def test_what_runs_is_told_however_many_came_after_it(
     arrive(store, tmp_path, "first.mp4", "second.mp4")
     assert store.claim("us", [tmp_path], alone=True)
     arrive(store, tmp_path, *(f"later{index}.mp4" for index in range(5)))
-    ask = serve(Stage(store))
+    ask = serve(FakeStatus(store))
     told = [(job["name"], job["state"]) for job in ask("/api/jobs?limit=2").json["jobs"]]
     assert told == [("first.mp4", "running"), ("later4.mp4", "ready"), ("later3.mp4", "ready")]
     names = [job["name"] for job in ask("/api/jobs?state=running&state=ready").json["jobs"]]
@@ -113,13 +113,13 @@ def test_a_name_that_is_not_utf8_is_told_all_the_same(
     store: JobStore, tmp_path: Path, serve: Serve
 ) -> None:
     arrive(store, tmp_path, os.fsdecode(b"caf\xe9.mp4"))
-    (told,) = serve(Stage(store))("/api/jobs").json["jobs"]
+    (told,) = serve(FakeStatus(store))("/api/jobs").json["jobs"]
     assert (told["name"], told["path"]) == ("caf\ufffd.mp4", f"{tmp_path}/caf\ufffd.mp4")
 
 
-def test_metrics_are_served_in_prometheus_own_format(stage: Stage, serve: Serve) -> None:
-    stage.add("front")
-    told = serve(stage)("/metrics")
+def test_metrics_are_served_in_prometheus_own_format(fake: FakeStatus, serve: Serve) -> None:
+    fake.add("front")
+    told = serve(fake)("/metrics")
     assert told.headers["content-type"].startswith("text/plain; version=")
     names = {family.name for family in text_string_to_metric_families(told.text)}
     assert {
@@ -138,10 +138,10 @@ def test_metrics_are_served_in_prometheus_own_format(stage: Stage, serve: Serve)
 
 
 def test_every_route_is_described_and_answers_head(
-    housed: Stage, house: House, serve: Serve
+    fake_with_jobs: FakeStatus, finished: FinishedJobs, serve: Serve
 ) -> None:
-    housed.add("front").write(coloured([9, 9, 9]))
-    ask = serve(housed)
+    fake_with_jobs.add("front").write(coloured([9, 9, 9]))
+    ask = serve(fake_with_jobs)
     paths = ask("/openapi.json").json["paths"]
     assert len(paths) >= 13
     for path, methods in paths.items():
@@ -150,13 +150,13 @@ def test_every_route_is_described_and_answers_head(
     for path in ("/", "/docs", "/api/status", "/api/jobs", "/metrics", "/static/app.js"):
         told = ask(path, "HEAD")
         assert (told.status, told.body) == (200, b""), path
-    video = f"/api/jobs/{house.video}/files/video"
+    video = f"/api/jobs/{finished.video}/files/video"
     assert ask(video, "HEAD").headers["content-length"] == str(len(ask(video).body))
 
 
-def test_nothing_but_get_and_head_is_taken(stage: Stage, serve: Serve) -> None:
-    stage.add("front")
-    ask = serve(stage)
+def test_nothing_but_get_and_head_is_taken(fake: FakeStatus, serve: Serve) -> None:
+    fake.add("front")
+    ask = serve(fake)
     for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
         for path in ("/api/status", "/api/cameras/front", "/", "/healthz", "/static/app.js"):
             assert ask(path, method).status == 405, (method, path)
@@ -169,8 +169,8 @@ def test_pages_load_nothing_from_elsewhere() -> None:
         assert addresses <= {"http://www.w3.org/2000/svg"}, file
 
 
-class WithoutStore(Stage):
-    """A stage whose job store is broken, and whose people forgot to redact."""
+class WithoutStore(FakeStatus):
+    """A fake whose job store is broken, and whose people forgot to redact."""
 
     fault = f"rtsp://admin:{PASSWORD}@10.0.0.5/live?token={PASSWORD} does not answer"
 
@@ -179,14 +179,14 @@ class WithoutStore(Stage):
 
 
 class Broken(WithoutStore):
-    """A stage with a fault of its own."""
+    """A fake with a fault of its own."""
 
     def recordings(self, camera: str) -> Path | None:  # noqa: ARG002
         raise RuntimeError(self.fault)
 
 
-def test_a_cameras_password_is_in_no_answer(serve: Serve, stage: Stage) -> None:
-    for each in (stage, WithoutStore(), Broken()):
+def test_a_cameras_password_is_in_no_answer(serve: Serve, fake: FakeStatus) -> None:
+    for each in (fake, WithoutStore(), Broken()):
         each.add("front", CameraState.BACKING_OFF).write(coloured([9, 9, 9]))
         each.statuses["front"] = replace(
             each.statuses["front"],
@@ -211,30 +211,30 @@ def test_a_cameras_password_is_in_no_answer(serve: Serve, stage: Stage) -> None:
 
 
 def test_cameras_are_told_though_the_job_store_cannot_be_read(serve: Serve) -> None:
-    stage = WithoutStore()
-    stage.add("front")
-    ask = serve(stage)
+    fake = WithoutStore()
+    fake.add("front")
+    ask = serve(fake)
     status = ask("/api/status").json
     assert (status["cameras"][0]["name"], status["jobs"]) == ("front", {})
     assert status["not_ready"] == ["rtsp://10.0.0.5/live does not answer"]
     assert 'streamcam_source_up{source="front"} 1.0' in ask("/metrics").text
 
 
-def test_a_port_that_is_taken_is_told(stage: Stage) -> None:
+def test_a_port_that_is_taken_is_told(fake: FakeStatus) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        server = HttpServer(stage, Metrics(), HttpSettings(port=port))
+        server = HttpServer(fake, Metrics(), HttpSettings(port=port))
         with pytest.raises(StreamcamError, match=f"cannot listen on 127.0.0.1:{port}: Address"):
             server.start()
         server.stop()
 
 
-def test_it_can_be_stopped_with_watchers_and_started_anew(stage: Stage, serve: Serve) -> None:
-    stage.add("front")
-    ask = serve(stage)
+def test_it_can_be_stopped_with_watchers_and_started_anew(fake: FakeStatus, serve: Serve) -> None:
+    fake.add("front")
+    ask = serve(fake)
     with socket.create_connection(("127.0.0.1", ask.port)) as watcher:
         watcher.sendall(b"GET /api/live?front=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        server = HttpServer(stage, Metrics(), HttpSettings(port=0))
+        server = HttpServer(fake, Metrics(), HttpSettings(port=0))
         server.start()
         server.stop()
         server.stop()

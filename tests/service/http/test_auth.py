@@ -10,12 +10,12 @@ import pytest
 from streamcam.config.schema import HttpSettings
 from streamcam.errors import ConfigError, ExitCode
 from streamcam.service.http import HttpServer
-from streamcam.service.http.app import STATIC
-from streamcam.service.http.auth_middleware import SECURITY_HEADERS
-from streamcam.service.http.protocol import LONGEST_HEAD
+from streamcam.service.http.auth import SECURITY_HEADERS
+from streamcam.service.http.connection import MAX_HEAD_BYTES
+from streamcam.service.http.server import STATIC
 from streamcam.service.metrics import Metrics
-from tests.service.http.conftest import TOKEN, House, Serve, Visitor
-from tests.service.http.stage import Stage
+from tests.service.http.conftest import TOKEN, FinishedJobs, Serve, Visitor
+from tests.service.http.fake_status import FakeStatus
 
 GUARDED = (
     *("/", "/docs", "/openapi.json", "/metrics", "/api/status", "/api/jobs", "/api/jobs/1"),
@@ -28,13 +28,13 @@ OPEN = ("/healthz", "/readyz", "/login", "/static/style.css")
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.7.9", "::", "camera-box.example"])
 def test_other_machines_may_not_look_without_a_token(host: str) -> None:
     with pytest.raises(ConfigError, match=r"http\.host") as caught:
-        HttpServer(Stage(), Metrics(), HttpSettings(host=host))
+        HttpServer(FakeStatus(), Metrics(), HttpSettings(host=host))
     assert caught.value.exit_code is ExitCode.CONFIG == 78
     assert "http.token_file" in (caught.value.hint or "")
 
 
-def test_with_a_token_they_may(serve: Serve, stage: Stage, token_file: Path) -> None:
-    ask = serve(stage, host="0.0.0.0", token_file=token_file)
+def test_with_a_token_they_may(serve: Serve, fake: FakeStatus, token_file: Path) -> None:
+    ask = serve(fake, host="0.0.0.0", token_file=token_file)
     assert ask("/api/status").status == 401
     named = {"Authorization": f"Bearer {TOKEN}", "Host": "camera-box.example"}
     assert ask("/api/status", **named).status == 200
@@ -51,12 +51,14 @@ def test_a_token_that_is_none_is_refused(
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(ConfigError, match=rf"http\.token_file: .*{reason}"):
-        HttpServer(Stage(), Metrics(), HttpSettings(token_file=file))
+        HttpServer(FakeStatus(), Metrics(), HttpSettings(token_file=file))
 
 
-def test_nothing_is_told_without_the_token(serve: Serve, stage: Stage, token_file: Path) -> None:
-    stage.add("front")
-    ask = serve(stage, token_file=token_file)
+def test_nothing_is_told_without_the_token(
+    serve: Serve, fake: FakeStatus, token_file: Path
+) -> None:
+    fake.add("front")
+    ask = serve(fake, token_file=token_file)
     wrong = (
         {},
         {"Authorization": "Bearer wrong"},
@@ -81,13 +83,13 @@ def test_nothing_is_told_without_the_token(serve: Serve, stage: Stage, token_fil
 
 
 def test_reasons_are_told_to_those_who_know_the_token(
-    serve: Serve, stage: Stage, token_file: Path
+    serve: Serve, fake: FakeStatus, token_file: Path
 ) -> None:
-    stage.reasons = ["camera front: no answer"]
-    ask = serve(stage, token_file=token_file)
+    fake.reasons = ["camera front: no answer"]
+    ask = serve(fake, token_file=token_file)
     assert (ask("/readyz").status, ask("/readyz").json["reasons"]) == (503, [])
     right = {"Authorization": f"Bearer {TOKEN}"}
-    assert ask("/readyz", **right).json["reasons"] == stage.reasons
+    assert ask("/readyz", **right).json["reasons"] == fake.reasons
 
 
 def log_in(ask: Visitor, token: str) -> tuple[int, SimpleCookie]:
@@ -97,9 +99,9 @@ def log_in(ask: Visitor, token: str) -> tuple[int, SimpleCookie]:
 
 
 def test_a_browser_logs_in_and_keeps_a_cookie_that_is_not_the_token(
-    serve: Serve, stage: Stage, token_file: Path
+    serve: Serve, fake: FakeStatus, token_file: Path
 ) -> None:
-    ask = serve(stage, token_file=token_file)
+    ask = serve(fake, token_file=token_file)
     sent = ask("/", Accept="text/html")
     assert (sent.status, sent.headers["location"]) == (303, "/login")
     assert log_in(ask, "wrong") == (401, SimpleCookie())
@@ -115,24 +117,24 @@ def test_a_browser_logs_in_and_keeps_a_cookie_that_is_not_the_token(
 
 
 def test_behind_a_proxy_with_tls_the_cookie_stays_off_plain_http(
-    serve: Serve, stage: Stage, token_file: Path
+    serve: Serve, fake: FakeStatus, token_file: Path
 ) -> None:
-    ask = serve(stage, token_file=token_file)
+    ask = serve(fake, token_file=token_file)
     form = urlencode({"token": TOKEN})
     for protocol, secure in (("https", True), ("http", False)):
         told = ask("/login", "POST", form, X_Forwarded_Proto=protocol)
         assert bool(SimpleCookie(told.headers["set-cookie"])["streamcam"]["secure"]) is secure
 
 
-def test_where_no_token_is_needed_there_is_no_login(serve: Serve, stage: Stage) -> None:
-    ask = serve(stage)
+def test_where_no_token_is_needed_there_is_no_login(serve: Serve, fake: FakeStatus) -> None:
+    ask = serve(fake)
     assert ask("/login").headers["location"] == "/"
     assert log_in(ask, "")[0] == 401
 
 
 @pytest.mark.parametrize("path", [*OPEN, *GUARDED[:5], "/api/cameras/nobody", "/static/nothing"])
-def test_every_answer_protects_browsers(serve: Serve, stage: Stage, path: str) -> None:
-    headers = serve(stage)(path, Origin="https://elsewhere.example").headers
+def test_every_answer_protects_browsers(serve: Serve, fake: FakeStatus, path: str) -> None:
+    headers = serve(fake)(path, Origin="https://elsewhere.example").headers
     for name, value in SECURITY_HEADERS.items():
         assert headers[name] == value
     assert "unsafe" not in headers["content-security-policy"]
@@ -140,8 +142,8 @@ def test_every_answer_protects_browsers(serve: Serve, stage: Stage, path: str) -
     assert "server" not in headers
 
 
-def test_other_names_for_this_machine_are_refused(serve: Serve, stage: Stage) -> None:
-    ask = serve(stage)
+def test_other_names_for_this_machine_are_refused(serve: Serve, fake: FakeStatus) -> None:
+    ask = serve(fake)
     for host in ("evil.example", f"evil.example:{ask.port}", "127.0.0.1.evil.example", "10.0.0.1"):
         for path in ("/", "/api/status", "/healthz"):
             assert ask(path, Host=host).status == 421, host
@@ -149,20 +151,22 @@ def test_other_names_for_this_machine_are_refused(serve: Serve, stage: Stage) ->
         assert ask("/api/status", Host=host).status == 200, host
 
 
-def test_no_path_leads_out(serve: Serve, housed: Stage, house: House, tmp_path: Path) -> None:
+def test_no_path_leads_out(
+    serve: Serve, fake_with_jobs: FakeStatus, finished: FinishedJobs, tmp_path: Path
+) -> None:
     (tmp_path / "secret.mp4").write_text("secret")
-    housed.add("front")
+    fake_with_jobs.add("front")
     (tmp_path / "front").mkdir()
-    housed.folders["front"] = tmp_path / "front"
-    ask = serve(housed)
+    fake_with_jobs.recorded["front"] = tmp_path / "front"
+    ask = serve(fake_with_jobs)
     ways = ("..", "%2e%2e", "..%2f", "%2e%2e%2f", "..%5c", "%252e%252e", ".%00.", "....//", "/")
     bases = (
         "/static/",
-        f"/api/jobs/{house.video}/files/",
+        f"/api/jobs/{finished.video}/files/",
         "/api/cameras/front/recordings/",
         "/api/cameras/",
     )
-    ends = ("app.py", "../../../etc/passwd", "%2fetc%2fpasswd", "secret.mp4", "secret", "video")
+    ends = ("server.py", "../../../etc/passwd", "%2fetc%2fpasswd", "secret.mp4", "secret", "video")
     for base in bases:
         for way in ways:
             for end in ends:
@@ -171,7 +175,7 @@ def test_no_path_leads_out(serve: Serve, housed: Stage, house: House, tmp_path: 
                 assert b"root:" not in told.body
                 assert b"secret" not in told.body.replace(b'"secret', b"")
                 assert b"FastAPI" not in told.body
-    assert (STATIC / "../app.py").is_file()
+    assert (STATIC / "../server.py").is_file()
 
 
 @pytest.mark.parametrize(
@@ -182,22 +186,22 @@ def test_no_path_leads_out(serve: Serve, housed: Stage, house: House, tmp_path: 
     ],
 )
 def test_only_moments_name_recordings(
-    serve: Serve, stage: Stage, tmp_path: Path, moment: str
+    serve: Serve, fake: FakeStatus, tmp_path: Path, moment: str
 ) -> None:
-    stage.add("front")
-    stage.folders["front"] = tmp_path
+    fake.add("front")
+    fake.recorded["front"] = tmp_path
     path = f"/api/cameras/front/recordings/{moment}/video"
-    with socket.create_connection(("127.0.0.1", serve(stage).port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", serve(fake).port), timeout=10) as line:
         line.sendall(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
         assert line.makefile("rb").readline().split()[1] in (b"404", b"400")
 
 
-def test_long_heads_are_refused(serve: Serve, stage: Stage) -> None:
-    ask = serve(stage)
+def test_long_heads_are_refused(serve: Serve, fake: FakeStatus) -> None:
+    ask = serve(fake)
     for head in (
-        f"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: {'x' * 2 * LONGEST_HEAD}\r\n\r\n",
-        f"GET /{'x' * 2 * LONGEST_HEAD} HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: localhost\r\n" + "X-Many: 1\r\n" * LONGEST_HEAD,
+        f"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: {'x' * 2 * MAX_HEAD_BYTES}\r\n\r\n",
+        f"GET /{'x' * 2 * MAX_HEAD_BYTES} HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\n" + "X-Many: 1\r\n" * MAX_HEAD_BYTES,
         "nonsense\r\n\r\n",
         "GET / HTTP/1.1\r\n\r\n",
     ):

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from streamcam.service.http import protocol, server
+from streamcam.service.http import connection, server
 from tests.jobs.conftest import eventually
 from tests.service.http.conftest import Serve, Visitor
-from tests.service.http.stage import Stage, coloured
+from tests.service.http.fake_status import FakeStatus, coloured
 
 SLOW = 200
 HEAD = b"GET /api/status HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
@@ -49,10 +49,10 @@ def drip(line: socket.socket) -> None:
 
 @pytest.mark.parametrize("begin", [HEAD, FORM])
 def test_two_hundred_slow_clients_do_not_keep_others_out(
-    serve: Serve, stage: Stage, begin: bytes
+    serve: Serve, fake: FakeStatus, begin: bytes
 ) -> None:
-    stage.add("front")
-    ask = serve(stage, max_clients=8)
+    fake.add("front")
+    ask = serve(fake, max_clients=8)
     with lines(ask, SLOW) as slow:
         for line in slow:
             with contextlib.suppress(OSError):
@@ -69,19 +69,19 @@ def test_two_hundred_slow_clients_do_not_keep_others_out(
 
 @pytest.mark.parametrize("begin", [b"", HEAD, FORM])
 def test_a_request_that_does_not_end_is_cut_though_it_grows(
-    serve: Serve, stage: Stage, monkeypatch: pytest.MonkeyPatch, begin: bytes
+    serve: Serve, fake: FakeStatus, monkeypatch: pytest.MonkeyPatch, begin: bytes
 ) -> None:
-    monkeypatch.setattr(protocol, "PATIENCE", 0.3)
-    with lines(serve(stage), 1) as (slow,):
+    monkeypatch.setattr(connection, "IDLE_SECONDS", 0.3)
+    with lines(serve(fake), 1) as (slow,):
         slow.sendall(begin)
         eventually(lambda: drip(slow) or is_cut(slow), "the slow request is cut", within=10)
 
 
 def test_a_silent_connection_is_cut_after_an_answer_too(
-    serve: Serve, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, fake: FakeStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "PATIENCE", 0.3)
-    with lines(serve(stage), 1) as (slow,):
+    monkeypatch.setattr(connection, "IDLE_SECONDS", 0.3)
+    with lines(serve(fake), 1) as (slow,):
         slow.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert slow.recv(1000).startswith(b"HTTP/1.1 200")
         slow.sendall(b"GET ")
@@ -89,10 +89,10 @@ def test_a_silent_connection_is_cut_after_an_answer_too(
 
 
 def test_too_many_watchers_are_told_so_and_health_is_still_answered(
-    serve: Serve, stage: Stage
+    serve: Serve, fake: FakeStatus
 ) -> None:
-    stage.add("front").write(coloured([1, 2, 3]))
-    ask = serve(stage, max_clients=4)
+    fake.add("front").write(coloured([1, 2, 3]))
+    ask = serve(fake, max_clients=4)
     with lines(ask, 4) as watchers:
         for line in watchers:
             line.sendall(WATCH)
@@ -105,15 +105,15 @@ def test_too_many_watchers_are_told_so_and_health_is_still_answered(
 
 
 def test_who_does_not_read_is_cut(
-    serve: Serve, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, fake: FakeStatus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "STALL", 0.3)
+    monkeypatch.setattr(connection, "STALLED_SECONDS", 0.3)
     video = tmp_path / "2026-01-02" / "03" / "04-05.mp4"
     video.parent.mkdir(parents=True)
     with video.open("wb") as file:
         file.truncate(64 << 20)
-    stage.folders["front"] = tmp_path
-    ask = serve(stage, max_clients=1)
+    fake.recorded["front"] = tmp_path
+    ask = serve(fake, max_clients=1)
     path = "/api/cameras/front/recordings/20260102T030405/video"
     with lines(ask, 1) as (slow,):
         slow.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
@@ -126,10 +126,10 @@ def test_who_does_not_read_is_cut(
         assert taken < 64 << 20
 
 
-def test_a_viewer_that_does_not_read_costs_no_pictures(serve: Serve, stage: Stage) -> None:
-    sink = stage.add("front")
+def test_a_viewer_that_does_not_read_costs_no_pictures(serve: Serve, fake: FakeStatus) -> None:
+    sink = fake.add("front")
     sink.write(coloured([200, 0, 0]))
-    ask = serve(stage)
+    ask = serve(fake)
     with lines(ask, 1) as (viewer,):
         viewer.sendall(WATCH.replace(b"front=1", b"front=0"))
         eventually(lambda: sink.encodings == 1, "its picture is encoded")

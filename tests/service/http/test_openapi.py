@@ -2,10 +2,10 @@
 
 from tests.golden.snapshot import matches
 from tests.service.http.conftest import Serve
-from tests.service.http.stage import Stage
+from tests.service.http.fake_status import FakeStatus
 
 
-def test_the_http_interface(serve: Serve, stage: Stage) -> None:
-    told = serve(stage)("/openapi.json").json
+def test_the_http_interface(serve: Serve, fake: FakeStatus) -> None:
+    told = serve(fake)("/openapi.json").json
     del told["info"]["version"]
     matches("openapi", told)

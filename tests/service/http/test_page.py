@@ -22,8 +22,8 @@ from tests.service.http.browsing import (
 )
 from tests.service.http.browsing import browser as browser
 from tests.service.http.browsing import visit as visit
-from tests.service.http.conftest import TOKEN, House, Serve
-from tests.service.http.stage import Stage, coloured
+from tests.service.http.conftest import TOKEN, FinishedJobs, Serve
+from tests.service.http.fake_status import FakeStatus, coloured
 
 RED, GREEN = [220, 20, 20], [20, 220, 20]
 GREY = re.compile(r"grayscale\(1\)")
@@ -31,9 +31,9 @@ MANY = 12
 """Cameras: twice the connections that a browser opens to one server."""
 
 
-def test_every_cameras_picture_moves(stage: Stage, serve: Serve, visit: Open) -> None:
-    sinks = {f"cam{index}": stage.add(f"cam{index}") for index in range(MANY)}
-    page = visit(serve(stage).url, viewport={"width": 1920, "height": 1080})
+def test_every_cameras_picture_moves(fake: FakeStatus, serve: Serve, visit: Open) -> None:
+    sinks = {f"cam{index}": fake.add(f"cam{index}") for index in range(MANY)}
+    page = visit(serve(fake).url, viewport={"width": 1920, "height": 1080})
     expect(page.locator("article.tile")).to_have_count(MANY)
     for wanted in (RED, GREEN, RED):
         for sink in sinks.values():
@@ -45,22 +45,22 @@ def test_every_cameras_picture_moves(stage: Stage, serve: Serve, visit: Open) ->
     expect(tile(page, "cam3").locator(".chip")).to_have_text("person3.2")
 
 
-def test_a_dead_camera_is_never_shown_as_live(stage: Stage, serve: Serve, visit: Open) -> None:
-    stage.add("front").write(coloured(RED))
-    stage.add("yard").write(coloured(RED))
-    page = visit(serve(stage).url)
+def test_a_dead_camera_is_never_shown_as_live(fake: FakeStatus, serve: Serve, visit: Open) -> None:
+    fake.add("front").write(coloured(RED))
+    fake.add("yard").write(coloured(RED))
+    page = visit(serve(fake).url)
     for name in ("front", "yard"):
         wait_until(page, lambda n=name: shows(page, n, RED), "it is shown")
-    stage.change("front", CameraState.BACKING_OFF)
-    stage.change("yard", CameraState.STALLED)
+    fake.change("front", CameraState.BACKING_OFF)
+    fake.change("yard", CameraState.STALLED)
     for name, look, word in (("front", "offline", "Offline 1 min"), ("yard", "stalled", "Stalled")):
         expect(tile(page, name)).to_have_attribute("data-look", look)
         expect(tile(page, name).locator(".badge")).to_contain_text(word)
         expect(tile(page, name).locator(".note")).to_contain_text("s old")
         expect(tile(page, name).locator(".found")).to_contain_text("no answer from 10.0.0.5")
         expect(tile(page, name).locator("canvas")).to_have_css("filter", GREY)
-    stage.change("front", CameraState.LIVE)
-    stage.previews["front"].write(coloured(GREEN))
+    fake.change("front", CameraState.LIVE)
+    fake.previews["front"].write(coloured(GREEN))
     expect(tile(page, "front")).to_have_attribute("data-look", "live")
     expect(tile(page, "front").locator("canvas")).to_have_css("filter", "none")
     # Nothing new comes, whatever the status says.
@@ -68,21 +68,21 @@ def test_a_dead_camera_is_never_shown_as_live(stage: Stage, serve: Serve, visit:
     expect(tile(page, "front").locator("canvas")).to_have_css("filter", GREY)
 
 
-def test_cameras_come_and_go(stage: Stage, serve: Serve, visit: Open) -> None:
-    page = visit(serve(stage).url)
+def test_cameras_come_and_go(fake: FakeStatus, serve: Serve, visit: Open) -> None:
+    page = visit(serve(fake).url)
     expect(page.get_by_text("No cameras are set up.")).to_be_visible()
-    stage.add("front")
-    stage.add("yard")
+    fake.add("front")
+    fake.add("yard")
     expect(page.locator("article.tile h2")).to_have_text(["front", "yard"])
-    stage.remove("front")
+    fake.remove("front")
     expect(page.locator("article.tile h2")).to_have_text(["yard"])
 
 
-def test_a_server_that_is_gone_is_said_to_be(stage: Stage, serve: Serve, visit: Open) -> None:
-    sink = stage.add("front")
+def test_a_server_that_is_gone_is_said_to_be(fake: FakeStatus, serve: Serve, visit: Open) -> None:
+    sink = fake.add("front")
     for _ in range(3):
         sink.write(coloured(RED))
-    server = HttpServer(stage, Metrics(), HttpSettings(port=0))
+    server = HttpServer(fake, Metrics(), HttpSettings(port=0))
     server.start()
     try:
         page = visit(server.url)
@@ -93,17 +93,17 @@ def test_a_server_that_is_gone_is_said_to_be(stage: Stage, serve: Serve, visit: 
     expect(tile(page, "front")).to_have_attribute("data-look", "gone")
     expect(tile(page, "front").locator(".badge")).to_have_text("No answer")
     # It comes back, and counts its pictures from one again.
-    stage.add("front").write(coloured(GREEN))
-    serve(stage, port=urlsplit(server.url).port)
+    fake.add("front").write(coloured(GREEN))
+    serve(fake, port=urlsplit(server.url).port)
     wait_until(page, lambda: shows(page, "front", GREEN), "it is shown again")
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
 def test_pictures_are_encoded_only_for_a_page_that_is_there(
-    stage: Stage, serve: Serve, visit: Open
+    fake: FakeStatus, serve: Serve, visit: Open
 ) -> None:
-    sink = stage.add("front")
-    page = visit(serve(stage).url)
+    sink = fake.add("front")
+    page = visit(serve(fake).url)
     sink.write(coloured(RED))
     wait_until(page, lambda: shows(page, "front", RED), "it is shown")
     page.close()
@@ -115,9 +115,9 @@ def test_pictures_are_encoded_only_for_a_page_that_is_there(
 
 
 def test_a_video_is_played_beside_its_timeline(
-    housed: Stage, house: House, serve: Serve, visit: Open
+    fake_with_jobs: FakeStatus, finished: FinishedJobs, serve: Serve, visit: Open
 ) -> None:
-    page = visit(f"{serve(housed).url}/#/")
+    page = visit(f"{serve(fake_with_jobs).url}/#/")
     card = page.get_by_role("link", name="street.mp4")
     expect(card.locator("img")).to_have_js_property("naturalWidth", 320)
     card.click()
@@ -130,24 +130,24 @@ def test_a_video_is_played_beside_its_timeline(
     at = video.evaluate("v => v.currentTime")
     assert at == pytest.approx(4, abs=0.1)
     page.mouse.move(5, 5)
-    expect(page.locator("#reading")).to_contain_text(words(house, at))
+    expect(page.locator("#reading")).to_contain_text(words(finished, at))
     expect(strip).to_have_attribute("aria-valuenow", f"{at:.1f}")
     expect(page.get_by_role("definition").first).to_have_text("nano")
 
 
-def words(house: House, at: float) -> str:
+def words(finished: FinishedJobs, at: float) -> str:
     """Return the label and the number of what was found first at a moment."""
-    lines = (house.output / "street.detections.jsonl").read_bytes().splitlines()
+    lines = (finished.output / "street.detections.jsonl").read_bytes().splitlines()
     record = orjson.loads(lines[int(at * 5 + 1e-6)])
     labels = [detection["label"] for detection in record["detections"]]
     return f"{labels[0]} {labels.count(labels[0])} (lift "
 
 
 def test_the_player_follows_the_keyboard(
-    housed: Stage, house: House, serve: Serve, visit: Open
+    fake_with_jobs: FakeStatus, finished: FinishedJobs, serve: Serve, visit: Open
 ) -> None:
     size = {"width": 800, "height": 500}
-    page = visit(f"{serve(housed).url}/#/file/{house.video}", viewport=size)
+    page = visit(f"{serve(fake_with_jobs).url}/#/file/{finished.video}", viewport=size)
     video = page.locator("video")
     strip = page.get_by_role("slider", name="Position")
     strip.focus()
@@ -174,9 +174,9 @@ def test_the_player_follows_the_keyboard(
     assert at() == pytest.approx(video.evaluate("v => v.duration"), abs=0.01)
 
 
-def test_everything_can_be_reached_by_keyboard(stage: Stage, serve: Serve, visit: Open) -> None:
-    stage.add("front")
-    page = visit(serve(stage).url)
+def test_everything_can_be_reached_by_keyboard(fake: FakeStatus, serve: Serve, visit: Open) -> None:
+    fake.add("front")
+    page = visit(serve(fake).url)
     expect(page.locator("article.tile")).to_have_count(1)
     reached = []
     for _ in range(8):
@@ -197,21 +197,23 @@ def test_everything_can_be_reached_by_keyboard(stage: Stage, serve: Serve, visit
     expect(page.locator(".bar")).to_be_visible()
 
 
-def test_a_failed_file_tells_why(housed: Stage, house: House, serve: Serve, visit: Open) -> None:
-    page = visit(f"{serve(housed).url}/#/file/{house.broken}")
+def test_a_failed_file_tells_why(
+    fake_with_jobs: FakeStatus, finished: FinishedJobs, serve: Serve, visit: Open
+) -> None:
+    page = visit(f"{serve(fake_with_jobs).url}/#/file/{finished.broken}")
     expect(page.locator(".fault")).to_contain_text("not a video or picture")
 
 
 def test_a_cameras_view_tells_all_and_plays_its_recordings(
-    housed: Stage, house: House, serve: Serve, visit: Open, tmp_path: Path
+    fake_with_jobs: FakeStatus, finished: FinishedJobs, serve: Serve, visit: Open, tmp_path: Path
 ) -> None:
-    housed.add("front").write(coloured(RED))
-    housed.folders["front"] = tmp_path
+    fake_with_jobs.add("front").write(coloured(RED))
+    fake_with_jobs.recorded["front"] = tmp_path
     place = tmp_path / "2026-03-01" / "12"
     place.mkdir(parents=True)
-    shutil.copy(house.output / "street.heatmap.mp4", place / "30-05.mp4")
-    shutil.copy(house.output / "street.detections.jsonl", place / "30-05.jsonl")
-    page = visit(f"{serve(housed).url}/#/camera/front")
+    shutil.copy(finished.output / "street.heatmap.mp4", place / "30-05.mp4")
+    shutil.copy(finished.output / "street.detections.jsonl", place / "30-05.jsonl")
+    page = visit(f"{serve(fake_with_jobs).url}/#/camera/front")
     wait_until(page, lambda: shows(page, "front", RED), "it is shown")
     row = page.locator("tbody tr")
     expect(row.locator("th, td")).to_have_text(["person", "88 %", "3.2", "30 %", "inside"])
@@ -223,15 +225,15 @@ def test_a_cameras_view_tells_all_and_plays_its_recordings(
 
 
 def test_a_phone_needs_no_sideways_scrolling(
-    housed: Stage, house: House, serve: Serve, visit: Open
+    fake_with_jobs: FakeStatus, finished: FinishedJobs, serve: Serve, visit: Open
 ) -> None:
     for index in range(3):
-        housed.add(f"cam{index}").write(coloured(RED))
-    url = serve(housed).url
+        fake_with_jobs.add(f"cam{index}").write(coloured(RED))
+    url = serve(fake_with_jobs).url
     page = visit(url, viewport={"width": 390, "height": 844}, color_scheme="light")
     for address, there in (
         *(("#/", "article.tile"), ("#/files", ".file img"), ("#/files/failed", ".file .fault")),
-        *(("#/camera/cam1", "tbody th"), (f"#/file/{house.video}", ".strip canvas")),
+        *(("#/camera/cam1", "tbody th"), (f"#/file/{finished.video}", ".strip canvas")),
     ):
         page.goto(f"{url}/{address}")
         expect(page.locator(there).first).to_be_visible()
@@ -242,10 +244,10 @@ def test_a_phone_needs_no_sideways_scrolling(
 
 
 def test_with_a_token_the_page_asks_for_it(
-    stage: Stage, serve: Serve, visit: Open, token_file: Path
+    fake: FakeStatus, serve: Serve, visit: Open, token_file: Path
 ) -> None:
-    stage.add("front").write(coloured(RED))
-    page = visit(serve(stage, token_file=token_file).url)
+    fake.add("front").write(coloured(RED))
+    page = visit(serve(fake, token_file=token_file).url)
     page.get_by_label("Token").fill("something else")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_have_text("That is not the token.")

@@ -6,13 +6,13 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.service.http.conftest import House, Serve
-from tests.service.http.stage import Stage
+from tests.service.http.conftest import FinishedJobs, Serve
+from tests.service.http.fake_status import FakeStatus
 
 
 @pytest.fixture
-def recorded(stage: Stage, tmp_path: Path) -> Stage:
-    """A stage with a camera that recorded on two days, and litter beside."""
+def recorded(fake: FakeStatus, tmp_path: Path) -> FakeStatus:
+    """A fake with a camera that recorded on two days, and litter beside."""
     folder = tmp_path / "rec"
     for place in ("2026-03-01/12/00-00", "2026-03-01/12/10-00", "2026-02-28/23/59-59"):
         video = folder / f"{place}.mp4"
@@ -26,9 +26,9 @@ def recorded(stage: Stage, tmp_path: Path) -> Stage:
         path = folder / litter
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"litter")
-    stage.add("front")
-    stage.folders["front"] = folder
-    return stage
+    fake.add("front")
+    fake.recorded["front"] = folder
+    return fake
 
 
 def record(time: float, labels: list[str], lift: float = 2.0, pts: int = 0) -> bytes:
@@ -38,26 +38,28 @@ def record(time: float, labels: list[str], lift: float = 2.0, pts: int = 0) -> b
 
 
 def test_a_jobs_files_are_served_as_what_they_are(
-    housed: Stage, house: House, serve: Serve
+    fake_with_jobs: FakeStatus, finished: FinishedJobs, serve: Serve
 ) -> None:
-    ask = serve(housed)
+    ask = serve(fake_with_jobs)
     for kind, media, name in (
         ("video", "video/mp4", "street.heatmap.mp4"),
         ("picture", "image/jpeg", "street.heatmap.jpg"),
         ("records", "application/jsonl", "street.detections.jsonl"),
         ("manifest", "application/json", "street.manifest.json"),
     ):
-        told = ask(f"/api/jobs/{house.video}/files/{kind}")
+        told = ask(f"/api/jobs/{finished.video}/files/{kind}")
         assert told.headers["content-type"].split(";")[0] == media
         assert told.headers["content-disposition"] == f'inline; filename="{name}"'
-        assert told.body == (house.output / name).read_bytes()
+        assert told.body == (finished.output / name).read_bytes()
         assert told.headers["cache-control"] == "private, no-cache"
 
 
-def test_parts_of_a_video_are_served_for_seeking(housed: Stage, house: House, serve: Serve) -> None:
-    ask = serve(housed)
-    path = f"/api/jobs/{house.video}/files/video"
-    whole = (house.output / "street.heatmap.mp4").read_bytes()
+def test_parts_of_a_video_are_served_for_seeking(
+    fake_with_jobs: FakeStatus, finished: FinishedJobs, serve: Serve
+) -> None:
+    ask = serve(fake_with_jobs)
+    path = f"/api/jobs/{finished.video}/files/video"
+    whole = (finished.output / "street.heatmap.mp4").read_bytes()
     part = ask(path, Range="bytes=1000-1999")
     assert (part.status, part.body) == (206, whole[1000:2000])
     assert part.headers["content-range"] == f"bytes 1000-1999/{len(whole)}"
@@ -66,18 +68,22 @@ def test_parts_of_a_video_are_served_for_seeking(housed: Stage, house: House, se
     assert ask(path).headers["accept-ranges"] == "bytes"
 
 
-def test_what_a_job_does_not_have_is_not_found(housed: Stage, house: House, serve: Serve) -> None:
-    ask = serve(housed)
+def test_what_a_job_does_not_have_is_not_found(
+    fake_with_jobs: FakeStatus, finished: FinishedJobs, serve: Serve
+) -> None:
+    ask = serve(fake_with_jobs)
     for kind in ("video", "picture", "records", "manifest"):
-        assert ask(f"/api/jobs/{house.broken}/files/{kind}").status == 404
-    assert ask(f"/api/jobs/{house.broken}/timeline").status == 404
-    assert ask(f"/api/jobs/{house.video}/files/ledger").status == 422
+        assert ask(f"/api/jobs/{finished.broken}/files/{kind}").status == 404
+    assert ask(f"/api/jobs/{finished.broken}/timeline").status == 404
+    assert ask(f"/api/jobs/{finished.video}/files/ledger").status == 422
 
 
-def test_a_timeline_tells_what_the_records_tell(housed: Stage, house: House, serve: Serve) -> None:
-    lines = (house.output / "street.detections.jsonl").read_bytes().splitlines()
+def test_a_timeline_tells_what_the_records_tell(
+    fake_with_jobs: FakeStatus, finished: FinishedJobs, serve: Serve
+) -> None:
+    lines = (finished.output / "street.detections.jsonl").read_bytes().splitlines()
     records = [orjson.loads(line) for line in lines]
-    told = serve(housed)(f"/api/jobs/{house.video}/timeline").json
+    told = serve(fake_with_jobs)(f"/api/jobs/{finished.video}/timeline").json
     assert told["start"] == 0
     assert sum(told["frames"]) == len(records) == 40
     assert len(told["frames"]) == round(records[-1]["time"] / told["step"]) + 1
@@ -93,7 +99,7 @@ def test_a_timeline_tells_what_the_records_tell(housed: Stage, house: House, ser
             assert lift == (pytest.approx(sum(lifts) / len(lifts), abs=1e-4) if lifts else None)
 
 
-def test_recordings_are_listed_by_day(recorded: Stage, serve: Serve) -> None:
+def test_recordings_are_listed_by_day(recorded: FakeStatus, serve: Serve) -> None:
     ask = serve(recorded)
     told = ask("/api/cameras/front/recordings").json
     assert (told["days"], told["day"]) == (["2026-03-01", "2026-02-28"], "2026-03-01")
@@ -108,8 +114,8 @@ def test_recordings_are_listed_by_day(recorded: Stage, serve: Serve) -> None:
     assert ask("/api/cameras/nobody/recordings").status == 404
 
 
-def test_recordings_of_one_second_are_told_apart(recorded: Stage, serve: Serve) -> None:
-    hour = recorded.folders["front"] / "2026-03-01" / "12"
+def test_recordings_of_one_second_are_told_apart(recorded: FakeStatus, serve: Serve) -> None:
+    hour = recorded.recorded["front"] / "2026-03-01" / "12"
     for number in (2, 10):
         (hour / f"10-00-{number}.mp4").write_bytes(b"video %d" % number)
         (hour / f"10-00-{number}.jsonl").write_bytes(record(float(number), ["cat"]))
@@ -125,7 +131,7 @@ def test_recordings_of_one_second_are_told_apart(recorded: Stage, serve: Serve) 
     assert ask(f"/api/cameras/front/recordings/{names[2]}/timeline").json["frames"] == [1]
 
 
-def test_a_recordings_timeline_begins_with_its_video(recorded: Stage, serve: Serve) -> None:
+def test_a_recordings_timeline_begins_with_its_video(recorded: FakeStatus, serve: Serve) -> None:
     told = serve(recorded)("/api/cameras/front/recordings/20260301T120000/timeline").json
     assert (told["start"], told["step"], told["frames"]) == (0, 0.5, [1, 1])
     (cat,) = told["classes"]
@@ -133,7 +139,9 @@ def test_a_recordings_timeline_begins_with_its_video(recorded: Stage, serve: Ser
 
 
 @pytest.mark.parametrize("content", [b"", b"{}\n", b"no json\n", b"[1]\n", b'{"cam": 1}\n'])
-def test_a_damaged_file_of_records_is_told(recorded: Stage, serve: Serve, content: bytes) -> None:
-    (recorded.folders["front"] / "2026-03-01/12/00-00.jsonl").write_bytes(content)
+def test_a_damaged_file_of_records_is_told(
+    recorded: FakeStatus, serve: Serve, content: bytes
+) -> None:
+    (recorded.recorded["front"] / "2026-03-01/12/00-00.jsonl").write_bytes(content)
     told = serve(recorded)("/api/cameras/front/recordings/20260301T120000/timeline")
     assert (told.status, told.json["detail"]) == (404, "its records cannot be read")

@@ -1,4 +1,4 @@
-"""The API's answers: what they hold, and how they are made of the house's own records."""
+"""The API's responses: their models, and how they are made from the service's status."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from streamcam.clock import Clock
 from streamcam.errors import StreamcamError
 from streamcam.files import readable
-from streamcam.service.status import JobView, Overview
+from streamcam.service.service_status import JobProgress, ServiceStatus
 from streamcam.sinks.preview import Shown
 from streamcam.sinks.records import record
 from streamcam.sinks.registry import media_types
@@ -131,34 +131,32 @@ class RecordingsAnswer(BaseModel):
     segments: list[SegmentAnswer]
 
 
-def status_answer(overview: Overview, clock: Clock) -> StatusAnswer:
-    """Describe the whole service."""
+def status_answer(service: ServiceStatus, clock: Clock) -> StatusAnswer:
     memory = {
         device: GpuAnswer(used=gpu.used, total=gpu.total)
-        for device, gpu in overview.gpu_memory().items()
+        for device, gpu in service.gpu_memory().items()
     }
-    reasons = list(overview.readiness())
+    reasons = list(service.readiness())
     jobs: dict[str, int] = {}
     try:
-        jobs = job_counts(overview)
-    except StreamcamError as error:  # the cameras are none the worse for it
+        jobs = job_counts(service)
+    except StreamcamError as error:  # the cameras do not need the job store
         reasons.append(error.message)
     return StatusAnswer(
         version=__version__,
         now=clock.utc(),
-        alive=overview.alive(),
+        alive=service.alive(),
         not_ready=[redacted_url(reason) for reason in reasons],
-        cameras=[camera_answer(status, overview, clock) for status in overview.cameras()],
+        cameras=[camera_answer(status, service, clock) for status in service.cameras()],
         jobs=jobs,
-        output_free_bytes=overview.output_free_bytes(),
+        output_free_bytes=service.output_free_bytes(),
         gpu_memory=memory,
     )
 
 
-def camera_answer(status: CameraStatus, overview: Overview, clock: Clock) -> CameraAnswer:
-    """Describe a camera."""
+def camera_answer(status: CameraStatus, service: ServiceStatus, clock: Clock) -> CameraAnswer:
     now = clock.monotonic()
-    preview = overview.preview(status.name)
+    preview = service.preview(status.name)
     shown = None if preview is None else preview.shown
     counts, latency = status.counts, status.latency
     return CameraAnswer(
@@ -186,13 +184,12 @@ def camera_answer(status: CameraStatus, overview: Overview, clock: Clock) -> Cam
         latency=latency
         and LatencyAnswer(p50=latency.p50, p95=latency.p95, decoder=latency.decoder),
         outlets={name: _clean(fault) for name, fault in status.outlets.items()},
-        recorded=overview.recordings(status.name) is not None,
+        recorded=service.recordings(status.name) is not None,
         latest=shown and _latest(shown, now),
     )
 
 
-def job_answer(job: JobView) -> JobAnswer:
-    """Describe a job."""
+def job_answer(job: JobProgress) -> JobAnswer:
     of = job.record
     return JobAnswer(
         number=of.id,
@@ -212,9 +209,9 @@ def job_answer(job: JobView) -> JobAnswer:
     )
 
 
-def job_counts(overview: Overview) -> dict[str, int]:
+def job_counts(service: ServiceStatus) -> dict[str, int]:
     """Return how many jobs there are in each state."""
-    return {state.value: number for state, number in overview.job_counts().items()}
+    return {state.value: number for state, number in service.job_counts().items()}
 
 
 def _latest(shown: Shown, now: float) -> LatestAnswer:

@@ -1,8 +1,8 @@
-"""Pictures of many cameras over one connection, as fast as a viewer takes them.
+"""Live pictures of many cameras over one connection, as fast as the client reads them.
 
-A viewer asks for what it has not seen; the answer holds the newest picture of every camera that has
-one, or waits until there is one. So nobody is ever sent what is old already, a viewer that does not
-ask costs nothing, and the page needs one of the six connections that browsers open to a server.
+The client names the pictures that it has; the response holds those of the cameras with a newer one,
+or waits for one (long polling). So no old picture is ever sent, a client that does not ask
+costs nothing, and the page needs one of the six connections that browsers open to a server.
 """
 
 import asyncio
@@ -14,24 +14,23 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, HTTPException, Request, Response
 
 from streamcam.clock import Clock
-from streamcam.service.status import Overview
+from streamcam.service.service_status import ServiceStatus
 from streamcam.sinks.preview import Preview, PreviewSink
 
-LONGEST_WAIT = 10.0
-"""Seconds until an answer without pictures: below what proxies take for a dead connection."""
+MAX_WAIT_SECONDS = 10.0
+"""Until a response without pictures: less than what proxies take for a dead connection."""
 
-LOOK = 0.05
-"""Seconds between two looks whether there is something new: not seen as a delay, and what several
-cameras show within it goes into one answer. Looking costs a camera's own thread nothing, which
-waking a viewer would."""
+POLL_SECONDS = 0.05
+"""Between checks for newer pictures: not visible as a delay, and the pictures of several cameras go
+into one response. Polling costs a camera's own thread nothing, which waking a client would."""
 
-MOST_CAMERAS = 64
+MAX_CAMERAS = 64
 
 _ENCODERS = 2
-"""Threads that draw and encode, at 10 to 40 ms a picture of 1920x1080: enough for a dozen cameras
-at five pictures a second; however many watch, the engine keeps the other cores."""
+"""Threads that draw and encode, in 10 to 40 ms a picture of 1920x1080: enough for a dozen cameras
+at five pictures a second. Whatever the number of clients, the engine keeps the other cores."""
 
-# What OpenAPI tells of the answers.
+# The responses for OpenAPI.
 _LIVE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {}}, "description": "Pictures, packed."}
 }
@@ -40,16 +39,11 @@ _JPEG: dict[int | str, dict[str, Any]] = {
 }
 
 
-class Live:
-    """The pictures' routes.
+class PictureRoutes:
+    """The routes of live pictures."""
 
-    Args:
-        overview: Knows the cameras.
-        clock: Tells the time.
-    """
-
-    def __init__(self, overview: Overview, clock: Clock) -> None:
-        self._overview = overview
+    def __init__(self, service: ServiceStatus, clock: Clock) -> None:
+        self._service = service
         self._clock = clock
         self._encoders = CapacityLimiter(_ENCODERS)
         self.router = APIRouter(tags=["cameras"])
@@ -66,15 +60,15 @@ class Live:
         and that text: a list of `{"camera", "number", "age", "bytes"}`; the JPEGs follow in its
         order. It is empty when nothing new came within ten seconds.
         """
-        seen = _seen(request.query_params.multi_items())
-        sinks = await self._until_new(request, seen)
+        known = _known_numbers(request.query_params.multi_items())
+        sinks = await self._until_new(request, known)
         previews = await asyncio.gather(*map(self._encoded, sinks.values()))
         packed = self._packed(dict(zip(sinks, previews, strict=True)))
         return Response(packed, media_type="application/octet-stream")
 
     async def picture(self, request: Request, name: str, after: int = 0) -> Response:
         """A camera's newest annotated picture; waits ten seconds for another than `after`."""
-        if self._overview.preview(name) is None:
+        if self._service.preview(name) is None:
             raise HTTPException(404, "no such camera")
         sinks = await self._until_new(request, {name: after})
         if name not in sinks:
@@ -84,22 +78,22 @@ class Live:
         return Response(preview.jpeg, media_type="image/jpeg", headers=headers)
 
     async def _until_new(
-        self, request: Request, seen: Mapping[str, int]
+        self, request: Request, known: Mapping[str, int]
     ) -> Mapping[str, PreviewSink]:
-        """Wait for pictures, and return the cameras that have one."""
-        deadline = self._clock.monotonic() + LONGEST_WAIT
+        """Wait for newer pictures; return the sinks of the cameras that have one."""
+        deadline = self._clock.monotonic() + MAX_WAIT_SECONDS
         while True:
-            sinks = self._asked(seen)
+            sinks = self._requested(known)
             new = {
-                name: sink for name, sink in sinks.items() if _number(sink) not in (0, seen[name])
+                name: sink for name, sink in sinks.items() if _number(sink) not in (0, known[name])
             }
-            over = self._clock.monotonic() >= deadline or await request.is_disconnected()
-            if new or over:
+            timed_out = self._clock.monotonic() >= deadline or await request.is_disconnected()
+            if new or timed_out:
                 return new
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(POLL_SECONDS)
 
-    def _asked(self, names: Mapping[str, int]) -> dict[str, PreviewSink]:
-        found = ((name, self._overview.preview(name)) for name in names)
+    def _requested(self, names: Mapping[str, int]) -> dict[str, PreviewSink]:
+        found = ((name, self._service.preview(name)) for name in names)
         sinks = {name: sink for name, sink in found if sink is not None}
         for sink in sinks.values():
             sink.ask()
@@ -107,11 +101,11 @@ class Live:
 
     async def _encoded(self, sink: PreviewSink) -> Preview:
         preview = await to_thread.run_sync(sink.preview, limiter=self._encoders)
-        assert preview is not None, "a picture that was there does not go away"
+        assert preview is not None, "a picture is replaced, never removed"
         return preview
 
     def _packed(self, previews: Mapping[str, Preview]) -> bytes:
-        heads = [
+        index = [
             {
                 "camera": name,
                 "number": preview.number,
@@ -120,7 +114,7 @@ class Live:
             }
             for name, preview in previews.items()
         ]
-        text = orjson.dumps(heads)
+        text = orjson.dumps(index)
         jpegs = (preview.jpeg for preview in previews.values())
         return b"".join([len(text).to_bytes(4, "big"), text, *jpegs])
 
@@ -128,9 +122,9 @@ class Live:
         return f"{max(0.0, self._clock.monotonic() - preview.since):.3f}"
 
 
-def _seen(query: Sequence[tuple[str, str]]) -> dict[str, int]:
-    if not query or len(query) > MOST_CAMERAS:
-        raise HTTPException(422, f"name 1 to {MOST_CAMERAS} cameras")
+def _known_numbers(query: Sequence[tuple[str, str]]) -> dict[str, int]:
+    if not query or len(query) > MAX_CAMERAS:
+        raise HTTPException(422, f"name 1 to {MAX_CAMERAS} cameras")
     try:
         return {name: int(number) for name, number in query}
     except ValueError:
@@ -138,5 +132,5 @@ def _seen(query: Sequence[tuple[str, str]]) -> dict[str, int]:
 
 
 def _number(sink: PreviewSink) -> int:
-    """Return the newest picture's number; a lower one than before is a camera that began anew."""
+    """Return the newest picture's number, 0 for none; it restarts with the camera."""
     return 0 if sink.shown is None else sink.shown.number

@@ -1,4 +1,4 @@
-"""The watched folders of a service: a watcher in a thread, begun anew when it dies."""
+"""The watched folders of a service: a watcher in a thread, restarted when it fails."""
 
 import logging
 import threading
@@ -9,7 +9,7 @@ from pathlib import Path
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.errors import DeviceError, StreamcamError, UsageError
-from streamcam.jobs.watcher import Watch
+from streamcam.jobs.watcher import Watcher
 from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import EngineProvider
 from streamcam.pipeline.restarts import RestartLimit
@@ -21,15 +21,15 @@ _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 
 
-class FolderWatch:
-    """Watches folders in a thread of its own.
+class WatcherThread:
+    """Runs a watcher in a thread.
 
     Args:
         paths: The folders.
-        settings: How they are watched.
-        observer: Is told how the files fare.
-        make_provider: Makes the engine provider of one folder's files.
-        clock: Where the time comes from.
+        settings: The watcher's settings.
+        observer: Receives the progress of files.
+        make_provider: Makes the engine provider that files share with cameras.
+        clock: Source of time.
 
     Attributes:
         fault: Why it was given up, None while it was not.
@@ -53,24 +53,23 @@ class FolderWatch:
         self._observer = observer
         self._make_provider = make_provider
         self._clock = clock
-        self._watch: Watch | None = None
+        self._watcher: Watcher | None = None
         self._stopping = threading.Event()
         self._restarts = RestartLimit(clock)
-        self._pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
-        self._thread = threading.Thread(target=self._run, name="streamcam folders", daemon=True)
+        self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+        self._thread = threading.Thread(target=self._run, name="streamcam watcher", daemon=True)
 
     def start(self) -> None:
-        """Begin; once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End soon. From any thread."""
+        """Request the end. From any thread."""
         self._stopping.set()
-        if self._watch is not None:
-            self._watch.stop()
+        if self._watcher is not None:
+            self._watcher.stop()
 
     def join(self, timeout: float) -> bool:
-        """Wait for its end; tell whether it came within so many seconds."""
+        """Wait at most `timeout` seconds for the end; return whether it ended."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
@@ -78,7 +77,7 @@ class FolderWatch:
         self._warm_up()
         while not self._stopping.is_set():
             try:
-                self._work()
+                self._watch()
             except (DeviceError, UsageError) as error:
                 self.fault = error
                 return
@@ -87,13 +86,13 @@ class FolderWatch:
                     return
 
     def _warm_up(self) -> None:
-        """Load the detector before the first file asks for it; who asks is told of faults."""
+        """Load the detector before the first file needs it; the watcher reports faults."""
         with suppress(StreamcamError):
             self._make_provider().pipeline()
         self.warm = True
 
-    def _work(self) -> None:
-        self._watch = Watch(
+    def _watch(self) -> None:
+        self._watcher = Watcher(
             self._paths,
             self._settings,
             self._observer,
@@ -101,11 +100,11 @@ class FolderWatch:
             clock=self._clock,
         )
         if self._stopping.is_set():
-            self._watch.stop()
+            self._watcher.stop()
         try:
-            self._watch.run()
+            self._watcher.run()
         finally:
-            self.stuck = self._watch.stuck
+            self.stuck = self._watcher.stuck
 
     def _may_restart(self, error: Exception) -> bool:
         if isinstance(error, StreamcamError):
@@ -117,6 +116,6 @@ class FolderWatch:
             self.fault = StreamcamError(f"the watched folders were given up: {text}")
             _log.error("%s", self.fault.message)
             return False
-        _log.error("the watcher of folders failed, and begins anew: %s", text)
-        self._stopping.wait(self._pauses.next())
+        _log.error("the watcher of folders failed and is restarted: %s", text)
+        self._stopping.wait(self._backoff.next())
         return True

@@ -1,11 +1,11 @@
-"""What a whole video's records tell, condensed so that a page can draw it."""
+"""A video's records, condensed into a timeline that a page can draw."""
 
 import math
 import os
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,20 +14,20 @@ import orjson
 
 Record: TypeAlias = dict[str, Any]
 
-BUCKETS = 400
-"""A timeline is some 400 to 1800 pixels wide; twice as many could not be told apart on most."""
+MAX_BUCKETS = 400
+"""A timeline is 400 to 1800 pixels wide."""
 
-MOST_CLASSES = 12
-"""Rows that still fit a page; the rarest classes are left out."""
+MAX_CLASSES = 12
+"""Rows that fit a page; the rarest classes are left out."""
 
-_ACCURACY = 1e-6
-"""Seconds: what records round their times to."""
+_RESOLUTION = 1e-6
+"""Of the times in records, in seconds."""
 
 _TAIL = 1 << 16
-"""Bytes in which a file's last record is looked for first; some 300 detections of one frame."""
+"""Bytes at a file's end that are read first for its last record: about 300 detections."""
 
-# Condensing holds the interpreter, which the engine's threads need too: one at a time.
-_turn = threading.Lock()
+# Condensing holds the interpreter lock, which the engine's threads need: one at a time.
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class ClassLine:
 
     Attributes:
         label: The class.
-        total: Its detections.
-        counts: A bucket each: the most of them in one frame; None where nothing was explained.
-        lifts: A bucket each: the mean focus lift of its detections, None without any.
+        total: Number of its detections.
+        counts: For each bucket the maximum number in one frame; None without an explained frame.
+        lifts: For each bucket the mean focus lift of its detections, None without any.
     """
 
     label: str
@@ -49,12 +49,12 @@ class ClassLine:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """A video's records in equal stretches of time.
+    """A video's records in buckets of equal duration.
 
     Attributes:
         start: The player's position at the first record, in seconds.
         step: Length of a bucket, in seconds.
-        frames: Explained frames in each bucket.
+        frames: Number of explained frames in each bucket.
         flicker: Mean flicker of each bucket, None where unknown.
         classes: The classes, most detections first.
     """
@@ -67,7 +67,7 @@ class Timeline:
 
 
 def condensed(records: Path, start: float = 0.0) -> Timeline:
-    """Condense a file of records; the same file is read only once.
+    """Condense a file of records; an unchanged file is read only once.
 
     Args:
         records: A `.jsonl` file with lines in the form of the schema "record".
@@ -75,21 +75,21 @@ def condensed(records: Path, start: float = 0.0) -> Timeline:
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It holds something else.
+        ValueError: It does not hold records.
     """
     state = records.stat()
-    with _turn:
+    with _one_at_a_time:
         return _condensed(records, start, state.st_mtime_ns, state.st_size)
 
 
 def start_of(records: Path, time_base: float) -> float:
-    """Return where a player stands at the first record of a file's video, in seconds.
+    """Return the player's position at the first record of a file's video, in seconds.
 
-    Videos keep their source's own clock, but for one that begins below zero.
+    Videos keep their source's timestamps, unless those begin below zero.
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It holds something else.
+        ValueError: It does not hold records.
     """
     first: int = next(_records(records))["pts"]
     return max(0.0, first * time_base)
@@ -99,60 +99,53 @@ def start_of(records: Path, time_base: float) -> float:
 def _condensed(records: Path, start: float, *_version: int) -> Timeline:
     lines = _records(records)
     first = next(lines)
-    began = first["time"]
-    length = _last(records)["time"] - began
+    origin = first["time"]
+    length = _last(records)["time"] - origin
     step = _step(length, _count(records))
     buckets = _Buckets(_bucket(length, step) + 1)
     buckets.add(0, first)
     for record in lines:
-        buckets.add(_bucket(record["time"] - began, step), record)
+        buckets.add(_bucket(record["time"] - origin, step), record)
     return buckets.timeline(start, step)
 
 
 def _bucket(time: float, step: float) -> int:
-    """Return in which bucket a time lies; times are written with a microsecond's accuracy."""
-    return math.floor((time + _ACCURACY) / step)
+    return math.floor((time + _RESOLUTION) / step)
 
 
 def _step(length: float, frames: int) -> float:
-    """Return a bucket's length that is easy on the eye, and has a frame in every bucket."""
-    least = length / min(BUCKETS, max(1, frames - 1)) - _ACCURACY
+    """Return a round duration for a bucket, such that every bucket has a frame."""
+    minimum = length / min(MAX_BUCKETS, max(1, frames - 1)) - _RESOLUTION
     for step in (0.04, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0):
-        if step >= least:
+        if step >= minimum:
             return step
-    return math.ceil(least / 60) * 60.0
+    return math.ceil(minimum / 60) * 60.0
 
 
 @dataclass(slots=True)
-class _Class:
+class _ClassSums:
     counts: list[int]
     lifts: list[float]
-    seen: list[int]
+    numbers: list[int]
 
 
-@dataclass(slots=True)
 class _Buckets:
-    """Sums while records come in."""
+    """Accumulates records."""
 
-    size: int
-    frames: list[int] = field(init=False)
-    flickers: list[float] = field(init=False)
-    measured: list[int] = field(init=False)
-    classes: dict[str, _Class] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.frames, self.measured = [0] * self.size, [0] * self.size
-        self.flickers = [0.0] * self.size
-        self.classes = {}
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.frames, self.flicker_numbers = [0] * size, [0] * size
+        self.flickers = [0.0] * size
+        self.classes: dict[str, _ClassSums] = {}
 
     def add(self, bucket: int, record: Record) -> None:
-        # A clock that jumped back, in a damaged file, must not write elsewhere.
+        # The times of a damaged file may decrease.
         bucket = min(max(bucket, 0), self.size - 1)
         self.frames[bucket] += 1
         flicker = record["cam"]["flicker"]
         if flicker is not None:
             self.flickers[bucket] += flicker
-            self.measured[bucket] += 1
+            self.flicker_numbers[bucket] += 1
         lifts: defaultdict[str, list[float]] = defaultdict(list)
         for detection in record["detections"]:
             lifts[detection["label"]].append(detection["focus"]["lift"])
@@ -161,29 +154,28 @@ class _Buckets:
 
     def _add_class(self, label: str, bucket: int, lifts: list[float]) -> None:
         if label not in self.classes:
-            zeros = [0] * self.size
-            self.classes[label] = _Class(zeros, [0.0] * self.size, zeros.copy())
+            self.classes[label] = _ClassSums([0] * self.size, [0.0] * self.size, [0] * self.size)
         line = self.classes[label]
         line.counts[bucket] = max(line.counts[bucket], len(lifts))
         line.lifts[bucket] += sum(lifts)
-        line.seen[bucket] += len(lifts)
+        line.numbers[bucket] += len(lifts)
 
     def timeline(self, start: float, step: float) -> Timeline:
-        ranked = sorted(self.classes.items(), key=lambda item: -sum(item[1].seen))
+        ranked = sorted(self.classes.items(), key=lambda item: -sum(item[1].numbers))
         return Timeline(
             start,
             step,
             tuple(self.frames),
-            _means(self.flickers, self.measured),
-            tuple(self._line(label, line) for label, line in ranked[:MOST_CLASSES]),
+            _means(self.flickers, self.flicker_numbers),
+            tuple(self._line(label, line) for label, line in ranked[:MAX_CLASSES]),
         )
 
-    def _line(self, label: str, line: _Class) -> ClassLine:
+    def _line(self, label: str, line: _ClassSums) -> ClassLine:
         counts = (
             count if frames else None
             for count, frames in zip(line.counts, self.frames, strict=True)
         )
-        return ClassLine(label, sum(line.seen), tuple(counts), _means(line.lifts, line.seen))
+        return ClassLine(label, sum(line.numbers), tuple(counts), _means(line.lifts, line.numbers))
 
 
 def _means(sums: list[float], numbers: list[int]) -> tuple[float | None, ...]:
@@ -195,7 +187,7 @@ def _means(sums: list[float], numbers: list[int]) -> tuple[float | None, ...]:
 
 def _records(path: Path) -> Iterator[Record]:
     with path.open("rb") as lines:
-        # An empty file has an empty first line, which is no record.
+        # The empty first line of an empty file is refused.
         yield _record(lines.readline())
         for line in lines:
             yield _record(line)

@@ -1,4 +1,4 @@
-"""A service on a stage: real pictures, files and job store, but a play that the tests direct."""
+"""A service on a fake: real pictures, files and job store, but a play that the tests direct."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from streamcam.jobs.job_record import JobState
 from streamcam.jobs.store import JobStore
 from streamcam.render import annotate
-from streamcam.service.status import GpuMemory, JobView
+from streamcam.service.service_status import GpuMemory, JobProgress, ServiceStatus
 from streamcam.sinks.preview import PreviewSink
 from streamcam.types import CameraState, CameraStatus, Counts, FrameResult, Latency, Picture
 from tests.sinks.items import PERSON, explained, frame
@@ -51,17 +51,17 @@ def coloured(colour: Sequence[int]) -> FrameResult:
     return explained(frame(1, shown=shown), [person], 0.0123)
 
 
-class Stage:
-    """Implements `Overview`."""
+class FakeStatus(ServiceStatus):
+    """A status whose answers tests set."""
 
     def __init__(self, store: JobStore | None = None) -> None:
         self._store = store
         self.statuses: dict[str, CameraStatus] = {}
         self.previews: dict[str, PreviewSink] = {}
-        self.folders: dict[str, Path] = {}
+        self.recorded: dict[str, Path] = {}
         self.progress: dict[int, float] = {}
         self.reasons: list[str] = []
-        self.lives = True
+        self.is_alive = True
 
     def add(self, name: str, state: CameraState = CameraState.LIVE) -> PreviewSink:
         self.statuses[name] = camera(name, state)
@@ -75,7 +75,7 @@ class Stage:
         del self.statuses[name], self.previews[name]
 
     def alive(self) -> bool:
-        return self.lives
+        return self.is_alive
 
     def readiness(self) -> Sequence[str]:
         return self.reasons
@@ -87,13 +87,13 @@ class Stage:
         return self.previews.get(camera)
 
     def recordings(self, camera: str) -> Path | None:
-        return self.folders.get(camera)
+        return self.recorded.get(camera)
 
-    def jobs(self, states: Sequence[JobState], limit: int) -> Sequence[JobView]:
+    def jobs(self, states: Sequence[JobState], limit: int) -> Sequence[JobProgress]:
         found = [] if self._store is None else self._store.jobs(states, limit)
-        return [JobView(job, self.progress.get(job.id)) for job in found]
+        return [JobProgress(job, self.progress.get(job.id)) for job in found]
 
-    def job(self, number: int) -> JobView | None:
+    def job(self, number: int) -> JobProgress | None:
         return next((job for job in self.jobs((), 1000) if job.record.id == number), None)
 
     def job_counts(self) -> Mapping[JobState, int]:

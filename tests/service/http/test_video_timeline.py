@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from streamcam.service.http.timeline import BUCKETS, MOST_CLASSES, condensed, start_of
+from streamcam.service.http.video_timeline import MAX_BUCKETS, MAX_CLASSES, condensed, start_of
 from tests.service.http.test_result_files import record
 
 
@@ -13,7 +13,7 @@ def test_hours_become_a_few_hundred_buckets_and_no_moment_is_lost(tmp_path: Path
     lines = [record(i * 0.5, ["cat"] * (3 if i == 7777 else 1), float(i % 3)) for i in range(20000)]
     records.write_bytes(b"".join(lines))
     line = condensed(records)
-    assert BUCKETS / 4 < len(line.frames) <= BUCKETS + 1
+    assert MAX_BUCKETS / 4 < len(line.frames) <= MAX_BUCKETS + 1
     assert sum(line.frames) == 20000
     (cat,) = line.classes
     assert cat.total == 20002
@@ -44,7 +44,7 @@ def test_the_most_frequent_classes_come_first_and_the_rest_is_left_out(tmp_path:
     records = tmp_path / "classes.jsonl"
     records.write_bytes(record(0, [f"c{n:02}" for n in range(30) for _ in range(n)]))
     labels = [each.label for each in condensed(records).classes]
-    assert labels == [f"c{n:02}" for n in range(29, 29 - MOST_CLASSES, -1)]
+    assert labels == [f"c{n:02}" for n in range(29, 29 - MAX_CLASSES, -1)]
 
 
 def test_a_file_that_changed_is_read_anew(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 import orjson
 import pytest
 
-from streamcam.service.http import live
+from streamcam.service.http import pictures
 from tests.jobs.conftest import eventually
 from tests.service.http.conftest import Answer, Serve
-from tests.service.http.stage import Stage, coloured
+from tests.service.http.fake_status import FakeStatus, coloured
 
 RED, GREEN, BLUE = [220, 20, 20], [20, 220, 20], [20, 20, 220]
 
@@ -37,13 +37,13 @@ def assert_shows(found: tuple[int, list[float]], number: int, colour: list[int])
     np.testing.assert_allclose(found[1], colour, atol=30)
 
 
-def test_the_newest_pictures_come_in_one_answer(stage: Stage, serve: Serve) -> None:
-    front, yard = stage.add("front"), stage.add("yard")
-    stage.add("dark")
+def test_the_newest_pictures_come_in_one_answer(fake: FakeStatus, serve: Serve) -> None:
+    front, yard = fake.add("front"), fake.add("yard")
+    fake.add("dark")
     for colour in (RED, GREEN):
         front.write(coloured(colour))
     yard.write(coloured(BLUE))
-    ask = serve(stage)
+    ask = serve(fake)
     found = unpacked(ask("/api/live?front=0&yard=0&dark=0&nobody=0"))
     assert set(found) == {"front", "yard"}
     assert_shows(found["front"], 2, GREEN)
@@ -52,15 +52,17 @@ def test_the_newest_pictures_come_in_one_answer(stage: Stage, serve: Serve) -> N
     assert front.encodings == yard.encodings == 1
 
 
-def test_a_camera_that_began_anew_is_shown_at_once(stage: Stage, serve: Serve) -> None:
-    stage.add("front").write(coloured(RED))
-    assert_shows(unpacked(serve(stage)("/api/live?front=500"))["front"], 1, RED)
+def test_a_camera_that_began_anew_is_shown_at_once(fake: FakeStatus, serve: Serve) -> None:
+    fake.add("front").write(coloured(RED))
+    assert_shows(unpacked(serve(fake)("/api/live?front=500"))["front"], 1, RED)
 
 
-def test_it_waits_for_something_new_and_skips_what_nobody_saw(stage: Stage, serve: Serve) -> None:
-    front = stage.add("front")
+def test_it_waits_for_something_new_and_skips_what_nobody_saw(
+    fake: FakeStatus, serve: Serve
+) -> None:
+    front = fake.add("front")
     front.write(coloured(RED))
-    ask = serve(stage)
+    ask = serve(fake)
     answers: list[Answer] = []
     asking = threading.Thread(target=lambda: answers.append(ask("/api/live?front=1")))
     asking.start()
@@ -76,27 +78,27 @@ def test_it_waits_for_something_new_and_skips_what_nobody_saw(stage: Stage, serv
 
 
 def test_an_answer_comes_empty_when_nothing_is_new(
-    stage: Stage, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    fake: FakeStatus, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "LONGEST_WAIT", 0.2)
-    stage.add("front").write(coloured(RED))
-    assert unpacked(serve(stage)("/api/live?front=1")) == {}
+    monkeypatch.setattr(pictures, "MAX_WAIT_SECONDS", 0.2)
+    fake.add("front").write(coloured(RED))
+    assert unpacked(serve(fake)("/api/live?front=1")) == {}
 
 
-def test_who_leaves_is_not_waited_for(stage: Stage, serve: Serve) -> None:
-    front = stage.add("front")
-    ask = serve(stage, max_clients=1)
+def test_who_leaves_is_not_waited_for(fake: FakeStatus, serve: Serve) -> None:
+    front = fake.add("front")
+    ask = serve(fake, max_clients=1)
     with socket.create_connection(("127.0.0.1", ask.port)) as watcher:
         watcher.sendall(b"GET /api/live?front=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         eventually(lambda: front.wanted, "it is asked for")
     began = time.monotonic()
     eventually(lambda: ask("/api/status").status == 200, "its place is free")
-    assert time.monotonic() - began < live.LONGEST_WAIT / 2
+    assert time.monotonic() - began < pictures.MAX_WAIT_SECONDS / 2
 
 
-def test_one_cameras_picture_is_an_ordinary_jpeg(stage: Stage, serve: Serve) -> None:
-    front = stage.add("front")
-    ask = serve(stage)
+def test_one_cameras_picture_is_an_ordinary_jpeg(fake: FakeStatus, serve: Serve) -> None:
+    front = fake.add("front")
+    ask = serve(fake)
     front.write(coloured(RED))
     told = ask("/api/cameras/front/picture")
     assert (told.status, told.headers["content-type"]) == (200, "image/jpeg")
@@ -106,8 +108,8 @@ def test_one_cameras_picture_is_an_ordinary_jpeg(stage: Stage, serve: Serve) -> 
     assert decoded.shape == (180, 320, 3)
 
 
-def test_nonsense_is_refused(stage: Stage, serve: Serve) -> None:
-    ask = serve(stage)
-    many = "&".join(f"c{index}=0" for index in range(live.MOST_CAMERAS + 1))
+def test_nonsense_is_refused(fake: FakeStatus, serve: Serve) -> None:
+    ask = serve(fake)
+    many = "&".join(f"c{index}=0" for index in range(pictures.MAX_CAMERAS + 1))
     for query in ("", "?front=x", f"?{many}", "?front="):
         assert ask(f"/api/live{query}").status == 422, query
