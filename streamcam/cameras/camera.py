@@ -4,10 +4,9 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from streamcam.cameras.delivery import LiveDelivery
 from streamcam.cameras.engines import Engines
 from streamcam.cameras.plan import CameraPlan
-from streamcam.cameras.sink_worker import SinkWorker
+from streamcam.cameras.sink_workers import LiveDelivery, SinkWorker
 from streamcam.cameras.stages import OnStage, unmeasured
 from streamcam.cameras.stats import CameraStats, Standing
 from streamcam.clock import Clock

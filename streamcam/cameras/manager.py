@@ -9,10 +9,8 @@ from typing import Self
 from streamcam.cameras.camera import Camera
 from streamcam.cameras.engines import Engines
 from streamcam.cameras.files import SharedEngineProvider
-from streamcam.cameras.janitor import RetentionThread
 from streamcam.cameras.plan import CameraPlan
-from streamcam.cameras.sink_worker import SinkWorker
-from streamcam.cameras.sinks import make_sinks
+from streamcam.cameras.sink_workers import SinkWorker, start_sinks
 from streamcam.cameras.stages import OnStage, unmeasured
 from streamcam.clock import Clock
 from streamcam.config import Settings
@@ -22,6 +20,7 @@ from streamcam.observer import Observer
 from streamcam.pipeline.inference import Inference, InferencePipeline
 from streamcam.render import Style
 from streamcam.sinks.preview import PreviewSink
+from streamcam.sinks.recording.retention import Retention, RetentionThread
 from streamcam.types import CameraStatus
 
 _log = logging.getLogger(__name__)
@@ -31,6 +30,8 @@ _REMOVAL_SECONDS = 10.0
 
 # What is cancelled waits for nothing but a disk that hangs.
 _CANCEL_SECONDS = 2.0
+
+_DAY_SECONDS = 86400.0
 
 
 class CameraManager:
@@ -70,22 +71,26 @@ class CameraManager:
             on_batch=lambda seconds: on_stage("engine", seconds),
             clock=self._clock,
         )
-        self._janitor = RetentionThread(settings.output.folder, settings.retention, self._clock)
+        self._retention = RetentionThread(
+            make_retention(settings.output.folder, settings.retention, self._clock)
+        )
         self._cameras: dict[str, Camera] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self._pipeline.start()
-        self._janitor.start()
+        self._retention.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.stuck |= not self._janitor.stop(_CANCEL_SECONDS)
-        if not self.stuck:
-            self.stop(_REMOVAL_SECONDS)
+        self._retention.stop()
+        self.stop(_REMOVAL_SECONDS)
         if not self.stuck:
             self._pipeline.close()
             self._engines.close()
+        # Its thread is a daemon, and each deletion is atomic: a long sweep holds nothing up.
+        if not self._retention.join(_CANCEL_SECONDS):
+            _log.warning("old recordings are still being deleted; not waited for")
 
     @property
     def cameras(self) -> list[Camera]:
@@ -140,9 +145,9 @@ class CameraManager:
         for camera in added:
             camera.start()
 
-    def keep(self, folder: Path, bounds: RetentionSettings) -> None:
-        """Keep the recordings in an output folder as these bounds say from now on."""
-        self._janitor.change(folder, bounds)
+    def set_retention(self, folder: Path, bounds: RetentionSettings) -> None:
+        """Apply other bounds, or bounds to another folder, from the next sweep on."""
+        self._retention.retention = make_retention(folder, bounds, self._clock)
 
     def stop(self, grace: float) -> None:
         """End all cameras; what does not end within so many seconds is given up."""
@@ -163,7 +168,7 @@ class CameraManager:
 
     def _make(self, plan: CameraPlan) -> Camera:
         def outlets() -> Sequence[SinkWorker]:
-            return make_sinks(plan, self._engines, self._clock, self._on_stage)
+            return start_sinks(plan, self._engines, self._clock, self._on_stage)
 
         return Camera(
             plan,
@@ -176,3 +181,19 @@ class CameraManager:
             on_stage=self._on_stage,
             reconnect=self._reconnect,
         )
+
+
+def make_retention(folder: Path, settings: RetentionSettings, clock: Clock) -> Retention:
+    """Return the retention of an output folder that the settings describe."""
+    return Retention(
+        folder,
+        max_age=_seconds(settings.max_age),
+        max_age_records=_seconds(settings.max_age_records),
+        max_bytes=settings.max_bytes,
+        min_free=settings.min_free,
+        clock=clock,
+    )
+
+
+def _seconds(days: float | None) -> float | None:
+    return None if days is None else days * _DAY_SECONDS

@@ -5,9 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from streamcam.cameras.delivery import LiveDelivery
 from streamcam.cameras.meters import LatencyMeter, RateMeter
-from streamcam.cameras.sink_worker import SinkWorker
+from streamcam.cameras.sink_workers import LiveDelivery, SinkWorker
 from streamcam.clock import Clock
 from streamcam.errors import SourceUnavailableError, StreamcamError
 from streamcam.pipeline.stream import Stream

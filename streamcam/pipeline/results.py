@@ -1,22 +1,106 @@
-"""What is written for one source, and whether it has been written before."""
+"""What is written for one file: its sinks, its manifest, and whether it was written before."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 from pydantic import BaseModel
 
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.config.schema import OutputSettings
-from streamcam.pipeline.delivery import Delivery
+from streamcam.errors import StreamcamError
 from streamcam.render import Annotator, Style
-from streamcam.sinks.base import Target
+from streamcam.sinks.base import Sink, Target
 from streamcam.sinks.manifest import MANIFEST, Provenance, read_manifest, write_manifest
 from streamcam.sinks.registry import SinkChoice
 from streamcam.sinks.result_paths import result_path
 from streamcam.sinks.video import VideoSettings
-from streamcam.types import JobReport, SourceInfo
+from streamcam.types import FrameResult, Item, JobReport, Picture, SourceInfo
+
+_log = logging.getLogger(__name__)
+
+
+class Delivery:
+    """Annotates each item once, and hands it to every sink of the source.
+
+    Args:
+        sinks: The sinks of one source.
+        annotate: Annotates an item; called only when a sink needs the picture.
+    """
+
+    def __init__(
+        self, sinks: Sequence[Sink[BaseModel]], annotate: Callable[[Item], Picture]
+    ) -> None:
+        self._sinks = tuple(sinks)
+        self._annotate = annotate
+        self._needs_picture = any(sink.needs_picture for sink in sinks)
+        self.explained = 0
+        self.detections: Counter[str] = Counter()
+        self._first_time: float | None = None
+        self._last_time = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds on the source's own clock from the first item to the last."""
+        return self._last_time - (self._first_time or 0.0)
+
+    def write(self, item: Item) -> None:
+        """Hand one item to every sink.
+
+        Raises:
+            SinkError: A sink could not take it.
+        """
+        picture = self._annotate(item) if self._needs_picture else None
+        for sink in self._sinks:
+            sink.write(item, picture if sink.needs_picture else None)
+        self._count(item)
+
+    def _count(self, item: Item) -> None:
+        frame = item.frame if isinstance(item, FrameResult) else item
+        if self._first_time is None:
+            self._first_time = frame.time
+        self._last_time = frame.time
+        if isinstance(item, FrameResult):
+            self.explained += 1
+            self.detections.update(detection.label for detection in item.detections)
+
+    def finish(self) -> dict[str, Path]:
+        """Publish every sink's file; without explained frames leave nothing instead.
+
+        Returns:
+            The files by kind.
+
+        Raises:
+            SinkError: A file could not be completed; the others of this source are published.
+        """
+        if not self.explained:
+            self.abort()
+            return {}
+        outputs: dict[str, Path] = {}
+        failure: StreamcamError | None = None
+        for sink in self._sinks:
+            try:
+                path = sink.finish()
+                if path is not None and sink.result_file is not None:
+                    outputs[sink.result_file.kind] = path
+            except StreamcamError as error:
+                sink.abort()
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return outputs
+
+    def abort(self) -> None:
+        """Discard all unpublished output."""
+        for sink in self._sinks:
+            try:
+                sink.abort()
+            except StreamcamError as error:
+                _log.warning("%s", error.message)
 
 
 class Results:

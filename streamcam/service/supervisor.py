@@ -142,7 +142,7 @@ class Supervisor:
         """Run exactly what the settings name; what has not changed keeps running."""
         before, self._settings = self._settings, settings
         self._status.settings = settings
-        self._cameras.keep(settings.output.folder, settings.retention)
+        self._cameras.set_retention(settings.output.folder, settings.retention)
         self._cameras.reconcile(plans(settings))
         if self._folders is None or _folder_part(before) != _folder_part(settings):
             self._watch_folders(settings)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 
 from streamcam.cameras import camera as camera_room
 from streamcam.cameras import engines as engines_room
+from streamcam.cameras import manager as manager_module
 from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.plan import plans
 from streamcam.config.schema import Settings
@@ -26,6 +28,7 @@ from streamcam.errors import DeviceError, WeightsUnavailableError
 from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import build_engine
 from streamcam.pipeline.restarts import RestartLimit
+from streamcam.sinks.recording.retention import Retention, Swept
 from streamcam.types import (
     CameraState,
     CameraStatus,
@@ -327,6 +330,33 @@ def test_leaving_the_fleet_ends_its_cameras(
     assert not any(camera.running for camera in made.cameras)
     assert engine.closed
     assert not [t for t in threading.enumerate() if t.name.startswith("streamcam")]
+
+
+def test_a_long_sweep_of_old_recordings_holds_nothing_up(
+    engine: Engine, observer: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cameras are ended even when an exception leaves the manager without `stop`."""
+    sweeping, done = threading.Event(), threading.Event()
+
+    def sweep(_: Retention) -> Swept:
+        sweeping.set()
+        done.wait(30)
+        return Swept()
+
+    monkeypatch.setattr(Retention, "sweep", sweep)
+    monkeypatch.setattr(manager_module, "_CANCEL_SECONDS", 0.1)
+    try:
+        with suppress(KeyboardInterrupt), CameraManager(Settings(), observer) as made:
+            made.reconcile(plans(settings({"name": "a"})))
+            assert eventually(lambda: observer.seen["a"])
+            assert sweeping.wait(5)
+            raise KeyboardInterrupt
+        assert not made.stuck
+        assert not any(camera.running for camera in made.cameras)
+        assert engine.closed
+    finally:
+        done.set()
+    assert eventually(lambda: not [t for t in threading.enumerate() if "retention" in t.name])
 
 
 def test_a_generated_camera_ends_by_itself(fleet: CameraManager, observer: EventLog) -> None:

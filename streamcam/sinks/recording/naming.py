@@ -1,7 +1,7 @@
-"""What the segments of cameras are called: `<YYYY-MM-DD>/<HH>/<MM-SS>[-N].(mp4|jsonl)`, in UTC.
+"""Names of the segments of cameras: `<YYYY-MM-DD>/<HH>/<MM-SS>[-N].(mp4|jsonl)`, in UTC.
 
-The names tell when a segment's first frame was taken. A number tells those apart that began in one
-second, or that a clock put back has made to.
+A name is the time of the segment's first frame. The number distinguishes segments that began in
+the same second, also after the clock was put back.
 """
 
 import os
@@ -22,7 +22,7 @@ _NAME = re.compile(r"([0-5]\d)-([0-5]\d)(?:-(?:[2-9]|[1-9]\d+))?(\.mp4|\.jsonl)"
 
 
 def free_stem(folder: Path, begin: datetime) -> Path:
-    """Return a segment's path without its ending, under which there is nothing yet.
+    """Return an unused path, without its ending, for a segment.
 
     Args:
         folder: The camera's.
@@ -32,11 +32,11 @@ def free_stem(folder: Path, begin: datetime) -> Path:
     hour = folder / moment.strftime("%Y-%m-%d") / moment.strftime("%H")
     base = moment.strftime("%M-%S")
     names = (base if number == 1 else f"{base}-{number}" for number in count(1))
-    return next(hour / name for name in names if not _is_taken(hour / name))
+    return next(hour / name for name in names if not _exists(hour / name))
 
 
 def date_of(folder: str) -> datetime | None:
-    """Return the day whose segments lie in a folder of this name; None if it is none of ours."""
+    """Return the day of a folder of this name; None if it is no such folder."""
     if not _DATE.fullmatch(folder):
         return None
     try:
@@ -46,12 +46,12 @@ def date_of(folder: str) -> datetime | None:
 
 
 def hour_of(folder: str) -> timedelta | None:
-    """Return the hour in its day of a folder of this name; None if it is none of ours."""
+    """Return the hour of a folder of this name, from midnight; None if it is no such folder."""
     return timedelta(hours=int(folder)) if _HOUR.fullmatch(folder) else None
 
 
-def place_of(file: str) -> tuple[timedelta, str] | None:
-    """Return when in its hour a published file begins, and its ending; None if it is not ours."""
+def parse_name(file: str) -> tuple[timedelta, str] | None:
+    """Return a published file's offset in its hour and its ending; None if it is not a segment."""
     match = _NAME.fullmatch(file)
     if match is None:
         return None
@@ -59,7 +59,7 @@ def place_of(file: str) -> tuple[timedelta, str] | None:
 
 
 def dates(folder: "Path | os.DirEntry[str]") -> Iterator[tuple[datetime, "os.DirEntry[str]"]]:
-    """Find the folders of a camera's days, by way of no link.
+    """Find the folders of a camera's days; links are not followed.
 
     Yields:
         When the day begins, and its folder; in no order.
@@ -86,7 +86,7 @@ def _folders(folder: "Path | os.DirEntry[str]") -> Iterator["os.DirEntry[str]"]:
         yield from (entry for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
-def _is_taken(stem: Path) -> bool:
+def _exists(stem: Path) -> bool:
     endings = (SEGMENT_VIDEO, SEGMENT_RECORDS)
     names = (stem.name + ending + part for ending in endings for part in ("", PART))
     return any(os.path.lexists(stem.with_name(name)) for name in names)

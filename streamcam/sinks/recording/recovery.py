@@ -1,4 +1,4 @@
-"""What a writer that was killed, or ran out of room, has left of its segments."""
+"""Completes segments whose writer was killed, or ran out of disk space."""
 
 import logging
 import os
@@ -9,24 +9,29 @@ from streamcam.errors import SinkError
 from streamcam.files import PART, FolderLock, PartFile
 from streamcam.media_errors import writing
 from streamcam.sinks.recording.fragmented_mp4 import layout
-from streamcam.sinks.recording.naming import SEGMENT_RECORDS, SEGMENT_VIDEO, dates, hours, place_of
+from streamcam.sinks.recording.naming import (
+    SEGMENT_RECORDS,
+    SEGMENT_VIDEO,
+    dates,
+    hours,
+    parse_name,
+)
 
 logger = logging.getLogger(__name__)
 
 
 def recover(folder: Path) -> list[Path]:
-    """Finish the segments that a killed process left in a camera's folder.
+    """Complete the segments that a killed process left in a camera's folder.
 
-    A half-written frame and a half-written record at the end are cut off, and so is what has no
-    counterpart: the video's frames are the records' lines, as in every segment. A segment without
-    a whole frame is removed. Nothing is touched that is not named like a running segment of ours,
-    and nothing at all while a process writes to this folder.
+    An incomplete frame or record at the end is cut off, and so is each frame without a record and
+    each record without a frame. A segment without a complete frame is removed. Only files named
+    like running segments are touched, and none while another process writes to this folder.
 
     Args:
         folder: The camera's, e.g. `out/door`.
 
     Returns:
-        The files that were finished.
+        The files that were completed.
 
     Raises:
         SinkError: The folder cannot be read.
@@ -42,13 +47,13 @@ def recover(folder: Path) -> list[Path]:
     try:
         with writing(str(folder)):
             stems = sorted(_unfinished(folder.absolute()))
-        return [file for stem in stems for file in _finished(stem)]
+        return [file for stem in stems for file in _completed(stem)]
     finally:
         lock.release()
 
 
 def publish(stem: Path) -> list[Path]:
-    """Publish what is whole of a segment, and remove the rest.
+    """Publish the complete part of a segment, and remove the rest.
 
     Args:
         stem: The path of its files without their endings.
@@ -58,15 +63,15 @@ def publish(stem: Path) -> list[Path]:
         them, or none.
 
     Raises:
-        SinkError: They cannot be mended or published; what was not stays as it is.
+        SinkError: They cannot be repaired or published; the unpublished ones are left unchanged.
     """
     files = video, records = [_at(stem, ending) for ending in (SEGMENT_VIDEO, SEGMENT_RECORDS)]
     with writing(str(stem)):
         if video.part.exists():
-            _even_out(video, records)
+            _truncate_to_common(video, records)
         elif records.part.exists():
-            _cut(records.part, [*_line_ends(records.part)])
-    # Records first: who finds the video finds its records.
+            _truncate(records.part, [*_line_ends(records.part)])
+    # Records first: a reader that finds the video then finds its records.
     return [_published(file) for file in reversed(files) if file.part.exists()]
 
 
@@ -76,28 +81,28 @@ def _published(file: PartFile) -> Path:
     return file.publish()
 
 
-def _finished(stem: Path) -> list[Path]:
+def _completed(stem: Path) -> list[Path]:
     try:
         files = publish(stem)
     except SinkError as error:
-        logger.warning("%s; it stays as it is", error.message)
+        logger.warning("%s; it is left unchanged", error.message)
         return []
     logger.info("%s: %s", stem, "recovered" if files else "nothing to recover")
     return files
 
 
-def _even_out(video: PartFile, records: PartFile) -> None:
+def _truncate_to_common(video: PartFile, records: PartFile) -> None:
     """Cut a video and its records to the frames that both of them have."""
     found = layout(video.part)
     if found.complete:
         return
     lines = [*_line_ends(records.part)] if records.part.exists() else []
     both = min(len(lines), len(found.frames))
-    _cut(records.part, lines[:both])
-    _cut(video.part, list(found.frames[:both]))
+    _truncate(records.part, lines[:both])
+    _truncate(video.part, list(found.frames[:both]))
 
 
-def _cut(part: Path, ends: list[int]) -> None:
+def _truncate(part: Path, ends: list[int]) -> None:
     """Keep a file up to the last of these ends; remove it when there is none."""
     if ends:
         os.truncate(part, ends[-1])
@@ -127,7 +132,7 @@ def _parts(hour: Path) -> Iterator[str]:
     with os.scandir(hour) as entries:
         for entry in entries:
             name = entry.name.removesuffix(PART)
-            if name != entry.name and place_of(name) and entry.is_file(follow_symlinks=False):
+            if name != entry.name and parse_name(name) and entry.is_file(follow_symlinks=False):
                 yield entry.name
 
 

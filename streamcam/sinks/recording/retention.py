@@ -1,7 +1,8 @@
-"""Which segments of cameras stay: by age, by their sum, and by the room that is left."""
+"""Deletes old segments of cameras: by age, by total size, and by free disk space."""
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from streamcam.clock import Clock
-from streamcam.sinks.recording.naming import SEGMENT_VIDEO, date_of, dates, hours, place_of
+from streamcam.sinks.recording.naming import SEGMENT_VIDEO, date_of, dates, hours, parse_name
 
 logger = logging.getLogger(__name__)
 
@@ -19,8 +20,11 @@ _BLOCK = 512
 _T = TypeVar("_T")
 _Dated: TypeAlias = "tuple[datetime, os.DirEntry[str]]"
 
-_SETTLED = timedelta(hours=2)
-"""Age from which an empty folder of an hour goes: before, a segment may be about to begin there."""
+_EMPTY_FOLDER_AGE = timedelta(hours=2)
+"""Younger empty folders are kept: a segment may be about to begin there."""
+
+# Eight cameras of 1080p write about 0.5 GB a minute: `min_free` covers that.
+_PERIOD_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -49,26 +53,26 @@ class _File(NamedTuple):
     path: str
     video: bool
     length: int
-    room: int
+    allocated: int
     """Bytes that it takes on the disk."""
 
 
 class Retention:
     """Deletes the oldest segments of all cameras in an output folder.
 
-    Only files that are exactly named like published segments of ours are deleted, and folders of
-    theirs that are empty: `<camera>/<YYYY-MM-DD>/<HH>/<MM-SS>[-N].(mp4|jsonl)`. Running segments
-    (`.part`), whatever else lies there, and what is behind a link stay. A file's age is told by its
-    name; one from the future, as after a clock was put back, is new.
+    Only files named exactly like published segments are deleted, and their folders when empty:
+    `<camera>/<YYYY-MM-DD>/<HH>/<MM-SS>[-N].(mp4|jsonl)`. Running segments (`.part`), other files,
+    and whatever is behind a link are kept. A file's age comes from its name; one from the future,
+    as after a clock was put back, is new.
 
     Args:
         folder: The output folder, which holds the cameras' folders.
-        max_age: Seconds after which videos go, None for never.
-        max_age_records: Seconds after which records go, None for never.
-        max_bytes: How much all segments together may hold, None for no bound. The oldest videos go
+        max_age: Seconds after which videos are deleted, None for never.
+        max_age_records: Seconds after which records are deleted, None for never.
+        max_bytes: Total size of all segments, None for no bound. The oldest videos are deleted
             first, and records when no video is left.
-        min_free: Bytes that must be free on the disk, made free in the same order; 0 for no bound.
-        clock: Tells the age.
+        min_free: Bytes to keep free on the disk, by deleting in the same order; 0 for no bound.
+        clock: Gives the age.
     """
 
     def __init__(
@@ -91,53 +95,53 @@ class Retention:
         self._failed_before: set[str] = set()
 
     def sweep(self) -> Swept:
-        """Delete what may not stay any longer.
+        """Delete what exceeds the bounds.
 
         What cannot be read or deleted is logged once and left. With 100,000 files of 4 cameras it
-        takes 0.5 s where the disk's folders are in memory, and as long again to delete half. Where
-        no sum is bounded and the disk has room, only folders that may hold something old are read.
+        takes 0.5 s where the disk's folders are cached, and as long again to delete half. Without
+        `max_bytes`, and with enough free space, only folders that may hold something old are read.
         """
         swept = Swept()
         self._failed_before, self._failed = self._failed, set()
         now = self._clock.utc()
         if not self._folder.is_dir():
             return swept
-        cramped = self._max_bytes is not None or self._lacking() > 0
-        found = self._files(lambda begin: cramped or self._may_expire(begin, now))
+        over_budget = self._max_bytes is not None or self._missing_bytes() > 0
+        found = self._files(lambda begin: over_budget or self._may_expire(begin, now))
         kept = [file for file in found if not self._expire(file, now, swept)]
-        if cramped:
-            self._make_room(kept, swept)
-        self._remove_empty_folders(now - _SETTLED)
+        if over_budget:
+            self._free_space(kept, swept)
+        self._remove_empty_folders(now - _EMPTY_FOLDER_AGE)
         return swept
 
     def _may_expire(self, begin: datetime, now: datetime) -> bool:
-        """Tell whether anything that began then, or later, can be too old."""
-        ages = [most for most in (self._max_age, self._max_age_records) if most is not None]
+        """Return whether anything that began then, or later, can be too old."""
+        ages = [age for age in (self._max_age, self._max_age_records) if age is not None]
         return bool(ages) and (now - begin).total_seconds() > min(ages)
 
     def _expire(self, file: _File, now: datetime, swept: Swept) -> bool:
-        most = self._max_age if file.video else self._max_age_records
-        old = most is not None and (now - file.begin).total_seconds() > most
-        return old and self._delete(file, swept)
+        max_age = self._max_age if file.video else self._max_age_records
+        expired = max_age is not None and (now - file.begin).total_seconds() > max_age
+        return expired and self._delete(file, swept)
 
-    def _make_room(self, files: list[_File], swept: Swept) -> None:
+    def _free_space(self, files: list[_File], swept: Swept) -> None:
         surplus = 0
         if self._max_bytes is not None:
             surplus = sum(file.length for file in files) - self._max_bytes
-        # What a deletion makes free is reckoned, not asked for: some filesystems (Btrfs, XFS) tell
-        # it much later, and all would be deleted until they do.
-        lacking = self._lacking()
-        if surplus <= 0 and lacking <= 0:
+        # The space freed by a deletion is added up, not queried: some filesystems (Btrfs, XFS)
+        # report it much later, and everything would be deleted until they do.
+        missing = self._missing_bytes()
+        if surplus <= 0 and missing <= 0:
             return
         for file in sorted(files, key=lambda file: (not file.video, file.begin)):
-            if surplus <= 0 and lacking <= 0:
+            if surplus <= 0 and missing <= 0:
                 return
             if self._delete(file, swept):
                 surplus -= file.length
-                lacking -= file.room
+                missing -= file.allocated
 
-    def _lacking(self) -> int:
-        """Return how many bytes more have to be free."""
+    def _missing_bytes(self) -> int:
+        """Return how many more bytes have to be free."""
         return self._min_free - self._free() if self._min_free else 0
 
     def _free(self) -> int:
@@ -148,35 +152,35 @@ class Retention:
         try:
             Path(file.path).unlink()
         except OSError as error:
-            self._tolerate(error, file.path)
+            self._log_once(error, file.path)
             return False
         deleted = swept.videos if file.video else swept.records
         deleted.files += 1
         deleted.bytes += file.length
         return True
 
-    def _files(self, concern: Callable[[datetime], bool]) -> Iterator[_File]:
-        """Yield the segments' files of the hours that are of concern, told by when they begin."""
+    def _files(self, is_relevant: Callable[[datetime], bool]) -> Iterator[_File]:
+        """Yield the files of the hours whose begin, and whose day's begin, are relevant."""
         for date, day in self._days():
-            hours_of_day = self._hours(day) if concern(date) else iter(())
+            hours_of_day = self._hours(day) if is_relevant(date) else iter(())
             for begin, hour in hours_of_day:
-                if not concern(begin):
+                if not is_relevant(begin):
                     continue
                 for entry in self._read(hour.path, _scan(hour.path)):
                     yield from self._segment_file(begin, entry)
 
     def _segment_file(self, hour: datetime, entry: "os.DirEntry[str]") -> Iterator[_File]:
-        place = place_of(entry.name)
-        if place is None or not entry.is_file(follow_symlinks=False):
+        parsed = parse_name(entry.name)
+        if parsed is None or not entry.is_file(follow_symlinks=False):
             return
-        after, ending = place
+        offset, ending = parsed
         try:
             stat = entry.stat(follow_symlinks=False)
         except OSError as error:
-            self._tolerate(error, entry.path)
+            self._log_once(error, entry.path)
             return
-        room = stat.st_blocks * _BLOCK
-        yield _File(hour + after, entry.path, ending == SEGMENT_VIDEO, stat.st_size, room)
+        allocated = stat.st_blocks * _BLOCK
+        yield _File(hour + offset, entry.path, ending == SEGMENT_VIDEO, stat.st_size, allocated)
 
     def _remove_empty_folders(self, before: datetime) -> None:
         for date, day in self._days():
@@ -192,7 +196,7 @@ class Retention:
         try:
             Path(folder.path).rmdir()
         except OSError as error:
-            self._tolerate(error, folder.path)
+            self._log_once(error, folder.path)
 
     def _days(self) -> Iterator[_Dated]:
         for entry in self._read(str(self._folder), _scan(self._folder)):
@@ -208,10 +212,10 @@ class Retention:
         try:
             yield from entries
         except OSError as error:
-            self._tolerate(error, folder)
+            self._log_once(error, folder)
 
-    def _tolerate(self, error: OSError, path: str) -> None:
-        """Log what cannot be read or deleted, once; what has gone already is no fault."""
+    def _log_once(self, error: OSError, path: str) -> None:
+        """Log what cannot be read or deleted, once; a file that is gone already is no error."""
         if isinstance(error, FileNotFoundError):
             return
         if path not in self._failed and path not in self._failed_before:
@@ -222,3 +226,52 @@ class Retention:
 def _scan(folder: "str | Path") -> Iterator["os.DirEntry[str]"]:
     with os.scandir(folder) as entries:
         yield from entries
+
+
+class RetentionThread:
+    """Applies a retention periodically, in a daemon thread of its own.
+
+    Args:
+        retention: The first one; see `retention`.
+        period: Seconds between two sweeps.
+
+    Attributes:
+        retention: Applied from the next sweep on. May be set from any thread.
+    """
+
+    def __init__(self, retention: Retention, period: float = _PERIOD_SECONDS) -> None:
+        self.retention = retention
+        self._period = period
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="streamcam retention", daemon=True)
+
+    def start(self) -> None:
+        """Sweep now, and again after each period."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Begin no other sweep; one that is running goes on. Idempotent."""
+        self._stopping.set()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the end of a running sweep; return whether it came within `timeout` seconds."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._sweep()
+            self._stopping.wait(self._period)
+
+    def _sweep(self) -> None:
+        try:
+            swept = self.retention.sweep()
+        except Exception as error:  # noqa: BLE001 - the cameras go on
+            logger.error(  # noqa: TRY400
+                "old recordings were not swept: %s: %s", type(error).__name__, error
+            )
+            return
+        for kind, deleted in (("videos", swept.videos), ("records", swept.records)):
+            if deleted.files:
+                megabytes = deleted.bytes / 1e6
+                logger.info("%d old %s were deleted, %.1f MB", deleted.files, kind, megabytes)

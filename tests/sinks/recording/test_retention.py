@@ -1,13 +1,16 @@
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from streamcam.cameras.manager import make_retention
 from streamcam.clock import Clock
-from streamcam.sinks.recording.retention import Deleted, Retention, Swept
+from streamcam.config.camera_schema import RetentionSettings
+from streamcam.sinks.recording.retention import Deleted, Retention, RetentionThread, Swept
+from tests.processes import eventually
 
 NOW = datetime(2025, 3, 10, 12, 30, tzinfo=UTC)
 HOUR, DAY = 3600.0, 86_400.0
@@ -252,3 +255,43 @@ def test_a_clock_put_back_deletes_nothing_that_is_new(tmp_path: Path) -> None:
     make(tmp_path, pair("door/2025-03-10/12/00-00"))
     back = NOW - timedelta(days=400)
     assert retention(tmp_path, max_age=HOUR, max_age_records=HOUR, now=back).sweep() == Swept()
+
+
+OLD_SEGMENT, NEW_SEGMENT = "door/2025-03-01/10/00-00", "door/2025-03-10/12/00-00"
+
+
+def bounds(**settings: object) -> RetentionSettings:
+    return RetentionSettings.model_validate({"min_free": 0, **settings})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    make(tmp_path, pair(OLD_SEGMENT) + pair(NEW_SEGMENT))
+    return tmp_path
+
+
+@pytest.fixture
+def thread(folder: Path) -> Iterator[RetentionThread]:
+    made = RetentionThread(make_retention(folder, bounds(max_age=7), Fixed()), period=0.02)
+    yield made
+    made.stop()
+    assert made.join(5)
+
+
+def test_the_thread_sweeps_at_once_and_counts_days(folder: Path, thread: RetentionThread) -> None:
+    thread.start()
+    assert eventually(lambda: left(folder) == {f"{OLD_SEGMENT}.jsonl", *pair(NEW_SEGMENT)})
+
+
+def test_other_bounds_hold_from_the_next_sweep_on(folder: Path, thread: RetentionThread) -> None:
+    thread.start()
+    assert eventually(lambda: f"{OLD_SEGMENT}.mp4" not in left(folder))
+    thread.retention = make_retention(folder, bounds(max_age_records=7, max_bytes=1), Fixed())
+    assert eventually(lambda: left(folder) == set())
+
+
+def test_what_comes_in_later_is_swept_too(folder: Path, thread: RetentionThread) -> None:
+    thread.start()
+    assert eventually(lambda: f"{OLD_SEGMENT}.mp4" not in left(folder))
+    make(folder, [f"{OLD_SEGMENT}.mp4"])
+    assert eventually(lambda: f"{OLD_SEGMENT}.mp4" not in left(folder))

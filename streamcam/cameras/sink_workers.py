@@ -1,21 +1,33 @@
-"""Runs one sink of a camera in a thread of its own."""
+"""A camera's results go to its sinks, each in a thread of its own."""
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 
 from pydantic import BaseModel
 
+from streamcam.cameras.engines import Engines
+from streamcam.cameras.plan import CameraPlan
 from streamcam.cameras.stages import OnStage, unmeasured
+from streamcam.clock import Clock
 from streamcam.errors import SinkError, StreamcamError
 from streamcam.pipeline.queue import BoundedQueue, Overflow
 from streamcam.retry import Backoff
 from streamcam.sinks.base import Sink, Target
+from streamcam.sinks.encoder import EncoderSettings
+from streamcam.sinks.preview import PreviewSink
+from streamcam.sinks.publish import PublishSettings
+from streamcam.sinks.recording.recorder import RecordingSettings
 from streamcam.sinks.registry import SinkChoice
-from streamcam.types import FrameResult, Picture
+from streamcam.types import FrameResult, Item, Picture, SourceInfo
 
 _log = logging.getLogger(__name__)
+
+# One core is enough for the few frames a second of one camera.
+_ENCODER_THREADS = 1
 
 # Two seconds at five frames a second: longer than any write to a healthy disk, and of 1080p 60 MB.
 _CAPACITY = 10
@@ -150,3 +162,92 @@ class SinkWorker:
         # The format string tells the sinks apart: identical records of a source are rate-limited.
         reason = "" if error is None else f": {error.message}"
         _log.log(level, f"%s: {what}%s", self._camera, reason, extra={"source": self._camera})
+
+
+class LiveDelivery:
+    """Annotates results where a sink needs it, and hands them to the sinks.
+
+    Args:
+        annotate: Annotates a result.
+        sinks: The sinks, which may be slow.
+        preview: Holds the newest result for the live page.
+        on_frame: Called with each result and its latency in seconds; must be quick.
+        clock: Where the time comes from.
+        on_stage: Called with the seconds of each annotation.
+
+    Attributes:
+        explained: How many frames were handed over.
+        detections: How many detections were handed over, by label.
+    """
+
+    def __init__(
+        self,
+        annotate: Callable[[FrameResult], Picture],
+        sinks: Sequence[SinkWorker],
+        preview: PreviewSink,
+        on_frame: Callable[[FrameResult, float], None],
+        clock: Clock,
+        *,
+        on_stage: OnStage = unmeasured,
+    ) -> None:
+        self._on_stage = on_stage
+        self._annotate = annotate
+        self._sinks = sinks
+        self._preview = preview
+        self._on_frame = on_frame
+        self._clock = clock
+        self._needs_picture = any(sink.needs_picture for sink in sinks)
+        self.explained = 0
+        self.detections: Counter[str] = Counter()
+
+    def write(self, item: Item) -> None:
+        """Hand an explained frame to all sinks; never waits."""
+        assert isinstance(item, FrameResult), "a live source yields sampled frames only"
+        picture = self._annotated(item) if self._needs_picture else None
+        for sink in self._sinks:
+            sink.submit(item, picture if sink.needs_picture else None)
+        self._preview.write(item, picture)
+        self.explained += 1
+        self.detections.update(detection.label for detection in item.detections)
+        self._on_frame(item, self._clock.monotonic() - item.frame.arrival)
+
+    def _annotated(self, result: FrameResult) -> Picture:
+        started = self._clock.monotonic()
+        picture = self._annotate(result)
+        self._on_stage("render", self._clock.monotonic() - started)
+        return picture
+
+
+def start_sinks(
+    plan: CameraPlan, engines: Engines, clock: Clock, on_stage: OnStage = unmeasured
+) -> Sequence[SinkWorker]:
+    """Start a worker for each sink that a camera's plan turns on."""
+    target = Target(
+        SourceInfo(plan.name, 0, 0, Fraction(1, 1000), live=True),
+        plan.settings.output.folder / plan.name,
+        plan.name,
+        lambda: engines.provenance(plan.name),
+        clock,
+    )
+    return [SinkWorker(choice, target, on_stage=on_stage) for choice in camera_sinks(plan)]
+
+
+def camera_sinks(plan: CameraPlan) -> list[SinkChoice]:
+    """Return the sinks that a camera's plan turns on."""
+    chosen: list[SinkChoice] = []
+    live, output = plan.settings.live, plan.settings.output
+    encoder = EncoderSettings(encoder=output.encoder, threads=_ENCODER_THREADS)
+    if plan.record != "never":
+        recording = RecordingSettings(
+            segment=live.segment,
+            video=output.video != "off",
+            record=plan.record,
+            pre_roll=live.pre_roll,
+            post_roll=live.post_roll,
+            encoder=encoder,
+        )
+        chosen.append(SinkChoice("recording", recording))
+    if plan.publish is not None:
+        chosen.append(SinkChoice("publishing", PublishSettings(url=plan.publish, encoder=encoder)))
+    optional = plan.settings.sinks.items()
+    return [*chosen, *(SinkChoice(name, settings) for name, settings in optional)]

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from streamcam.cameras.sink_worker import SinkWorker
+from streamcam.cameras.sink_workers import SinkWorker
 from streamcam.clock import Clock
 from streamcam.errors import SinkError
 from streamcam.sinks.base import Sink, SinkSettings, Target
