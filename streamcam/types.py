@@ -316,8 +316,8 @@ class CameraStatus:
         reconnects: How often it was connected again.
         killed: How many of its readers hung and had to be killed.
         latency: None before the first explained frame.
-        outlets: What its results go to, and what is wrong with it (None where nothing is):
-            "recording", "publishing".
+        sink_errors: What is wrong with each of its sinks at this moment, None where nothing is; by
+            the sink's name, e.g. "recording", "publishing".
     """
 
     name: str
@@ -336,4 +336,4 @@ class CameraStatus:
     reconnects: int = 0
     killed: int = 0
     latency: Latency | None = None
-    outlets: Mapping[str, str | None] = field(default_factory=dict)
+    sink_errors: Mapping[str, str | None] = field(default_factory=dict)

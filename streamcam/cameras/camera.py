@@ -40,7 +40,7 @@ class Camera:
         plan: What is wanted.
         pipeline: Where its frames are explained.
         engines: Where its detector comes from.
-        outlets: Makes the ways out for its results.
+        start_sinks: Starts the workers of its sinks.
         style: What its pictures look like.
         observer: Is told how it fares.
         clock: Where the time comes from.
@@ -59,7 +59,7 @@ class Camera:
         plan: CameraPlan,
         pipeline: Inference,
         engines: Engines,
-        outlets: Callable[[], Sequence[SinkWorker]],
+        start_sinks: Callable[[], Sequence[SinkWorker]],
         style: Style,
         observer: Observer,
         clock: Clock,
@@ -72,14 +72,14 @@ class Camera:
         self.settled = False
         self._pipeline = pipeline
         self._engines = engines
-        self._make_outlets = outlets
+        self._start_sinks = start_sinks
         self._style = style
         self._observer = observer
         self._clock = clock
         self._on_stage = on_stage
         self._reconnect = reconnect
         self.preview = PreviewSink(self._draw, clock)
-        self._outlets: Sequence[SinkWorker] = ()
+        self._sinks: Sequence[SinkWorker] = ()
         self._stream: Stream | None = None
         self._stopping = threading.Event()
         self._standing: Standing | None = None
@@ -111,7 +111,7 @@ class Camera:
         """Wait for its end; tell whether it came within so many seconds."""
         deadline = self._clock.monotonic() + timeout
         self._thread.join(timeout)
-        waits = [o.join(max(0.0, deadline - self._clock.monotonic())) for o in self._outlets]
+        waits = [sink.join(max(0.0, deadline - self._clock.monotonic())) for sink in self._sinks]
         return not self._thread.is_alive() and all(waits)
 
     @property
@@ -121,7 +121,7 @@ class Camera:
 
     def status(self) -> CameraStatus:
         """Return how it is at this moment. From any thread."""
-        return self._figures.status(self._outlets, self._standing)
+        return self._figures.status(self._sinks, self._standing)
 
     def _on_frame(self, result: FrameResult, latency: float) -> None:
         self._pauses.reset()
@@ -133,8 +133,8 @@ class Camera:
             while not self._stopping.is_set() and self._explain_once():
                 pass
         finally:
-            for outlet in self._outlets:
-                outlet.close()
+            for sink in self._sinks:
+                sink.close()
             self._ended = self.settled = True
             self._stand(CameraState.FAILED if self.fault else CameraState.STOPPED, self.fault)
 
@@ -155,8 +155,8 @@ class Camera:
         return False
 
     def _explain(self) -> None:
-        if not self._outlets:
-            self._outlets = self._make_outlets()
+        if not self._sinks:
+            self._sinks = self._start_sinks()
         self._engines.assign(self.plan.name, self.plan.settings, self.plan.ignore)
         self.settled = True
         stream: Stream | None = None
@@ -171,7 +171,7 @@ class Camera:
         source = self._new_source()
         delivery = LiveDelivery(
             self._draw,
-            self._outlets,
+            self._sinks,
             self.preview,
             self._on_frame,
             self._clock,

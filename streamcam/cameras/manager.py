@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -10,7 +11,7 @@ from streamcam.cameras.camera import Camera
 from streamcam.cameras.engines import Engines
 from streamcam.cameras.files import SharedEngineProvider
 from streamcam.cameras.plan import CameraPlan
-from streamcam.cameras.sink_workers import SinkWorker, start_sinks
+from streamcam.cameras.sink_workers import start_sinks
 from streamcam.cameras.stages import OnStage, unmeasured
 from streamcam.clock import Clock
 from streamcam.config import Settings
@@ -167,14 +168,11 @@ class CameraManager:
                 self.stuck = True
 
     def _make(self, plan: CameraPlan) -> Camera:
-        def outlets() -> Sequence[SinkWorker]:
-            return start_sinks(plan, self._engines, self._clock, self._on_stage)
-
         return Camera(
             plan,
             self._pipeline,
             self._engines,
-            outlets,
+            partial(start_sinks, plan, self._engines, self._clock, self._on_stage),
             Style(**plan.settings.render.model_dump()),
             self._observer,
             self._clock,

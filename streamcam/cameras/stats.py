@@ -110,13 +110,11 @@ class CameraStats:
             self._latency.note(latency, self._source.status.waited)
             self._measure()
 
-    def status(
-        self, outlets: Sequence[SinkWorker], standing: Standing | None = None
-    ) -> CameraStatus:
+    def status(self, sinks: Sequence[SinkWorker], standing: Standing | None = None) -> CameraStatus:
         """Return what is known at this moment.
 
         Args:
-            outlets: The camera's ways out.
+            sinks: The workers of the camera's sinks.
             standing: How it is, where its source does not know.
         """
         with self._lock:
@@ -141,7 +139,7 @@ class CameraStats:
                 reconnects=max(0, tally.connections - 1),
                 killed=tally.killed,
                 latency=self._latency.latency,
-                outlets={outlet.name: outlet.error for outlet in outlets},
+                sink_errors={sink.name: sink.error for sink in sinks},
             )
 
     def _tally(self) -> _Tally:

@@ -183,7 +183,7 @@ def camera_answer(status: CameraStatus, service: ServiceStatus, clock: Clock) ->
         killed=status.killed,
         latency=latency
         and LatencyAnswer(p50=latency.p50, p95=latency.p95, decoder=latency.decoder),
-        outlets={name: _clean(fault) for name, fault in status.outlets.items()},
+        outlets={name: _clean(fault) for name, fault in status.sink_errors.items()},
         recorded=service.recordings(status.name) is not None,
         latest=shown and _latest(shown, now),
     )

@@ -39,7 +39,7 @@ def camera(name: str, state: CameraState = CameraState.LIVE) -> CameraStatus:
         counts=COUNTS,
         reconnects=2,
         latency=Latency(0.18, 0.31, 0.04),
-        outlets={"recording": None, "publishing": "the server refused it"},
+        sink_errors={"recording": None, "publishing": "the server refused it"},
     )
 
 

@@ -193,7 +193,7 @@ def test_a_cameras_password_is_in_no_answer(serve: Serve, fake: FakeStatus) -> N
             url=f"rtsp://admin:{PASSWORD}@10.0.0.5/live",
             error=WithoutStore.fault,
             hint=WithoutStore.fault,
-            outlets={"publishing": WithoutStore.fault},
+            sink_errors={"publishing": WithoutStore.fault},
         )
         each.reasons = [WithoutStore.fault]
         ask = serve(each)

@@ -146,7 +146,7 @@ def test_a_name_that_was_taken_meanwhile_is_not_overwritten(
     taken.write_bytes(b"not ours")
     with caplog.at_level(logging.WARNING):
         assert recover(tmp_path) == []
-    assert "another file of this name; it stays" in caplog.text
+    assert "another file of this name; it is left" in caplog.text
     assert taken.read_bytes() == b"not ours"
     assert (tmp_path / HOUR / "59-58.mp4.part").exists()
 
