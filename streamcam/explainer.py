@@ -115,7 +115,8 @@ class Explainer:
         """Explain one picture, or several of any sizes in as few forwards as possible.
 
         Args:
-            pictures: RGB, uint8, [height, width, 3]; one, or a sequence of them.
+            pictures: RGB, uint8, [height, width, 3]; one, or a sequence of them. Arrays that are
+                read-only or not contiguous (`bgr[..., ::-1]`) are copied.
             video: Unrelated pictures by default. With a name they are the next frames of the video
                 of that name, whose maps keep their sign, component and range from call to call.
             rate: Of that video's pictures, in frames a second.
@@ -135,7 +136,6 @@ class Explainer:
         return results[0] if isinstance(pictures, np.ndarray) else results
 
     def _frame(self, picture: Picture, video: str | None, rate: Fraction) -> Frame:
-        _check_picture(picture)
         source = _UNRELATED if video is None else video
         index = self._seen[source]
         self._seen[source] += 1
@@ -145,7 +145,7 @@ class Explainer:
             pts=index,
             time_base=1 / rate,
             time=float(index / rate),
-            picture=picture,
+            picture=_checked(picture),
             discontinuity=video is None,
         )
 
@@ -165,12 +165,13 @@ class Explainer:
         self.close()
 
 
-def _check_picture(picture: object) -> None:
-    if isinstance(picture, np.ndarray):
-        right = picture.ndim == 3 and picture.shape[2] == 3 and 0 not in picture.shape
-        if right and picture.dtype == np.uint8:
-            return
+def _checked(picture: object) -> Picture:
+    """The picture itself, or a copy if its memory is read-only or in another order."""
+    if not isinstance(picture, np.ndarray):
+        given = type(picture).__name__
+    elif picture.dtype != np.uint8 or picture.shape[2:] != (3,) or 0 in picture.shape:
         given = f"{picture.dtype} of shape {list(picture.shape)}"
     else:
-        given = type(picture).__name__
-    raise UsageError(f"a picture is RGB, uint8, [height, width, 3], and this is {given}")
+        # torch takes neither negative strides nor, without a warning, read-only memory.
+        return np.require(picture, np.uint8, ["C_CONTIGUOUS", "WRITEABLE", "ENSUREARRAY"])
+    raise UsageError(f"a picture must be an RGB array, uint8 [height, width, 3], not {given}")

@@ -1,10 +1,11 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 
 from streamcam import Explainer
 from streamcam.errors import UsageError
+from streamcam.types import Picture
 from tests.vision.scenes import grey, noise, with_patch
 
 
@@ -53,8 +54,36 @@ def test_the_frames_of_a_video_belong_together(explainer: Explainer) -> None:
     ],
 )
 def test_what_is_no_picture_is_refused(explainer: Explainer, wrong: object) -> None:
-    with pytest.raises(UsageError, match="RGB, uint8"):
+    with pytest.raises(UsageError, match="must be an RGB array, uint8"):
         explainer([wrong])  # type: ignore[list-item]
+
+
+def read_only(picture: Picture) -> Picture:
+    picture.flags.writeable = False
+    return picture
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        pytest.param(lambda p: np.ascontiguousarray(p[..., ::-1])[..., ::-1], id="reversed"),
+        pytest.param(lambda p: np.pad(p, ((3, 4), (5, 6), (0, 1)))[3:-4, 5:-6, :3], id="sliced"),
+        pytest.param(lambda p: np.asfortranarray(p), id="Fortran order"),
+        pytest.param(lambda p: np.ascontiguousarray(p[::-1, ::-1])[::-1, ::-1], id="flipped"),
+        pytest.param(lambda p: read_only(p.copy()), id="read-only"),
+        pytest.param(lambda p: np.frombuffer(p.tobytes(), np.uint8).reshape(p.shape), id="buffer"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_arrays_of_any_memory_layout_are_explained(
+    explainer: Explainer, view: Callable[[Picture], Picture]
+) -> None:
+    picture = with_patch(grey(120, 200), 60, 40, 40)
+    given = view(picture)
+    assert np.array_equal(given, picture)
+    expected = explainer(picture)
+    assert np.array_equal(explainer(given).explanation.map, expected.explanation.map)
+    assert np.array_equal(given, picture)
 
 
 def test_it_tells_what_it_is(explainer: Explainer) -> None:

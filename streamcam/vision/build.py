@@ -11,7 +11,7 @@ import torchvision
 from streamcam.cam_methods import EIGENCAM, find_method
 from streamcam.errors import UsageError
 from streamcam.vision.cam.eigencam import EigenCam, Grid
-from streamcam.vision.cpu.precision import bfloat16_pays
+from streamcam.vision.cpu.tuning import bfloat16_pays
 from streamcam.vision.devices import (
     DTYPES,
     Precision,

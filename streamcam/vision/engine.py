@@ -24,7 +24,7 @@ from streamcam.types import (
 from streamcam.vision.cam.eigencam import EigenCam, blank_baseline
 from streamcam.vision.cam.focus import map_peak, measure_focus
 from streamcam.vision.cam.stabilizer import MapStabilizer
-from streamcam.vision.cpu.threads import fills_a_cpu, threads_for
+from streamcam.vision.cpu.tuning import fills_a_cpu, threads_for
 from streamcam.vision.devices import computing_threads, device_errors, torch_threads
 from streamcam.vision.methods.attribution import Attribution
 from streamcam.vision.methods.saved_activations import SavedActivations

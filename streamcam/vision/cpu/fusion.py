@@ -1,13 +1,12 @@
-"""A CPU's convolutions with what follows them, in one pass over memory (oneDNN's post-ops).
+"""Convolutions on a CPU fused with the next operation, in one pass over memory (oneDNN post-ops).
 
-An activation, or the sum at the end of a residual block, does little for each number, but reads and
-writes all of them: of a ResNet-50's backbone in bfloat16 that was a third of the time (in float32,
-where convolutions take five times longer, nothing to speak of). Here the convolution does it before
-it writes. Its weights are brought into oneDNN's own order once for each size of input, too, which
-torch does anew in every call.
+An activation, or the sum at the end of a residual block, is limited by memory bandwidth: a third of
+the time of a ResNet-50's backbone in bfloat16 (negligible in float32, where convolutions take five
+times longer). Fused, the convolution applies it before writing. Its weights are also reordered into
+oneDNN's layout once for each size of input, which torch does anew in every call.
 
-The operators are those that torch's own compiler uses; they are no public interface, so they are
-tried once, and where they are missing or wrong the network stays as it is.
+The operators are those of torch's own compiler, not a public interface; they are therefore tested
+once, and the network is left unchanged where they are missing or wrong.
 """
 
 from functools import cache
@@ -18,12 +17,12 @@ from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 
 _NAMES = {nn.ReLU: "relu", nn.SiLU: "swish", nn.Hardswish: "hardswish"}
-"""What oneDNN calls the activations."""
+"""oneDNN's names of the activations."""
 
 _NONE = "none"
 
-# For how many sizes of its input a convolution remembers how its weights are ordered.
-_MOST_SIZES = 64
+# Number of input sizes for which a convolution caches its reordered weights.
+_MAX_SIZES = 64
 
 
 class FusedConvolution(nn.Module):
@@ -49,7 +48,7 @@ class FusedConvolution(nn.Module):
         self._by_layout: dict[bytes, Tensor] = {}
 
     def forward(self, pixels: Tensor, addend: Tensor | None = None) -> Tensor:
-        """`[B, C, H, W]` to the convolution's output, its type kept."""
+        """Convolve `[B, C, H, W]`; the result has the input's type."""
         operator: Any = torch.ops.mkldnn._convolution_pointwise  # noqa: SLF001
         given = (self._ordered_for(pixels.shape), self._bias, *self._shape)
         if addend is None:
@@ -60,14 +59,14 @@ class FusedConvolution(nn.Module):
         )
 
     def _ordered_for(self, size: torch.Size) -> Tensor:
-        """The weights in the order that oneDNN wants for an input of this size.
+        """The weights in the layout that oneDNN prefers for an input of this size.
 
-        In another order they would be brought into it element by element in every call: 6 ms where
-        the convolution takes 0.1. Sizes are many, orders are two or three, so each is kept once.
+        In another layout they would be reordered element by element in every call: 6 ms where the
+        convolution takes 0.1. There are many sizes but two or three layouts, each stored once.
         """
         key = (size, torch.get_num_threads())
         if key not in self._by_input:
-            if len(self._by_input) == _MOST_SIZES:
+            if len(self._by_input) == _MAX_SIZES:
                 self._by_input.clear()
             self._by_input[key] = self._order(size)
         return self._by_input[key]
@@ -84,7 +83,7 @@ class FusedBottleneck(nn.Module):
     """torchvision's residual block of three convolutions, its batch norms folded.
 
     Args:
-        block: The block, taken apart.
+        block: Its convolutions are used, the block itself is not changed.
     """
 
     def __init__(self, block: Bottleneck) -> None:
@@ -95,16 +94,15 @@ class FusedBottleneck(nn.Module):
         self.shortcut = nn.Identity() if block.downsample is None else block.downsample
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[B, C, H, W]` to the block's output."""
         out: Tensor = self.conv3(self.conv2(self.conv1(x)), self.shortcut(x))
         return out
 
 
 def fuse_convolutions(part: nn.Module) -> None:
-    """Fuse all convolutions of a part of a network that have something to gain, in place.
+    """Fuse all convolutions of a module with the operations that follow them, in place.
 
     Args:
-        part: On a CPU, evaluating, its batch norms folded. Its gradients are lost.
+        part: On a CPU, in evaluation mode, its batch norms folded. Gradients are lost.
     """
     if _operators_work():
         _fuse(part)
@@ -115,7 +113,7 @@ def _fuse(part: nn.Module) -> None:
         if _is_folded_bottleneck(child):
             setattr(part, name, FusedBottleneck(child))
         _fuse(part.get_submodule(name))
-    # What other modules do with their children, only they know.
+    # In other modules the order of the children is not that of the computation.
     if isinstance(part, nn.Sequential | nn.ModuleDict):
         _fuse_neighbours(part)
 
@@ -149,7 +147,7 @@ def _is_plain(module: nn.Module) -> TypeGuard[nn.Conv2d]:
 
 @cache
 def _operators_work() -> bool:
-    """Whether this torch has the operators, and they compute what their names say."""
+    """Whether this version of torch has the operators, with correct results."""
     convolution = nn.Conv2d(8, 8, 3, padding=1).requires_grad_(False)
     pixels, addend = torch.randn(2, 1, 8, 6, 5)
     expected = (convolution(pixels) + addend).relu()

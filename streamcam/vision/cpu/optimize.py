@@ -1,4 +1,4 @@
-"""The same network with less to do for each picture: folded batch norms, weights cast once."""
+"""Graph optimisations: folded batch norms, copies of weights in half precision."""
 
 import copy
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 def fold_batch_norms(network: nn.Module) -> None:
     """Fold every batch norm into the convolution before it, in place; for evaluation only.
 
-    A batch norm that evaluates is a factor and an addend for each channel: a convolution can have
-    both in its weights. The results are the same to rounding.
+    In evaluation mode a batch norm is a factor and an addend per channel, both of which can be part
+    of a convolution's weights. Results are equal to rounding.
     """
     for module in list(network.modules()):
         for (first, convolution), (second, norm) in pairwise(list(module.named_children())):
-            if _fit(convolution, norm):
+            if _is_pair(convolution, norm):
                 folded = fuse_conv_bn_eval(
                     cast("nn.Conv2d", convolution), cast("nn.BatchNorm2d", norm)
                 )
@@ -26,8 +26,8 @@ def fold_batch_norms(network: nn.Module) -> None:
                 setattr(module, second, nn.Identity())
 
 
-def _fit(convolution: nn.Module, norm: nn.Module) -> bool:
-    """Whether two neighbours in a module are a convolution and its norm, as torchvision's are."""
+def _is_pair(convolution: nn.Module, norm: nn.Module) -> bool:
+    """Whether two successive children of a module are a convolution and its batch norm."""
     return (
         isinstance(convolution, nn.Conv2d)
         and isinstance(norm, nn.BatchNorm2d)
@@ -35,71 +35,70 @@ def _fit(convolution: nn.Module, norm: nn.Module) -> bool:
     )
 
 
-_TOWER = (nn.Conv2d, nn.Identity, nn.ReLU, nn.SiLU)
+_CHAIN_MODULES = (nn.Conv2d, nn.Identity, nn.ReLU, nn.SiLU)
 
 
-class CastOnce(nn.Module):
-    """A part of a network, and a copy of it with weights in half precision.
+class HalfPrecisionCopy(nn.Module):
+    """A module and a copy of it with weights in half precision.
 
-    Under autocast the copy works, elsewhere the part itself. Autocast alone would cast all weights
-    again for every batch.
+    The copy is used under autocast, elsewhere the module itself. Autocast alone would cast all
+    weights again for every batch.
 
     Args:
-        part: Takes and gives floats; evaluating, its weights without gradients.
+        part: In evaluation mode, its weights without gradients.
         dtype: The half precision.
     """
 
     def __init__(self, part: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
-        self.plain = part
-        self.cast: nn.Module | None = copy.deepcopy(part).to(dtype)
+        self.original = part
+        self.reduced: nn.Module | None = copy.deepcopy(part).to(dtype)
         self._dtype = dtype
 
     def forward(self, pixels: Tensor) -> object:
-        """What the part makes of its input."""
         kind = pixels.device.type
-        if self.cast is None or not torch.is_autocast_enabled(kind):
-            return self.plain(pixels)
+        if self.reduced is None or not torch.is_autocast_enabled(kind):
+            return self.original(pixels)
         with torch.autocast(kind, enabled=False):
-            return self.cast(pixels.to(self._dtype))
+            return self.reduced(pixels.to(self._dtype))
 
 
-def towers(network: nn.Module, heads: Sequence[str]) -> list[str]:
-    """Paths of the longest chains of nothing but convolutions and activations in some modules.
+def convolution_chains(network: nn.Module, heads: Sequence[str]) -> list[str]:
+    """Paths of the longest chains of only convolutions and activations in some modules.
 
-    Normalisations over groups are not among them: they want float32.
+    Chains with group norms are left out: those need float32.
     """
     parts = dict(network.named_modules())
     chains = [
         path
         for path, part in parts.items()
-        if path.startswith(tuple(f"{head}." for head in heads)) and _is_tower(part)
+        if path.startswith(tuple(f"{head}." for head in heads)) and _is_chain(part)
     ]
     return [path for path in chains if path.rpartition(".")[0] not in chains]
 
 
-def _is_tower(part: nn.Module) -> bool:
+def _is_chain(part: nn.Module) -> bool:
     leaves = [module for module in part.modules() if not list(module.children())]
-    return isinstance(part, nn.Sequential) and all(isinstance(leaf, _TOWER) for leaf in leaves)
+    return isinstance(part, nn.Sequential) and all(
+        isinstance(leaf, _CHAIN_MODULES) for leaf in leaves
+    )
 
 
-def cast_once(network: nn.Module, paths: Sequence[str], dtype: torch.dtype) -> None:
-    """Give parts of a network, those that it has, copies in half precision."""
+def add_half_precision_copies(network: nn.Module, paths: Sequence[str], dtype: torch.dtype) -> None:
+    """Replace modules of a network by `HalfPrecisionCopy`, those of the paths that it has."""
     parts = dict(network.named_modules())
     for path in paths:
         if path in parts:
             parent, _, name = path.rpartition(".")
-            setattr(parts[parent], name, CastOnce(parts[path], dtype))
+            setattr(parts[parent], name, HalfPrecisionCopy(parts[path], dtype))
 
 
-def casts(network: nn.Module) -> list[nn.Module]:
-    """The copies in half precision."""
-    parts = [part.cast for part in network.modules() if isinstance(part, CastOnce)]
+def half_precision_copies(network: nn.Module) -> list[nn.Module]:
+    parts = [part.reduced for part in network.modules() if isinstance(part, HalfPrecisionCopy)]
     return [part for part in parts if part is not None]
 
 
-def drop_casts(network: nn.Module) -> None:
-    """Let go of the copies in half precision."""
+def drop_half_precision_copies(network: nn.Module) -> None:
     for module in network.modules():
-        if isinstance(module, CastOnce):
-            module.cast = None
+        if isinstance(module, HalfPrecisionCopy):
+            module.reduced = None

@@ -3,9 +3,9 @@
 RoIAlign (He et al. 2017, https://arxiv.org/abs/1703.06870) samples a feature map bilinearly at a
 few points of every cell of a box, and averages them. With channels last a position of the map is a
 row of its channels, and a cell of a box is a weighted sum of 16 such rows: an embedding bag, which
-torch computes in any precision. torchvision's own goes channel by channel through a map that it
-has copied to float32 and another layout before; for a thousand proposals of a ResNet-50 that took
-half of the whole forward, and this takes a fortieth of that.
+torch computes in any precision. torchvision's own copies the map to float32 and another layout and
+iterates over channels; for a thousand proposals of a ResNet-50 that took half of the whole forward,
+this takes a fortieth of that.
 """
 
 import math
@@ -20,18 +20,18 @@ from streamcam.vision.cam.geometry import Size
 
 
 def pool_by_rows(network: nn.Module) -> None:
-    """Let a detector of torchvision's pool its boxes by rows, in place, if it pools any."""
+    """Replace the RoIAlign of a torchvision detector, in place, if it has one."""
     heads = getattr(network, "roi_heads", None)
     if heads is not None and heads.box_roi_pool.sampling_ratio > 0:
         heads.box_roi_pool = RowRoIAlign(heads.box_roi_pool)
 
 
-# So that a box of exactly the canonical size has its level whatever the rounding, as torchvision.
+# As in torchvision: a box of exactly the canonical size gets its level despite rounding.
 _EPS = 1e-6
 
 
 class RowRoIAlign(nn.Module):
-    """What `MultiScaleRoIAlign` does, to rounding.
+    """Equal to `MultiScaleRoIAlign` to rounding.
 
     Args:
         pooler: torchvision's, with a fixed number of sampling points.
@@ -74,10 +74,10 @@ class RowRoIAlign(nn.Module):
         return pooled.permute(0, 3, 1, 2)
 
     def _fitting_levels(self, boxes: Tensor, strides: Sequence[int]) -> Tensor:
-        """Which level is for each box: formula 1 of https://arxiv.org/abs/1612.03144.
+        """Level of each box: formula 1 of https://arxiv.org/abs/1612.03144.
 
-        Strides double from level to level, where they do not (MobileNet's are both 32) boxes go to
-        the first ones, as in torchvision.
+        Strides are assumed to double from level to level; where they do not (MobileNet's are both
+        32) boxes are assigned to the first levels, as in torchvision.
         """
         sizes = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sqrt()
         levels = torch.floor(
@@ -107,7 +107,7 @@ class RowRoIAlign(nn.Module):
     def _samples(
         self, starts: Tensor, ends: Tensor, size: int, cells: int
     ) -> tuple[Tensor, Tensor]:
-        """Which positions along one axis make up each cell, and how much of each.
+        """Positions along one axis that contribute to each cell, and their weights.
 
         Returns:
             Two of [boxes, cells, 2 * points]: indices, and weights whose sum is 1 for each cell.
@@ -125,6 +125,6 @@ class RowRoIAlign(nn.Module):
 
 
 def _stride(level: Tensor, image_shapes: Sequence[Size]) -> int:
-    """Pixels from one position of a level to the next: a power of two, as networks stride."""
+    """Pixels from one position of a level to the next: a power of two."""
     tallest = max(height for height, _ in image_shapes)
     return int(2 ** round(math.log2(tallest / level.shape[-2])))

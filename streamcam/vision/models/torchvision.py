@@ -12,7 +12,13 @@ from torch.utils.hooks import RemovableHandle
 from streamcam.types import Picture
 from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.cpu.fusion import fuse_convolutions
-from streamcam.vision.cpu.optimize import cast_once, casts, drop_casts, fold_batch_norms, towers
+from streamcam.vision.cpu.optimize import (
+    add_half_precision_copies,
+    convolution_chains,
+    drop_half_precision_copies,
+    fold_batch_norms,
+    half_precision_copies,
+)
 from streamcam.vision.cpu.roi_align import pool_by_rows
 from streamcam.vision.models.torchvision_partial import Found, PartialForward
 from streamcam.vision.models.torchvision_transform import BytesTransform, Prepared
@@ -178,7 +184,7 @@ class Detector:
     def stay_in_float32(self) -> None:
         """Compute in float32 from now on."""
         self._dtype = torch.float32
-        drop_casts(self._network)
+        drop_half_precision_copies(self._network)
 
     def go_on(self, levels: Levels, placements: Sequence[Letterbox], least: float) -> list[Found]:
         """Go on from activations that were changed, in float32; see `PartialForward.on_levels`.
@@ -216,11 +222,13 @@ class Detector:
         fold_batch_norms(network)
         network.to(memory_format=torch.channels_last)
         if self._half:
-            cast_once(network, [watched, *_HEAVY, *towers(network, _HEADS)], self._dtype)
+            add_half_precision_copies(
+                network, [watched, *_HEAVY, *convolution_chains(network, _HEADS)], self._dtype
+            )
         if self.device.type == "cpu":
             pool_by_rows(network)
             # Float32 gains nothing from it, and gradients pass through its heads.
-            for part in casts(network) if fuse else ():
+            for part in half_precision_copies(network) if fuse else ():
                 fuse_convolutions(part)
 
     def _see(self, _module: nn.Module, _inputs: object, output: Levels) -> None:

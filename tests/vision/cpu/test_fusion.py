@@ -98,7 +98,7 @@ def test_the_order_follows_the_number_of_threads() -> None:
 
 
 def test_no_more_sizes_are_remembered_than_are_likely(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fusion, "_MOST_SIZES", 2)
+    monkeypatch.setattr(fusion, "_MAX_SIZES", 2)
     plain = nn.Conv2d(3, 8, 3).requires_grad_(False)
     fused = FusedConvolution(plain, "relu")
     for side in range(5, 12):

@@ -1,9 +1,9 @@
-"""The fast path and the plain one see the same: batch norms folded, weights cast once."""
+"""Optimised and original networks have equal activations."""
 
 import pytest
 import torch
 
-from streamcam.vision.cpu.optimize import CastOnce, fold_batch_norms, towers
+from streamcam.vision.cpu.optimize import HalfPrecisionCopy, convolution_chains, fold_batch_norms
 from streamcam.vision.models.registry import find_model
 from tests.vision.scenes import MOBILENET, SSDLITE, network
 
@@ -47,15 +47,15 @@ def test_folded_batch_norms_change_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PYRAMIDS)
-def test_weights_cast_once_see_what_autocast_sees(name: str) -> None:
+def test_half_precision_copies_equal_autocast(name: str) -> None:
     part = backbone(name)
     fold_batch_norms(part)
-    once = CastOnce(part, torch.bfloat16)
+    copied = HalfPrecisionCopy(part, torch.bfloat16)
     with torch.inference_mode():
         expected = part(pixels(name))
-        assert worst(expected, once(pixels(name))) == 0, "outside autocast it is the part itself"
+        assert worst(expected, copied(pixels(name))) == 0, "outside autocast it is the part itself"
         with torch.autocast("cpu", torch.bfloat16):
-            usual, ours = part(pixels(name)), once(pixels(name))
+            usual, ours = part(pixels(name)), copied(pixels(name))
     assert all(level.dtype == torch.bfloat16 for level in ours.values())
     # Eight bits of mantissa: a per cent or two after fifty layers, by either way.
     assert worst(expected, ours) < max(0.01, 1.5 * worst(expected, usual))
@@ -83,4 +83,4 @@ def test_chains_of_convolutions_are_found_in_heads_and_group_norms_left_out(
 ) -> None:
     whole = network(name).eval()
     fold_batch_norms(whole)
-    assert towers(whole, ["rpn.head", "head"]) == expected
+    assert convolution_chains(whole, ["rpn.head", "head"]) == expected

@@ -1,0 +1,108 @@
+"""Settings of a detector on a CPU: number of threads, single pictures or batches, bfloat16."""
+
+import time
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from streamcam.vision.cam.geometry import Letterbox
+from streamcam.vision.devices import computing_threads, torch_threads
+from streamcam.vision.models.torchvision import Detector, Levels
+from streamcam.vision.models.torchvision_transform import Prepared
+
+# Up to this size (nano has 2.3 million weights, ssdlite320 3.4) convolutions are so short that
+# handing them to other threads costs as much as it saves. One frame of nano takes 12 ms in one
+# thread and 19 in two; one of a batch of eight 8.2 and 5.9, which keeps 8 % more of both cores
+# busy. The next larger detectors, of 19 million and more, gain from every core.
+_SMALL_NETWORK_WEIGHTS = 5_000_000
+
+# Small networks get a quarter of the cores; decoding, drawing and encoding need the rest.
+_SMALL_NETWORK_SHARE = 4
+
+# A million pixels give a ResNet-50 levels of 33 MB, which exceed every cache and are allocated anew
+# from the system: 330 ms a frame one by one, 490 ms in batches of four. A MobileNet's 60,000 to
+# 150,000 gain from batches.
+_MIN_PIXELS_OF_ONE = 500_000
+
+# Of the square canvas for trials. A tenth of the pixels of a ResNet-50's usual canvas: all trials
+# take as long as 0.9 of its forwards in float32 (most of it for the thousand proposals), 0.2 s with
+# nano.
+_SIDE = 320
+
+# The first run chooses and loads the CPU's kernels.
+_RUNS = 2
+
+# float32 is chosen only if it takes less than this share of bfloat16's time, so that the choice is
+# the same at every start if both are equally fast. With hardware units bfloat16 took 0.5 to 0.9 of
+# float32's time.
+_MAX_TIME_SHARE = 0.9
+
+# Maximum relative error of a pyramid's level in bfloat16. Its eight bits of mantissa give 1 to 2 %
+# after fifty layers; more means that a network cancels large numbers, and its boxes would change.
+_MAX_ERROR = 0.05
+
+
+def threads_for(detector: Detector) -> int:
+    """Number of threads torch should use for a detector's forward pass."""
+    if detector.device.type != "cpu" or detector.weights > _SMALL_NETWORK_WEIGHTS:
+        return torch_threads()
+    return max(1, torch_threads() // _SMALL_NETWORK_SHARE)
+
+
+def fills_a_cpu(detector: Detector) -> bool:
+    """Whether a single picture occupies all cores of a CPU, so that larger batches gain nothing."""
+    return detector.device.type == "cpu" and detector.pixels > _MIN_PIXELS_OF_ONE
+
+
+def bfloat16_pays(detector: Detector) -> bool:
+    """Compare a detector on a CPU, created for bfloat16, with itself in float32.
+
+    The activations are compared; the heads that make boxes of them compute in float32 anyway.
+
+    Returns:
+        Whether bfloat16 should be used: its activations agree, and it is not clearly slower.
+    """
+    canvas = _scene()
+    half = detector.levels(canvas)
+    with detector.in_float32():
+        full = detector.levels(canvas)
+    if not _agree(full, half):
+        return False
+    with computing_threads(threads_for(detector)):
+        times = {
+            dtype: _seconds(detector, canvas, dtype) for dtype in (torch.float32, torch.bfloat16)
+        }
+    return times[torch.float32] >= _MAX_TIME_SHARE * times[torch.bfloat16]
+
+
+def _scene() -> Tensor:
+    """A normalised picture of smooth noise, always the same."""
+    draw = torch.Generator().manual_seed(0)
+    blobs = torch.randn((1, 3, _SIDE // 16, _SIDE // 16), generator=draw)
+    return nn.functional.interpolate(blobs, size=(_SIDE, _SIDE), mode="bilinear")
+
+
+def _seconds(detector: Detector, canvas: Tensor, dtype: torch.dtype) -> float:
+    """CPU time of one forward pass, without preprocessing.
+
+    Not wall-clock time, which depends on the machine's other load. At the detector's own
+    confidence, so that post-processing takes as long as usual.
+    """
+    square = (_SIDE, _SIDE)
+    prepared = Prepared(canvas, [Letterbox(square, square, square)])
+    times = []
+    with detector.in_float32() if dtype == torch.float32 else nullcontext():
+        for _ in range(_RUNS):
+            begun = time.process_time()
+            detector.look(prepared)
+            times.append(time.process_time() - begun)
+    return min(times)
+
+
+def _agree(full: Levels, half: Levels) -> bool:
+    """Whether all levels are equal to rounding; not if any value is not a number."""
+    return all(
+        bool((half[name].float() - level).norm() <= _MAX_ERROR * level.norm())
+        for name, level in full.items()
+    )

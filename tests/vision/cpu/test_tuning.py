@@ -1,0 +1,158 @@
+"""Threads, batches and precision of detectors on a CPU."""
+
+import threading
+from collections import OrderedDict
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from streamcam.vision import build
+from streamcam.vision.cpu import tuning
+from streamcam.vision.cpu.optimize import half_precision_copies
+from streamcam.vision.cpu.tuning import fills_a_cpu, threads_for
+from streamcam.vision.devices import Precision, computing_threads, torch_threads
+from streamcam.vision.models.torchvision import Detector, Forward
+from streamcam.vision.models.torchvision_transform import Prepared
+from tests.vision.scenes import MOBILENET, SSDLITE, detector, engine, frame, network, noise
+
+
+@pytest.mark.parametrize(("cores", "share"), [(1, 1), (2, 1), (4, 1), (8, 2), (16, 4)])
+def test_a_small_network_leaves_cores_to_the_rest(
+    monkeypatch: pytest.MonkeyPatch, cores: int, share: int
+) -> None:
+    monkeypatch.setattr(tuning, "torch_threads", lambda: cores)
+    assert threads_for(detector("nano")) == share
+    assert threads_for(detector(MOBILENET)) == cores
+
+
+def test_what_others_compute_with_is_not_taken_for_all_there_is() -> None:
+    """torch gives a thread that is new what another one has told it."""
+    everything, large = torch_threads(), detector(MOBILENET)
+    told: list[int] = []
+    with computing_threads(everything + 1):
+        fresh = threading.Thread(
+            target=lambda: told.extend((torch.get_num_threads(), threads_for(large)))
+        )
+        fresh.start()
+        fresh.join()
+    assert told == [everything + 1, everything]
+
+
+def test_results_are_made_with_all_threads_in_a_thread_that_was_told_of_fewer() -> None:
+    with engine(MOBILENET, min_size=96, max_size=160) as large:
+        told: list[int] = []
+        make = large.cam
+
+        def watched(*given: Any) -> Any:
+            told.append(torch.get_num_threads())
+            return make(*given)
+
+        large._cam = watched  # type: ignore[assignment]
+        outputs = large.forward(large.preprocess([frame(noise(96, 160))]))
+        assert not told, "the maps belong to the last step"
+        with computing_threads(torch_threads() + 1):
+            other = threading.Thread(target=large.postprocess, args=(outputs,))
+            other.start()
+            other.join()
+    assert told == [torch_threads()]
+
+
+def test_a_picture_of_a_million_pixels_fills_a_cpu() -> None:
+    assert fills_a_cpu(detector("fasterrcnn_resnet50_fpn"))
+    assert not any(fills_a_cpu(detector(name)) for name in ("nano", MOBILENET, SSDLITE))
+
+
+def test_large_pictures_are_looked_at_one_by_one() -> None:
+    with engine("nano", batch=6) as small, engine("fasterrcnn_resnet50_fpn", batch=6) as large:
+        assert (small.batch, large.batch) == (6, 1)
+
+
+def test_looking_has_its_own_threads_and_gives_them_back() -> None:
+    with engine("nano") as small, computing_threads(8):
+        with small.looking():
+            assert torch.get_num_threads() == threads_for(small.detector) < 8
+        assert torch.get_num_threads() == 8
+
+
+class Cancelling(nn.Module):
+    """A backbone that shows small differences of large numbers."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, pixels: Tensor) -> OrderedDict[str, Tensor]:
+        levels = self.backbone(pixels)
+        return OrderedDict((name, level + 5000.0 - 5000.0) for name, level in levels.items())
+
+
+def watch(plain: nn.Module) -> Detector:
+    return Detector(
+        plain,
+        watched="backbone",
+        device=torch.device("cpu"),
+        dtype=torch.bfloat16,
+        confidence=0.5,
+    )
+
+
+def test_a_network_that_bfloat16_changes_keeps_float32() -> None:
+    plain = network("nano")
+    plain.backbone = Cancelling(plain.backbone)
+    with watch(plain) as detector:
+        assert not tuning.bfloat16_pays(detector)
+
+
+@pytest.mark.parametrize(("allowed", "expected"), [(100.0, False), (0.0, True)])
+def test_what_agrees_is_chosen_by_its_time(
+    monkeypatch: pytest.MonkeyPatch, allowed: float, expected: bool
+) -> None:
+    """With the bound at either end the outcome does not depend on this machine."""
+    monkeypatch.setattr(tuning, "_MAX_TIME_SHARE", allowed)
+    with watch(network("nano")) as detector:
+        assert tuning.bfloat16_pays(detector) is expected
+
+
+def test_only_boxes_that_the_detector_gives_are_made_in_the_trial(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thousand weaker ones would take longer than all the rest."""
+    found: list[Tensor] = []
+    look = Detector.look
+
+    def watched(detector: Detector, pictures: Prepared) -> Forward:
+        forward = look(detector, pictures)
+        found.extend(forward.scores)
+        return forward
+
+    monkeypatch.setattr(Detector, "look", watched)
+    with watch(network("nano")) as detector:
+        tuning.bfloat16_pays(detector)
+    assert len(found) == 4, "twice in each precision"
+    assert all(bool((scores >= 0.5).all()) for scores in found)
+
+
+def test_a_detector_that_stays_in_float32_keeps_no_copy() -> None:
+    with watch(network("nano")) as detector:
+        assert len(half_precision_copies(detector.network)) == 10, (
+            "the backbone and nine towers of the head"
+        )
+        detector.stay_in_float32()
+        assert half_precision_copies(detector.network) == []
+        assert all(weight.dtype == torch.float32 for weight in detector.network.parameters())
+        assert detector.levels(torch.zeros((1, 3, 64, 64)))["0"].dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("asked", "pays", "expected"),
+    [("auto", True, "bf16"), ("auto", False, "fp32"), ("bf16", False, "bf16")],
+)
+def test_auto_follows_what_was_tried_and_a_wish_does_not(
+    monkeypatch: pytest.MonkeyPatch, asked: Precision, pays: bool, expected: str
+) -> None:
+    monkeypatch.setattr(build, "bfloat16_pays", lambda *_: pays)
+    monkeypatch.setattr("streamcam.vision.devices._has_bfloat16_units", lambda: True)
+    with build.build_engine(device="cpu", precision=asked) as engine:
+        assert engine.description.precision == expected
