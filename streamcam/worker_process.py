@@ -109,7 +109,6 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """The child's process id."""
         return self._process.pid
 
     def send(self, message: Mapping[str, Any]) -> None:

@@ -48,7 +48,6 @@ class Animal:
 
     @classmethod
     def random(cls, random: np.random.Generator, kind: str) -> "Animal":
-        """Return an animal of a kind."""
         coats, low, high = {
             "dog": (DOGS, 0.42, 0.66),
             "cat": (CATS, 0.27, 0.34),

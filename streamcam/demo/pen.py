@@ -66,11 +66,9 @@ class Pen:
         return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
     def polygon(self, points: Points, colour: Colour) -> None:
-        """Fill a polygon of any shape."""
         cv2.fillPoly(self._canvas, [self._place(points)], self._colour(colour), self._edge, SHIFT)
 
     def rectangle(self, x1: float, y1: float, x2: float, y2: float, colour: Colour) -> None:
-        """Fill a rectangle."""
         self.polygon([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], colour)
 
     def limb(self, a: Point, b: Point, width_a: float, width_b: float, colour: Colour) -> None:
@@ -87,15 +85,12 @@ class Pen:
         self._convex((_CIRCLE * radii) @ turn + centre, colour)
 
     def disc(self, centre: Point, radius: float, colour: Colour) -> None:
-        """Fill a circle."""
         self._convex(_CIRCLE * radius + centre, colour)
 
     def ring(self, centre: Point, radius: float, width: float, colour: Colour) -> None:
-        """Draw a circle's outline."""
         self.line([*(_CIRCLE * radius + centre), _CIRCLE[0] * radius + centre], width, colour)
 
     def line(self, points: Points, width: float, colour: Colour) -> None:
-        """Draw a line through points."""
         thickness = max(1, round(width * self._pixels))
         placed = self._place(points)
         margin = int(width * self._pixels * (1 << SHIFT) / 2)
@@ -184,7 +179,6 @@ class Perspective:
 
     @classmethod
     def random(cls, random: np.random.Generator, width: int, height: int) -> "Perspective":
-        """Return a random camera position."""
         horizon = height * random.uniform(0.34, 0.44)
         front = height * random.uniform(0.19, 0.29)
         wall = front * random.uniform(0.24, 0.31)

@@ -72,7 +72,6 @@ class Person:
 
     @classmethod
     def random(cls, random: np.random.Generator, *, child: bool = False) -> "Person":
-        """Return somebody."""
         return cls(
             height=float(random.uniform(1.05, 1.35) if child else random.uniform(1.58, 1.92)),
             skin=SKINS[random.integers(len(SKINS))],

@@ -35,14 +35,12 @@ class Prop:
 
     @classmethod
     def random(cls, random: np.random.Generator) -> "Prop":
-        """Return some piece of street furniture."""
         kind = str(random.choice(["tree", "tree", "lamp", "bench", "bin", "bush"]))
         colours = AWNINGS if kind in ("bench", "bin") else LEAVES
         return cls(kind, float(random.uniform(3.6, 5.0)), colours[random.integers(len(colours))])
 
 
 def draw_prop(pen: Pen, prop: Prop) -> None:
-    """Draw a piece of street furniture."""
     if prop.kind == "tree":
         pen.rectangle(-0.5, -0.04, 0.5, 0.06, (120, 98, 80))
         draw_tree(pen, prop.colour, prop.size)

@@ -87,7 +87,6 @@ class Vehicle:
 
     @classmethod
     def random(cls, random: np.random.Generator, kind: str) -> "Vehicle":
-        """Return a vehicle of a kind."""
         body = str(random.choice(["saloon", "hatchback", "hatchback", "estate", "van"]))
         length, height = {
             "car": _CAR_SIZES[body],
@@ -113,7 +112,6 @@ def draw_vehicle(pen: Pen, vehicle: Vehicle, distance: float) -> None:
 
 
 def draw_rider_of(pen: Pen, vehicle: Vehicle, distance: float) -> None:
-    """Draw who rides a vehicle of two wheels."""
     assert vehicle.rider is not None
     if vehicle.kind == "bicycle":
         crank = -distance / 0.75
@@ -314,7 +312,6 @@ def _fitted(car: Vehicle, points: tuple[Point, ...] | list[Point]) -> list[Point
 
 
 def _rounded(x1: float, y1: float, x2: float, y2: float, radius: float) -> list[Point]:
-    """Return a rectangle with rounded corners."""
     corners = (
         (x2 - radius, y2 - radius, 0.0),
         (x1 + radius, y2 - radius, pi / 2),

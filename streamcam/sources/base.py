@@ -51,14 +51,10 @@ class Source(Protocol):
     """
 
     @property
-    def info(self) -> SourceInfo:
-        """What is known of the source."""
-        ...
+    def info(self) -> SourceInfo: ...
 
     @property
-    def decoded(self) -> int:
-        """Number of frames decoded so far."""
-        ...
+    def decoded(self) -> int: ...
 
     @property
     def corrupt(self) -> int:
@@ -175,7 +171,6 @@ class FiniteSource(ABC):
 
     @property
     def decoded(self) -> int:
-        """Number of frames decoded so far."""
         return self._decoded
 
     @property

@@ -236,7 +236,7 @@ class TimestampRepair:
     """Makes the presentation times of one stream grow strictly, frame by frame.
 
     Times that are missing follow at the stream's rate; those that stand still move on by one tick;
-    after a jump back by more than a second (a joined recording) the clock goes on from where it
+    after a jump back by more than a second (a joined recording) the clock continues from where it
     was.
 
     Args:

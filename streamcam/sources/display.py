@@ -189,7 +189,6 @@ class _Deinterlacer:
         self._graph.configure()
 
     def fits(self, frame: VideoFrame) -> bool:
-        """Whether this graph can take the frame."""
         return self._shape == (frame.width, frame.height, frame.format.name)
 
     def push(self, index: int, pts: int, frame: VideoFrame) -> Iterator[TimedFrame]:
@@ -199,7 +198,6 @@ class _Deinterlacer:
         yield from self._ready()
 
     def finish(self) -> Iterator[TimedFrame]:
-        """Yield the rest."""
         self._graph.vpush(None)
         yield from self._ready()
 

@@ -160,14 +160,14 @@ def _distinct(candidates: Sequence[tuple[str, ...]]) -> list[str]:
         names = [options[level] for options, level in zip(candidates, levels, strict=True)]
         counts = Counter(names)
         clashing = [
-            place
-            for place, name in enumerate(names)
-            if counts[name] > 1 and levels[place] < len(candidates[place]) - 1
+            index
+            for index, name in enumerate(names)
+            if counts[name] > 1 and levels[index] < len(candidates[index]) - 1
         ]
         if not clashing:
             return names
-        for place in clashing:
-            levels[place] += 1
+        for index in clashing:
+            levels[index] += 1
 
 
 def _is_url(spec: str) -> bool:

@@ -63,14 +63,14 @@ def _any_file(_: Path) -> bool:
 SOURCES: tuple[SourceKind, ...] = (
     SourceKind(DemoSource, scheme="demo", public_url=True),
     SourceKind(ImageSource, suffixes=IMAGE_SUFFIXES, accepts=is_image),
-    # The last one: FFmpeg is asked about whatever nobody else recognises.
+    # The last one: FFmpeg tries whatever no other kind recognises.
     SourceKind(FileSource, suffixes=VIDEO_SUFFIXES | SOUND_SUFFIXES, accepts=_any_file),
 )
 """All kinds; the first that recognises an input opens it."""
 
 
 def kind_of(location: str) -> SourceKind | None:
-    """Return the kind of a URL or of the path of a file, None for URLs that nobody recognises."""
+    """Return the kind of a URL or of the path of a file, None for URLs of no kind."""
     return next((kind for kind in SOURCES if kind.recognises(location)), None)
 
 

@@ -8,11 +8,14 @@ import pytest
 from typer.testing import CliRunner
 
 from streamcam.cli.app import app
-from streamcam.demo.source import DemoSource
+from streamcam.demo.source import DemoCapture, DemoSource
 from streamcam.errors import SourceError
 from streamcam.sources import registry
 from streamcam.sources.file import FileSource
 from streamcam.sources.inputs import expand, open_source
+from streamcam.sources.live import Address
+from streamcam.sources.live.capture_process import open_capture
+from streamcam.sources.live.ffmpeg_capture import FFmpegCapture
 from streamcam.sources.registry import SourceKind, kind_of
 from tests.media import numbered, write_video
 from tests.sources.assertions import assert_as_announced, assert_in_order
@@ -68,3 +71,22 @@ def test_an_added_kind_runs_through_the_pipeline(npy: Path, tmp_path: Path) -> N
     lines = (out / "clip.detections.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["frame"] for line in lines] == [0, 5]
     assert (out / "clip.heatmap.mp4").is_file()
+
+
+@pytest.mark.parametrize(
+    ("address", "backend"),
+    [
+        (Address("demo://street?width=160&height=90"), DemoCapture),
+        (Address("testsrc2=size=64x48", "lavfi"), FFmpegCapture),
+    ],
+)
+def test_a_live_source_is_captured_by_the_backend_of_its_scheme(
+    address: Address, backend: type
+) -> None:
+    capture = open_capture(address, "camera", None)
+    assert isinstance(capture, backend)
+    assert capture.generated
+    captured = next(frame for frame in capture.frames() if frame is not None)
+    assert captured.time == 0.0
+    assert captured.picture().ndim == 3
+    capture.close()

@@ -50,10 +50,10 @@ def open_capture(address: Address, name: str, origin: float | None) -> CaptureBa
     Raises:
         SourceError: It cannot be opened.
     """
-    return _BACKENDS.get(address.scheme or "", FFmpegCapture)(address, name, origin)
+    return CAPTURE_BACKENDS.get(address.scheme or "", FFmpegCapture)(address, name, origin)
 
 
-_BACKENDS: Mapping[str, Callable[[Address, str, float | None], CaptureBackend]] = {
+CAPTURE_BACKENDS: Mapping[str, Callable[[Address, str, float | None], CaptureBackend]] = {
     "demo": DemoCapture
 }
 """Capture backends by the scheme of their URLs; all others are read through FFmpeg."""

@@ -12,7 +12,7 @@ from streamcam.errors import SourceError, SourceUnavailableError
 from streamcam.retry import Backoff
 from streamcam.sources.base import DecodedFrame, Selector, sampled
 from streamcam.sources.live.address import Address
-from streamcam.sources.live.connection import Connection, StallDetector, Timeouts
+from streamcam.sources.live.capture_connection import CaptureConnection, StallDetector, Timeouts
 from streamcam.types import CameraState, Frame, SourceInfo
 from streamcam.worker_process import Message
 
@@ -81,7 +81,7 @@ class LiveSource:
         self._backoff = backoff or Backoff()
         self._interrupted = threading.Event()
         self._lock = threading.Lock()
-        self._connection: Connection | None = None
+        self._connection: CaptureConnection | None = None
         self._origin: float | None = None
         self._before = self._totals = (0, 0)
         self._status = LiveStatus(CameraState.CONNECTING, self._clock.monotonic())
@@ -115,7 +115,7 @@ class LiveSource:
             every: Not for live sources: unwanted frames do not leave the reader.
 
         Raises:
-            SourceError: The source was lost, and is not to be connected again.
+            SourceError: The source was lost, and `reconnect` is false.
         """
         if every:
             raise ValueError("a live source gives the wanted frames only")
@@ -139,10 +139,10 @@ class LiveSource:
         """Do nothing: a connection ends with the iteration that opened it."""
 
     def _connected(self, selector: Selector) -> Iterator[Frame]:
-        """Yield the frames of one connection; end when it is over for good.
+        """Yield the frames of one connection; end when a generated source is over.
 
         Raises:
-            SourceError: It was lost.
+            SourceError: The connection failed.
         """
         self._change(CameraState.CONNECTING)
         connection = self._connect()
@@ -159,17 +159,17 @@ class LiveSource:
             connection.close()
             self._before = self._totals
 
-    def _connect(self) -> Connection:
+    def _connect(self) -> CaptureConnection:
         with self._lock:
-            self._connection = Connection(self._name, self._address, self._origin)
+            self._connection = CaptureConnection(self._name, self._address, self._origin)
             if self._interrupted.is_set():
                 self._connection.interrupt()
             return self._connection
 
     def _received(
-        self, connection: Connection, selector: Selector, stall: StallDetector
+        self, connection: CaptureConnection, selector: Selector, stall: StallDetector
     ) -> Iterator[DecodedFrame]:
-        """Yield the requested frames; the next one is requested when the caller goes on."""
+        """Yield the requested frames; the next one is requested when the caller continues."""
         connection.request(selector.next_due)
         for message in self._messages(connection, stall):
             if message["kind"] == "opened":
@@ -182,7 +182,7 @@ class LiveSource:
                 # Not before the caller is ready, so that it gets the newest frame.
                 connection.request(selector.next_due)
 
-    def _messages(self, connection: Connection, stall: StallDetector) -> Iterator[Message]:
+    def _messages(self, connection: CaptureConnection, stall: StallDetector) -> Iterator[Message]:
         """Yield the reader's messages until the source is over."""
         while True:
             message = connection.next(stall.seconds_left(self._clock.monotonic()))
@@ -193,7 +193,7 @@ class LiveSource:
             else:
                 yield message
 
-    def _check_stall(self, connection: Connection, stall: StallDetector) -> None:
+    def _check_stall(self, connection: CaptureConnection, stall: StallDetector) -> None:
         """Mark the source as stalled, or raise, if no message came for too long."""
         now = self._clock.monotonic()
         try:
@@ -220,7 +220,7 @@ class LiveSource:
         if stall.live:
             self._change(CameraState.LIVE)
 
-    def _frame(self, message: Message, connection: Connection) -> DecodedFrame:
+    def _frame(self, message: Message, connection: CaptureConnection) -> DecodedFrame:
         """Return the frame of a message; its picture is valid until the next request."""
         arrival, size = message["arrival"], (message["width"], message["height"])
         if self._origin is None:

@@ -29,10 +29,10 @@ class Timeouts:
 
     Attributes:
         opening: Seconds within which it must answer.
-        reading: Seconds without any data after which the connection is given up.
-        picture: Seconds without a picture, though data comes in, after which it is given up. Some
+        reading: Seconds without any data after which the connection has failed.
+        picture: Seconds without a picture, though data comes in, after which it has failed. Some
             cameras send a key frame only every half minute.
-        stall: Seconds without a picture after which it counts as stalled.
+        stall: Seconds without a picture after which it is reported as stalled.
     """
 
     opening: float = 10.0
@@ -114,7 +114,7 @@ class StallDetector:
         )
 
 
-class Connection:
+class CaptureConnection:
     """The parent's end of a reader. For one thread, except `interrupt`.
 
     Args:

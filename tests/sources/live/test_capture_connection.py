@@ -3,7 +3,7 @@
 import pytest
 
 from streamcam.errors import SourceUnavailableError
-from streamcam.sources.live.connection import StallDetector, Timeouts
+from streamcam.sources.live.capture_connection import StallDetector, Timeouts
 
 PATIENCE = Timeouts(opening=5.0, reading=10.0, picture=30.0, stall=3.0)
 
