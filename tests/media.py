@@ -58,3 +58,13 @@ def write_video(
         assert stream is not None, "a video needs a picture"
         container.mux(stream.encode())
     return path
+
+
+def textured(count: int) -> list[Picture]:
+    """Return numbered pictures over a detailed background, which compress badly."""
+    random = np.random.default_rng(1)
+    ground = random.integers(0, 160, (6, 8, 3)).repeat(16, axis=0).repeat(16, axis=1)
+    return [
+        np.clip(ground + picture // 3, 0, 255).astype(np.uint8)
+        for picture in numbered(count, 128, 96)
+    ]
