@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_OUTPUT ?= demo-output
 
-.PHONY: help demo test test-packages lint clean install-service service-venv uninstall-service
+.PHONY: help demo test test-packages lint config reference clean install-service service-venv uninstall-service
 
 help:
 	@echo "make demo   explain the demo scene with the built-in detector"
 	@echo "make test   lint, types, rooms and tests"
 	@echo "make test-packages   install what the tests want beside Python (Debian, root)"
+	@echo "make config, make reference   write config.toml, docs/reference.md again from the code"
 	@echo "make clean  remove the environment and what was made"
 	@echo "make install-service    (as root) streamcam as a systemd service; again to update it"
 	@echo "make uninstall-service  (as root) remove it; PURGE=yes: configuration and results too"
@@ -37,6 +38,12 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+config: $(INSTALLED)
+	env -i $(BIN)/streamcam config show > config.toml
+
+reference: $(INSTALLED)
+	$(BIN)/python -m streamcam.cli.reference > docs/reference.md
 
 clean:
 	rm -rf $(VENV) $(DEMO_OUTPUT) .mypy_cache .ruff_cache .pytest_cache .coverage

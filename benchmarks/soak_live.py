@@ -289,8 +289,8 @@ class Soak:
         return f"""
 [live]
 max_fps = {self._options.max_fps}
-segment = {self._options.segment}
-read_timeout = {_READ_TIMEOUT}
+segment = "{self._options.segment}s"
+read_timeout = "{_READ_TIMEOUT}s"
 [output]
 folder = "{self._output}"
 [retention]

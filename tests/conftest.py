@@ -10,8 +10,7 @@ import pytest
 
 from tests.servers.fixtures import rtsp_server as rtsp_server
 
-# Taken out of the environment: to the commands that tests start it would be an unknown setting.
-TEST_DATA = os.environ.pop("STREAMCAM_TEST_DATA", Path(__file__).parents[1] / "../shared/data")
+TEST_DATA = os.environ.get("STREAMCAM_TEST_DATA", Path(__file__).parents[1] / "../shared/data")
 
 GRACE = 2.0
 """Seconds that a test's threads get to end by themselves."""

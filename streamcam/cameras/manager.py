@@ -32,8 +32,6 @@ _REMOVAL_SECONDS = 10.0
 # What is cancelled waits for nothing but a disk that hangs.
 _CANCEL_SECONDS = 2.0
 
-_DAY_SECONDS = 86400.0
-
 
 class CameraManager:
     """Runs cameras; a context manager. Its methods are for one thread but for those that say so.
@@ -185,13 +183,9 @@ def make_retention(folder: Path, settings: RetentionSettings, clock: Clock) -> R
     """Return the retention of an output folder that the settings describe."""
     return Retention(
         folder,
-        max_age=_seconds(settings.max_age),
-        max_age_records=_seconds(settings.max_age_records),
+        max_age=settings.max_age,
+        max_age_records=settings.max_age_records,
         max_bytes=settings.max_bytes,
         min_free=settings.min_free,
         clock=clock,
     )
-
-
-def _seconds(days: float | None) -> float | None:
-    return None if days is None else days * _DAY_SECONDS

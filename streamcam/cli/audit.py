@@ -18,6 +18,7 @@ from streamcam.audit.table import MEASURES, as_values, number, remarks, rows
 from streamcam.cli import options
 from streamcam.cli.terminal import errors, output, printable, size
 from streamcam.config import load_settings
+from streamcam.config.load import Tables
 from streamcam.files import write_file
 from streamcam.sinks.result_paths import AUDIT_PAGE, AUDIT_VALUES, result_path
 from streamcam.sources.inputs import expand
@@ -29,11 +30,13 @@ _LINES = 10
 """Progress lines where there is no terminal."""
 
 
+@options.from_settings("output.folder", "model", "-model.batch", "cam.grid")
 def audit(
     source: Annotated[
         str,
         typer.Argument(help="A video, picture, folder, or demo://street.", metavar="SOURCE"),
     ],
+    flags: Tables,
     methods: Annotated[
         str | None, typer.Option("--methods", help="Only these, e.g. `layercam,gradcam`.")
     ] = None,
@@ -47,17 +50,7 @@ def audit(
         Path | None,
         typer.Option("--truth", help="True boxes, as COCO JSON; demo:// knows its own."),
     ] = None,
-    folder: options.Output = None,
     config: options.Config = None,
-    model: options.Model = None,
-    weights: options.Weights = None,
-    labels: options.Labels = None,
-    confidence: options.Confidence = None,
-    classes: options.Classes = None,
-    device: options.Device = None,
-    precision: options.Precision = None,
-    half: options.Half = False,
-    grid: options.Grid = None,
     quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
@@ -67,8 +60,7 @@ def audit(
     shows is taken away, whether it points at the true objects, flickers, depends on what the
     network has learnt, and what it costs. A table here, numbers and pictures in `--output`.
     """
-    given = {**locals(), "output": folder}
-    settings = load_settings(config, os.environ, options.tables(given))
+    settings = load_settings(config, os.environ, flags)
     wanted = [name.strip() for name in (methods or "").split(",") if name.strip()]
     plan = AuditPlan(source, frames=frames, top=top, methods=wanted, truth=truth)
     with _progress(quiet=quiet, lines=json) as (progress, fetching):

@@ -16,7 +16,6 @@ from streamcam.bench.results import BenchReport, Spread, Standing
 from streamcam.cli import options
 from streamcam.cli.terminal import errors, output
 from streamcam.config import load_settings
-from streamcam.errors import UsageError
 
 # Every frame is held in memory: 500 of 1080p take 3 GB.
 _MOST_FRAMES = 500
@@ -35,7 +34,12 @@ _STAGES = {
 }
 
 
+@options.from_settings(
+    *("model.name", "model.weights", "model.device", "model.precision", "model.batch"),
+    *("cam.grid", "output.encoder"),
+)
 def bench(
+    flags: dict[str, dict[str, object]],
     source: Annotated[
         str, typer.Option("--source", help="A video file, or a demo scene.")
     ] = "demo://street",
@@ -49,17 +53,9 @@ def bench(
         int, typer.Option("--rounds", min=1, max=100, help="How often each way has its turn.")
     ] = 3,
     config: options.Config = None,
-    model: options.Model = None,
-    weights: options.Weights = None,
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="Short for --weights random.")
     ] = False,
-    device: options.Device = None,
-    precision: options.Precision = None,
-    half: options.Half = False,
-    batch: options.Batch = None,
-    grid: options.Grid = None,
-    encoder: options.Encoder = None,
     quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
@@ -69,8 +65,11 @@ def bench(
     EigenCAM, file in, file out), the detector's forward alone at its best batch, and what
     `streamcam run` does. What comes before the first frame is told apart.
     """
-    given = {**locals(), "weights": _weights(weights, random_weights)}
-    settings = load_settings(config, os.environ, options.tables(given))
+    model = flags["model"]
+    model["weights"] = options.resolve_shorthand(
+        *("--weights", model["weights"], "--random-weights", "random"), given=random_weights
+    )
+    settings = load_settings(config, os.environ, flags)
     plan = BenchPlan(source, frames, rounds)
     with errors().status("starting") as status:
         report = run_bench(plan, settings, progress=_teller(status, quiet=quiet or json))
@@ -78,12 +77,6 @@ def bench(
         sys.stdout.buffer.write(orjson.dumps(as_values(report)) + b"\n")
     else:
         _print(report)
-
-
-def _weights(weights: str | None, random: bool) -> str | None:
-    if random and weights not in (None, "random"):
-        raise UsageError(f"--random-weights and --weights {weights} contradict each other")
-    return "random" if random else weights
 
 
 def _teller(status: Status, *, quiet: bool) -> Callable[[str, int, int], None]:

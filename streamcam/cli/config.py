@@ -11,6 +11,7 @@ from streamcam.cli.options import Config
 from streamcam.cli.terminal import output
 from streamcam.config import Settings, load_settings
 from streamcam.config.toml import to_toml
+from streamcam.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="See, check and describe the settings.")
 
@@ -26,7 +27,8 @@ def check(
     file: Annotated[Path, typer.Argument(help="The configuration file to check.")],
 ) -> None:
     """Check a configuration file: names every key that is unknown or out of bounds."""
-    load_settings(file)
+    settings = load_settings(file)
+    _check_models(settings)
     output().print(f"{file} is good")
 
 
@@ -34,3 +36,15 @@ def check(
 def schema() -> None:
     """Print the JSON Schema of the configuration, for editors."""
     typer.echo(orjson.dumps(Settings.model_json_schema(), option=orjson.OPT_INDENT_2))
+
+
+def _check_models(settings: Settings) -> None:
+    from streamcam.vision.models.names import known_names, unknown_model
+
+    known = known_names(settings.model.library)
+    named = {"model.name": settings.model.name}
+    named |= {f"camera.{i}.model": one.model or "" for i, one in enumerate(settings.camera)}
+    unknown = {key: name for key, name in named.items() if name and name not in known}
+    for key, name in unknown.items():
+        error = unknown_model(name, known)
+        raise ConfigError(f"{key}: {error.message}", hint=error.hint)

@@ -10,12 +10,15 @@ from streamcam.cli.report import found
 from streamcam.cli.run import explain
 from streamcam.cli.terminal import duration, output, show_error
 from streamcam.config import load_settings
+from streamcam.config.load import Tables
 from streamcam.sinks.registry import result_files
 from streamcam.sources.inputs import expand
 from streamcam.types import JobReport
 
 
+@options.from_settings("model.name", "model.weights", "model.device")
 def demo(
+    flags: Tables,
     folder: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path(
         "streamcam-demo"
     ),
@@ -23,18 +26,10 @@ def demo(
         float, typer.Option("--seconds", min=0.2, max=3600, help="Length of the scene.")
     ] = 10.0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed, another street.")] = 1,
-    model: options.Model = None,
-    weights: options.Weights = None,
-    device: options.Device = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Explain a drawn street with the built-in detector: needs no camera and no network."""
-    settings = load_settings(
-        flags={
-            "model": {"name": model, "weights": weights, "device": device},
-            "output": {"folder": folder, "overwrite": True},
-        }
-    )
+    settings = load_settings(flags={**flags, "output": {"folder": folder, "overwrite": True}})
     scene = f"demo://street?seconds={seconds:g}&seed={seed}"
     (report,) = explain(settings, expand([scene]), quiet=quiet)
     if report.error is not None:

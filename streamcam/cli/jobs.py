@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
@@ -15,6 +16,7 @@ from rich.text import Text
 from streamcam.cli import options
 from streamcam.cli.terminal import output, printable, show_error
 from streamcam.config import load_settings
+from streamcam.config.load import Tables
 from streamcam.errors import ExitCode, UsageError
 from streamcam.files import readable
 from streamcam.jobs.job_record import JobRecord, JobState
@@ -32,6 +34,8 @@ _STYLES = {
     JobState.SKIPPED: "yellow",
 }
 
+_STORE_FLAGS = options.from_settings("watch.state", "output.folder")
+
 _Jobs = Annotated[list[str] | None, typer.Argument(help="Numbers or files.", metavar="[JOB...]")]
 _Status = Annotated[
     str | None,
@@ -40,18 +44,18 @@ _Status = Annotated[
 
 
 @app.command("list")
+@_STORE_FLAGS
 def list_jobs(
+    flags: Tables,
     status: _Status = None,
     limit: Annotated[
         int, typer.Option("--limit", min=1, help="How many of the latest are shown.")
     ] = 100,
-    state: options.State = None,
-    output_folder: options.Output = None,
     config: options.Config = None,
     json: options.Json = False,
 ) -> None:
     """List the files of the watched folders, the latest arrivals last."""
-    with _job_store(locals()) as store:
+    with _job_store(config, flags) as store:
         jobs, counts = store.jobs(_states(status), limit), store.counts()
     if json:
         _print_json([_as_json(job) for job in jobs])
@@ -77,15 +81,15 @@ def list_jobs(
 
 
 @app.command()
+@_STORE_FLAGS
 def show(
     job: Annotated[str, typer.Argument(help="Its number or file.")],
-    state: options.State = None,
-    output_folder: options.Output = None,
+    flags: Tables,
     config: options.Config = None,
     json: options.Json = False,
 ) -> None:
     """Show all that is known of one job."""
-    with _job_store(locals()) as store:
+    with _job_store(config, flags) as store:
         found = store.find(job)
     facts = _as_json(found)
     if json:
@@ -100,37 +104,36 @@ def show(
 
 
 @app.command()
+@_STORE_FLAGS
 def retry(
+    flags: Tables,
     jobs: _Jobs = None,
     status: _Status = None,
-    state: options.State = None,
-    output_folder: options.Output = None,
     config: options.Config = None,
 ) -> None:
     """Explain files again, with all their attempts; a running watcher takes them up at once."""
-    with _job_store(locals()) as store:
+    with _job_store(config, flags) as store:
         code = _change(store, jobs, status, store.retry, "queued again")
     raise typer.Exit(code)
 
 
 @app.command()
+@_STORE_FLAGS
 def forget(
+    flags: Tables,
     jobs: _Jobs = None,
     status: _Status = None,
-    state: options.State = None,
-    output_folder: options.Output = None,
     config: options.Config = None,
 ) -> None:
     """Delete files from the job store; their results stay."""
-    with _job_store(locals()) as store:
+    with _job_store(config, flags) as store:
         code = _change(store, jobs, status, store.forget, "forgotten")
     raise typer.Exit(code)
 
 
 @contextmanager
-def _job_store(given: dict[str, Any]) -> Iterator[JobStore]:
-    flags = {"watch": {"state": given["state"]}, "output": {"folder": given["output_folder"]}}
-    settings = load_settings(given["config"], os.environ, flags)
+def _job_store(config: Path | None, flags: Tables) -> Iterator[JobStore]:
+    settings = load_settings(config, os.environ, flags)
     with closing(JobStore.open_existing(state_folder(settings))) as store:
         yield store
 

@@ -28,6 +28,10 @@ _GRACE_SECONDS = 5.0
 _LONGEST_NAME = 64
 
 
+@options.from_settings(
+    *("camera", "live", "output.folder", "model", "-model.batch", "cam", "render"),
+    *("output.video", "output.encoder"),
+)
 def live(
     source: Annotated[
         str,
@@ -37,13 +41,7 @@ def live(
             metavar="SOURCE",
         ),
     ],
-    name: Annotated[
-        str | None, typer.Option("--name", help="The camera's name, and its folder's.")
-    ] = None,
-    format_: Annotated[
-        str | None,
-        typer.Option("--format", help="FFmpeg's input format, e.g. `lavfi` or `v4l2`."),
-    ] = None,
+    flags: dict[str, dict[str, object]],
     option: Annotated[
         list[str] | None,
         typer.Option("--option", help="An option of FFmpeg's for reading, KEY=VALUE; repeatable."),
@@ -52,39 +50,9 @@ def live(
         bool, typer.Option("--reconnect", help="Connect again, for ever, when it is lost.")
     ] = False,
     seconds: Annotated[
-        float | None, typer.Option("--duration", min=0.1, help="End after so many seconds.")
+        float | None, typer.Option("--duration", min=0.1, help="End after this many seconds.")
     ] = None,
-    record: Annotated[
-        str | None,
-        typer.Option("--record", help="What is recorded: `always`, `detections` or `never`."),
-    ] = None,
-    segment: Annotated[
-        float | None, typer.Option("--segment", help="Seconds of one recorded file.")
-    ] = None,
-    publish: Annotated[
-        str | None,
-        typer.Option("--publish", help="Where the annotated stream is sent, e.g. rtsp://..."),
-    ] = None,
-    output: options.Output = None,
     config: options.Config = None,
-    model: options.Model = None,
-    weights: options.Weights = None,
-    labels: options.Labels = None,
-    confidence: options.Confidence = None,
-    classes: options.Classes = None,
-    device: options.Device = None,
-    precision: options.Precision = None,
-    half: options.Half = False,
-    max_fps: options.MaxFps = None,
-    method: options.Method = None,
-    why: options.Explain = None,
-    why_every: options.WhyEvery = None,
-    why_top: options.WhyTop = None,
-    grid: options.Grid = None,
-    colormap: options.Colormap = None,
-    opacity: options.Opacity = None,
-    video: options.Video = None,
-    encoder: options.Encoder = None,
     quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
@@ -93,23 +61,21 @@ def live(
     Results are `out/NAME/YYYY-MM-DD/HH/MM-SS.mp4` and `.jsonl`, in UTC. A source that is lost ends
     it with exit code 69; with --reconnect it is connected again. --json prints the records.
     """
-    settings = load_settings(config, os.environ, options.tables(locals()))
-    changes = {
-        "name": name,
-        "format": format_,
-        "options": _pairs(option) if option else None,
-        "max_fps": max_fps,
-        "model": model,
-        "weights": weights,
-        "labels": labels,
-        "confidence": confidence,
-        "classes": classes,
-        "record": record,
-        "publish": publish,
-    }
-    camera = _camera(source, settings, {k: v for k, v in changes.items() if v is not None})
+    changes = _changes(flags) | ({"options": _pairs(option)} if option else {})
+    settings = load_settings(config, os.environ, flags)
+    camera = _camera(source, settings, changes)
     work = _Live(CameraPlan.of(camera, settings), settings, reconnect=reconnect)
     raise typer.Exit(work.run(seconds, quiet=quiet, json=json))
+
+
+def _changes(flags: dict[str, dict[str, object]]) -> dict[str, object]:
+    """Take the options of the camera, and those that win over what it has of its own."""
+    own = flags.pop("camera")
+    for key in set(flags["live"]) & set(CameraSettings.model_fields):
+        own[key] = flags["live"].pop(key)
+    shared = {**flags["model"], "model": flags["model"]["name"]}
+    own |= {key: shared[key] for key in ("model", "weights", "labels", "confidence", "classes")}
+    return {key: value for key, value in own.items() if value is not None}
 
 
 def _camera(source: str, settings: Settings, changes: dict[str, object]) -> CameraSettings:

@@ -63,7 +63,9 @@ def pull(
 def import_model(
     file: Annotated[Path, typer.Argument(help="A torchvision checkpoint, or one of nano.")],
     name: Annotated[str, typer.Option("--name", help="What to call it.")],
-    labels: options.Labels = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="File with the class names, if it holds none.")
+    ] = None,
     architecture: Annotated[
         str | None,
         typer.Option("--architecture", help="Which detector it belongs to, if not recognised."),

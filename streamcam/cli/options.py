@@ -1,134 +1,176 @@
-"""Options that several commands share, in the field's words."""
+"""Options of commands: those that are generated from settings, and a few that several share."""
 
-from collections.abc import Mapping
+import functools
+import inspect
+from collections.abc import Callable, Iterator, MutableMapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias, get_args
 
 import typer
+from pydantic.fields import FieldInfo
 
-from streamcam.cam_methods import methods_help
+from streamcam.config.fields import Flag, Quantity, metadata
 from streamcam.config.load import ENV_CONFIG
+from streamcam.config.schema import sections
 from streamcam.errors import UsageError
 
 Config = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="Configuration file (TOML).", envvar=ENV_CONFIG),
 ]
-State = Annotated[Path | None, typer.Option("--state", help="Folder of the job store.")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the results.")]
-Model = Annotated[
-    str | None, typer.Option("--model", "-m", help="Detector, see `streamcam models list`.")
-]
-Weights = Annotated[
-    str | None, typer.Option("--weights", help="File with weights of your own, or `random`.")
-]
-Labels = Annotated[
-    Path | None, typer.Option("--labels", help="File with the class names for --weights.")
-]
-Confidence = Annotated[
-    float | None, typer.Option("--confidence", help="Least confidence of a detection, 0..1.")
-]
-Classes = Annotated[
-    str | None, typer.Option("--classes", help="Only these classes, e.g. `person,dog`.")
-]
-Device = Annotated[str | None, typer.Option("--device", help="`auto`, `cpu`, `cuda` or `cuda:N`.")]
-Precision = Annotated[
-    str | None, typer.Option("--precision", help="`auto`, `fp32`, `fp16` or `bf16`.")
-]
-Half = Annotated[bool, typer.Option("--half", help="Short for --precision fp16.")]
-Batch = Annotated[int | None, typer.Option("--batch", help="Most frames in one forward pass.")]
-MaxFps = Annotated[
-    float | None, typer.Option("--max-fps", help="Explained frames per second of video.")
-]
-Every = Annotated[
-    int | None, typer.Option("--every", help="Explain every n-th frame instead of --max-fps.")
-]
-Start = Annotated[float | None, typer.Option("--start", help="Skip this many seconds.")]
-End = Annotated[float | None, typer.Option("--end", help="Stop at this second.")]
-Method = Annotated[
-    str | None,
-    typer.Option("--method", help=methods_help()),
-]
-Explain = Annotated[
-    str | None,
-    typer.Option("--explain", help="With such a method: a map for each `box`, or one per `frame`."),
-]
-WhyEvery = Annotated[
-    int | None,
-    typer.Option("--why-every", help="Explain the boxes of every n-th explained frame only."),
-]
-WhyTop = Annotated[
-    int | None, typer.Option("--why-top", help="Explain so many boxes, the most confident.")
-]
-SaveMaps = Annotated[
-    str | None,
-    typer.Option("--save-maps", help="Write the maps too: `png` (16 bits), `npz` or `off`."),
-]
-Grid = Annotated[str | None, typer.Option("--grid", help="Cells of the map: `fine` or `pool`.")]
-Colormap = Annotated[
-    str | None,
-    typer.Option("--colormap", help="`inferno`, `magma`, `viridis`, `turbo` or `jet`."),
-]
-Opacity = Annotated[float | None, typer.Option("--opacity", help="Of the hottest heat, 0..1.")]
-Video = Annotated[
-    str | None,
-    typer.Option("--video", help="`sampled` (explained frames), `full` (all frames) or `off`."),
-]
-Encoder = Annotated[
-    str | None, typer.Option("--encoder", help="`auto`, `libx264` or `h264_nvenc`.")
-]
-Audio = Annotated[
-    bool | None, typer.Option("--audio/--no-audio", help="Carry the sound into the video.")
-]
-Workers = Annotated[int | None, typer.Option("--workers", help="Files worked on at once.")]
-Overwrite = Annotated[
-    bool | None,
-    typer.Option("--overwrite", help="Explain again what has results already."),
-]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on stdout.")]
 
-_SETTINGS = {
-    "model": (
-        *("weights", "labels", "confidence", "classes", "device", "precision", "batch"),
-        ("model", "name"),
-    ),
-    "cam": ("method", ("why", "explain"), "why_every", "why_top", "grid"),
-    "sampling": ("max_fps", "every", "start", "end"),
-    "render": ("colormap", "opacity"),
-    "output": (
-        "overwrite",
-        "video",
-        "save_maps",
-        "encoder",
-        "audio",
-        "workers",
-        ("output", "folder"),
-    ),
-    "live": ("segment",),
-    "watch": ("recursive", "include", "exclude", "settle", "poll", "after", "state"),
-}
-"""The options that are settings, by section; a pair where the setting is called otherwise."""
+Command: TypeAlias = Callable[..., None]
+
+_PLAIN = (bool, int, float, Path)
+"""Types that the command line parses; all others are text that the configuration validates."""
 
 
-def tables(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return a command's options as settings, by section and key; None means not given.
+@dataclass(frozen=True)
+class Setting:
+    """A setting that is an option too.
 
-    Args:
-        options: Values by parameter name; what is no setting is ignored, `half` is understood.
+    Attributes:
+        section: The setting's table.
+        key: Its name there.
+        field: Its type, default, bounds and description.
+        flag: How the option is written.
+    """
+
+    section: str
+    key: str
+    field: FieldInfo
+    flag: Flag
+
+    @property
+    def option(self) -> str:
+        """The option's long form."""
+        return "--" + (self.flag.name or self.key).replace("_", "-")
+
+    @property
+    def shorthand(self) -> str | None:
+        """The parameter of the flag that stands for the option with one value."""
+        return self.flag.shorthand[0] if self.flag.shorthand else None
+
+    @property
+    def parameter(self) -> str:
+        """The parameter that typer passes it as."""
+        return f"{self.section}_{self.key}"
+
+    def parameters(self) -> Iterator[inspect.Parameter]:
+        """Yield the option, and its shorthand, as typer declares them."""
+        kind = _type(self.field)
+        names = [self.option]
+        if kind is bool and self.field.default is True:
+            names = [f"{self.option}/--no-{self.option.removeprefix('--')}"]
+        if self.flag.short:
+            names.append(self.flag.short)
+        quantity = metadata(self.field, Quantity)
+        option = typer.Option(
+            *names,
+            help=self.field.description,
+            parser=_parser(quantity) if quantity else None,
+            metavar=quantity.name.upper() if quantity else None,
+        )
+        yield _parameter(self.parameter, Annotated[kind | None, option], None)
+        if self.flag.shorthand:
+            name, value = self.flag.shorthand
+            short = typer.Option(f"--{name}", help=f"Short for {self.option} {value}.")
+            yield _parameter(name, Annotated[bool, short], False)
+
+    def take(self, values: MutableMapping[str, Any]) -> object:
+        """Take the option's value out of what typer passed; None: not given.
+
+        Raises:
+            UsageError: It contradicts the shorthand.
+        """
+        value = values.pop(self.parameter)
+        if self.flag.shorthand is None:
+            return value
+        name, implied = self.flag.shorthand
+        return resolve_shorthand(self.option, value, f"--{name}", implied, given=values.pop(name))
+
+
+def resolve_shorthand(
+    option: str, value: object, shorthand: str, implied: str, *, given: bool
+) -> object:
+    """Return the value of an option that another flag may stand for.
 
     Raises:
-        UsageError: Two options contradict each other.
+        UsageError: Both are given, and they contradict each other.
     """
-    given = dict(options)
-    if given.get("half"):
-        if given.get("precision") not in (None, "fp16"):
-            raise UsageError(f"--half and --precision {given['precision']} contradict each other")
-        given["precision"] = "fp16"
-    return {
-        section: {
-            setting: given.get(option)
-            for option, setting in ((n, n) if isinstance(n, str) else n for n in names)
-        }
-        for section, names in _SETTINGS.items()
-    }
+    if given and value not in (None, implied):
+        raise UsageError(f"{shorthand} and {option} {value} contradict each other")
+    return implied if given else value
+
+
+def from_settings(*selected: str) -> Callable[[Command], Command]:
+    """Replace a command's parameter `flags` by the options of settings.
+
+    The command gets their values as `Tables`, by section and key; None means not given.
+
+    Args:
+        selected: Sections ("model"), single settings ("output.folder"), or settings that are left
+            out of a section ("-model.batch").
+    """
+    settings = list(_select(selected))
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def run(**values: Any) -> None:  # noqa: ANN401 - as typer passes them
+            flags: dict[str, dict[str, object]] = {}
+            for setting in settings:
+                flags.setdefault(setting.section, {})[setting.key] = setting.take(values)
+            command(flags=flags, **values)
+
+        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [made for one in _own(command) for made in _expand(one, settings)]
+        )
+        return run
+
+    return decorate
+
+
+def _own(command: Command) -> list[inspect.Parameter]:
+    return list(inspect.signature(command).parameters.values())
+
+
+def _expand(own: inspect.Parameter, settings: list[Setting]) -> list[inspect.Parameter]:
+    if own.name == "flags":
+        return [parameter for setting in settings for parameter in setting.parameters()]
+    return [own.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+
+
+def _select(selected: tuple[str, ...]) -> Iterator[Setting]:
+    seen = {name.removeprefix("-") for name in selected if name.startswith("-")}
+    for name in selected:
+        section, _, wanted = name.partition(".")
+        if section.startswith("-"):
+            continue
+        for key, field in sections()[section].model_fields.items():
+            flag = metadata(field, Flag)
+            if flag and wanted in ("", key) and f"{section}.{key}" not in seen:
+                seen.add(f"{section}.{key}")
+                yield Setting(section, key, field, flag)
+
+
+def _type(field: FieldInfo) -> type:
+    kinds = (field.annotation, *get_args(field.annotation))
+    return next((kind for kind in _PLAIN if kind in kinds), str)
+
+
+def _parameter(name: str, annotation: object, default: object) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+def _parser(quantity: Quantity) -> Callable[[str], object]:
+    def parse(text: str) -> object:
+        try:
+            return float(text)  # in base units, as in earlier versions
+        except ValueError:
+            return quantity.parse(text)
+
+    return parse

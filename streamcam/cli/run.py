@@ -14,45 +14,21 @@ from streamcam.cli.report import as_json, print_table
 from streamcam.cli.signals import FORCED, stopped_by_signals
 from streamcam.cli.terminal import show_error
 from streamcam.config import Settings, load_settings
+from streamcam.config.load import Tables
 from streamcam.pipeline.file_job import exit_code
 from streamcam.pipeline.file_run import Run
 from streamcam.sources.inputs import Entry, expand
 from streamcam.types import JobReport
 
 
+@options.from_settings("output.folder", "model", "cam", "sampling", "render", "output")
 def run(
     sources: Annotated[
         list[str],
         typer.Argument(help="Videos, pictures, folders, or demo://street.", metavar="SOURCE..."),
     ],
-    output: options.Output = None,
+    flags: Tables,
     config: options.Config = None,
-    model: options.Model = None,
-    weights: options.Weights = None,
-    labels: options.Labels = None,
-    confidence: options.Confidence = None,
-    classes: options.Classes = None,
-    device: options.Device = None,
-    precision: options.Precision = None,
-    half: options.Half = False,
-    batch: options.Batch = None,
-    max_fps: options.MaxFps = None,
-    every: options.Every = None,
-    start: options.Start = None,
-    end: options.End = None,
-    method: options.Method = None,
-    why: options.Explain = None,
-    why_every: options.WhyEvery = None,
-    why_top: options.WhyTop = None,
-    grid: options.Grid = None,
-    colormap: options.Colormap = None,
-    opacity: options.Opacity = None,
-    video: options.Video = None,
-    save_maps: options.SaveMaps = None,
-    encoder: options.Encoder = None,
-    audio: options.Audio = None,
-    workers: options.Workers = None,
-    overwrite: options.Overwrite = None,
     quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
@@ -62,7 +38,7 @@ def run(
     `out/dir/clip.detections.jsonl` and `out/dir/clip.manifest.json`. What has results already is
     skipped.
     """
-    settings = load_settings(config, os.environ, options.tables(locals()))
+    settings = load_settings(config, os.environ, flags)
     reports = explain(settings, expand(sources), quiet=quiet, json=json)
     if json:
         sys.stdout.buffer.write(orjson.dumps([as_json(report) for report in reports]) + b"\n")

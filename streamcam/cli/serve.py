@@ -25,10 +25,10 @@ _log = logging.getLogger(__name__)
 _STOPPING = "segments and files in hand are completed"
 
 
+@options.from_settings("output.folder", "model.device")
 def serve(
+    flags: Tables,
     config: options.Config = None,
-    output: options.Output = None,
-    device: options.Device = None,
     log_format: Annotated[
         LogFormat, typer.Option("--log-format", help="`text` or `json`, one line a fact.")
     ] = LogFormat.TEXT,
@@ -38,21 +38,15 @@ def serve(
     SIGHUP reads the configuration again: cameras and folders are added, removed and changed, and
     the others go on. The live page is at http://127.0.0.1:8719 by default.
     """
-    raise typer.Exit(_Service(config, output, device, log_format).run())
+    raise typer.Exit(_Service(config, flags, log_format).run())
 
 
 class _Service:
     """The process around the supervisor: signals and the log."""
 
-    def __init__(
-        self,
-        config: Path | None,
-        output: Path | None,
-        device: str | None,
-        log_format: LogFormat,
-    ) -> None:
+    def __init__(self, config: Path | None, flags: Tables, log_format: LogFormat) -> None:
         self._config = config
-        self._flags: Tables = {"output": {"folder": output}, "model": {"device": device}}
+        self._flags = flags
         self._log_format = log_format
         self._repeats: Repeats | None = None
         self._urls: set[str] = set()

@@ -1,5 +1,6 @@
 """`streamcam status`: how a running service is, from the terminal."""
 
+import os
 import sys
 import urllib.error
 import urllib.request
@@ -14,6 +15,7 @@ from rich.text import Text
 from streamcam.cli import options
 from streamcam.cli.cameras import STATE_STYLES, counted
 from streamcam.cli.terminal import output, printable, size
+from streamcam.config import load_settings
 from streamcam.errors import SourceUnavailableError, UsageError
 from streamcam.types import CameraState
 
@@ -22,14 +24,19 @@ _PATIENCE = 5.0
 
 def status(
     url: Annotated[
-        str, typer.Option("--url", help="Where the service's page is.")
-    ] = "http://127.0.0.1:8719",
+        str | None,
+        typer.Option("--url", help="Where the service is. Unset: as the configuration says."),
+    ] = None,
     token_file: Annotated[
         Path | None, typer.Option("--token-file", help="File with the token, if it wants one.")
     ] = None,
+    config: options.Config = None,
     json: options.Json = False,
 ) -> None:
     """Show how a running `streamcam serve` is: cameras, files, room."""
+    if url is None:
+        http = load_settings(config, os.environ).http
+        url, token_file = _url(http.host, http.port), token_file or http.token_file
     answer = _ask(f"{url.rstrip('/')}/api/status", token_file)
     if json:
         sys.stdout.buffer.write(answer + b"\n")
@@ -37,9 +44,15 @@ def status(
         _print(orjson.loads(answer))
 
 
+def _url(host: str, port: int) -> str:
+    """Return the URL by which this machine reaches a service that listens on an address."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def _ask(url: str, token_file: Path | None) -> bytes:
     if not url.startswith(("http://", "https://")):
-        raise UsageError(f"{url}: is no address of a page", hint="It begins with http://.")
+        raise UsageError(f"{url}: is not the address of a service", hint="It begins with http://.")
     request = urllib.request.Request(url)  # noqa: S310 - http and https only, see above
     if token_file is not None:
         request.add_header("Authorization", f"Bearer {_token(token_file)}")

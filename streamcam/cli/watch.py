@@ -17,65 +17,19 @@ from streamcam.cli.report import as_json
 from streamcam.cli.signals import FORCED, stopped_by_signals
 from streamcam.cli.terminal import errors, show_error
 from streamcam.config import Settings, load_settings
+from streamcam.config.load import Tables
 from streamcam.errors import ExitCode
 from streamcam.jobs.watcher import Watcher
 from streamcam.observer import Observer
 from streamcam.types import JobReport
 
 
+@options.from_settings("output.folder", "watch", "model", "cam", "sampling", "render", "output")
 def watch(
     folders: Annotated[list[Path], typer.Argument(help="Folders to watch.", metavar="FOLDER...")],
-    output: options.Output = None,
-    recursive: Annotated[
-        bool | None,
-        typer.Option("--recursive/--no-recursive", help="Take files of the folders below too."),
-    ] = None,
-    include: Annotated[
-        str | None, typer.Option("--include", help="Only files that match, e.g. `*.mp4,cam1/*`.")
-    ] = None,
-    exclude: Annotated[
-        str | None, typer.Option("--exclude", help="Never files or folders that match.")
-    ] = None,
-    settle: Annotated[
-        float | None, typer.Option("--settle", help="Seconds that a file must stand still.")
-    ] = None,
-    poll: Annotated[
-        bool | None,
-        typer.Option("--poll", help="Look regularly, for file systems without events (NFS)."),
-    ] = None,
-    after: Annotated[
-        str | None,
-        typer.Option("--after", help="What becomes of explained files: keep, delete, move:DIR."),
-    ] = None,
+    flags: Tables,
     once: Annotated[bool, typer.Option("--once", help="Explain what is there, then end.")] = False,
-    state: options.State = None,
     config: options.Config = None,
-    model: options.Model = None,
-    weights: options.Weights = None,
-    labels: options.Labels = None,
-    confidence: options.Confidence = None,
-    classes: options.Classes = None,
-    device: options.Device = None,
-    precision: options.Precision = None,
-    half: options.Half = False,
-    batch: options.Batch = None,
-    max_fps: options.MaxFps = None,
-    every: options.Every = None,
-    start: options.Start = None,
-    end: options.End = None,
-    method: options.Method = None,
-    why: options.Explain = None,
-    why_every: options.WhyEvery = None,
-    why_top: options.WhyTop = None,
-    grid: options.Grid = None,
-    colormap: options.Colormap = None,
-    opacity: options.Opacity = None,
-    video: options.Video = None,
-    save_maps: options.SaveMaps = None,
-    encoder: options.Encoder = None,
-    audio: options.Audio = None,
-    workers: options.Workers = None,
-    overwrite: options.Overwrite = None,
     quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
@@ -84,7 +38,7 @@ def watch(
     A file is taken once it is closed and stood still for --settle seconds. Results mirror the tree
     below the folder. `streamcam jobs` lists what is done, failed or waiting.
     """
-    settings = load_settings(config, os.environ, options.tables(locals()))
+    settings = load_settings(config, os.environ, flags)
     raise typer.Exit(_watch(folders, settings, once=once, quiet=quiet, json=json))
 
 

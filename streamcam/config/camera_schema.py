@@ -1,47 +1,51 @@
 """Settings of cameras and of their recordings."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ByteSize, Field, field_validator
+from pydantic import Field, field_validator
 
-from streamcam.config.section import NameList, Section, SinkTables
+from streamcam.config.fields import BareUnit, Duration, Flag, NameList, Section, SinkTables, Size
 
 _FILES = "files"
 """What metrics call all files of watched folders together, where they name a camera."""
 
 
 class LiveSettings(Section):
-    """Cameras and streams: what holds for each that says nothing else."""
+    """Cameras and streams: defaults for each of them."""
 
-    max_fps: float = Field(5.0, gt=0, le=1000, description="Explained frames a second, at most.")
-    record: Literal["always", "detections", "never"] = Field(
+    max_fps: Annotated[float, Flag()] = Field(
+        5.0, gt=0, le=1000, description="Maximum number of explained frames per second."
+    )
+    record: Annotated[Literal["always", "detections", "never"], Flag()] = Field(
         "always",
         description="What is recorded, picture and records: `always`, `detections` (and some "
         "seconds before and after), `never`.",
     )
-    segment: float = Field(60.0, ge=1, le=3600, description="Seconds of one recorded file.")
-    pre_roll: float = Field(
-        5.0, ge=0, le=60, description="Seconds recorded before the first detection."
+    segment: Annotated[Duration, Flag()] = Field(
+        60.0, ge=1, le=3600, description="Length of one recorded file."
     )
-    post_roll: float = Field(
-        5.0, ge=0, le=3600, description="Seconds recorded after the last detection."
+    pre_roll: Duration = Field(
+        5.0, ge=0, le=60, description="Time recorded before the first detection."
     )
-    open_timeout: float = Field(
-        10.0, gt=0, le=600, description="Seconds that a camera gets to answer."
+    post_roll: Duration = Field(
+        5.0, ge=0, le=3600, description="Time recorded after the last detection."
     )
-    read_timeout: float = Field(
+    open_timeout: Duration = Field(
+        10.0, gt=0, le=600, description="How long a camera may take to answer."
+    )
+    read_timeout: Duration = Field(
         10.0,
         gt=0,
         le=600,
-        description="Seconds without any data after which a camera is connected again.",
+        description="Time without any data after which a camera is connected again.",
     )
 
 
 class CameraSettings(Section):
     """A camera or stream; what it leaves out is as in [live] and [model]."""
 
-    name: str = Field(
+    name: Annotated[str, Flag()] = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
         description="Its name in results, logs and pages, and of its folder.",
         examples=["yard"],
@@ -52,7 +56,7 @@ class CameraSettings(Section):
         "`demo://street`, or what `format` takes.",
         examples=["rtsp://user:password@10.0.0.5/stream1"],
     )
-    format: str | None = Field(
+    format: Annotated[str | None, Flag()] = Field(
         None,
         description="FFmpeg's input format, where it cannot be told from the URL, e.g. `lavfi`.",
         examples=["v4l2"],
@@ -64,10 +68,17 @@ class CameraSettings(Section):
     )
     enabled: bool = Field(True, description="Whether it is read at all.")
     max_fps: float | None = Field(
-        None, gt=0, le=1000, description="Explained frames a second, at most.", examples=[2.0]
+        None,
+        gt=0,
+        le=1000,
+        description="Maximum number of explained frames per second.",
+        examples=[2.0],
     )
     model: str | None = Field(
-        None, min_length=1, description="Its own detector.", examples=["ssdlite320_mobilenet_v3"]
+        None,
+        min_length=1,
+        description="Its own detector.",
+        examples=["ssdlite320_mobilenet_v3_large"],
     )
     weights: str | None = Field(
         None, description="File with weights for its own detector.", examples=["/srv/own.pth"]
@@ -76,7 +87,7 @@ class CameraSettings(Section):
         None, description="File with the class names for `weights`.", examples=["/srv/own.txt"]
     )
     confidence: float | None = Field(
-        None, ge=0, le=1, description="Least confidence of a detection.", examples=[0.5]
+        None, ge=0, le=1, description="Minimum confidence of a detection, 0..1.", examples=[0.5]
     )
     classes: NameList | None = Field(
         None, description="Only these classes, by name.", examples=[["person", "dog"]]
@@ -90,7 +101,7 @@ class CameraSettings(Section):
     record: Literal["always", "detections", "never"] | None = Field(
         None, description="What is recorded.", examples=["detections"]
     )
-    publish: str | None = Field(
+    publish: Annotated[str | None, Flag()] = Field(
         None,
         pattern=r"^(rtsps?|rtmps?|srt|udp|tcp)://",
         description="Where the annotated pictures are sent, as H.264: rtsp, rtmp, srt, udp, tcp.",
@@ -121,21 +132,24 @@ class CameraSettings(Section):
 class RetentionSettings(Section):
     """Recordings of cameras: how long they are kept."""
 
-    max_age: float | None = Field(
-        None, gt=0, description="Days that videos are kept. Unset: for ever.", examples=[7.0]
+    max_age: Annotated[Duration | None, BareUnit("d")] = Field(
+        None, gt=0, description="How long videos are kept. Unset: for ever.", examples=[7 * 86400.0]
     )
-    max_age_records: float | None = Field(
-        None, gt=0, description="Days that records are kept. Unset: for ever.", examples=[365.0]
-    )
-    max_bytes: ByteSize | None = Field(
+    max_age_records: Annotated[Duration | None, BareUnit("d")] = Field(
         None,
         gt=0,
-        description='Room that recordings may take, e.g. "200GB"; the oldest videos go first, '
-        "records only when no video is left. Unset: all there is.",
-        examples=["200GB"],
+        description="How long records are kept. Unset: for ever.",
+        examples=[365 * 86400.0],
     )
-    min_free: ByteSize = Field(
-        ByteSize(1_000_000_000),
+    max_bytes: Size | None = Field(
+        None,
+        gt=0,
+        description="Space that recordings may take; the oldest videos are deleted first, "
+        "records only when no video is left. Unset: no limit.",
+        examples=[200 * 10**9],
+    )
+    min_free: Size = Field(
+        1_000_000_000,
         ge=0,
-        description="Room that has to stay free on their disk; what is oldest goes first.",
+        description="Space that has to stay free on their disk; the oldest are deleted first.",
     )

@@ -1,22 +1,31 @@
 """Gathers settings from file, environment and flags, and explains what is wrong with them."""
 
+import logging
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from streamcam.config.schema import Settings
-from streamcam.config.section import unknown
+from streamcam.config.fields import BareUnit, Quantity, metadata, unknown
+from streamcam.config.schema import Settings, sections
 from streamcam.errors import ConfigError
 from streamcam.urls import HIDDEN, is_secret, redacted_url
 
 ENV_PREFIX = "STREAMCAM_"
 ENV_CONFIG = "STREAMCAM_CONFIG"
 
+_ENV_TESTS = "STREAMCAM_TEST_"
+"""Begins the variables of the development environment, which are no settings."""
+
 Tables = Mapping[str, Mapping[str, Any]]
+
+_log = logging.getLogger(__name__)
 
 
 def load_settings(
@@ -36,14 +45,50 @@ def load_settings(
         ConfigError: Something is unknown or out of bounds; the message names every such key.
     """
     merged: dict[str, Any] = _read(path) if path is not None else {}
-    for layer in (_from_environment(environment or {}), flags or {}):
-        for section, values in layer.items():
-            given = {key: value for key, value in values.items() if value is not None}
-            merged[section] = {**merged.get(section, {}), **given}
+    _merge(merged, _from_environment(environment or {}))
+    _give_units(merged)
+    _merge(merged, flags or {})
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(_describe(error.errors()), hint=_origin(path)) from None
+
+
+def _merge(tables: dict[str, Any], layer: Tables) -> None:
+    for section, values in layer.items():
+        given = {key: value for key, value in values.items() if value is not None}
+        tables[section] = {**tables.get(section, {}), **given}
+
+
+def _give_units(tables: dict[str, Any]) -> None:
+    """Read numbers without a unit as earlier versions did, with a warning for each."""
+    for section, kind in sections().items():
+        values = tables.get(section)
+        if not isinstance(values, dict):
+            continue
+        for key, field in kind.model_fields.items():
+            written = _with_unit(values.get(key), field)
+            if written is not None:
+                values[key] = written
+                _log.warning(
+                    '%s.%s: write "%s": the next version refuses numbers without a unit',
+                    *(section, key, written),
+                )
+
+
+def _with_unit(value: object, field: FieldInfo) -> str | None:
+    """Return a number of a quantity with the unit that it was meant in; None for all else."""
+    quantity = metadata(field, Quantity)
+    if quantity is None or isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = Decimal(str(value))
+    except ArithmeticError:
+        return None
+    if not number or not math.isfinite(number):
+        return None
+    unit = metadata(field, BareUnit)
+    return f"{number.normalize():f}{unit.unit if unit else quantity.base}"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -60,7 +105,9 @@ def _read(path: Path) -> dict[str, Any]:
 def _from_environment(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
     tables: dict[str, dict[str, str]] = {}
     for name, value in sorted(environment.items()):
-        if name.startswith(ENV_PREFIX) and name != ENV_CONFIG:
+        if name.startswith(_ENV_TESTS) or name == ENV_CONFIG:
+            continue
+        if name.startswith(ENV_PREFIX):
             section, _, key = name.removeprefix(ENV_PREFIX).lower().partition("_")
             tables.setdefault(section, {})[key] = value
     return tables
@@ -100,12 +147,10 @@ def _shown(error: ErrorDetails) -> str:
 
 def _known(location: tuple[int | str, ...]) -> Iterable[str]:
     """Return the names that are known where an unknown one is."""
-    *parents, _ = (str(part) for part in location)
-    if not parents:
+    if len(location) == 1:
         return Settings.model_fields
-    annotation = Settings.model_fields[parents[0]].annotation
-    section = next(iter(get_args(annotation)), annotation)  # of a table, or of a list of them
-    return getattr(section, "model_fields", ())
+    section = sections().get(str(location[0]))
+    return () if section is None else section.model_fields
 
 
 def _origin(path: Path | None) -> str:

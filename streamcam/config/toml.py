@@ -4,24 +4,23 @@ import json
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ByteSize, TypeAdapter
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from streamcam.config.schema import Settings
-from streamcam.config.section import Section
+from streamcam.config.fields import Quantity, Section, metadata
+from streamcam.config.schema import Settings, sections
 from streamcam.urls import HIDDEN, is_secret, redacted_url
 
 _HEADER = """\
 Settings of streamcam, each with its default.
 A setting is looked for in this file (`--config FILE`, or the variable STREAMCAM_CONFIG), then in
 the environment as STREAMCAM_<SECTION>_<KEY> (STREAMCAM_SAMPLING_MAX_FPS=2), then in the flags:
-the last one found wins. Check your file with `streamcam config check`."""
+the last one found wins. Durations are written as "50ms", "10s", "5m", "12h" or "7d", sizes as
+"500MB" or "1GB". Check your file with `streamcam config check`."""
 
 _WIDTH = 100
-_KILOBYTE = 1000
-_BYTES = TypeAdapter(ByteSize)
 
 
 def to_toml(settings: Settings) -> str:
@@ -29,10 +28,7 @@ def to_toml(settings: Settings) -> str:
     parts = [_comment(line) for line in _HEADER.splitlines()]
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
-        parts += [
-            "",
-            *_table(name, value, field),
-        ]
+        parts += ["", *_table(name, value, field)]
     return "\n".join(parts) + "\n"
 
 
@@ -57,38 +53,42 @@ def _section(name: str, section: Section) -> list[str]:
     return [_comment(section.__doc__ or ""), f"[{name}]", *_assignments(section)]
 
 
-def _tables(name: str, sections: tuple[Section, ...], field: FieldInfo) -> list[str]:
+def _tables(name: str, tables: tuple[Section, ...], field: FieldInfo) -> list[str]:
     """Return a table for each section; where there are none, an example that is commented out."""
     lines = [_comment(field.description or "")]
-    for section in sections:
+    for section in tables:
         lines += [f"[[{name}]]", *_assignments(section)]
-    if not sections:
-        (kind, _) = get_args(field.annotation)
-        lines += [f"# [[{name}]]", *_example(kind)]
-    return lines
+    return lines if tables else [*lines, f"# [[{name}]]", *_example(sections()[name])]
 
 
 def _assignments(section: Section) -> list[str]:
     lines: list[str] = []
     for key, field in type(section).model_fields.items():
         value = getattr(section, key)
-        lines += ["", _comment(field.description or ""), _assignment(key, value, field)]
+        mark = "# " if value is None else ""
+        shown = example(field) if value is None else literal(value, field)
+        lines += ["", _comment(field.description or ""), f"{mark}{key} = {shown}"]
     return lines
 
 
 def _example(kind: type[Section]) -> list[str]:
     lines: list[str] = []
     for key, field in kind.model_fields.items():
-        value = field.examples[0] if field.examples else field.default
-        lines += ["#", _comment(field.description or ""), f"# {key} = {_literal(value)}"]
+        lines += ["#", _comment(field.description or ""), f"# {key} = {example(field)}"]
     return lines
 
 
-def _assignment(key: str, value: Any, field: FieldInfo) -> str:  # noqa: ANN401 - any setting's
-    if value is None:
-        example = (field.examples or [""])[0]
-        return f"# {key} = {_literal(example)}"
-    return f"{key} = {_literal(value)}"
+def example(field: FieldInfo) -> str:
+    """Return an example of a setting as TOML: its own, else its default."""
+    return literal(field.examples[0] if field.examples else field.get_default(), field)
+
+
+def literal(value: object, field: FieldInfo) -> str:
+    """Return a setting's value as TOML, quantities with their unit, credentials hidden."""
+    quantity = metadata(field, Quantity)
+    if quantity is not None and isinstance(value, int | float):
+        return _literal(quantity.format(value))
+    return _literal(value)
 
 
 def _value(key: str, value: Any) -> str:  # noqa: ANN401 - any setting's
@@ -102,19 +102,11 @@ def _literal(value: Any) -> str:  # noqa: ANN401 - any setting's
     if isinstance(value, Mapping):
         pairs = ", ".join(f"{_literal(key)} = {_value(key, item)}" for key, item in value.items())
         return f"{{ {pairs} }}" if pairs else "{}"
-    if isinstance(value, ByteSize):
-        value = _size(value)
     if isinstance(value, Path):
         value = str(value)
     if isinstance(value, str):
         value = redacted_url(value)
     return json.dumps(value, ensure_ascii=False)
-
-
-def _size(value: ByteSize) -> int | str:
-    """Return a size in words, where these tell it exactly."""
-    words = value.human_readable(decimal=True)
-    return words if value >= _KILOBYTE and _BYTES.validate_python(words) == value else int(value)
 
 
 def _comment(text: str) -> str:

@@ -118,7 +118,7 @@ class DiskGuard:
 
     Args:
         folder: The output folder; it may not exist yet.
-        min_free: Megabytes that have to be free.
+        min_free: Bytes that have to be free.
         conditions: Logs when jobs are held back and when they go on.
         clock: Source of time.
     """
@@ -127,7 +127,7 @@ class DiskGuard:
         self, folder: Path, min_free: int, conditions: OngoingConditions, clock: Clock
     ) -> None:
         self._folder = folder
-        self._min_free = min_free * _MEGABYTE
+        self._min_free = min_free
         self._conditions = conditions
         self._clock = clock
         self._too_little = -1

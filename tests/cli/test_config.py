@@ -2,6 +2,10 @@ import json
 import tomllib
 from pathlib import Path
 
+import pytest
+
+from streamcam.config.camera_schema import CameraSettings
+from streamcam.vision.models.names import known_names
 from tests.cli.conftest import Streamcam
 
 SHIPPED = Path(__file__).parents[2] / "config.toml"
@@ -36,6 +40,37 @@ def test_check_lists_every_fault_and_exits_78(streamcam: Streamcam, tmp_path: Pa
     for fault in ("model.batch: must be", "model.nmae: unknown", "typo: unknown"):
         assert fault in checked.stderr
     assert "Traceback" not in checked.stderr
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        ("[model]\nname = ", "model.name"),
+        ("[[camera]]\nname='a'\nurl='x'\nmodel = ", "camera.0.model"),
+    ],
+)
+def test_check_refuses_a_detector_that_does_not_exist(
+    streamcam: Streamcam, tmp_path: Path, table: str, key: str
+) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_text(f"{table}'ssdlite320_mobilenet_v3'\n")
+    checked = streamcam("config", "check", file)
+    assert checked.returncode == 78
+    assert f"{key}: there is no detector named 'ssdlite320_mobilenet_v3'" in checked.stderr
+    assert "ssdlite320_mobilenet_v3_large" in checked.stderr
+
+
+def test_check_knows_imported_models(streamcam: Streamcam, tmp_path: Path) -> None:
+    (tmp_path / "library" / "mine").mkdir(parents=True)
+    (tmp_path / "library" / "mine" / "model.json").write_text("{}")
+    file = tmp_path / "good.toml"
+    file.write_text(f"[model]\nname = 'mine'\nlibrary = '{tmp_path / 'library'}'\n")
+    assert streamcam("config", "check", file).returncode == 0
+
+
+def test_every_example_of_a_detector_exists() -> None:
+    (example,) = CameraSettings.model_fields["model"].examples or ()
+    assert example in known_names()
 
 
 def test_a_bad_variable_is_named(streamcam: Streamcam) -> None:

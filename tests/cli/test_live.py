@@ -114,7 +114,7 @@ def test_what_is_seen_decides_what_is_recorded(streamcam: Streamcam, tmp_path: P
 
 def test_a_source_that_cannot_be_read_ends_it(live: StartLive, rtsp_server: StartRtsp) -> None:
     # Other answers come at once, and the garbage ends by itself.
-    short = {"STREAMCAM_LIVE_OPEN_TIMEOUT": "3", "STREAMCAM_LIVE_READ_TIMEOUT": "3"}
+    short = {"STREAMCAM_LIVE_OPEN_TIMEOUT": "3s", "STREAMCAM_LIVE_READ_TIMEOUT": "3s"}
     with ExitStack() as stack:
         silent = stack.enter_context(SilentServer())
         noise = stack.enter_context(GarbageServer("noise"))

@@ -89,7 +89,7 @@ def test_bounds(line: str, reason: str, tmp_path: Path) -> None:
         ("[live]\npre_roll = 61", "live.pre_roll: must be less than or equal to 60, not 61"),
         ("[live]\nopen_timout = 1", 'live.open_timout: unknown, did you mean "open_timeout"?'),
         ("[retention]\nmax_age = 0", "retention.max_age: must be greater than 0, not 0"),
-        ("[retention]\nmax_bytes = 'lots'", "retention.max_bytes: could not parse"),
+        ("[retention]\nmax_bytes = 'lots'", "retention.max_bytes: must be a size such"),
         ("[retention]\nmax_bytes = 0", "retention.max_bytes: must be greater than 0"),
         ("[retention]\nmin_free = -5", "retention.min_free:"),
         ("[retention]\nmax_byte = 1", 'retention.max_byte: unknown, did you mean "max_bytes"?'),
@@ -144,7 +144,7 @@ FULL: dict[str, Any] = {
         {"name": "door", "url": "/dev/video0", "classes": []},
     ],
     "live": {"segment": 30, "record": "never"},
-    "retention": {"max_age": 7, "max_bytes": "200GB", "min_free": 1234567891},
+    "retention": {"max_age": "7d", "max_bytes": "200GB", "min_free": 1234567891},
 }
 
 

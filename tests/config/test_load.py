@@ -15,7 +15,8 @@ def test_shipped_file_equals_the_built_in_defaults() -> None:
 
 
 def test_shipped_file_is_what_the_settings_generate() -> None:
-    assert SHIPPED.read_text(encoding="utf-8") == to_toml(Settings())
+    text = SHIPPED.read_text(encoding="utf-8")
+    assert text == to_toml(Settings()), "run `make config`"
 
 
 def test_every_setting_has_a_description_and_stands_in_the_shipped_file() -> None:
@@ -62,6 +63,44 @@ def test_one_message_lists_every_fault_with_its_dotted_name(tmp_path: Path) -> N
     assert "output.workers:" in message
     assert str(file) in (caught.value.hint or "")
     assert caught.value.exit_code is ExitCode.CONFIG
+
+
+def test_numbers_without_a_unit_are_read_as_before_with_a_warning_each(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(
+        "[watch]\nsettle = 3\nmin_free = 500\n[retention]\nmax_age = 7\nmin_free = 1000000\n"
+        "[model]\nmax_wait = 0\n"
+    )
+    settings = load_settings(file, {"STREAMCAM_LIVE_SEGMENT": "30"})
+    assert settings.watch.settle == 3
+    assert settings.watch.min_free == 500_000_000
+    assert settings.retention.max_age == 7 * 86400
+    assert settings.retention.min_free == 1_000_000
+    assert settings.live.segment == 30
+    assert settings.model.max_wait == 0
+    shown = [record.getMessage().partition(":")[0] for record in caplog.records]
+    assert sorted(shown) == [
+        *("live.segment", "retention.max_age", "retention.min_free"),
+        *("watch.min_free", "watch.settle"),
+    ]
+    assert 'watch.min_free: write "500MB":' in caplog.text
+
+
+def test_quantities_with_units_are_read_without_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[watch]\nsettle = '250ms'\nmin_free = '2GB'\n[retention]\nmax_age = '7d'\n")
+    settings = load_settings(file, {"STREAMCAM_SAMPLING_END": "2m"})
+    assert (settings.watch.settle, settings.watch.min_free) == (0.25, 2 * 10**9)
+    assert (settings.retention.max_age, settings.sampling.end) == (7 * 86400, 120)
+    assert not caplog.records
+
+
+def test_variables_of_the_development_environment_are_no_settings() -> None:
+    assert load_settings(environment={"STREAMCAM_TEST_DATA": "/data"}) == Settings()
 
 
 def test_end_must_lie_after_start() -> None:

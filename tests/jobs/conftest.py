@@ -118,7 +118,7 @@ class Workspace:
         return self._start(
             *("watch", self.incoming, "--output", self.output, "--settle", 0.2, *options),
             STREAMCAM_WATCH_MIN_FREE="0",
-            STREAMCAM_WATCH_RETRY_DELAY="0.2",
+            STREAMCAM_WATCH_RETRY_DELAY="200ms",
             **variables,
         )
 

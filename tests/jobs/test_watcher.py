@@ -166,7 +166,7 @@ def test_stopping_gives_back_what_cannot_end_in_time(
     workspace: Workspace, number: signal.Signals
 ) -> None:
     video(workspace.incoming / "a.mp4", 100)
-    daemon = workspace.watch(*EVERY_FRAME, STREAMCAM_WATCH_GRACE="0.2", **SLOW)
+    daemon = workspace.watch(*EVERY_FRAME, STREAMCAM_WATCH_GRACE="0.2s", **SLOW)
     wait_until_running(workspace)
     output = daemon.end(number)
     assert daemon.code == 0, output
@@ -180,7 +180,7 @@ def test_stopping_gives_back_what_cannot_end_in_time(
 
 def test_stopping_lets_end_what_can(workspace: Workspace) -> None:
     video(workspace.incoming / "a.mp4", 30)
-    daemon = workspace.watch(*EVERY_FRAME, STREAMCAM_WATCH_GRACE="30", **SLOW)
+    daemon = workspace.watch(*EVERY_FRAME, STREAMCAM_WATCH_GRACE="30s", **SLOW)
     wait_until_running(workspace)
     video(workspace.incoming / "late.mp4", 3)
     daemon.end()
@@ -191,7 +191,7 @@ def test_stopping_lets_end_what_can(workspace: Workspace) -> None:
 
 def test_a_second_interrupt_forces_and_loses_nothing(workspace: Workspace) -> None:
     video(workspace.incoming / "a.mp4", 100)
-    daemon = workspace.watch(*EVERY_FRAME, STREAMCAM_WATCH_GRACE="60", **SLOW)
+    daemon = workspace.watch(*EVERY_FRAME, STREAMCAM_WATCH_GRACE="60s", **SLOW)
     wait_until_running(workspace)
     daemon.process.send_signal(signal.SIGINT)
     time.sleep(0.3)
@@ -270,7 +270,7 @@ def test_nothing_is_begun_while_the_disk_is_nearly_full(
     video(workspace.incoming / "a.mp4", 3)
     daemon = daemons(
         *("watch", workspace.incoming, "--output", workspace.output, "--settle", 0.1),
-        STREAMCAM_WATCH_MIN_FREE=str(10**9),
+        STREAMCAM_WATCH_MIN_FREE="1PB",
     )
     workspace.until(a__mp4="ready")
     time.sleep(1.2)
@@ -305,7 +305,7 @@ def test_explained_files_leave_the_folder(workspace: Workspace, after: str) -> N
 def test_polling_and_results_inside_the_watched_folder(workspace: Workspace) -> None:
     workspace.output = workspace.incoming / "out"
     workspace.state = workspace.incoming / "out.state"
-    daemon = workspace.watch("--poll", *EVERY_FRAME, STREAMCAM_WATCH_POLL_INTERVAL="0.2")
+    daemon = workspace.watch("--poll", *EVERY_FRAME, STREAMCAM_WATCH_POLL_INTERVAL="0.2s")
     time.sleep(0.5)
     video(workspace.incoming / "sub" / "a.mp4", 3)
     eventually(lambda: (workspace.output / "sub" / "a.manifest.json").exists(), "explained")
@@ -437,7 +437,7 @@ STARVED = (
 def test_without_inotify_the_folder_is_polled(workspace: Workspace) -> None:
     if subprocess.run([*STARVED, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no user namespaces here: the kernel cannot be starved of watches")
-    daemon = workspace.watch(*EVERY_FRAME, before=STARVED, STREAMCAM_WATCH_POLL_INTERVAL="0.3")
+    daemon = workspace.watch(*EVERY_FRAME, before=STARVED, STREAMCAM_WATCH_POLL_INTERVAL="0.3s")
     eventually(workspace.state.exists, "it runs")
     time.sleep(0.5)
     video(workspace.incoming / "late.mp4", 3)

@@ -21,9 +21,9 @@ GREEN = [30, 200, 60]
 CONFIG = """
 [live]
 max_fps = 5.0
-segment = 3.0
+segment = "3s"
 [watch]
-settle = 0.2
+settle = "200ms"
 [render]
 legend = false
 timestamp = false

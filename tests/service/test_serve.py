@@ -32,11 +32,11 @@ SEGMENT = 3.0
 LIVE = f"""
 [live]
 max_fps = {FPS}
-segment = {SEGMENT}
-read_timeout = 5.0
-open_timeout = 5.0
+segment = "{SEGMENT}s"
+read_timeout = "5s"
+open_timeout = "5s"
 [watch]
-settle = 0.2
+settle = "200ms"
 [[folder]]
 path = "{{folder}}/in"
 """

@@ -84,7 +84,7 @@ def test_what_hangs_does_not_keep_it_from_ending(tmp_path: Path) -> None:
 
 
 def test_a_killed_service_loses_no_segment(tmp_path: Path) -> None:
-    config = f"[live]\nsegment = 2\nmax_fps = 10\n{BARS}"
+    config = f"[live]\nsegment = '2s'\nmax_fps = 10\n{BARS}"
     with start(tmp_path, config) as service:
         folder = service.output / "bars"
         service.until(lambda: len(list(folder.rglob("*.mp4"))) >= 1)

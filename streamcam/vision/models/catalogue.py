@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 
 from streamcam.vision.models.download import cached_file
 from streamcam.vision.models.library import ImportedModel, Library
+from streamcam.vision.models.names import NANO
 from streamcam.vision.models.nano import NANO_CATEGORIES
-from streamcam.vision.models.registry import NANO, NANO_FILE, find_model, model_names
+from streamcam.vision.models.registry import NANO_FILE, find_model, model_names
 
 
 @dataclass(frozen=True, slots=True)

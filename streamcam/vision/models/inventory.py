@@ -8,8 +8,9 @@ from pathlib import Path
 from streamcam.errors import WeightsError
 from streamcam.vision.models.download import Progress, cached_file, published_file, sha256
 from streamcam.vision.models.library import Library
+from streamcam.vision.models.names import NANO
 from streamcam.vision.models.nano import load_nano
-from streamcam.vision.models.registry import NANO, NANO_FILE, find_model, model_names
+from streamcam.vision.models.registry import NANO_FILE, find_model, model_names
 
 
 class State(StrEnum):

@@ -1,7 +1,6 @@
 """A user's own models: imported once, checked, then used by a name like the others."""
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -14,11 +13,11 @@ from safetensors import safe_open
 from streamcam.errors import UsageError, WeightsError, WeightsMismatchError
 from streamcam.vision.models.checkpoints import State, read_state
 from streamcam.vision.models.download import sha256
+from streamcam.vision.models.names import CARD, NANO, default_library
 from streamcam.vision.models.nano import NANO_ARCHITECTURE
-from streamcam.vision.models.registry import NANO, find_model, model_names
+from streamcam.vision.models.registry import find_model, model_names
 from streamcam.vision.models.weights import load_detector
 
-_CARD = "model.json"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 # Counters that BatchNorm keeps and FrozenBatchNorm does not; they tell nothing about the network.
@@ -57,11 +56,11 @@ class Library:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder or default_folder()
+        self.folder = folder or default_library()
 
     def models(self) -> list[ImportedModel]:
         """Return all imported models, by name."""
-        found = [self.find(card.parent.name) for card in sorted(self.folder.glob(f"*/{_CARD}"))]
+        found = [self.find(card.parent.name) for card in sorted(self.folder.glob(f"*/{CARD}"))]
         return [model for model in found if model is not None]
 
     def find(self, name: str) -> ImportedModel | None:
@@ -70,7 +69,7 @@ class Library:
         Raises:
             WeightsError: Its card cannot be read.
         """
-        card = self.folder / name / _CARD
+        card = self.folder / name / CARD
         if not _NAME.fullmatch(name) or not card.is_file():
             return None
         try:
@@ -125,7 +124,7 @@ class Library:
                 "classes": classes,
             }
             (part / "labels.json").write_text(json.dumps(classes), encoding="utf-8")
-            (part / _CARD).write_text(json.dumps(card, indent=2), encoding="utf-8")
+            (part / CARD).write_text(json.dumps(card, indent=2), encoding="utf-8")
             shutil.rmtree(self.folder / name, ignore_errors=True)
             part.rename(self.folder / name)
         finally:
@@ -146,12 +145,6 @@ class Library:
             raise UsageError(
                 f"there is an imported model named {name}", hint="--overwrite replaces it."
             )
-
-
-def default_folder() -> Path:
-    """Return where imported models are kept unless set otherwise: the user's data folder."""
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "streamcam" / "models"
 
 
 def recognise(file: Path) -> str:

@@ -1,6 +1,5 @@
 """The detectors that streamcam knows by name, and where their activations come from."""
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,12 +8,10 @@ from typing import Any
 
 import torchvision
 from torch import nn
-from torchvision.models import detection
 
-from streamcam.errors import UsageError
+from streamcam.vision.models.names import NANO, TORCHVISION, unknown_model
 from streamcam.vision.models.nano import NANO_CATEGORIES, NANO_CONFIDENCE, build_nano
 
-NANO = "nano"
 NANO_FILE = Path(__file__).parents[1] / "weights" / "nano.safetensors"
 DEFAULT_MODEL = NANO
 
@@ -122,7 +119,7 @@ class ModelSpec:
 
 def model_names() -> list[str]:
     """Every detector's name, the default first."""
-    return [NANO, *sorted(torchvision.models.list_models(module=detection))]
+    return [NANO, *TORCHVISION]
 
 
 def find_model(name: str) -> ModelSpec:
@@ -134,7 +131,7 @@ def find_model(name: str) -> ModelSpec:
     if name == NANO:
         return ModelSpec(NANO, build_nano, _NANO_ACTIVATIONS, NANO_CATEGORIES, NANO_CONFIDENCE)
     if name not in _ACTIVATIONS:
-        raise _unknown_model(name)
+        raise unknown_model(name, model_names())
     published = torchvision.models.get_model_weights(name).DEFAULT
     # Without weights_backbone=None torchvision downloads the backbone's.
     builder = torchvision.models.get_model_builder(name)
@@ -145,12 +142,4 @@ def find_model(name: str) -> ModelSpec:
         categories=dict(enumerate(published.meta["categories"])),
         published=published,
         batch_norm_eps=0.0 if name in _NO_EPS else None,
-    )
-
-
-def _unknown_model(name: str) -> UsageError:
-    near = difflib.get_close_matches(name, model_names(), n=3, cutoff=0.4)
-    return UsageError(
-        f"there is no detector named {name!r}",
-        hint=f"Did you mean {' or '.join(near)}?" if near else "streamcam models list names them.",
     )

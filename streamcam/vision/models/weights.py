@@ -18,9 +18,10 @@ from streamcam.vision.models.checkpoints import (
     unnamed,
 )
 from streamcam.vision.models.download import Progress, published_file, sha256
+from streamcam.vision.models.names import NANO
 from streamcam.vision.models.nano import load_nano
 from streamcam.vision.models.nano_network import Nano
-from streamcam.vision.models.registry import NANO, NANO_FILE, ModelSpec
+from streamcam.vision.models.registry import NANO_FILE, ModelSpec
 
 WeightsChoice = Path | Literal["random"] | None
 

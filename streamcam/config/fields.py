@@ -1,0 +1,239 @@
+"""The types that settings are made of: sections, flags, quantities with units, lists, sinks."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Annotated, TypeAlias, TypeVar, get_args, get_origin
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    InstanceOf,
+    SerializeAsAny,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic.config import JsonDict, JsonValue
+from pydantic.fields import FieldInfo
+from pydantic_core import InitErrorDetails
+
+from streamcam.errors import SinkError
+
+_T = TypeVar("_T")
+
+_ZERO = re.compile(r"\s*0+(\.0+)?\s*")
+_QUANTITY = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """Marks a setting that is an option of commands too; its help is the setting's description.
+
+    Attributes:
+        name: Without dashes; None: the setting's own name.
+        short: Its short form, e.g. "-o".
+        shorthand: Another flag, which stands for this option with a value, and that value.
+    """
+
+    name: str | None = None
+    short: str | None = None
+    shorthand: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Quantity:
+    """A kind of quantity, held as a number of its base unit and written with a unit.
+
+    Attributes:
+        name: What it is called in messages.
+        example: How one is written.
+        units: Each unit in base units.
+    """
+
+    name: str
+    example: str
+    units: Mapping[str, Decimal]
+
+    @property
+    def base(self) -> str:
+        """The unit of the numbers that a quantity is held as."""
+        return next(unit for unit, factor in self.units.items() if factor == 1)
+
+    def parse(self, value: object) -> object:
+        """Return a written quantity as a number of base units; anything but text as it is.
+
+        Zero needs no unit.
+
+        Raises:
+            ValueError: The text is not a number with a unit.
+        """
+        if not isinstance(value, str):
+            return value
+        if _ZERO.fullmatch(value):
+            return 0
+        written = _QUANTITY.fullmatch(value)
+        known = {unit.casefold(): factor for unit, factor in self.units.items()}
+        if written is None or written[2].casefold() not in known:
+            raise ValueError(f'must be a {self.name} such as "{self.example}"')
+        number = Decimal(written[1]) * known[written[2].casefold()]
+        return int(number) if number == int(number) else float(number)
+
+    def format(self, value: float) -> str:
+        """Return a number of base units in the largest unit that gives a whole number."""
+        number = Decimal(repr(value))
+        for unit, factor in sorted(self.units.items(), key=lambda item: -item[1]):
+            if number and number % factor == 0 and (factor >= 1 or number < 1):
+                return f"{number / factor:.0f}{unit}"
+        return f"{number.normalize():f}{self.base}"
+
+    def alternatives(self) -> list[JsonValue]:
+        """Return what JSON Schema allows: text with a unit; bare numbers are deprecated."""
+        pattern = rf"^\d+(\.\d+)?\s*({'|'.join(self.units)})$"
+        return [{"type": "string", "pattern": pattern}, {"type": "number", "deprecated": True}]
+
+
+def _units(**factors: str) -> Mapping[str, Decimal]:
+    return MappingProxyType({unit: Decimal(factor) for unit, factor in factors.items()})
+
+
+DURATION = Quantity("duration", "10s", _units(ms="0.001", s="1", m="60", h="3600", d="86400"))
+SIZE = Quantity(
+    "size",
+    "500MB",
+    _units(
+        B="1",
+        kB="1e3",
+        MB="1e6",
+        GB="1e9",
+        TB="1e12",
+        PB="1e15",
+        KiB=str(2**10),
+        MiB=str(2**20),
+        GiB=str(2**30),
+        TiB=str(2**40),
+    ),
+)
+
+Duration = Annotated[float, BeforeValidator(DURATION.parse), DURATION]
+"""Seconds, written as e.g. "50ms", "10s", "5m", "12h" or "7d"."""
+
+Size = Annotated[int, BeforeValidator(SIZE.parse), SIZE]
+"""Bytes, written as e.g. "500MB", "1GB" or "2GiB"."""
+
+
+@dataclass(frozen=True, slots=True)
+class BareUnit:
+    """The unit of a number without one, as earlier versions read it, if not the base unit."""
+
+    unit: str
+
+
+def metadata(field: FieldInfo, kind: type[_T]) -> _T | None:
+    """Return what of that kind a field is annotated with, also inside `... | None`."""
+    inner = [
+        item
+        for part in get_args(field.annotation)
+        if get_origin(part) is Annotated
+        for item in get_args(part)
+    ]
+    return next((item for item in (*field.metadata, *inner) if isinstance(item, kind)), None)
+
+
+def _split_commas(value: object) -> object:
+    """Accept "person, dog" where a list is meant: environment variables have no lists."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+NameList = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
+
+
+def _describe_quantities(schema: JsonDict, section: type[BaseModel]) -> None:
+    """Let the JSON Schema of a section describe quantities as they are written."""
+    properties = schema["properties"]
+    assert isinstance(properties, dict)
+    for key, field in section.model_fields.items():
+        quantity, described = metadata(field, Quantity), properties[key]
+        if quantity is None or not isinstance(described, dict):
+            continue
+        for bound in ("type", "minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"):
+            described.pop(bound, None)
+        unset: list[JsonValue] = [{"type": "null"}] if field.default is None else []
+        described["anyOf"] = quantity.alternatives() + unset
+        if field.default is not None:
+            described["default"] = quantity.format(field.default)
+
+
+class Section(BaseModel):
+    """A table of the configuration file: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_describe_quantities)
+
+
+def unknown(name: str, known: Iterable[str]) -> str:
+    """Return what is wrong with an unknown name: the nearest known one, or all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f'unknown, did you mean "{near[0]}"?'
+    return f"unknown (known: {', '.join(known) or 'none'})"
+
+
+def _sink_settings(tables: object) -> object:
+    """Turn each table into the settings of the sink that it is named after."""
+    if not isinstance(tables, Mapping):
+        return tables
+    settings: dict[str, BaseModel] = {}
+    faults: list[InitErrorDetails] = []
+    for name, table in tables.items():
+        if isinstance(table, BaseModel):
+            settings[name] = table
+            continue
+        try:
+            settings[name] = _settings_of(name).model_validate(table)
+        except ValidationError as error:
+            faults += _located(name, error)
+        except SinkError as error:
+            faults.append(_fault(error.message, (name,), table))
+    if faults:
+        raise ValidationError.from_exception_data("sinks", faults)
+    return settings
+
+
+def _settings_of(name: str) -> type[BaseModel]:
+    # PyAV and numpy come with the sinks: only where one is named.
+    from streamcam.sinks import registry
+
+    if name not in registry.optional_sinks():
+        raise SinkError(unknown(name, registry.optional_sinks()))
+    return registry.sink_type(name).settings_type
+
+
+def _located(name: str, error: ValidationError) -> Iterable[InitErrorDetails]:
+    """Yield the errors of a sink's table as errors of a table of that name."""
+    for each in error.errors():
+        location = (name, *each["loc"])
+        if each["type"] == "extra_forbidden":
+            known = _settings_of(name).model_fields
+            yield _fault(unknown(str(each["loc"][-1]), known), location, each["input"])
+        else:
+            details = InitErrorDetails(type=each["type"], loc=location, input=each["input"])
+            yield {**details, "ctx": each["ctx"]} if "ctx" in each else details
+
+
+def _fault(message: str, location: tuple[int | str, ...], value: object) -> InitErrorDetails:
+    error = {"error": ValueError(message)}
+    return InitErrorDetails(type="value_error", loc=location, input=value, ctx=error)
+
+
+SinkTables: TypeAlias = Annotated[
+    Mapping[str, SerializeAsAny[InstanceOf[BaseModel]]],
+    BeforeValidator(_sink_settings),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "object"}}),
+]
+"""A table for each sink, named after it; validated by the sink's own settings."""
