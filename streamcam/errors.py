@@ -8,7 +8,7 @@
     │   ├── CorruptMediaError       exit 1   it began well and became unreadable
     │   └── SourceUnavailableError  exit 69  it is not there, or not now      (retryable)
     ├── SinkError                   exit 1   a result that cannot be written  (retryable)
-    │   └── DiskFullError           exit 1   no room left                     (retryable)
+    │   └── DiskFullError           exit 1   the disk is full                 (retryable)
     ├── WeightsError                exit 1   weights that cannot be used
     │   ├── WeightsMismatchError    exit 1   weights of another network
     │   └── WeightsUnavailableError exit 69  weights that are not here        (retryable)
@@ -92,7 +92,7 @@ class SinkError(StreamcamError):
 
 
 class DiskFullError(SinkError):
-    """There is no room left where the results go."""
+    """The disk that takes the results is full."""
 
 
 class WeightsError(StreamcamError):

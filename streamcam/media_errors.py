@@ -175,7 +175,9 @@ def _live_error(error: Exception, name: str) -> SourceUnavailableError:
 
 def _sink_error(error: Exception, name: str) -> SinkError:
     if isinstance(error, OSError) and error.errno in _FULL:
-        return DiskFullError(f"{name}: no room left to write", hint="Make room and run it again.")
+        return DiskFullError(
+            f"{name}: no space left on the disk", hint="Free some space and run it again."
+        )
     if isinstance(error, _FORBIDDEN):
         return SinkError(f"{name}: may not be written", hint="Check the folder's permissions.")
     return SinkError(f"{name}: cannot be written: {reason(error)}")

@@ -77,7 +77,7 @@ class Database:
 
     Raises:
         JobStoreError: It cannot be opened, is damaged, or was made by a newer streamcam.
-        DiskFullError: There is no room for it.
+        DiskFullError: The disk is full.
     """
 
     def __init__(self, path: Path) -> None:
@@ -109,7 +109,7 @@ class Database:
 
         Raises:
             JobStoreError: The database cannot be used.
-            DiskFullError: There is no room.
+            DiskFullError: The disk is full.
         """
         with self._lock, self._mapped_errors():
             if self._depth == 0:
@@ -130,7 +130,7 @@ class Database:
 
         Raises:
             JobStoreError: The database cannot be used.
-            DiskFullError: There is no room.
+            DiskFullError: The disk is full.
         """
         with self.transaction():
             return self._connection.execute(statement, values).rowcount
@@ -168,7 +168,7 @@ class Database:
 
     def _mapped(self, error: sqlite3.Error) -> StreamcamError:
         if _code(error) == sqlite3.SQLITE_FULL:
-            return DiskFullError(f"{self._path}: no room left to write", hint="Make room.")
+            return DiskFullError(f"{self._path}: no space left on the disk", hint="Free space.")
         if isinstance(error, sqlite3.OperationalError):
             return JobStoreError(f"cannot use the job store {self._path}: {error}")
         return JobStoreError(

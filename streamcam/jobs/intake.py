@@ -9,9 +9,9 @@ from math import inf
 from pathlib import Path
 
 from streamcam.clock import Clock
-from streamcam.jobs.conditions import OngoingConditions
 from streamcam.jobs.folder_observer import FolderObserver
 from streamcam.jobs.job_record import EnqueueResult, FileStatus
+from streamcam.jobs.resources import OngoingConditions
 from streamcam.jobs.store import JobStore
 from streamcam.jobs.watched_files import (
     FileStat,
@@ -60,8 +60,8 @@ class _FolderState:
 class _Candidate:
     """A file that may not be complete yet.
 
-    `expected` tells that an event, or a scan that replaces events, announced it; `busy` that it
-    was seen to change.
+    `expected`: an event, or a scan that replaces events, announced it. `busy`: it changed while it
+    was checked.
     """
 
     state: _FolderState
@@ -120,7 +120,7 @@ class Intake:
 
     @property
     def busy(self) -> list[Path]:
-        """The files that were seen to be written or to change."""
+        """The files that were being written or changed at a check."""
         return [path for path, candidate in self._candidates.items() if candidate.busy]
 
     def recheck(self, path: Path, *, wait: float | None = None) -> None:
@@ -140,7 +140,7 @@ class Intake:
 
         Raises:
             JobStoreError: The job store cannot be used.
-            DiskFullError: There is no room for it.
+            DiskFullError: The disk is full.
         """
         if self._events:
             with self._store.transaction():
@@ -190,8 +190,8 @@ class Intake:
         if self._selection.reaches_folder(folder, path):
             for file, result in scan(folder, path, self._selection, lambda *_: None):
                 self._consider(state, file, FileStat.of(result), expected=True)
-            settled = self._clock.monotonic() + self._schedule.settle
-            state.next_scan = min(state.next_scan, settled)
+            again = self._clock.monotonic() + self._schedule.settle
+            state.next_scan = min(state.next_scan, again)
 
     def _state_of(self, path: Path) -> _FolderState | None:
         fitting = [state for state in self._states if path.is_relative_to(state.folder.path)]
@@ -228,7 +228,7 @@ class Intake:
             if error.errno in _INOTIFY_LIMITS:
                 self._conditions.begin(
                     ("limit", folder),
-                    f"{folder}: the kernel watches no more folders ({error.strerror}); looking "
+                    f"{folder}: the kernel watches no more folders ({error.strerror}); scanning "
                     f"every {self._schedule.poll:g} s instead. More: sysctl fs.inotify",
                     f"{folder}: the kernel watches it again",
                 )
@@ -331,7 +331,7 @@ class Intake:
         state.next_scan = min(state.next_scan, self._clock.monotonic() + self._schedule.poll)
         self._conditions.begin(
             ("events lost", state.folder.path),
-            f"{state.folder.path}: {path.name} came without an event; looking every "
+            f"{state.folder.path}: {path.name} came without an event; scanning every "
             f"{self._schedule.poll:g} s from now on",
             "",
         )

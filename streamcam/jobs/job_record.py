@@ -12,7 +12,7 @@ from streamcam.files import readable
 from streamcam.jobs.watched_files import FileIdentity, FileStat
 
 # An end without a trace (kill -9, power, the kernel's out-of-memory killer) rarely is the file's
-# fault, but a file that makes the kernel kill us each time must not do so for ever. In 100
+# fault, but a file that makes the kernel kill us each time must not do so without end. In 100
 # random kills of a soak one file took part in 24, and still was not to blame.
 _KILLS_PER_ATTEMPT = 20
 

@@ -74,7 +74,7 @@ class CrashLog:
     """Has the interpreter log a fatal signal to a file; a context manager.
 
     A killed process leaves only its name, a crashed one the signal's too, and a traceback: that
-    tells a decoder that a file has crashed from an operator who was in a hurry.
+    distinguishes a decoder crashed by a file from an impatient operator.
 
     Args:
         folder: Where the logs lie; it exists.

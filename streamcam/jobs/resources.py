@@ -1,14 +1,13 @@
-"""What a job needs before it can start: a loaded engine, and free space for its results."""
+"""What jobs depend on: a loaded engine, free space, and the log of what is missing meanwhile."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from math import inf
 from pathlib import Path
 
 from streamcam.clock import Clock
 from streamcam.errors import StreamcamError
 from streamcam.files import free_space
-from streamcam.jobs.conditions import OngoingConditions
 from streamcam.pipeline.engine_provider import EngineProvider
 from streamcam.retry import Backoff
 
@@ -23,8 +22,38 @@ _MEGABYTE = 1_000_000
 _DISK_FULL_SECONDS = 60.0
 
 
+class OngoingConditions:
+    """Logs each lasting condition once at its start and once at its end.
+
+    Args:
+        log: Takes the lines.
+    """
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self._log = log
+        self._end_texts: dict[Hashable, str] = {}
+
+    def begin(self, key: Hashable, text: str, end_text: str) -> None:
+        """Log that a condition holds, unless that was logged; `end_text` is for its end."""
+        if key not in self._end_texts:
+            self._log(text)
+        self._end_texts[key] = end_text
+
+    def end(self, key: Hashable) -> None:
+        """Log that a condition is over, if it held."""
+        text = self._end_texts.pop(key, None)
+        if text is not None:
+            self._log(text)
+
+    def end_others(self, kind: str, ongoing: set[Hashable]) -> None:
+        """End the conditions with a key `(kind, ...)` that is not among these."""
+        for key in list(self._end_texts):
+            if isinstance(key, tuple) and key[0] == kind and key not in ongoing:
+                self.end(key)
+
+
 class EngineLoader:
-    """Loads the engine in a thread, so that signals and folders are not kept waiting.
+    """Loads the engine in a thread, so that it blocks neither signals nor folders.
 
     Args:
         make_provider: Makes a provider whose engine is not loaded yet.
@@ -143,9 +172,9 @@ class DiskGuard:
         if free < self._min_free or not self._is_enough(free):
             self._conditions.begin(
                 "disk",
-                f"{self._folder}: no room for results ({free // _MEGABYTE} MB free); "
+                f"{self._folder}: too little space for results ({free // _MEGABYTE} MB free); "
                 "waiting until there is",
-                f"{self._folder}: there is room again; going on",
+                f"{self._folder}: there is space again; going on",
             )
             return False
         self._too_little = -1

@@ -8,11 +8,10 @@ from pathlib import Path
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.errors import DeviceError, DiskFullError, StreamcamError
-from streamcam.jobs.conditions import OngoingConditions
 from streamcam.jobs.job_record import JobRecord, JobState
 from streamcam.jobs.job_run import JobResult, JobRun, with_outcome
 from streamcam.jobs.post_action import PostAction
-from streamcam.jobs.resources import DiskGuard, EngineLoader
+from streamcam.jobs.resources import DiskGuard, EngineLoader, OngoingConditions
 from streamcam.jobs.store import JobStore
 from streamcam.jobs.watched_files import WatchedFolder
 from streamcam.observer import Observer
@@ -249,8 +248,8 @@ class Runner:
         self._store.release(job.id, self._owner, changed=True)
         incomplete = run.result is JobResult.INCOMPLETE
         self._on_change(job.path, self._incomplete_seconds if incomplete else None)
-        reason = "is not whole yet" if incomplete else "changed while it was explained"
-        reason += "; waiting until it stands still"
+        reason = "is not complete yet" if incomplete else "changed while it was explained"
+        reason += "; waiting until it no longer changes"
         return with_outcome(report, reason, Outcome.STOPPED)
 
     def _record_retry(self, run: JobRun) -> JobReport:

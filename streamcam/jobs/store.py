@@ -35,7 +35,7 @@ class JobStore:
         path: The database file; it is made, with its folder, when it is missing.
         clears_sources: Whether the source of a job that is done is to be moved or deleted.
 
-    All methods raise `JobStoreError`, and those that write `DiskFullError` when there is no room.
+    All methods raise `JobStoreError`, and those that write `DiskFullError` when the disk is full.
     """
 
     def __init__(self, path: Path, *, clears_sources: bool = False) -> None:
@@ -292,7 +292,7 @@ class JobStore:
     # For people
 
     def jobs(self, states: Sequence[JobState] = (), limit: int | None = None) -> list[JobRecord]:
-        """Return the latest jobs in these states, or in any; the latest arrivals last."""
+        """Return the latest jobs in these states, or in any; the latest last."""
         wanted = states or tuple(JobState)
         latest = self._records(
             f"SELECT * FROM jobs WHERE state IN ({placeholders(wanted)})"  # noqa: S608

@@ -4,6 +4,7 @@ import fcntl
 import fnmatch
 import hashlib
 import os
+import shutil
 import signal
 import stat
 import time
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from streamcam.errors import UsageError
-from streamcam.files import PART
+from streamcam.errors import SinkError, UsageError
+from streamcam.files import PART, FolderLock
 from streamcam.sinks.registry import is_result
 from streamcam.sources.inputs import is_media
 
@@ -274,35 +275,47 @@ def is_being_written(path: Path) -> bool | None:
 
 
 def remove_unfinished_results(output: Path) -> list[Path]:
-    """Remove unfinished results that no process writes any more, below an output folder.
+    """Remove unfinished files and folders of results that no process writes any more.
+
+    Args:
+        output: The output folder.
 
     Returns:
         What was removed.
     """
-    return [path for path in _unfinished(output) if _is_abandoned(path) and _removed(path)]
+    return [path for path in _unfinished(output) if _remove_if_abandoned(path)]
 
 
 def _unfinished(output: Path) -> Iterator[Path]:
-    for folder, _, names in os.walk(output):
-        for name in names:
+    for folder, subfolders, names in os.walk(output):
+        for name in (*names, *subfolders):
             path = Path(folder, name)
             if name.endswith(PART) and is_result(path):
                 yield path
+        subfolders[:] = [name for name in subfolders if not name.endswith(PART)]
 
 
-def _is_abandoned(path: Path) -> bool:
+def _remove_if_abandoned(path: Path) -> bool:
+    if path.is_dir():
+        return _remove_unlocked_folder(path)
     try:
         written = is_being_written(path)
         if written is None:
-            return time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
+            written = time.time() - path.stat().st_mtime <= _ABANDONED_SECONDS
+        if not written:
+            path.unlink()
     except OSError:
         return False
     return not written
 
 
-def _removed(path: Path) -> bool:
+def _remove_unlocked_folder(folder: Path) -> bool:
+    """Remove a folder unless its writer, which holds its lock, is alive."""
+    lock = FolderLock(folder)
     try:
-        path.unlink()
-    except OSError:
+        lock.acquire()
+    except SinkError:
         return False
-    return True
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.release()
+    return not folder.exists()

@@ -7,12 +7,11 @@ from pathlib import Path
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.errors import DiskFullError
-from streamcam.jobs.conditions import OngoingConditions
 from streamcam.jobs.database import FILE_NAME
 from streamcam.jobs.intake import Intake, Schedule
 from streamcam.jobs.owner import CrashLog, crash_of, remove_old_crash_logs, this_process
 from streamcam.jobs.post_action import PostAction
-from streamcam.jobs.resources import EngineLoader
+from streamcam.jobs.resources import EngineLoader, OngoingConditions
 from streamcam.jobs.runner import Runner
 from streamcam.jobs.store import JobStore
 from streamcam.jobs.watched_files import Selection, remove_unfinished_results, resolve_folders
@@ -30,7 +29,7 @@ _MAINTENANCE_SECONDS = 5.0
 _ABORT_SECONDS = 5.0
 
 # With `once`, a file that still changes after this many settling times is left for the next run.
-_ONCE_PATIENCE = 15
+_ONCE_FACTOR = 15
 
 
 def state_folder(settings: Settings) -> Path:
@@ -212,7 +211,7 @@ class Watcher:
         waiting, busy = self._intake.waiting, self._intake.busy
         if waiting > len(busy) or not self._runner.idle:
             return False
-        if waiting and seconds < _ONCE_PATIENCE * self._settings.watch.settle:
+        if waiting and seconds < _ONCE_FACTOR * self._settings.watch.settle:
             return False
         for path in busy:
             self._observer.notice(f"{path}: is still being written; left for the next time")

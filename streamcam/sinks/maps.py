@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from streamcam.errors import SinkError
-from streamcam.files import PART, PartFile, sync
+from streamcam.files import PART, FolderLock, PartFile, sync
 from streamcam.media_errors import writing
 from streamcam.sinks.base import Sink, SinkSettings, Target
 from streamcam.sinks.result_paths import ResultFile
@@ -107,6 +107,7 @@ class PngSink(Sink[SinkSettings]):
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
         self._part = self._folder.with_name(self._folder.name + PART)
+        self._lock = FolderLock(self._part)
         self._begun = False
 
     @classmethod
@@ -143,15 +144,18 @@ class PngSink(Sink[SinkSettings]):
                 sync(path)
             self._part.replace(self._folder)
             sync(self._folder.parent)
+        self._lock.release()
         return self._folder
 
     def abort(self) -> None:
         """Leave no trace."""
         if self._begun:
             shutil.rmtree(self._part, ignore_errors=True)
+            self._lock.release()
 
     def _begin(self) -> None:
         # What a killed process left there would be published with ours.
         shutil.rmtree(self._part, ignore_errors=True)
-        self._part.mkdir(parents=True)
+        # The lock, released by a killed process too, tells the folder from an abandoned one.
+        self._lock.acquire()
         self._begun = True

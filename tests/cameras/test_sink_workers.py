@@ -223,7 +223,7 @@ def test_a_full_disk_that_is_emptied(tmp_path: Path) -> None:
             if eventually(lambda: made.error, within=0.02):
                 break
         assert eventually(lambda: made.error)
-        assert "no room left" in (made.error or "")
+        assert "no space left" in (made.error or "")
         clock.now += 10
         submit(made, 1000)
         assert eventually(lambda: made.error is None)

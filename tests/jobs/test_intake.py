@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from streamcam.jobs.conditions import OngoingConditions
 from streamcam.jobs.folder_observer import FolderObserver
 from streamcam.jobs.intake import Intake, Schedule
 from streamcam.jobs.job_record import JobState
+from streamcam.jobs.resources import OngoingConditions
 from streamcam.jobs.store import JobStore
 from streamcam.jobs.watched_files import Selection, identity_of, is_being_written, resolve_folders
 from tests.jobs.conftest import TIMEOUT, eventually
@@ -96,7 +96,7 @@ def put(root: Path, name: str, content: str = "whole") -> Path:
     return path
 
 
-def test_what_is_there_and_what_comes_is_taken(harness: Harness) -> None:
+def test_existing_and_new_files_are_queued(harness: Harness) -> None:
     put(harness.root, "before.mp4")
     intake = harness.open()
     put(harness.root, "after.mp4")
@@ -106,7 +106,7 @@ def test_what_is_there_and_what_comes_is_taken(harness: Harness) -> None:
 
 
 @pytest.mark.parametrize("reopened", [False, True])
-def test_a_slow_copy_with_pauses_is_taken_when_it_is_whole(
+def test_a_slow_copy_with_pauses_is_queued_when_it_is_complete(
     harness: Harness, *, reopened: bool
 ) -> None:
     """The pauses are longer than settling while the file is open, shorter where it is closed."""
@@ -158,7 +158,7 @@ def test_moved_in_linked_in_and_trees_moved_in(harness: Harness, tmp_path: Path)
     assert harness.log == []
 
 
-def test_a_tree_that_is_copied_in_is_taken_whole(harness: Harness, tmp_path: Path) -> None:
+def test_a_tree_that_is_copied_in_is_queued_completely(harness: Harness, tmp_path: Path) -> None:
     intake = harness.open()
     names = {f"tree/{a}/{b}/{c}.mp4" for a in "abc" for b in "de" for c in "fgh"}
     for name in names:
@@ -244,7 +244,7 @@ def test_results_inside_the_watched_folder_are_no_inputs(harness: Harness) -> No
     assert harness.names() == {"a.mp4"}
 
 
-def test_a_folder_that_vanishes_and_comes_back_is_logged_once_each(harness: Harness) -> None:
+def test_a_folder_that_vanishes_and_returns_is_logged_once_each(harness: Harness) -> None:
     put(harness.root, "a.mp4", "one")
     intake = harness.open(schedule=Schedule(SETTLE, 0.2, 0.1))
     harness.until_ready(intake, "a.mp4")
@@ -324,7 +324,7 @@ def test_lost_events_are_noticed_and_made_up_for(harness: Harness) -> None:
     put(harness.root, "b.mp4", "two")
     harness.until_ready(intake, "a.mp4", "b.mp4")
     (line,) = harness.log
-    assert "came without an event; looking every 0.1 s" in line
+    assert "came without an event; scanning every 0.1 s" in line
 
 
 def test_polling_asks_the_kernel_for_nothing(harness: Harness) -> None:
@@ -339,7 +339,7 @@ def test_polling_asks_the_kernel_for_nothing(harness: Harness) -> None:
 UNREADABLE = """
 import os, sys, time
 from pathlib import Path
-from streamcam.jobs.conditions import OngoingConditions
+from streamcam.jobs.resources import OngoingConditions
 from streamcam.jobs.intake import Intake, Schedule
 from streamcam.jobs.job_record import JobState
 from streamcam.jobs.store import JobStore

@@ -6,8 +6,7 @@ import pytest
 
 from streamcam.clock import Clock
 from streamcam.errors import UsageError, WeightsMismatchError, WeightsUnavailableError
-from streamcam.jobs.conditions import OngoingConditions
-from streamcam.jobs.resources import DiskGuard, EngineLoader
+from streamcam.jobs.resources import DiskGuard, EngineLoader, OngoingConditions
 from streamcam.pipeline.engine_provider import LazyEngineProvider
 from streamcam.retry import Backoff
 from tests.jobs.conftest import eventually
@@ -22,7 +21,7 @@ class ManualClock(Clock):
         return self.now
 
 
-def test_a_disk_that_was_too_small_is_tried_again_with_more_room_or_later(tmp_path: Path) -> None:
+def test_a_disk_that_was_too_small_is_tried_again_with_more_space_or_later(tmp_path: Path) -> None:
     log: list[str] = []
     clock = ManualClock()
     guard = DiskGuard(tmp_path / "not" / "there", 0, OngoingConditions(log.append), clock)
@@ -32,7 +31,7 @@ def test_a_disk_that_was_too_small_is_tried_again_with_more_room_or_later(tmp_pa
     assert not guard.has_space()
     clock.now += 61
     assert guard.has_space()
-    assert [line.rpartition(": ")[2].partition(" ")[0] for line in log] == ["no", "there"]
+    assert [line.rpartition(": ")[2].partition(" ")[0] for line in log] == ["too", "there"]
 
 
 class _FailingProvider(LazyEngineProvider):

@@ -15,6 +15,8 @@ from streamcam.jobs.watched_files import (
     resolve_folders,
     scan,
 )
+from streamcam.sinks.maps import PngSink
+from tests.sinks.items import PERSON, explained, frame
 
 MEGABYTE = 1 << 20
 
@@ -101,7 +103,7 @@ def fingerprint(path: Path, content: bytes) -> str:
 
 
 @pytest.mark.parametrize("size", [0, 1, 65536, MEGABYTE, MEGABYTE + 1, 5 * MEGABYTE])
-def test_fingerprint_tells_lengths_ends_and_middles_apart(tmp_path: Path, size: int) -> None:
+def test_fingerprint_depends_on_length_ends_and_middle(tmp_path: Path, size: int) -> None:
     content = bytes(size)
     same, *others = [
         fingerprint(tmp_path / "a", changed)
@@ -131,7 +133,7 @@ def test_stat_of_identity_is_the_file_s(tmp_path: Path) -> None:
     )
 
 
-def test_writers_are_seen_and_readers_are_not(tmp_path: Path) -> None:
+def test_writers_are_detected_and_readers_are_not(tmp_path: Path) -> None:
     path = tmp_path / "a"
     with path.open("wb") as file:
         file.write(b"half")
@@ -147,7 +149,7 @@ def test_writers_are_seen_and_readers_are_not(tmp_path: Path) -> None:
         assert is_being_written(tmp_path / "b")
 
 
-def test_a_writer_that_meets_the_check_harms_nobody(tmp_path: Path) -> None:
+def test_the_check_harms_no_writer(tmp_path: Path) -> None:
     """The lease is announced by a signal; it must not be one that ends the process."""
     path = tmp_path / "a"
     path.write_bytes(b"x")
@@ -177,3 +179,18 @@ def test_unfinished_results_are_removed_unless_they_are_written_or_foreign(tmp_p
     with busy.open("w"):
         assert remove_unfinished_results(tmp_path) == [stray]
     assert {path.name for path in tmp_path.rglob("*.part")} == {foreign.name, busy.name}
+
+
+def test_unfinished_folders_of_maps_are_removed_unless_they_are_written(tmp_path: Path) -> None:
+    killed = tmp_path / "a.maps.part"
+    killed.mkdir()
+    (killed / "000001.png").touch()
+    foreign = tmp_path / "b.part"
+    foreign.mkdir()
+    busy = PngSink(tmp_path / "c.maps")
+    busy.write(explained(frame(1), [PERSON], 0.1))
+    assert remove_unfinished_results(tmp_path) == [killed]
+    busy.write(explained(frame(2), [PERSON], 0.1))
+    busy.finish()
+    assert {path.name for path in tmp_path.iterdir()} == {"b.part", "c.maps"}
+    assert len(list((tmp_path / "c.maps").iterdir())) == 2

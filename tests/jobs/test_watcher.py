@@ -83,7 +83,7 @@ def test_a_drop_in_folder_with_all_sorts(workspace: Workspace) -> None:
     assert again.code == 0, "what failed before is no failure of this run"
 
 
-def test_a_copy_that_pauses_is_explained_whole(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_copy_that_pauses_is_explained_completely(workspace: Workspace, tmp_path: Path) -> None:
     """MPEG-TS can be read from its first packet on: a half would be explained happily."""
     whole = video(tmp_path / "whole.ts", 30).read_bytes()
     daemon = workspace.watch(*EVERY_FRAME, STUB_FRAME="0.15")
@@ -96,7 +96,7 @@ def test_a_copy_that_pauses_is_explained_whole(workspace: Workspace, tmp_path: P
     output = daemon.end()
     assert frames_of(workspace, "copied") == 30
     assert output.count(": done") == 1, output
-    assert output.count("waiting until it stands still") == 1, output
+    assert output.count("waiting until it no longer changes") == 1, output
 
 
 def test_a_file_overwritten_during_its_run_is_explained_as_it_is_in_the_end(
@@ -259,8 +259,8 @@ def test_a_full_disk_is_waited_for(workspace: Workspace, small_disk: Path) -> No
     workspace.until_all(3)
     output = daemon.end()
     assert all(job.attempts == 1 for job in workspace.jobs().values())
-    assert output.count("no room for results") == 1, output
-    assert output.count("there is room again") == 1, output
+    assert output.count("too little space for results") == 1, output
+    assert output.count("there is space again") == 1, output
     assert [frames_of(workspace, str(number)) for number in range(3)] == [20, 21, 22]
 
 
@@ -275,7 +275,7 @@ def test_nothing_is_begun_while_the_disk_is_nearly_full(
     workspace.until(a__mp4="ready")
     time.sleep(1.2)
     output = daemon.end()
-    assert output.count("no room for results") == 1
+    assert output.count("too little space for results") == 1
     assert workspace.jobs()["a.mp4"].attempts == 0
 
 
@@ -401,7 +401,7 @@ def test_a_half_that_cannot_be_opened_is_not_called_failed_too_soon(
     workspace.until(half__mp4="done")
     output = daemon.end()
     assert "half.mp4: failed" not in output
-    assert "is not whole yet" in output or "changed while" in output, output
+    assert "is not complete yet" in output or "changed while" in output, output
     assert frames_of(workspace, "half") == 10
 
 

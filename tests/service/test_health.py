@@ -83,7 +83,7 @@ def test_slow_batches_within_the_timeout_are_healthy() -> None:
     assert set(service.checks(3) + service.checks(1, done=1) + service.checks(3)) == {None}
 
 
-def test_a_stuck_engine_that_comes_back_is_healthy_again() -> None:
+def test_a_stuck_engine_that_recovers_is_healthy_again() -> None:
     service = Service()
     service.engine.busy = True
     assert service.checks(10)[-1] is not None

@@ -17,7 +17,7 @@ def samples(metrics: Metrics, fake: FakeStatus) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_cameras_are_told_as_their_status_tells_them() -> None:
+def test_metrics_of_cameras_equal_their_status() -> None:
     fake = FakeStatus()
     fake.add("front")
     fake.add("yard", CameraState.BACKING_OFF)

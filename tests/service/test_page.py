@@ -88,9 +88,7 @@ def test_a_camera_dies_before_the_watchers_eyes_and_returns(watched: Watched, vi
     assert shows(page, "green", GREEN)
 
 
-def test_a_file_comes_in_is_explained_and_played(
-    watched: Watched, visit: Open, tmp_path: Path
-) -> None:
+def test_a_new_file_is_explained_and_played(watched: Watched, visit: Open, tmp_path: Path) -> None:
     page = visit(watched.service.url)
     pictures = [flat(320, 180, [index * 4, 100, 100]) for index in range(SECONDS * 5)]
     shutil.move(write_video(tmp_path / "clip.mp4", pictures, rate=5), watched.service.incoming)

@@ -116,7 +116,7 @@ def test_cameras_come_go_and_change_without_a_gap_in_the_others(running: Box) ->
     assert service.ask("/api/cameras/bars").status == 404
     assert b'source="bars"' not in service.ask("/metrics").body
 
-    # As the manager is told: each reload with its time, and its end.
+    # The messages to the manager: each reload with its time, and its end.
     assert manager.count("RELOADING=1") == reloads + 3
     assert manager.count("READY=1") == readies + 3
     stamped = [lines for lines in manager.said if "RELOADING=1" in lines]
@@ -126,8 +126,8 @@ def test_cameras_come_go_and_change_without_a_gap_in_the_others(running: Box) ->
     assert segments(service.output / "bars")
     # The other camera has noticed nothing: one connection, one clock, whole segments.
     service.until(lambda: len(list(street.rglob("*.mp4"))) >= 3)
-    told = service.cameras()["street"]
-    assert (told["state"], told["reconnects"]) == ("live", 0)
+    answer = service.cameras()["street"]
+    assert (answer["state"], answer["reconnects"]) == ("live", 0)
     assert json.loads((street / "street.manifest.json").read_text()) == manifest
     records = records_of(street)
     assert records[0] == begun
@@ -153,7 +153,7 @@ def test_a_bad_configuration_keeps_the_old_one(running: Box) -> None:
         assert service.states() == before
 
 
-def test_what_takes_a_restart_is_told(running: Box) -> None:
+def test_a_change_that_needs_a_restart_is_logged(running: Box) -> None:
     config = running.config + "[model]\nbatch = 2\n"
     said = running.reload(config, http="port = 0\nmax_clients = 7")
     assert "a change of [http] takes effect at the next start" in said
@@ -162,7 +162,7 @@ def test_what_takes_a_restart_is_told(running: Box) -> None:
     assert "stopped" not in said
 
 
-def test_a_camera_that_dies_is_told_and_comes_back(running: Box) -> None:
+def test_a_camera_that_fails_is_reported_and_recovers(running: Box) -> None:
     service = running.service
     reconnects = service.cameras()["door"]["reconnects"]
     running.door.kill()
@@ -209,9 +209,9 @@ def test_a_file_is_explained_while_cameras_run(running: Box) -> None:
     for line in lines:
         record.validate(json.loads(line))
     manifest.validate(json.loads((service.output / "clip.manifest.json").read_text()))
-    table, told = status(service), json.loads(status(service, "--json"))
-    assert told["jobs"]["done"] == 1
-    assert [camera["name"] for camera in told["cameras"]] == ["street", "door", "gate"]
+    table, answer = status(service), json.loads(status(service, "--json"))
+    assert answer["jobs"]["done"] == 1
+    assert [camera["name"] for camera in answer["cameras"]] == ["street", "door", "gate"]
     for word in ("street", "live", "320x180", "files: 1 done", "room for results:"):
         assert word in table
 
@@ -229,7 +229,7 @@ def status(service: Service, *words: str) -> str:
     return done.stdout
 
 
-def test_it_ends_with_everything_complete_and_no_secret_told(box: Box) -> None:
+def test_it_ends_with_all_files_complete_and_no_secret_logged(box: Box) -> None:
     service, manager = box.service, box.manager
     pages = [
         service.ask(path).body.decode()
@@ -250,11 +250,11 @@ def test_it_ends_with_everything_complete_and_no_secret_told(box: Box) -> None:
         path.read_text() for path in service.output.rglob("*") if path.suffix in (".json", ".jsonl")
     ]
     assert len(written) > 5
-    told = [service.log, *pages, *written, *("\n".join(lines) for lines in manager.said)]
+    answer = [service.log, *pages, *written, *("\n".join(lines) for lines in manager.said)]
     for secret in (PLAIN, SPECIAL):
         forms = {secret, quote(secret), quote(secret, ""), json.dumps(secret)[1:-1]}
         for form in forms:
-            assert not any(form in text for text in told), form
+            assert not any(form in text for text in answer), form
 
 
 def test_every_line_of_the_log_is_json_and_none_repeats_itself(box: Box) -> None:

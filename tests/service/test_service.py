@@ -51,7 +51,7 @@ def test_it_is_ready_once_the_engine_is_and_watched_over_while_work_gets_done(
         service.until(lambda: service.ask("/healthz").status == 503)
         assert "the engine has work but finished none for" in service.log
         fed = manager.count("WATCHDOG=1")
-        # The status goes on being told, so the watchdog is left hungry on purpose.
+        # The status is still reported, so the watchdog is left hungry on purpose.
         assert manager.await_more("STATUS=", 1)
         assert manager.count("WATCHDOG=1") == fed
 
@@ -59,7 +59,7 @@ def test_it_is_ready_once_the_engine_is_and_watched_over_while_work_gets_done(
         service.until(lambda: service.ask("/healthz").status == 200)
         assert manager.await_more("WATCHDOG=1")
         assert service.end() == 0
-    # READY was told once and first of all; the end is told.
+    # READY is sent once and first; the end is reported.
     order = [line.partition("=")[0] for lines in manager.said for line in lines]
     assert order.index("READY") < order.index("STOPPING")
     assert ["STOPPING=1"] in manager.said

@@ -67,13 +67,13 @@ def test_a_reload_is_stamped_with_the_monotonic_time(manager: Manager, notifier:
     assert before - 1 <= int(stamp) <= after
 
 
-def test_a_status_cannot_say_anything_else(manager: Manager, notifier: Notifier) -> None:
+def test_a_status_cannot_contain_another_message(manager: Manager, notifier: Notifier) -> None:
     notifier.status("camera\nWATCHDOG=1\n  is é")
     assert manager.received() == ["STATUS=camera WATCHDOG=1 is é"]
 
 
 @pytest.mark.parametrize("address", ["", "vsock:2:1234", "relative"])
-def test_nothing_is_sent_where_nobody_can_be_found(
+def test_nothing_is_sent_without_a_valid_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -84,7 +84,7 @@ def test_nothing_is_sent_where_nobody_can_be_found(
         assert listener.heard_nothing()
 
 
-def test_a_manager_that_has_gone_harms_nobody(tmp_path: Path) -> None:
+def test_a_manager_that_has_ended_is_no_fault(tmp_path: Path) -> None:
     Notifier(str(tmp_path / "gone")).ready("fine")
 
 

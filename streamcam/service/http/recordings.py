@@ -1,11 +1,11 @@
-"""A camera's segments on disk, found by names that leave no room for paths."""
+"""A camera's segments on disk, found by names that cannot be paths."""
 
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-# The number is the one that tells segments apart which began in the same second.
+# The number distinguishes segments that began in the same second.
 _NUMBER = r"(-(?:[2-9]|[1-9]\d{1,8}))?"
 _NAME = re.compile(rf"(\d{{8}}T\d{{6}}){_NUMBER}", re.ASCII)
 _HOUR = re.compile(r"\d{2}", re.ASCII)
@@ -14,7 +14,7 @@ _SEGMENT = re.compile(rf"(\d{{2}})-(\d{{2}}){_NUMBER}\.mp4", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One stretch of a camera's recording.
+    """One segment of a camera's recording.
 
     Attributes:
         name: What it is asked for by, e.g. "20250301T120000" or "20250301T120000-2".

@@ -59,8 +59,8 @@ class Visitor:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body, named)
             answer = connection.getresponse()
-            told = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(answer.status, told, answer.read())
+            reply = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, reply, answer.read())
         finally:
             connection.close()
 

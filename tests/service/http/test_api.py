@@ -27,7 +27,7 @@ from tests.service.http.fake_status import FakeStatus, coloured
 PASSWORD = "hunter2secret"
 
 
-def test_health_tells_whether_to_restart_and_nothing_else(fake: FakeStatus, serve: Serve) -> None:
+def test_health_is_only_about_restarting(fake: FakeStatus, serve: Serve) -> None:
     fake.add("front", CameraState.FAILED)
     fake.reasons = ["camera front: gone"]
     ask = serve(fake)
@@ -36,15 +36,15 @@ def test_health_tells_whether_to_restart_and_nothing_else(fake: FakeStatus, serv
     assert ask("/healthz").status == 503
 
 
-def test_readiness_tells_why_not(fake: FakeStatus, serve: Serve) -> None:
+def test_readiness_gives_reasons(fake: FakeStatus, serve: Serve) -> None:
     ask = serve(fake)
     assert (ask("/readyz").status, ask("/readyz").json) == (200, {"ready": True, "reasons": []})
     fake.reasons = ["the engine is warming up", "camera front: no answer"]
-    told = ask("/readyz")
-    assert (told.status, told.json["reasons"]) == (503, fake.reasons)
+    reply = ask("/readyz")
+    assert (reply.status, reply.json["reasons"]) == (503, fake.reasons)
 
 
-def test_status_tells_of_cameras_with_their_last_detections(fake: FakeStatus, serve: Serve) -> None:
+def test_status_has_cameras_with_their_last_detections(fake: FakeStatus, serve: Serve) -> None:
     fake.add("front").write(coloured([9, 9, 9]))
     fake.add("yard", CameraState.STALLED)
     status = serve(fake)("/api/status").json
@@ -73,15 +73,15 @@ def test_unknown_cameras_and_jobs_are_not_found(fake: FakeStatus, serve: Serve) 
     assert ask("/api/jobs/seven").status == 422
 
 
-def test_jobs_are_told_with_their_files_the_latest_first(
+def test_jobs_have_their_files_and_the_latest_is_first(
     fake_with_jobs: FakeStatus, finished: FinishedJobs, serve: Serve
 ) -> None:
     ask = serve(fake_with_jobs)
-    told = ask("/api/jobs").json
-    assert told["counts"] == {
+    reply = ask("/api/jobs").json
+    assert reply["counts"] == {
         "found": 0, "ready": 0, "running": 0, "done": 1, "failed": 1, "skipped": 0,
     }  # fmt: skip
-    numbers = [job["number"] for job in told["jobs"]]
+    numbers = [job["number"] for job in reply["jobs"]]
     assert numbers == sorted(numbers, reverse=True)
     done = ask(f"/api/jobs/{finished.video}").json
     assert (done["name"], done["state"], done["progress"]) == ("street.mp4", "done", None)
@@ -96,32 +96,32 @@ def test_jobs_are_told_with_their_files_the_latest_first(
     assert ask(f"/api/jobs/{finished.video}").json["progress"] == 0.25
 
 
-def test_what_runs_is_told_however_many_came_after_it(
+def test_running_jobs_are_listed_whatever_came_later(
     store: JobStore, tmp_path: Path, serve: Serve
 ) -> None:
     arrive(store, tmp_path, "first.mp4", "second.mp4")
     assert store.claim("us", [tmp_path], alone=True)
     arrive(store, tmp_path, *(f"later{index}.mp4" for index in range(5)))
     ask = serve(FakeStatus(store))
-    told = [(job["name"], job["state"]) for job in ask("/api/jobs?limit=2").json["jobs"]]
-    assert told == [("first.mp4", "running"), ("later4.mp4", "ready"), ("later3.mp4", "ready")]
+    reply = [(job["name"], job["state"]) for job in ask("/api/jobs?limit=2").json["jobs"]]
+    assert reply == [("first.mp4", "running"), ("later4.mp4", "ready"), ("later3.mp4", "ready")]
     names = [job["name"] for job in ask("/api/jobs?state=running&state=ready").json["jobs"]]
     assert (len(names), names[0], names[-1]) == (7, "first.mp4", "second.mp4")
 
 
-def test_a_name_that_is_not_utf8_is_told_all_the_same(
+def test_a_name_that_is_not_utf8_is_returned_escaped(
     store: JobStore, tmp_path: Path, serve: Serve
 ) -> None:
     arrive(store, tmp_path, os.fsdecode(b"caf\xe9.mp4"))
-    (told,) = serve(FakeStatus(store))("/api/jobs").json["jobs"]
-    assert (told["name"], told["path"]) == ("caf\ufffd.mp4", f"{tmp_path}/caf\ufffd.mp4")
+    (reply,) = serve(FakeStatus(store))("/api/jobs").json["jobs"]
+    assert (reply["name"], reply["path"]) == ("caf\ufffd.mp4", f"{tmp_path}/caf\ufffd.mp4")
 
 
 def test_metrics_are_served_in_prometheus_own_format(fake: FakeStatus, serve: Serve) -> None:
     fake.add("front")
-    told = serve(fake)("/metrics")
-    assert told.headers["content-type"].startswith("text/plain; version=")
-    names = {family.name for family in text_string_to_metric_families(told.text)}
+    reply = serve(fake)("/metrics")
+    assert reply.headers["content-type"].startswith("text/plain; version=")
+    names = {family.name for family in text_string_to_metric_families(reply.text)}
     assert {
         "streamcam_source_up",
         "streamcam_last_frame_age_seconds",
@@ -148,8 +148,8 @@ def test_every_route_is_described_and_answers_head(
         assert list(methods) == ["get"], path
         assert methods["get"]["description"], path
     for path in ("/", "/docs", "/api/status", "/api/jobs", "/metrics", "/static/app.js"):
-        told = ask(path, "HEAD")
-        assert (told.status, told.body) == (200, b""), path
+        reply = ask(path, "HEAD")
+        assert (reply.status, reply.body) == (200, b""), path
     video = f"/api/jobs/{finished.video}/files/video"
     assert ask(video, "HEAD").headers["content-length"] == str(len(ask(video).body))
 
@@ -202,15 +202,15 @@ def test_a_cameras_password_is_in_no_answer(serve: Serve, fake: FakeStatus) -> N
             *("/api/jobs", "/api/cameras/front", "/api/cameras/front/picture"),
             *("/api/cameras/front/recordings", "/api/live?front=x", "/login"),
         ):
-            told = ask(path)
-            assert PASSWORD.encode() not in told.body, path
-            assert PASSWORD not in str(told.headers), path
+            reply = ask(path)
+            assert PASSWORD.encode() not in reply.body, path
+            assert PASSWORD not in str(reply.headers), path
     assert ask("/api/status").status == 500
     assert ask("/api/jobs").status == 503
     assert ask("/api/jobs").json["detail"] == "rtsp://10.0.0.5/live does not answer"
 
 
-def test_cameras_are_told_though_the_job_store_cannot_be_read(serve: Serve) -> None:
+def test_cameras_are_returned_though_the_job_store_cannot_be_read(serve: Serve) -> None:
     fake = WithoutStore()
     fake.add("front")
     ask = serve(fake)
@@ -220,7 +220,7 @@ def test_cameras_are_told_though_the_job_store_cannot_be_read(serve: Serve) -> N
     assert 'streamcam_source_up{source="front"} 1.0' in ask("/metrics").text
 
 
-def test_a_port_that_is_taken_is_told(fake: FakeStatus) -> None:
+def test_a_port_in_use_is_an_error(fake: FakeStatus) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         server = HttpServer(fake, Metrics(), HttpSettings(port=port))
@@ -229,7 +229,7 @@ def test_a_port_that_is_taken_is_told(fake: FakeStatus) -> None:
         server.stop()
 
 
-def test_it_can_be_stopped_with_watchers_and_started_anew(fake: FakeStatus, serve: Serve) -> None:
+def test_it_can_be_stopped_with_clients_and_started_again(fake: FakeStatus, serve: Serve) -> None:
     fake.add("front")
     ask = serve(fake)
     with socket.create_connection(("127.0.0.1", ask.port)) as watcher:

@@ -54,7 +54,7 @@ def test_a_token_that_is_none_is_refused(
         HttpServer(FakeStatus(), Metrics(), HttpSettings(token_file=file))
 
 
-def test_nothing_is_told_without_the_token(
+def test_nothing_is_answered_without_the_token(
     serve: Serve, fake: FakeStatus, token_file: Path
 ) -> None:
     fake.add("front")
@@ -71,10 +71,10 @@ def test_nothing_is_told_without_the_token(
     )
     for headers in wrong:
         for path in GUARDED:
-            told = ask(path, **headers)
-            assert told.status == 401, (path, headers)
-            assert told.json == {"detail": "a token is needed"}
-            assert told.headers["www-authenticate"] == "Bearer"
+            reply = ask(path, **headers)
+            assert reply.status == 401, (path, headers)
+            assert reply.json == {"detail": "a token is needed"}
+            assert reply.headers["www-authenticate"] == "Bearer"
     for path in OPEN:
         assert ask(path).status == 200, path
     right = {"Authorization": f"Bearer {TOKEN}"}
@@ -82,9 +82,7 @@ def test_nothing_is_told_without_the_token(
         assert ask(path, **right).status == 200, path
 
 
-def test_reasons_are_told_to_those_who_know_the_token(
-    serve: Serve, fake: FakeStatus, token_file: Path
-) -> None:
+def test_reasons_need_the_token(serve: Serve, fake: FakeStatus, token_file: Path) -> None:
     fake.reasons = ["camera front: no answer"]
     ask = serve(fake, token_file=token_file)
     assert (ask("/readyz").status, ask("/readyz").json["reasons"]) == (503, [])
@@ -94,8 +92,8 @@ def test_reasons_are_told_to_those_who_know_the_token(
 
 def log_in(ask: Visitor, token: str) -> tuple[int, SimpleCookie]:
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    told = ask("/login", "POST", urlencode({"token": token}), **form)
-    return told.status, SimpleCookie(told.headers.get("set-cookie", ""))
+    reply = ask("/login", "POST", urlencode({"token": token}), **form)
+    return reply.status, SimpleCookie(reply.headers.get("set-cookie", ""))
 
 
 def test_a_browser_logs_in_and_keeps_a_cookie_that_is_not_the_token(
@@ -122,8 +120,8 @@ def test_behind_a_proxy_with_tls_the_cookie_stays_off_plain_http(
     ask = serve(fake, token_file=token_file)
     form = urlencode({"token": TOKEN})
     for protocol, secure in (("https", True), ("http", False)):
-        told = ask("/login", "POST", form, X_Forwarded_Proto=protocol)
-        assert bool(SimpleCookie(told.headers["set-cookie"])["streamcam"]["secure"]) is secure
+        reply = ask("/login", "POST", form, X_Forwarded_Proto=protocol)
+        assert bool(SimpleCookie(reply.headers["set-cookie"])["streamcam"]["secure"]) is secure
 
 
 def test_where_no_token_is_needed_there_is_no_login(serve: Serve, fake: FakeStatus) -> None:
@@ -170,11 +168,11 @@ def test_no_path_leads_out(
     for base in bases:
         for way in ways:
             for end in ends:
-                told = ask(f"{base}{way}/{end}")
-                assert told.status in (400, 404, 405, 422), f"{base}{way}/{end}"
-                assert b"root:" not in told.body
-                assert b"secret" not in told.body.replace(b'"secret', b"")
-                assert b"FastAPI" not in told.body
+                reply = ask(f"{base}{way}/{end}")
+                assert reply.status in (400, 404, 405, 422), f"{base}{way}/{end}"
+                assert b"root:" not in reply.body
+                assert b"secret" not in reply.body.replace(b'"secret', b"")
+                assert b"FastAPI" not in reply.body
     assert (STATIC / "../server.py").is_file()
 
 

@@ -88,7 +88,7 @@ def test_a_silent_connection_is_cut_after_an_answer_too(
         eventually(lambda: drip(slow) or is_cut(slow), "the second head is cut", within=10)
 
 
-def test_too_many_watchers_are_told_so_and_health_is_still_answered(
+def test_too_many_clients_are_refused_and_health_is_still_answered(
     serve: Serve, fake: FakeStatus
 ) -> None:
     fake.add("front").write(coloured([1, 2, 3]))
@@ -97,8 +97,8 @@ def test_too_many_watchers_are_told_so_and_health_is_still_answered(
         for line in watchers:
             line.sendall(WATCH)
         eventually(lambda: ask("/api/status").status == 503, "all places are taken")
-        told = ask("/api/status")
-        assert (told.json, told.headers["retry-after"]) == ({"detail": "too many clients"}, "5")
+        answer = ask("/api/status")
+        assert (answer.json, answer.headers["retry-after"]) == ({"detail": "too many clients"}, "5")
         assert ask("/healthz").status == 200
         assert ask("/readyz").status == 200
     eventually(lambda: ask("/api/status").status == 200, "places are free again")

@@ -13,12 +13,12 @@ PAGE = (Path(__file__).parents[3] / "docs" / "live-page.md").read_text(encoding=
 
 
 def test_every_route_is_documented(fake: FakeStatus, serve: Serve) -> None:
-    told = set(re.findall(r"^\| `(/[^`]+)`", PAGE, re.MULTILINE))
-    assert told == set(serve(fake)("/openapi.json").json["paths"])
+    answer = set(re.findall(r"^\| `(/[^`]+)`", PAGE, re.MULTILINE))
+    assert answer == set(serve(fake)("/openapi.json").json["paths"])
 
 
 def test_every_metric_is_documented() -> None:
-    told = set(re.findall(r"^\| `(streamcam_\w+)`", PAGE, re.MULTILINE))
+    answer = set(re.findall(r"^\| `(streamcam_\w+)`", PAGE, re.MULTILINE))
     families = text_string_to_metric_families(Metrics().text(FakeStatus()).decode())
     names = {f.name + ("_total" if f.type == "counter" else "") for f in families}
-    assert told == {name for name in names if not name.endswith("_created")}
+    assert answer == {name for name in names if not name.endswith("_created")}

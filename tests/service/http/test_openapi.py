@@ -6,6 +6,6 @@ from tests.service.http.fake_status import FakeStatus
 
 
 def test_the_http_interface(serve: Serve, fake: FakeStatus) -> None:
-    told = serve(fake)("/openapi.json").json
-    del told["info"]["version"]
-    matches("openapi", told)
+    answer = serve(fake)("/openapi.json").json
+    del answer["info"]["version"]
+    matches("openapi", answer)

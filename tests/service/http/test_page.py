@@ -78,7 +78,7 @@ def test_cameras_come_and_go(fake: FakeStatus, serve: Serve, visit: Open) -> Non
     expect(page.locator("article.tile h2")).to_have_text(["yard"])
 
 
-def test_a_server_that_is_gone_is_said_to_be(fake: FakeStatus, serve: Serve, visit: Open) -> None:
+def test_a_server_that_has_ended_is_shown(fake: FakeStatus, serve: Serve, visit: Open) -> None:
     sink = fake.add("front")
     for _ in range(3):
         sink.write(coloured(RED))
@@ -197,14 +197,14 @@ def test_everything_can_be_reached_by_keyboard(fake: FakeStatus, serve: Serve, v
     expect(page.locator(".bar")).to_be_visible()
 
 
-def test_a_failed_file_tells_why(
+def test_a_failed_file_shows_the_reason(
     fake_with_jobs: FakeStatus, finished: FinishedJobs, serve: Serve, visit: Open
 ) -> None:
     page = visit(f"{serve(fake_with_jobs).url}/#/file/{finished.broken}")
     expect(page.locator(".fault")).to_contain_text("not a video or picture")
 
 
-def test_a_cameras_view_tells_all_and_plays_its_recordings(
+def test_a_cameras_view_shows_details_and_plays_its_recordings(
     fake_with_jobs: FakeStatus, finished: FinishedJobs, serve: Serve, visit: Open, tmp_path: Path
 ) -> None:
     fake_with_jobs.add("front").write(coloured(RED))

@@ -52,14 +52,12 @@ def test_the_newest_pictures_come_in_one_answer(fake: FakeStatus, serve: Serve) 
     assert front.encodings == yard.encodings == 1
 
 
-def test_a_camera_that_began_anew_is_shown_at_once(fake: FakeStatus, serve: Serve) -> None:
+def test_a_restarted_camera_is_shown_at_once(fake: FakeStatus, serve: Serve) -> None:
     fake.add("front").write(coloured(RED))
     assert_shows(unpacked(serve(fake)("/api/live?front=500"))["front"], 1, RED)
 
 
-def test_it_waits_for_something_new_and_skips_what_nobody_saw(
-    fake: FakeStatus, serve: Serve
-) -> None:
+def test_it_waits_for_a_newer_picture_and_skips_older_ones(fake: FakeStatus, serve: Serve) -> None:
     front = fake.add("front")
     front.write(coloured(RED))
     ask = serve(fake)
@@ -77,7 +75,7 @@ def test_it_waits_for_something_new_and_skips_what_nobody_saw(
     assert front.encodings == 2
 
 
-def test_an_answer_comes_empty_when_nothing_is_new(
+def test_a_response_is_empty_when_nothing_is_new(
     fake: FakeStatus, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pictures, "MAX_WAIT_SECONDS", 0.2)
@@ -100,11 +98,11 @@ def test_one_cameras_picture_is_an_ordinary_jpeg(fake: FakeStatus, serve: Serve)
     front = fake.add("front")
     ask = serve(fake)
     front.write(coloured(RED))
-    told = ask("/api/cameras/front/picture")
-    assert (told.status, told.headers["content-type"]) == (200, "image/jpeg")
-    assert told.headers["x-picture-number"] == "1"
-    assert told.headers["cache-control"] == "no-store"
-    decoded = cv2.imdecode(np.frombuffer(told.body, np.uint8), cv2.IMREAD_COLOR)
+    reply = ask("/api/cameras/front/picture")
+    assert (reply.status, reply.headers["content-type"]) == (200, "image/jpeg")
+    assert reply.headers["x-picture-number"] == "1"
+    assert reply.headers["cache-control"] == "no-store"
+    decoded = cv2.imdecode(np.frombuffer(reply.body, np.uint8), cv2.IMREAD_COLOR)
     assert decoded.shape == (180, 320, 3)
 
 

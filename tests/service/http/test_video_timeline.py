@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from streamcam.service.http.video_timeline import MAX_BUCKETS, MAX_CLASSES, condensed, start_of
-from tests.service.http.test_result_files import record
+from tests.service.http.test_api_files import record
 
 
 def test_hours_become_a_few_hundred_buckets_and_no_moment_is_lost(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_the_most_frequent_classes_come_first_and_the_rest_is_left_out(tmp_path:
     assert labels == [f"c{n:02}" for n in range(29, 29 - MAX_CLASSES, -1)]
 
 
-def test_a_file_that_changed_is_read_anew(tmp_path: Path) -> None:
+def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
     records = tmp_path / "grows.jsonl"
     records.write_bytes(record(0, ["cat"]))
     assert condensed(records).classes[0].total == 1

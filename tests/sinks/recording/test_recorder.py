@@ -292,7 +292,7 @@ def noise(index: int) -> Picture:
 def test_a_full_disk_does_not_take_the_frames_before_it_along(tmp_path: Path, size: int) -> None:
     sink = SegmentRecorder(tmp_path, settings())
     with little_room(size):
-        with pytest.raises(DiskFullError, match="no room left"):  # noqa: PT012
+        with pytest.raises(DiskFullError, match="no space left"):  # noqa: PT012
             for index, result in enumerate(steady(100)):
                 sink.write(result, noise(index))
             sink.finish()

@@ -47,11 +47,11 @@ def test_a_jobs_files_are_served_as_what_they_are(
         ("records", "application/jsonl", "street.detections.jsonl"),
         ("manifest", "application/json", "street.manifest.json"),
     ):
-        told = ask(f"/api/jobs/{finished.video}/files/{kind}")
-        assert told.headers["content-type"].split(";")[0] == media
-        assert told.headers["content-disposition"] == f'inline; filename="{name}"'
-        assert told.body == (finished.output / name).read_bytes()
-        assert told.headers["cache-control"] == "private, no-cache"
+        answer = ask(f"/api/jobs/{finished.video}/files/{kind}")
+        assert answer.headers["content-type"].split(";")[0] == media
+        assert answer.headers["content-disposition"] == f'inline; filename="{name}"'
+        assert answer.body == (finished.output / name).read_bytes()
+        assert answer.headers["cache-control"] == "private, no-cache"
 
 
 def test_parts_of_a_video_are_served_for_seeking(
@@ -78,21 +78,21 @@ def test_what_a_job_does_not_have_is_not_found(
     assert ask(f"/api/jobs/{finished.video}/files/ledger").status == 422
 
 
-def test_a_timeline_tells_what_the_records_tell(
+def test_a_timeline_equals_the_records(
     fake_with_jobs: FakeStatus, finished: FinishedJobs, serve: Serve
 ) -> None:
     lines = (finished.output / "street.detections.jsonl").read_bytes().splitlines()
     records = [orjson.loads(line) for line in lines]
-    told = serve(fake_with_jobs)(f"/api/jobs/{finished.video}/timeline").json
-    assert told["start"] == 0
-    assert sum(told["frames"]) == len(records) == 40
-    assert len(told["frames"]) == round(records[-1]["time"] / told["step"]) + 1
+    answer = serve(fake_with_jobs)(f"/api/jobs/{finished.video}/timeline").json
+    assert answer["start"] == 0
+    assert sum(answer["frames"]) == len(records) == 40
+    assert len(answer["frames"]) == round(records[-1]["time"] / answer["step"]) + 1
     totals = Counter(d["label"] for record in records for d in record["detections"])
-    assert {line["label"]: line["total"] for line in told["classes"]} == dict(totals)
+    assert {line["label"]: line["total"] for line in answer["classes"]} == dict(totals)
     assert totals, "the detector should find something in the street"
-    for line in told["classes"]:
+    for line in answer["classes"]:
         for bucket, (count, lift) in enumerate(zip(line["counts"], line["lifts"], strict=True)):
-            inside = [r for r in records if int(r["time"] / told["step"] + 1e-6) == bucket]
+            inside = [r for r in records if int(r["time"] / answer["step"] + 1e-6) == bucket]
             found = [[d for d in r["detections"] if d["label"] == line["label"]] for r in inside]
             assert count == (max(map(len, found)) if found else None)
             lifts = [d["focus"]["lift"] for each in found for d in each]
@@ -101,10 +101,10 @@ def test_a_timeline_tells_what_the_records_tell(
 
 def test_recordings_are_listed_by_day(recorded: FakeStatus, serve: Serve) -> None:
     ask = serve(recorded)
-    told = ask("/api/cameras/front/recordings").json
-    assert (told["days"], told["day"]) == (["2026-03-01", "2026-02-28"], "2026-03-01")
-    assert [s["name"] for s in told["segments"]] == ["20260301T120000", "20260301T121000"]
-    assert told["segments"][1]["begin"] == "2026-03-01T12:10:00Z"
+    answer = ask("/api/cameras/front/recordings").json
+    assert (answer["days"], answer["day"]) == (["2026-03-01", "2026-02-28"], "2026-03-01")
+    assert [s["name"] for s in answer["segments"]] == ["20260301T120000", "20260301T121000"]
+    assert answer["segments"][1]["begin"] == "2026-03-01T12:10:00Z"
     other = ask("/api/cameras/front/recordings?day=2026-02-28").json
     (segment,) = other["segments"]
     assert ask(segment["files"]["video"]).body == b"video of 2026-02-28/23/59-59"
@@ -114,7 +114,7 @@ def test_recordings_are_listed_by_day(recorded: FakeStatus, serve: Serve) -> Non
     assert ask("/api/cameras/nobody/recordings").status == 404
 
 
-def test_recordings_of_one_second_are_told_apart(recorded: FakeStatus, serve: Serve) -> None:
+def test_recordings_of_one_second_are_distinguished(recorded: FakeStatus, serve: Serve) -> None:
     hour = recorded.recorded["front"] / "2026-03-01" / "12"
     for number in (2, 10):
         (hour / f"10-00-{number}.mp4").write_bytes(b"video %d" % number)
@@ -122,26 +122,26 @@ def test_recordings_of_one_second_are_told_apart(recorded: FakeStatus, serve: Se
     for litter in ("10-00-1", "10-00-02", "10-00-x", "10-00-2-2"):
         (hour / f"{litter}.mp4").write_bytes(b"litter")
     ask = serve(recorded)
-    told = ask("/api/cameras/front/recordings").json["segments"]
+    answer = ask("/api/cameras/front/recordings").json["segments"]
     names = ["20260301T121000", "20260301T121000-2", "20260301T121000-10"]
-    assert [segment["name"] for segment in told[1:]] == names
-    assert {segment["begin"] for segment in told[1:]} == {"2026-03-01T12:10:00Z"}
-    assert ask(told[2]["files"]["video"]).body == b"video 2"
-    assert ask(told[3]["files"]["video"]).body == b"video 10"
+    assert [segment["name"] for segment in answer[1:]] == names
+    assert {segment["begin"] for segment in answer[1:]} == {"2026-03-01T12:10:00Z"}
+    assert ask(answer[2]["files"]["video"]).body == b"video 2"
+    assert ask(answer[3]["files"]["video"]).body == b"video 10"
     assert ask(f"/api/cameras/front/recordings/{names[2]}/timeline").json["frames"] == [1]
 
 
 def test_a_recordings_timeline_begins_with_its_video(recorded: FakeStatus, serve: Serve) -> None:
-    told = serve(recorded)("/api/cameras/front/recordings/20260301T120000/timeline").json
-    assert (told["start"], told["step"], told["frames"]) == (0, 0.5, [1, 1])
-    (cat,) = told["classes"]
+    answer = serve(recorded)("/api/cameras/front/recordings/20260301T120000/timeline").json
+    assert (answer["start"], answer["step"], answer["frames"]) == (0, 0.5, [1, 1])
+    (cat,) = answer["classes"]
     assert (cat["label"], cat["counts"], cat["lifts"]) == ("cat", [1, 0], [2, None])
 
 
 @pytest.mark.parametrize("content", [b"", b"{}\n", b"no json\n", b"[1]\n", b'{"cam": 1}\n'])
-def test_a_damaged_file_of_records_is_told(
+def test_a_damaged_file_of_records_is_an_error(
     recorded: FakeStatus, serve: Serve, content: bytes
 ) -> None:
     (recorded.recorded["front"] / "2026-03-01/12/00-00.jsonl").write_bytes(content)
-    told = serve(recorded)("/api/cameras/front/recordings/20260301T120000/timeline")
-    assert (told.status, told.json["detail"]) == (404, "its records cannot be read")
+    answer = serve(recorded)("/api/cameras/front/recordings/20260301T120000/timeline")
+    assert (answer.status, answer.json["detail"]) == (404, "its records cannot be read")
