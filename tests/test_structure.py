@@ -33,6 +33,10 @@ def name_of(path: Path) -> str:
 
 
 TREES = {name_of(path): ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+TESTS = {
+    str(path): ast.parse(path.read_text(encoding="utf-8"))
+    for path in sorted(Path(__file__).parent.rglob("*.py"))
+}
 
 
 def imported(tree: ast.Module) -> set[str]:
@@ -54,7 +58,7 @@ def test_no_file_is_too_long(path: Path) -> None:
 
 def test_no_two_classes_share_a_name() -> None:
     places: defaultdict[str, list[str]] = defaultdict(list)
-    for module, tree in TREES.items():
+    for module, tree in (TREES | TESTS).items():
         for node in tree.body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places[node.name].append(module)

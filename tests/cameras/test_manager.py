@@ -41,7 +41,7 @@ from tests.processes import children, eventually
 GRACE = 20.0
 
 
-class Engine:
+class TimedEngine:
     """Takes a fixed time for each frame; fails where it is told to.
 
     Attributes:
@@ -81,7 +81,7 @@ class Engine:
 
 
 @dataclass(frozen=True)
-class HostOutputs:
+class ReceivedFrame:
     """What is remembered of an explained frame."""
 
     index: int
@@ -94,13 +94,13 @@ class EventLog(Observer):
     """Remembers what it is told."""
 
     def __init__(self) -> None:
-        self.seen: dict[str, list[HostOutputs]] = defaultdict(list)
+        self.seen: dict[str, list[ReceivedFrame]] = defaultdict(list)
         self.told: dict[str, list[CameraStatus]] = defaultdict(list)
 
     def camera_frame(self, result: FrameResult, latency: float) -> None:
         frame = result.frame
         self.seen[frame.source].append(
-            HostOutputs(frame.index, frame.time, frame.discontinuity, latency)
+            ReceivedFrame(frame.index, frame.time, frame.discontinuity, latency)
         )
 
     def camera_changed(self, status: CameraStatus) -> None:
@@ -111,9 +111,9 @@ class EventLog(Observer):
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+def engine(monkeypatch: pytest.MonkeyPatch) -> TimedEngine:
     """The detector that every camera gets, but for those that bring weights."""
-    made = Engine()
+    made = TimedEngine()
 
     def build(settings: Settings, _: object) -> Any:
         return build_engine(settings) if settings.model.weights else made
@@ -130,7 +130,7 @@ def observer() -> EventLog:
 
 
 @pytest.fixture
-def fleet(engine: Engine, observer: EventLog) -> Iterator[CameraManager]:
+def fleet(engine: TimedEngine, observer: EventLog) -> Iterator[CameraManager]:
     processes = children()
     with CameraManager(Settings(), observer) as made:
         yield made
@@ -156,7 +156,7 @@ def assert_accounted(status: CameraStatus) -> None:
 
 
 def test_one_camera_comes_changes_and_goes_while_another_goes_on(
-    fleet: CameraManager, observer: EventLog, engine: Engine
+    fleet: CameraManager, observer: EventLog, engine: TimedEngine
 ) -> None:
     a, b = {"name": "a", "max_fps": 20}, {"name": "b"}
 
@@ -221,7 +221,7 @@ def test_a_camera_without_its_weights_fails_alone(fleet: CameraManager, observer
 
 
 def test_weights_that_may_come_later_are_tried_again(
-    fleet: CameraManager, observer: EventLog, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    fleet: CameraManager, observer: EventLog, engine: TimedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries: list[int] = []
 
@@ -243,7 +243,7 @@ def test_weights_that_may_come_later_are_tried_again(
 
 
 def test_a_camera_that_breaks_the_engine_is_given_up_and_the_other_goes_on(
-    fleet: CameraManager, observer: EventLog, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    fleet: CameraManager, observer: EventLog, engine: TimedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(camera_room, "RestartLimit", partial(RestartLimit, most=2))
     engine.errors["odd"] = ValueError("a shape that nobody expected")
@@ -265,7 +265,7 @@ def test_a_camera_that_breaks_the_engine_is_given_up_and_the_other_goes_on(
 
 
 def test_a_broken_device_is_the_whole_fleets(
-    fleet: CameraManager, observer: EventLog, engine: Engine
+    fleet: CameraManager, observer: EventLog, engine: TimedEngine
 ) -> None:
     fleet.reconcile(plans(settings({"name": "a"}, {"name": "b"})))
     assert eventually(lambda: observer.seen["a"] and observer.seen["b"])
@@ -278,7 +278,7 @@ def test_a_broken_device_is_the_whole_fleets(
 
 
 def test_many_cameras_share_the_engine_evenly(
-    fleet: CameraManager, observer: EventLog, engine: Engine
+    fleet: CameraManager, observer: EventLog, engine: TimedEngine
 ) -> None:
     """Eight want 10 frames a second each, and there are 50 in all."""
     engine.pace = 0.02
@@ -298,7 +298,7 @@ def test_many_cameras_share_the_engine_evenly(
 
 
 def test_the_latency_is_bounded_by_the_engines_pace(
-    fleet: CameraManager, observer: EventLog, engine: Engine
+    fleet: CameraManager, observer: EventLog, engine: TimedEngine
 ) -> None:
     """A frame waits for one forward at most: what is newer takes its place."""
     engine.pace = 0.2
@@ -317,7 +317,7 @@ def test_the_latency_is_bounded_by_the_engines_pace(
 
 
 def test_leaving_the_fleet_ends_its_cameras(
-    engine: Engine, observer: EventLog, monkeypatch: pytest.MonkeyPatch
+    engine: TimedEngine, observer: EventLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether they explain or pause."""
     engine.errors["odd"] = ValueError("odd")
@@ -333,7 +333,7 @@ def test_leaving_the_fleet_ends_its_cameras(
 
 
 def test_a_long_sweep_of_old_recordings_holds_nothing_up(
-    engine: Engine, observer: EventLog, monkeypatch: pytest.MonkeyPatch
+    engine: TimedEngine, observer: EventLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cameras are ended even when an exception leaves the manager without `stop`."""
     sweeping, done = threading.Event(), threading.Event()

@@ -18,7 +18,7 @@ from streamcam.sinks.manifest import Provenance
 from streamcam.sinks.records import JsonlSink
 from streamcam.sinks.registry import SinkChoice
 from streamcam.types import FrameResult, Item, Picture, SourceInfo
-from tests.pipeline.clocks import SetClock
+from tests.clocks import ManualClock
 from tests.processes import eventually
 from tests.sinks.items import explained, frame, picture
 
@@ -81,7 +81,7 @@ class Choice:
 @contextmanager
 def worker(
     make: Callable[[], Sink[Any]],
-    clock: SetClock | None = None,
+    clock: ManualClock | None = None,
     prepare: Callable[[], object] = lambda: None,
 ) -> Iterator[SinkWorker]:
     camera = SourceInfo("yard", 0, 0, Fraction(1, 1000), live=True)
@@ -158,7 +158,7 @@ def test_a_stuck_sink_keeps_nobody_waiting() -> None:
 def test_a_failing_sink_is_put_away_and_made_anew(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock = SetClock()
+    clock = ManualClock()
     books = [Book(error), Book(error), Book()]
     left = iter(books)
     with worker(lambda: next(left), clock) as made:
@@ -184,7 +184,7 @@ def test_a_failing_sink_is_put_away_and_made_anew(
 
 
 def test_a_sink_that_cannot_be_made_is_tried_again() -> None:
-    clock, book = SetClock(), Book()
+    clock, book = ManualClock(), Book()
     tries: list[int] = []
 
     def make() -> Sink[Any]:
@@ -215,7 +215,7 @@ def test_an_end_that_fails_is_told(error: Exception, caplog: pytest.LogCaptureFi
 
 def test_a_full_disk_that_is_emptied(tmp_path: Path) -> None:
     """A real sink, and a device that is always full in the place of its file."""
-    clock, path = SetClock(), tmp_path / "a.jsonl"
+    clock, path = ManualClock(), tmp_path / "a.jsonl"
     (tmp_path / "a.jsonl.part").symlink_to("/dev/full")
     with worker(lambda: JsonlSink(path), clock) as made:
         for index in range(200):  # what is written is gathered before it goes to the disk

@@ -21,7 +21,7 @@ from tests.processes import eventually
 from tests.servers.client import picture
 from tests.servers.faulty import GarbageServer, SilentServer
 from tests.servers.fixtures import StartRtsp
-from tests.servers.rtsp import Stream
+from tests.servers.rtsp import ServedStream
 from tests.service.running import segments, unfinished
 from tests.sinks.live import decoded
 
@@ -140,7 +140,7 @@ def test_a_source_that_cannot_be_read_ends_it(live: StartLive, rtsp_server: Star
 
 
 def test_with_reconnect_it_goes_on(live: StartLive, rtsp_server: StartRtsp) -> None:
-    server = rtsp_server({"cam": Stream(rate=20)})
+    server = rtsp_server({"cam": ServedStream(rate=20)})
     running = live(server.url(), "--reconnect", "--json", "--record", "never", "--name", "door")
     assert running.process.stdout is not None
     first = orjson.loads(running.process.stdout.readline())

@@ -18,9 +18,9 @@ import pytest
 from streamcam.cli.lines import JsonLines, TextLines
 from streamcam.cli.logs import LogFormat, configure_logging, goes_to_journal
 from streamcam.cli.repeats import Repeats
-from streamcam.clock import Clock
 from streamcam.urls import Redactor, redacted_url
 from tests.cli.conftest import environment
+from tests.clocks import ManualClock
 
 CAMERA = "rtsp://admin:s3cret%20word@cam/live"
 NOON = datetime(2026, 7, 1, 12, 0, 0, 250_000, tzinfo=UTC).timestamp()
@@ -35,14 +35,6 @@ def logging_as_before() -> Iterator[None]:
     for logger, handlers, level, propagate in before:
         logger.handlers, logger.propagate = handlers, propagate
         logger.setLevel(level)
-
-
-class FakeClock(Clock):
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 def record(
@@ -172,7 +164,7 @@ class Log:
     """Lines behind a handler that holds repetitions back."""
 
     def __init__(self, lines: type[TextLines] | type[JsonLines] = TextLines) -> None:
-        self.clock = FakeClock()
+        self.clock = ManualClock(0.0)
         self.stream = io.StringIO()
         target = logging.StreamHandler(self.stream)
         target.setFormatter(lines(redacted_url, journal=lines is TextLines))

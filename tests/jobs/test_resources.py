@@ -9,21 +9,13 @@ from streamcam.errors import UsageError, WeightsMismatchError, WeightsUnavailabl
 from streamcam.jobs.resources import DiskGuard, EngineLoader, OngoingConditions
 from streamcam.pipeline.engine_provider import LazyEngineProvider
 from streamcam.retry import Backoff
+from tests.clocks import ManualClock
 from tests.jobs.conftest import eventually
-
-
-class ManualClock(Clock):
-    """A clock that is moved by hand."""
-
-    now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 def test_a_disk_that_was_too_small_is_tried_again_with_more_space_or_later(tmp_path: Path) -> None:
     log: list[str] = []
-    clock = ManualClock()
+    clock = ManualClock(0.0)
     guard = DiskGuard(tmp_path / "not" / "there", 0, OngoingConditions(log.append), clock)
     assert guard.has_space()
     guard.report_full(guard.free_space() + (1 << 40))
@@ -47,7 +39,7 @@ class _FailingProvider(LazyEngineProvider):
 
 def test_loading_is_tried_again_and_the_fault_logged_once() -> None:
     log: list[str] = []
-    clock = ManualClock()
+    clock = ManualClock(0.0)
     asked: list[float] = []
 
     def make() -> LazyEngineProvider:

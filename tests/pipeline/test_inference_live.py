@@ -22,7 +22,7 @@ from tests.pipeline.stub_engine import (
 from tests.processes import eventually
 
 
-class LiveDelivery:
+class BlockingDelivery:
     """Takes items, and waits or fails where a test says so."""
 
     def __init__(self, fail_at: int | None = None) -> None:
@@ -40,7 +40,7 @@ class LiveDelivery:
         self.items.append(item)
 
 
-class Camera(CountedSource):
+class WaitingSource(CountedSource):
     """Gives its frames at once, then waits to be interrupted."""
 
     def __init__(self, name: str, count: int) -> None:
@@ -56,15 +56,17 @@ class Camera(CountedSource):
         self._interrupted.wait(10)
 
 
-def live_stream(pipeline: InferencePipeline, source: Camera, delivery: LiveDelivery) -> Stream:
+def live_stream(
+    pipeline: InferencePipeline, source: WaitingSource, delivery: BlockingDelivery
+) -> Stream:
     return pipeline.open(source, Sampler(every=1), delivery, overflow=Overflow.DROP_OLDEST)
 
 
-def newest(delivery: LiveDelivery) -> int:
+def newest(delivery: BlockingDelivery) -> int:
     return index_of(delivery.items[-1]) if delivery.items else -1
 
 
-def assert_accounted(stream: Stream, delivery: LiveDelivery) -> None:
+def assert_accounted(stream: Stream, delivery: BlockingDelivery) -> None:
     assert stream.delivered == len(delivery.items)
     assert stream.received == stream.delivered + sum(stream.dropped.values())
 
@@ -84,7 +86,7 @@ def running(stream: Stream) -> tuple[threading.Thread, list[Exception]]:
 
 
 def stop_after(
-    index: int, stream: Stream, thread: threading.Thread, delivery: LiveDelivery
+    index: int, stream: Stream, thread: threading.Thread, delivery: BlockingDelivery
 ) -> None:
     """Wait until a frame has gone out, and end the stream."""
     assert eventually(lambda: newest(delivery) == index)
@@ -93,7 +95,7 @@ def stop_after(
 
 
 def test_what_a_slow_engine_misses_is_counted_and_the_newest_goes_on() -> None:
-    engine, delivery, source = RecordingEngine(), LiveDelivery(), Camera("a", 50)
+    engine, delivery, source = RecordingEngine(), BlockingDelivery(), WaitingSource("a", 50)
     engine.gate.clear()
     with InferencePipeline(engine, batch=4, max_wait=0.01) as pipeline:
         stream = live_stream(pipeline, source, delivery)
@@ -120,13 +122,13 @@ def test_nothing_is_preprocessed_early_while_a_camera_is_open() -> None:
 
     preprocessed: list[tuple[str, int]] = []
     early = threading.Event()
-    engine, deliveries = Noting(), (LiveDelivery(), LiveDelivery())
+    engine, deliveries = Noting(), (BlockingDelivery(), BlockingDelivery())
     engine.gate.clear()
     with InferencePipeline(engine, batch=4, max_wait=0.01) as pipeline:
-        first = live_stream(pipeline, Camera("a", 1), deliveries[0])
+        first = live_stream(pipeline, WaitingSource("a", 1), deliveries[0])
         thread, faults = running(first)
         assert eventually(lambda: preprocessed == [("a", 0)])
-        busy = Camera("b", 50)
+        busy = WaitingSource("b", 50)
         busy.steps = threading.Semaphore(1)
         second = live_stream(pipeline, busy, deliveries[1])
         other, other_faults = running(second)
@@ -150,13 +152,13 @@ def test_what_was_preprocessed_before_a_camera_opened_has_its_turn_first() -> No
             return super().preprocess(frames)
 
     second, sink = threading.Event(), ListSink()
-    engine, silent = Noting(), Camera("silent", 0)
+    engine, silent = Noting(), WaitingSource("silent", 0)
     engine.gate.clear()
     with InferencePipeline(engine, batch=2, max_wait=0.01) as pipeline:
         stream = stream_of(pipeline, CountedSource("file", 40), sink)
         file, file_faults = running(stream)
         assert second.wait(10)
-        camera = live_stream(pipeline, silent, LiveDelivery())
+        camera = live_stream(pipeline, silent, BlockingDelivery())
         watching, camera_faults = running(camera)
         engine.gate.set()
         file.join(10)
@@ -167,7 +169,7 @@ def test_what_was_preprocessed_before_a_camera_opened_has_its_turn_first() -> No
 
 
 def test_frames_dropped_for_a_slow_writer_are_counted_as_output() -> None:
-    engine, delivery, source = RecordingEngine(), LiveDelivery(), Camera("a", 50)
+    engine, delivery, source = RecordingEngine(), BlockingDelivery(), WaitingSource("a", 50)
     delivery.gate.clear()
     source.steps = threading.Semaphore(1)
     with InferencePipeline(engine, batch=4, max_wait=0.0) as pipeline:
@@ -188,7 +190,7 @@ def test_frames_dropped_for_a_slow_writer_are_counted_as_output() -> None:
 
 def test_a_stop_delivers_what_is_on_its_way_and_a_cancellation_counts_it() -> None:
     for end, left in ((Stream.stop, 0), (Stream.cancel, 1)):
-        engine, delivery, source = RecordingEngine(), LiveDelivery(), Camera("a", 1)
+        engine, delivery, source = RecordingEngine(), BlockingDelivery(), WaitingSource("a", 1)
         engine.gate.clear()
         with InferencePipeline(engine, batch=4, max_wait=0.0) as pipeline:
             stream = live_stream(pipeline, source, delivery)
@@ -209,8 +211,8 @@ def test_a_stop_delivers_what_is_on_its_way_and_a_cancellation_counts_it() -> No
 @pytest.mark.parametrize("guilty", ["engine", "sink", "device"])
 def test_what_a_fault_costs_is_counted(guilty: str) -> None:
     errors = {"engine": ValueError("odd"), "device": DeviceError("gone"), "sink": None}
-    engine, source = RecordingEngine(errors[guilty]), Camera("a", 10)
-    delivery = LiveDelivery(fail_at=0 if guilty == "sink" else None)
+    engine, source = RecordingEngine(errors[guilty]), WaitingSource("a", 10)
+    delivery = BlockingDelivery(fail_at=0 if guilty == "sink" else None)
     engine.gate.clear()
     with InferencePipeline(engine, batch=4, max_wait=0.0) as pipeline:
         stream = live_stream(pipeline, source, delivery)

@@ -1,15 +1,15 @@
 from streamcam.pipeline.restarts import RestartLimit
-from tests.pipeline.clocks import SetClock
+from tests.clocks import ManualClock
 
 
 def test_so_many_in_a_window_and_no_more() -> None:
-    clock = SetClock()
+    clock = ManualClock()
     restarts = RestartLimit(clock, most=3, window=60.0)
     assert [restarts.allow() for _ in range(5)] == [True, True, True, False, False]
 
 
 def test_what_is_long_ago_is_forgiven_one_by_one() -> None:
-    clock = SetClock()
+    clock = ManualClock()
     restarts = RestartLimit(clock, most=2, window=60.0)
     assert restarts.allow()
     clock.now += 40
@@ -21,7 +21,7 @@ def test_what_is_long_ago_is_forgiven_one_by_one() -> None:
 
 
 def test_one_a_day_may_go_on_for_ever() -> None:
-    clock = SetClock()
+    clock = ManualClock()
     restarts = RestartLimit(clock)
     for _ in range(1000):
         assert restarts.allow()

@@ -26,7 +26,7 @@ PATIENCE = 20.0
 """Seconds for the first segments: 0.05 s on an idle machine, the rest for a busy one."""
 
 
-class HttpServer:
+class StreamHttpServer:
     """Serves live streams; a context manager.
 
     - `mjpeg`: JPEG pictures one after another (multipart/x-mixed-replace), as webcams do

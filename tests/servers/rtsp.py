@@ -58,7 +58,7 @@ _GIVE = (
 
 
 @dataclass(frozen=True)
-class Stream:
+class ServedStream:
     """What one path shows.
 
     Attributes:
@@ -139,7 +139,7 @@ class RtspServer:
     """A running RTSP server; a context manager.
 
     Args:
-        streams: What each path shows, e.g. {"cam": Stream()}.
+        streams: What each path shows, e.g. {"cam": ServedStream()}.
         user: Whom it lets in; with a password only.
         password: None lets everybody in.
         scheme: How it asks for the password.
@@ -150,7 +150,7 @@ class RtspServer:
 
     def __init__(
         self,
-        streams: Mapping[str, Stream] | None = None,
+        streams: Mapping[str, ServedStream] | None = None,
         *,
         user: str = "admin",
         password: str | None = None,
@@ -159,7 +159,7 @@ class RtspServer:
         transports: Sequence[Literal["tcp", "udp"]] = ("tcp",),
     ) -> None:
         self.port = 0
-        self._streams = {"cam": Stream()} if streams is None else streams
+        self._streams = {"cam": ServedStream()} if streams is None else streams
         self._publish = publish
         self._order = {
             "parent": os.getpid(),
@@ -211,7 +211,7 @@ class RtspServer:
         """End it as its operator would."""
         self._end("terminate")
 
-    def restart(self, streams: Mapping[str, Stream] | None = None) -> None:
+    def restart(self, streams: Mapping[str, ServedStream] | None = None) -> None:
         """Start it again at the same port, with other streams where they are given."""
         self.kill()
         if streams is not None:

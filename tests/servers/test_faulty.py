@@ -12,7 +12,7 @@ import pytest
 from tests.media import number_of
 from tests.servers.client import OVER_TCP, PATIENCE, QUICKLY, first_frames, frames, picture
 from tests.servers.faulty import DripServer, Garbage, GarbageServer, SilentServer, StallingProxy
-from tests.servers.http import HttpServer
+from tests.servers.http import StreamHttpServer
 from tests.servers.tcp import TcpServer
 
 SHORT = 0.3
@@ -97,7 +97,7 @@ def test_garbage_is_bounded_and_the_same_each_time() -> None:
 
 
 def test_a_proxy_forwards_stalls_goes_on_and_cuts() -> None:
-    with HttpServer() as server, StallingProxy(server.port) as proxy:
+    with StreamHttpServer() as server, StallingProxy(server.port) as proxy:
         stream = frames(proxy.in_front_of(server.url("mjpeg")))
         assert [number_of(picture(next(stream))) for _ in range(5)] == [0, 1, 2, 3, 4]
 
@@ -114,7 +114,7 @@ def test_a_proxy_forwards_stalls_goes_on_and_cuts() -> None:
 
 
 def test_no_packet_passes_a_stalled_proxy() -> None:
-    with HttpServer() as server, StallingProxy(server.port) as proxy:
+    with StreamHttpServer() as server, StallingProxy(server.port) as proxy:
         url = proxy.in_front_of(server.url("mjpeg"))
         with av.open(url, timeout=(PATIENCE, SHORT)) as container:
             packets = container.demux(video=0)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.media import number_of
 from tests.servers.client import first_frames, picture
-from tests.servers.http import RATE, HttpServer
+from tests.servers.http import RATE, StreamHttpServer
 
 FIRST = 30
 
@@ -19,14 +19,14 @@ def numbers(url: str, count: int = FIRST) -> list[int]:
 
 @pytest.mark.parametrize("path", ["mjpeg", "stream.ts"])
 def test_shows_its_pictures_in_order_and_in_real_time(path: str) -> None:
-    with HttpServer() as server:
+    with StreamHttpServer() as server:
         start = time.monotonic()
         assert numbers(server.url(path)) == list(range(FIRST))
         assert time.monotonic() - start >= (FIRST - 1) / RATE
 
 
 def test_hls_begins_near_the_end_and_slides() -> None:
-    with HttpServer(hls=True) as server:
+    with StreamHttpServer(hls=True) as server:
         before = playlist(server)
         shown = numbers(server.url("live.m3u8"), 40)
         after = playlist(server)
@@ -36,7 +36,7 @@ def test_hls_begins_near_the_end_and_slides() -> None:
     assert len(segments(after)) <= 6
 
 
-def playlist(server: HttpServer) -> str:
+def playlist(server: StreamHttpServer) -> str:
     with urllib.request.urlopen(server.url("live.m3u8")) as answer:
         return str(answer.read(), "utf-8")
 
@@ -46,7 +46,7 @@ def segments(playlist: str) -> list[str]:
 
 
 def test_lets_in_only_who_knows_the_password() -> None:
-    with HttpServer(password="secret", hls=True) as server:
+    with StreamHttpServer(password="secret", hls=True) as server:
         for path in ("mjpeg", "stream.ts", "live.m3u8"):
             with pytest.raises(av.error.HTTPUnauthorizedError):
                 av.open(server.url(path))
@@ -54,5 +54,5 @@ def test_lets_in_only_who_knows_the_password() -> None:
 
 
 def test_knows_its_paths() -> None:
-    with HttpServer() as server, pytest.raises(av.error.HTTPNotFoundError):
+    with StreamHttpServer() as server, pytest.raises(av.error.HTTPNotFoundError):
         av.open(server.url("nowhere"))

@@ -14,12 +14,12 @@ from tests.media import X264, number_of, numbered
 from tests.servers import rtsp
 from tests.servers.client import OVER_TCP, PATIENCE, first_frames, frames, picture
 from tests.servers.fixtures import StartRtsp
-from tests.servers.rtsp import Codec, Stream
+from tests.servers.rtsp import Codec, ServedStream
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "mjpeg"])
 def test_shows_a_pattern(rtsp_server: StartRtsp, codec: Codec) -> None:
-    server = rtsp_server({"cam": Stream(width=160, height=96, codec=codec, pattern="red")})
+    server = rtsp_server({"cam": ServedStream(width=160, height=96, codec=codec, pattern="red")})
     (frame,) = first_frames(server.url(), 1)
     assert (frame.width, frame.height) == (160, 96)
     red, green, blue = picture(frame).reshape(-1, 3).mean(axis=0)
@@ -31,21 +31,24 @@ def test_shows_pictures_again_and_again_and_other_sizes_amid_the_stream(
     rtsp_server: StartRtsp,
 ) -> None:
     pictures = [*numbered(20), *numbered(20, 128, 96)]
-    server = rtsp_server({"cam": Stream(pictures=pictures, rate=50)})
+    server = rtsp_server({"cam": ServedStream(pictures=pictures, rate=50)})
     shown = first_frames(server.url(), 60)
     expected = [(index % 20, 64 if index % 40 < 20 else 128) for index in range(60)]
     assert [(number_of(picture(frame)), frame.width) for frame in shown] == expected
 
 
 def test_shows_pictures_as_jpeg(rtsp_server: StartRtsp) -> None:
-    server = rtsp_server({"cam": Stream(pictures=numbered(70), codec="mjpeg")})
+    server = rtsp_server({"cam": ServedStream(pictures=numbered(70), codec="mjpeg")})
     shown = [number_of(picture(frame)) for frame in first_frames(server.url(), 30)]
     assert shown == [(shown[0] + index) % 70 for index in range(30)]
 
 
 def test_begins_anew_for_each_client_unless_it_is_shared(rtsp_server: StartRtsp) -> None:
     pictures = numbered(70)
-    streams = {"own": Stream(pictures=pictures), "cam": Stream(pictures=pictures, shared=True)}
+    streams = {
+        "own": ServedStream(pictures=pictures),
+        "cam": ServedStream(pictures=pictures, shared=True),
+    }
     server = rtsp_server(streams)
     begun = {}
     for path in streams:
@@ -60,8 +63,8 @@ def test_begins_anew_for_each_client_unless_it_is_shared(rtsp_server: StartRtsp)
 
 def test_looks_ahead_with_b_frames_only_where_asked(rtsp_server: StartRtsp) -> None:
     streams = {
-        "ahead": Stream(pictures=numbered(40), bframes=2),
-        "cam": Stream(pictures=numbered(40), gop=10),
+        "ahead": ServedStream(pictures=numbered(40), bframes=2),
+        "cam": ServedStream(pictures=numbered(40), gop=10),
     }
     server = rtsp_server(streams)
     kinds = {
@@ -75,7 +78,7 @@ def test_looks_ahead_with_b_frames_only_where_asked(rtsp_server: StartRtsp) -> N
 
 
 def test_sends_sound_beside_the_pictures(rtsp_server: StartRtsp) -> None:
-    server = rtsp_server({"cam": Stream(audio=True)})
+    server = rtsp_server({"cam": ServedStream(audio=True)})
     with av.open(server.url(), options=OVER_TCP, timeout=PATIENCE) as container:
         assert {stream.type for stream in container.streams} == {"video", "audio"}
 
@@ -96,7 +99,7 @@ def test_knows_its_paths(rtsp_server: StartRtsp) -> None:
 
 
 def test_comes_back_at_the_same_port_with_another_stream(rtsp_server: StartRtsp) -> None:
-    server = rtsp_server({"cam": Stream(width=160, height=96)})
+    server = rtsp_server({"cam": ServedStream(width=160, height=96)})
     url, before = server.url(), server.pid
     stream = frames(url)
     assert next(stream).width == 160
@@ -106,7 +109,7 @@ def test_comes_back_at_the_same_port_with_another_stream(rtsp_server: StartRtsp)
             pass
     with pytest.raises(ProcessLookupError):
         os.kill(before, 0)
-    server.restart({"cam": Stream(width=320, height=240)})
+    server.restart({"cam": ServedStream(width=320, height=240)})
     assert server.url() == url
     assert first_frames(url, 1)[0].width == 320
 

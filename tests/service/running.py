@@ -69,7 +69,7 @@ class Manager:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ServiceAnswer:
     """What the service answered."""
 
     status: int
@@ -147,12 +147,12 @@ class Service:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def ask(self, path: str) -> Answer:
+    def ask(self, path: str) -> ServiceAnswer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
-            return Answer(answer.status, answer.read())
+            return ServiceAnswer(answer.status, answer.read())
         finally:
             connection.close()
 
@@ -205,7 +205,7 @@ def _ports(log: str) -> Sequence[str]:
 
 
 @dataclass(frozen=True)
-class Segment:
+class RecordedSegment:
     """A published segment of a camera: its path without an ending, and its records."""
 
     stem: Path
@@ -218,7 +218,7 @@ class Segment:
         return time
 
 
-def segments(folder: Path) -> list[Segment]:
+def segments(folder: Path) -> list[RecordedSegment]:
     """Read a camera's segments, the first first; each must be whole.
 
     Its records follow their schema, and its video shows one picture for each of them.
@@ -234,7 +234,7 @@ def segments(folder: Path) -> list[Segment]:
         wanted = [record["time"] - begin for record in records]
         assert len(shown) == len(wanted), path
         assert max(abs(a - b) for a, b in zip(shown, wanted, strict=True)) < 1e-3, path
-        found.append(Segment(path.with_suffix(""), records))
+        found.append(RecordedSegment(path.with_suffix(""), records))
     return sorted(found, key=lambda segment: str(segment.records[0]["time_utc"]))
 
 

@@ -2,20 +2,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from streamcam.clock import Clock
 from streamcam.service.health import ProgressMonitor
+from tests.clocks import ManualClock
 
 TIMEOUT = 60.0
 CHECK = 15.0
 """Seconds between two checks."""
-
-
-class FakeClock(Clock):
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @dataclass
@@ -24,11 +16,11 @@ class FakeEngine:
     finished: int = 0
 
 
-class Service:
+class FakeService:
     """Engines and a loop whose state the test sets."""
 
     def __init__(self, *names: str) -> None:
-        self.clock = FakeClock()
+        self.clock = ManualClock()
         self.last_iteration = self.clock.now
         self.loop_hangs = False
         self.engines = {name: FakeEngine() for name in names or ("the engine",)}
@@ -51,17 +43,17 @@ class Service:
 
 
 def test_idle_folders_and_dead_cameras_are_healthy_for_ever() -> None:
-    assert set(Service().checks(1000)) == {None}
+    assert set(FakeService().checks(1000)) == {None}
 
 
 def test_an_engine_that_finishes_batches_is_healthy_however_much_waits() -> None:
-    service = Service()
+    service = FakeService()
     service.engine.busy = True
     assert set(service.checks(1000, done=1)) == {None}
 
 
 def test_an_engine_stuck_with_work_is_not() -> None:
-    service = Service()
+    service = FakeService()
     service.checks(10)
     service.engine.busy = True
     assert service.checks(5) == [
@@ -71,27 +63,27 @@ def test_an_engine_stuck_with_work_is_not() -> None:
 
 
 def test_a_long_idleness_does_not_count_against_new_work() -> None:
-    service = Service()
+    service = FakeService()
     service.checks(100)
     service.engine.busy = True
     assert service.check() is None
 
 
 def test_slow_batches_within_the_timeout_are_healthy() -> None:
-    service = Service()
+    service = FakeService()
     service.engine.busy = True
     assert set(service.checks(3) + service.checks(1, done=1) + service.checks(3)) == {None}
 
 
 def test_a_stuck_engine_that_recovers_is_healthy_again() -> None:
-    service = Service()
+    service = FakeService()
     service.engine.busy = True
     assert service.checks(10)[-1] is not None
     assert service.check(done=1) is None
 
 
 def test_one_stuck_engine_beside_a_busy_one_is_found() -> None:
-    service = Service("engine 0", "engine 1")
+    service = FakeService("engine 0", "engine 1")
     for engine in service.engines.values():
         engine.busy = True
     faults = []
@@ -104,7 +96,7 @@ def test_one_stuck_engine_beside_a_busy_one_is_found() -> None:
 
 @pytest.mark.parametrize("busy", [False, True])
 def test_a_stuck_loop_is_not_healthy_even_while_the_engine_works(busy: bool) -> None:
-    service = Service()
+    service = FakeService()
     service.engine.busy = busy
     service.checks(10, done=1)
     service.loop_hangs = True
@@ -113,7 +105,7 @@ def test_a_stuck_loop_is_not_healthy_even_while_the_engine_works(busy: bool) -> 
 
 
 def test_an_engine_is_checked_while_the_loop_is_stuck() -> None:
-    service = Service()
+    service = FakeService()
     service.loop_hangs = True
     service.checks(20)
     service.loop_hangs = False

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.media import flat, write_video
 from tests.servers import rtsp
-from tests.servers.rtsp import RtspServer, Stream
+from tests.servers.rtsp import RtspServer, ServedStream
 from tests.service.http.browsing import WAIT, Open, colour, shows, tile, wait_until
 from tests.service.http.browsing import browser as browser
 from tests.service.http.browsing import visit as visit
@@ -51,7 +51,7 @@ class Watched:
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     rtsp.require()
     folder = tmp_path_factory.mktemp("watched")
-    with RtspServer({"cam": Stream(pictures=[flat(320, 240, GREEN)], rate=10)}) as camera:
+    with RtspServer({"cam": ServedStream(pictures=[flat(320, 240, GREEN)], rate=10)}) as camera:
         config = CONFIG.format(folder=folder, url=camera.url())
         with Service(folder, config) as service:
             service.until_ready()

@@ -21,7 +21,7 @@ from streamcam.demo.source import DemoSource
 from tests.cli.conftest import command, environment
 from tests.media import write_video
 from tests.servers import rtsp
-from tests.servers.rtsp import RtspServer, Stream
+from tests.servers.rtsp import RtspServer, ServedStream
 from tests.service.running import Manager, Service, segments, unfinished
 
 PLAIN, SPECIAL = "s3cretPlain", "pa/ss:w@rd 9%é"
@@ -65,7 +65,7 @@ class Box:
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     rtsp.require()
     folder = tmp_path_factory.mktemp("box")
-    stream = {"cam": Stream(rate=10)}
+    stream = {"cam": ServedStream(rate=10)}
     with (
         RtspServer(stream, password=PLAIN) as door,
         RtspServer(stream, password=SPECIAL, scheme="basic") as gate,

@@ -10,7 +10,7 @@ import pytest
 from streamcam.service.systemd import Notifier
 
 
-class Manager:
+class NotifySocket:
     """The service manager's end."""
 
     def __init__(self, address: str) -> None:
@@ -32,19 +32,19 @@ class Manager:
 
 
 @pytest.fixture(params=["path", "abstract"])
-def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NotifySocket]:
     name = f"streamcam-test-{os.getpid()}"
-    found = Manager(str(tmp_path / "notify") if request.param == "path" else f"@{name}")
+    found = NotifySocket(str(tmp_path / "notify") if request.param == "path" else f"@{name}")
     with found.socket:
         yield found
 
 
 @pytest.fixture
-def notifier(manager: Manager) -> Notifier:
+def notifier(manager: NotifySocket) -> Notifier:
     return Notifier.from_environment({"NOTIFY_SOCKET": manager.address})
 
 
-def test_each_message_is_one_datagram_of_lines(manager: Manager, notifier: Notifier) -> None:
+def test_each_message_is_one_datagram_of_lines(manager: NotifySocket, notifier: Notifier) -> None:
     notifier.ready("2 cameras")
     assert manager.received() == ["READY=1", "STATUS=2 cameras"]
     notifier.status("3 cameras, 1 of them silent")
@@ -57,7 +57,9 @@ def test_each_message_is_one_datagram_of_lines(manager: Manager, notifier: Notif
     assert manager.received() == ["STOPPING=1"]
 
 
-def test_a_reload_is_stamped_with_the_monotonic_time(manager: Manager, notifier: Notifier) -> None:
+def test_a_reload_is_stamped_with_the_monotonic_time(
+    manager: NotifySocket, notifier: Notifier
+) -> None:
     before = time.monotonic_ns() // 1000
     notifier.reloading()
     after = time.monotonic_ns() // 1000
@@ -67,7 +69,7 @@ def test_a_reload_is_stamped_with_the_monotonic_time(manager: Manager, notifier:
     assert before - 1 <= int(stamp) <= after
 
 
-def test_a_status_cannot_contain_another_message(manager: Manager, notifier: Notifier) -> None:
+def test_a_status_cannot_contain_another_message(manager: NotifySocket, notifier: Notifier) -> None:
     notifier.status("camera\nWATCHDOG=1\n  is é")
     assert manager.received() == ["STATUS=camera WATCHDOG=1 is é"]
 
@@ -77,7 +79,7 @@ def test_nothing_is_sent_without_a_valid_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    listener = Manager("relative")
+    listener = NotifySocket("relative")
     with listener.socket:
         Notifier.from_environment({"NOTIFY_SOCKET": address}).ready("fine")
         Notifier.from_environment({}).ready("fine")
@@ -89,7 +91,7 @@ def test_a_manager_that_has_ended_is_no_fault(tmp_path: Path) -> None:
 
 
 def test_a_manager_that_does_not_read_is_not_waited_for_for_ever(
-    manager: Manager, notifier: Notifier, monkeypatch: pytest.MonkeyPatch
+    manager: NotifySocket, notifier: Notifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streamcam.service.systemd._SEND_SECONDS", 0.05)
     flood = threading.Thread(

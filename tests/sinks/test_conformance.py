@@ -49,14 +49,14 @@ SINKS: dict[str, Kind] = {
     "clip.detections.jsonl": Kind(JsonlSink),
     "clip.maps.npz": Kind(NpzSink),
     "door": Kind(
-        lambda path: SegmentRecorder(path, RecordingSettings(), Standing()),
+        lambda path: SegmentRecorder(path, RecordingSettings(), FixedClock()),
         ("2025-03-01/12/34-56.jsonl", "2025-03-01/12/34-56.mp4"),
         lasting=True,
     ),
 }
 
 
-class Standing(Clock):
+class FixedClock(Clock):
     def utc(self) -> datetime:
         return datetime(2025, 3, 1, 12, 34, 56, tzinfo=UTC)
 

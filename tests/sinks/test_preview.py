@@ -3,21 +3,13 @@ import threading
 import cv2
 import numpy as np
 
-from streamcam.clock import Clock
 from streamcam.sinks.preview import LONGEST_SIDE, Preview, PreviewSink
 from streamcam.types import FrameResult, Picture
+from tests.clocks import ManualClock
 from tests.media import flat
 from tests.sinks.items import explained, frame
 
 COLOURS = ([200, 40, 40], [40, 200, 40], [40, 40, 200])
-
-
-class StoppedClock(Clock):
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 def bare(result: FrameResult) -> Picture:
@@ -99,7 +91,7 @@ def test_large_pictures_are_made_smaller_in_their_shape() -> None:
 
 
 def test_it_is_wanted_for_a_moment_after_somebody_asked() -> None:
-    clock = StoppedClock()
+    clock = ManualClock(100.0)
     sink = PreviewSink(bare, clock)
     assert not sink.wanted
     sink.ask()
@@ -110,7 +102,7 @@ def test_it_is_wanted_for_a_moment_after_somebody_asked() -> None:
 
 
 def test_it_tells_when_a_picture_came() -> None:
-    clock = StoppedClock()
+    clock = ManualClock(100.0)
     sink = PreviewSink(bare, clock)
     sink.write(of_colour(0))
     clock.now += 7

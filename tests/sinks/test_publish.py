@@ -34,7 +34,7 @@ def quick() -> Backoff:
     return Backoff(first=0.05, longest=0.2)
 
 
-class Camera:
+class PictureWriter:
     """Writes numbered pictures to a sink, in real time, as long as a test needs them."""
 
     def __init__(self, sink: PublishSink) -> None:
@@ -68,20 +68,20 @@ class Camera:
 
 
 @pytest.fixture
-def publish() -> Iterator[Callable[..., Camera]]:
+def publish() -> Iterator[Callable[..., PictureWriter]]:
     sinks: list[PublishSink] = []
 
-    def start(url: str, **options: object) -> Camera:
+    def start(url: str, **options: object) -> PictureWriter:
         sink = PublishSink(url, X264, **{"backoff": quick()} | options)  # type: ignore[arg-type]
         sinks.append(sink)
-        return Camera(sink)
+        return PictureWriter(sink)
 
     yield start
     for sink in sinks:
         sink.abort()
 
 
-Publish = Callable[..., Camera]
+Publish = Callable[..., PictureWriter]
 
 
 def taken(server: RtspServer, count: int) -> list[av.VideoFrame]:

@@ -26,7 +26,7 @@ class Small(torch.nn.Module):
     def __init__(self, room: int, error: Exception | None = None) -> None:
         super().__init__()
         self.transform = GeneralizedRCNNTransform(64, 96, [0.5] * 3, [0.25] * 3)
-        self.backbone = Pyramid()
+        self.backbone = TwoLevelBackbone()
         self.room = room
         self.error = error or torch.OutOfMemoryError("no room")
         self.batches: list[int] = []
@@ -52,7 +52,7 @@ class Small(torch.nn.Module):
         return result
 
 
-class Pyramid(torch.nn.Module):
+class TwoLevelBackbone(torch.nn.Module):
     """Two levels of the picture itself, made smaller."""
 
     def forward(self, pixels: Tensor) -> OrderedDict[str, Tensor]:

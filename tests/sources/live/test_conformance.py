@@ -12,8 +12,8 @@ from streamcam.types import CameraState, Frame
 from tests.media import numbered, write_video
 from tests.processes import children
 from tests.servers import rtsp
-from tests.servers.http import HttpServer
-from tests.servers.rtsp import RtspServer, Stream
+from tests.servers.http import StreamHttpServer
+from tests.servers.rtsp import RtspServer, ServedStream
 from tests.sources.assertions import assert_as_announced, assert_in_order
 from tests.sources.live.viewer import Viewer
 from tests.sources.selectors import Everything, Periodic
@@ -22,15 +22,15 @@ COUNT = 12
 
 
 @pytest.fixture(scope="module")
-def http_server() -> Iterator[HttpServer]:
-    with HttpServer(hls=True) as server:
+def http_server() -> Iterator[StreamHttpServer]:
+    with StreamHttpServer(hls=True) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def rtsp_server() -> Iterator[RtspServer]:
     rtsp.require()
-    streams = {codec: Stream(codec=codec) for codec in ("h264", "h265", "mjpeg")}
+    streams = {codec: ServedStream(codec=codec) for codec in ("h264", "h265", "mjpeg")}
     with RtspServer(streams) as server:
         yield server
 

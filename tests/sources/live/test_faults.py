@@ -21,8 +21,8 @@ from tests.media import flat
 from tests.processes import children, descriptors, eventually, state_of
 from tests.servers.faulty import DripServer, GarbageServer, SilentServer, StallingProxy
 from tests.servers.fixtures import StartRtsp
-from tests.servers.http import HttpServer
-from tests.servers.rtsp import Stream
+from tests.servers.http import StreamHttpServer
+from tests.servers.rtsp import ServedStream
 from tests.servers.tcp import TcpServer
 from tests.sources.live.viewer import QUICK, Viewer, watched
 
@@ -119,7 +119,7 @@ def test_an_interruption_ends_a_pause() -> None:
 
 def test_a_network_that_stalls(rtsp_server: StartRtsp) -> None:
     """First it is said, then the connection is given up, and at last all is well again."""
-    server = rtsp_server({"cam": Stream(gop=5)})
+    server = rtsp_server({"cam": ServedStream(gop=5)})
     with StallingProxy(server.port) as proxy:
         viewer = Viewer(proxy.in_front_of(server.url()), timeouts=QUICK)
         seen: list[tuple[LiveStatus, Frame]] = []
@@ -140,7 +140,7 @@ def test_a_network_that_stalls(rtsp_server: StartRtsp) -> None:
 
 
 def test_a_short_stall_is_no_loss() -> None:
-    with HttpServer() as server, StallingProxy(server.port) as proxy:
+    with StreamHttpServer() as server, StallingProxy(server.port) as proxy:
         viewer = Viewer(proxy.in_front_of(server.url("mjpeg")), timeouts=Timeouts(30, 30, 60, 0.5))
         viewer.on_change = lambda status: (
             proxy.resume() if status.state is CameraState.STALLED else None
@@ -226,7 +226,7 @@ def test_without_reconnection_the_loss_is_raised(rtsp_server: StartRtsp) -> None
 
 def test_a_change_of_resolution_in_mid_stream(rtsp_server: StartRtsp) -> None:
     small, large = flat(160, 120, (200, 0, 0)), flat(320, 240, (0, 0, 200))
-    server = rtsp_server({"cam": Stream(pictures=[small] * 20 + [large] * 200, gop=10)})
+    server = rtsp_server({"cam": ServedStream(pictures=[small] * 20 + [large] * 200, gop=10)})
     viewer = Viewer(server.url())
     frames = []
     for frame in viewer.frames():

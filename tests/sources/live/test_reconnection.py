@@ -7,16 +7,16 @@ import pytest
 from streamcam.types import CameraState
 from tests.processes import children, descriptors, resident_bytes
 from tests.servers.fixtures import StartRtsp
-from tests.servers.rtsp import Stream
+from tests.servers.rtsp import ServedStream
 from tests.sources.live.viewer import Viewer
 
 LOSSES = 20
 
 STREAMS = [
-    Stream(width=1280, height=720, rate=10, gop=5),
-    Stream(width=320, height=240, rate=10, gop=5, codec="h265"),
-    Stream(width=640, height=368, rate=10, codec="mjpeg"),
-    Stream(width=1280, height=720, rate=10, gop=5, bframes=2),
+    ServedStream(width=1280, height=720, rate=10, gop=5),
+    ServedStream(width=320, height=240, rate=10, gop=5, codec="h265"),
+    ServedStream(width=640, height=368, rate=10, codec="mjpeg"),
+    ServedStream(width=1280, height=720, rate=10, gop=5, bframes=2),
 ]
 """The first and the last are alike in size; of the others each is another."""
 

@@ -9,7 +9,7 @@ import pytest
 from streamcam.errors import SourceError
 from tests.servers.faulty import GarbageServer
 from tests.servers.fixtures import StartRtsp
-from tests.servers.http import HttpServer
+from tests.servers.http import StreamHttpServer
 from tests.sources.live.viewer import Viewer
 
 PASSWORD = "Zq7@k:w/4?x#9%d"
@@ -50,7 +50,7 @@ def test_rtsp(rtsp_server: StartRtsp, caplog: pytest.LogCaptureFixture, password
 
 @pytest.mark.parametrize("password", [PLAIN, PASSWORD])
 def test_http(caplog: pytest.LogCaptureFixture, password: str) -> None:
-    with HttpServer(password=password) as server:
+    with StreamHttpServer(password=password) as server:
         for typed in (password, "wr0ng" + password):
             url = server.url(f"mjpeg?token={TOKEN}", "admin", quote(typed, ""))
             text = said(Viewer(url, reconnect=False), caplog)
@@ -69,7 +69,7 @@ def test_nothing_that_answers(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_options(caplog: pytest.LogCaptureFixture) -> None:
-    with HttpServer() as server:
+    with StreamHttpServer() as server:
         options = {"headers": f"Authorization: Bearer {TOKEN}\r\n"}
         text = said(Viewer(server.url("mjpeg"), options=options, reconnect=False), caplog)
     assert_keeps(text, TOKEN)

@@ -11,8 +11,8 @@ from streamcam.errors import SourceUnavailableError
 from streamcam.types import CameraState, Frame
 from tests.media import number_of, numbered
 from tests.servers import rtsp
-from tests.servers.http import HttpServer
-from tests.servers.rtsp import RtspServer, Stream
+from tests.servers.http import StreamHttpServer
+from tests.servers.rtsp import RtspServer, ServedStream
 from tests.sources.live.viewer import Viewer
 
 PASSWORD = "p@ss:/w?o#r%d &=+é"
@@ -26,19 +26,19 @@ def camera() -> Iterator[RtspServer]:
     rtsp.require()
     pictures = numbered(70)
     streams = {
-        "h264": Stream(pictures=pictures),
-        "bframes": Stream(pictures=pictures, bframes=2),
-        "h265": Stream(pictures=pictures, codec="h265"),
-        "mjpeg": Stream(pictures=pictures, codec="mjpeg"),
-        "still": Stream(pattern="red"),
+        "h264": ServedStream(pictures=pictures),
+        "bframes": ServedStream(pictures=pictures, bframes=2),
+        "h265": ServedStream(pictures=pictures, codec="h265"),
+        "mjpeg": ServedStream(pictures=pictures, codec="mjpeg"),
+        "still": ServedStream(pattern="red"),
     }
     with RtspServer(streams) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def http_server() -> Iterator[HttpServer]:
-    with HttpServer(hls=True) as server:
+def http_server() -> Iterator[StreamHttpServer]:
+    with StreamHttpServer(hls=True) as server:
         yield server
 
 
@@ -79,12 +79,12 @@ def test_rtsp(camera: RtspServer, path: str, codec: str, held_back: bool) -> Non
 
 
 @pytest.mark.parametrize("path", ["mjpeg", "stream.ts", "live.m3u8"])
-def test_http(http_server: HttpServer, path: str) -> None:
+def test_http(http_server: StreamHttpServer, path: str) -> None:
     frames = Viewer(http_server.url(path)).take(COUNT)
     assert_numbers_in_step(frames)
 
 
-def test_hls_comes_as_evenly_as_it_was_filmed(http_server: HttpServer) -> None:
+def test_hls_comes_as_evenly_as_it_was_filmed(http_server: StreamHttpServer) -> None:
     """Though its segments of half a second come in one piece each."""
     frames = Viewer(http_server.url("live.m3u8")).take(2 * COUNT)
     gaps = [after.arrival - before.arrival for before, after in pairwise(frames)]
@@ -108,7 +108,7 @@ def test_rtsp_with_a_password(scheme: str) -> None:
 
 
 def test_http_with_a_password() -> None:
-    with HttpServer(password=PASSWORD) as server:
+    with StreamHttpServer(password=PASSWORD) as server:
         Viewer(server.url("mjpeg", "admin", quote(PASSWORD, ""))).take(3)
         assert_denied(Viewer(server.url("mjpeg", "admin", "wr0ng&pass"), reconnect=False))
 

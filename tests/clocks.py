@@ -3,8 +3,8 @@
 from streamcam.clock import Clock
 
 
-class SetClock(Clock):
-    """Shows what it is set to.
+class ManualClock(Clock):
+    """Shows the time that it is set to.
 
     Attributes:
         now: Monotonic seconds.
