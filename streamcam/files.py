@@ -1,5 +1,7 @@
 """Files that appear under their name complete, or not at all."""
 
+import ctypes
+import errno
 import fcntl
 import io
 import os
@@ -11,6 +13,10 @@ from streamcam.errors import SinkError
 from streamcam.media_errors import writing
 
 PART = ".part"
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+"""Of Linux's `renameat2`."""
 """Ends the name of a file that is still being written."""
 
 
@@ -125,6 +131,51 @@ class FolderLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def replace_folder(part: Path, folder: Path) -> None:
+    """Publish a complete folder under its final name, in place of one that is there.
+
+    The name leads to a complete folder, the old or the new one, at every moment; where the system
+    cannot exchange two folders, after a crash perhaps to none.
+
+    Args:
+        part: The complete folder, on the same file system; its name is gone afterwards.
+        folder: The final name.
+
+    Raises:
+        OSError: It cannot be published.
+    """
+    for path in (*part.iterdir(), part):
+        sync(path)
+    try:
+        part.replace(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        _exchange(part, folder)
+        sync(folder.parent)
+        shutil.rmtree(part)
+    sync(folder.parent)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Exchange the names of two folders; at once on Linux."""
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        code = errno.ENOSYS
+    else:
+        names = os.fsencode(one), os.fsencode(other)
+        failed = renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE)
+        code = ctypes.get_errno() if failed else 0
+    if code in (errno.ENOSYS, errno.EINVAL):  # not this system, or not this file system
+        aside = other.with_name(f"{other.name}.old{PART}")
+        other.replace(aside)
+        one.replace(other)
+        aside.replace(one)
+    elif code:
+        raise OSError(code, os.strerror(code), str(other))
 
 
 def sync(path: Path) -> None:

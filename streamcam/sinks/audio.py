@@ -1,4 +1,4 @@
-"""The sound of a media file, carried along into an MP4."""
+"""The audio of a media file, copied or transcoded into an MP4."""
 
 import logging
 from collections.abc import Iterator
@@ -22,30 +22,30 @@ but browsers do not play it, and one damaged packet of it makes the muxer give u
 _AAC_RATES = frozenset(
     {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000}
 )
-_USUAL_RATE = 48000
+_DEFAULT_RATE = 48000
 _BIT_RATE = 64_000
 """Bits a second for each channel: AAC's usual 128 kbit/s for stereo."""
 
 DAMAGE = (av.FFmpegError, ValueError, IndexError)
-"""What PyAV raises about media that is not as it should be: values out of range, text that is none,
-a stream that was not announced."""
+"""What PyAV raises about damaged media: values out of range, text that cannot be decoded, a stream
+that was not announced."""
 
-_RUN_UP = 1
-"""Seconds before the start to begin reading at: decoders need a few packets to find their feet."""
+_LEAD_IN = 1
+"""Seconds before the start from which packets are read: decoders need a few to synchronise."""
 
-_LONGEST_HOLE = 60
-"""Seconds of missing sound that are filled with silence where it is coded anew. After more, what
-follows is given up: a damaged timestamp would have to be filled with days."""
-
-
-class _NoSoundError(Exception):
-    """A media file without a soundtrack."""
+_MAX_GAP = 60
+"""Seconds of missing audio that transcoding fills with silence. After a longer gap the rest is
+dropped: a damaged timestamp might have to be filled with days of silence."""
 
 
-class Sound:
-    """The first soundtrack of a media file, from a moment on.
+class _NoAudioError(Exception):
+    """A media file without an audio stream."""
 
-    Damage costs the sound, never the video: it is logged once, and what can be read is kept.
+
+class AudioTrack:
+    """The best audio stream of a media file, from a given time on.
+
+    Damaged audio never costs the video: it is logged once, and what can be read is kept.
 
     Args:
         path: The media file.
@@ -66,18 +66,18 @@ class Sound:
             raise
 
     @classmethod
-    def of(cls, path: Path, start: Fraction, shift: Fraction) -> "Sound | None":
-        """Open a file's sound; None where it has none that can be read."""
+    def of(cls, path: Path, start: Fraction, shift: Fraction) -> "AudioTrack | None":
+        """Open a file's audio; None where it has none that can be read."""
         try:
             return cls(path, start, shift)
-        except _NoSoundError:
+        except _NoAudioError:
             return None
         except DAMAGE as error:
-            logger.warning("%s: its sound is left out: %s", path, error)
+            logger.warning("%s: its audio is left out: %s", path, error)
             return None
 
     def attach(self, container: OutputContainer) -> None:
-        """Add a stream for the sound to a container that is not yet being written."""
+        """Add an audio stream to a container whose header is not yet written."""
         copied = self._input.codec_context.codec.canonical_name in COPIED
         if copied:
             self._output = container.add_stream_from_template(self._input)
@@ -89,7 +89,7 @@ class Sound:
         self._ended = False
 
     def advance(self, until: Fraction) -> None:
-        """Mux what begins before `until`, in seconds on the clock of the written file.
+        """Mux the packets that begin before `until`, in seconds on the clock of the written file.
 
         Raises:
             OSError: It cannot be written.
@@ -105,18 +105,18 @@ class Sound:
             self._mux(packet)
 
     def close(self) -> None:
-        """Release the media file."""
+        """Close the media file."""
         self._ended = True
         self._container.close()
 
     def _select(self) -> AudioStream:
         stream = self._container.streams.best("audio")
         if not isinstance(stream, AudioStream):
-            raise _NoSoundError
-        # None, against PyAV's word, where FFmpeg knows no decoder.
+            raise _NoAudioError
+        # None, unlike PyAV's annotation says, where FFmpeg has no decoder.
         context = getattr(stream, "codec_context", None)
         if context is None or not context.sample_rate or not context.channels:
-            raise ValueError("its form is not known")
+            raise ValueError("its format is not known")
         for other in self._container.streams:
             if other.index != stream.index:
                 other.discard = Discard.all
@@ -146,14 +146,14 @@ class Sound:
         for packet in self._container.demux(self._input):
             if packet.pts is None or packet.is_corrupt:
                 continue
-            # One packet more than is heard: decoders need it to begin cleanly.
+            # One packet more than is audible: decoders need it to start cleanly.
             if _begin(packet) + (packet.duration or 0) * packet.time_base >= self._start:
                 yield self._shifted(packet)
 
     def _transcoded(self) -> "Iterator[Packet[Any]]":
         self._seek()
         context = self._output.codec_context
-        # "async" fills holes with silence, so that what comes after them stays in time.
+        # "async" fills gaps with silence, so that what follows them stays in sync.
         resampler = av.AudioResampler("fltp", context.layout, context.rate, options={"async": "1"})
         for frame in self._decoded():
             for part in resampler.resample(frame):
@@ -167,8 +167,8 @@ class Sound:
         for packet in self._container.demux(self._input):
             for frame in self._decode(packet):
                 end = _begin(frame) + Fraction(frame.samples, frame.sample_rate)
-                if reached is not None and _begin(frame) > reached + _LONGEST_HOLE:
-                    raise ValueError(f"nothing is heard for {_LONGEST_HOLE} s")
+                if reached is not None and _begin(frame) > reached + _MAX_GAP:
+                    raise ValueError(f"a gap of more than {_MAX_GAP} s")
                 if end > self._start:
                     reached = end
                     yield frame
@@ -177,7 +177,7 @@ class Sound:
         try:
             return self._input.decode(packet)
         except DAMAGE as error:
-            if _begin(packet) >= self._start:  # before it, the file was entered midway
+            if _begin(packet) >= self._start:  # before it, decoding began amid the stream
                 self._damaged(error)
             return []
 
@@ -190,20 +190,20 @@ class Sound:
         return packet
 
     def _seek(self) -> None:
-        """Skip what lies well before the start, where the file allows it."""
-        target = self._start - _RUN_UP
+        """Skip what lies well before the start, where the file is seekable."""
+        target = self._start - _LEAD_IN
         if target > 0 and self._input.time_base is not None:
             with suppress(av.FFmpegError):
                 self._container.seek(int(target / self._input.time_base), stream=self._input)
 
     def _damaged(self, error: Exception) -> None:
         if not self._warned:
-            logger.warning("%s: some of its sound is damaged and left out: %s", self._path, error)
+            logger.warning("%s: some of its audio is damaged and left out: %s", self._path, error)
         self._warned = True
 
 
 def _begin(timed: "Packet[Any] | av.AudioFrame") -> Fraction:
-    """Return when a packet or frame begins, in seconds; at once where it does not say."""
+    """Return when a packet or frame begins, in seconds; 0 without a timestamp."""
     if timed.pts is None or timed.time_base is None:
         return Fraction(0)
     return timed.pts * timed.time_base
@@ -211,7 +211,7 @@ def _begin(timed: "Packet[Any] | av.AudioFrame") -> Fraction:
 
 def _add_aac(container: OutputContainer, source: AudioStream) -> AudioStream:
     context = source.codec_context
-    rate = context.sample_rate if context.sample_rate in _AAC_RATES else _USUAL_RATE
+    rate = context.sample_rate if context.sample_rate in _AAC_RATES else _DEFAULT_RATE
     channels = min(context.channels, 2)
     stream = container.add_stream("aac", rate=rate)
     stream.codec_context.layout = "mono" if channels == 1 else "stereo"

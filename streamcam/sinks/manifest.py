@@ -1,4 +1,4 @@
-"""What was done to one source, with what, and how it ended."""
+"""The manifest of a source: what was done to it, with which model and settings, and the outcome."""
 
 import os
 from collections.abc import Mapping
@@ -23,15 +23,15 @@ MANIFEST = ResultFile("manifest", ".manifest.json", "manifest", "application/jso
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What a run's maps and boxes were made with.
+    """The model, method and settings behind maps and boxes.
 
     Attributes:
         model: The detector's name.
-        classes: The labels that it knows, in the order of its class ids.
+        classes: Its labels, in the order of the class ids.
         method: The name of the method that makes the maps.
-        device: Where it ran, e.g. "cpu" or "cuda:0 (NVIDIA L4)".
+        device: The device it ran on, e.g. "cpu" or "cuda:0 (NVIDIA L4)".
         weights_sha256: Digest of the weights in hexadecimal, None where unknown.
-        settings: What the user set, as plain JSON values.
+        settings: The user's settings, as plain JSON values.
     """
 
     model: str
@@ -44,7 +44,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a reader of a manifest needs to know about the results beside it.
+    """A manifest that was read.
 
     Attributes:
         outcome: How the work ended.
@@ -58,7 +58,7 @@ class Manifest:
 
     @property
     def complete(self) -> bool:
-        """Whether the work was done to the end and all its files are still there."""
+        """Whether the work was completed and all its files still exist."""
         return self.outcome is Outcome.DONE and all(p.exists() for p in self.outputs.values())
 
 
@@ -74,10 +74,10 @@ def write_manifest(
     """Write a manifest in the form of the schema "manifest", complete or not at all.
 
     Args:
-        path: Where it goes; the outputs are named relative to its folder.
+        path: The manifest's path; the outputs are named relative to its folder.
         info: The source.
         report: How the work ended.
-        engine: What it was done with.
+        engine: The provenance of the results.
         started: When it began, with a time zone.
         ended: When it ended, with a time zone.
 
@@ -102,7 +102,7 @@ def write_manifest(
 
 
 def read_manifest(path: Path) -> Manifest | None:
-    """Read a manifest; None where there is none, or none of ours."""
+    """Read a manifest; None where there is none, or one of another schema."""
     try:
         content = orjson.loads(path.read_bytes())
         if content["schema_version"] != SCHEMA_VERSION:

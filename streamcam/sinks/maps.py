@@ -1,6 +1,6 @@
-"""The maps themselves, for those who want to compute with them.
+"""The maps as arrays, to compute with.
 
-A map is named after its frame's number, and one of a box also after the box's place in the frame's
+A map is named after its frame's number, and one of a box also after the box's index in the frame's
 record: `000060.frame`, `000060.box-0`. Boxes whose maps were made for an earlier frame have none.
 """
 
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from streamcam.errors import SinkError
-from streamcam.files import PART, FolderLock, PartFile, sync
+from streamcam.files import PART, FolderLock, PartFile, replace_folder
 from streamcam.media_errors import writing
 from streamcam.sinks.base import Sink, SinkSettings, Target
 from streamcam.sinks.result_paths import ResultFile
@@ -24,22 +24,22 @@ from streamcam.types import Frame, FrameResult, HeatMap, Item, Picture
 _ENDING = ".map.png"
 
 _FULL = 65535
-"""What 1 is in a PNG of 16 bits."""
+"""The value 1.0 in a PNG of 16 bits."""
 
 
 def named_maps(result: FrameResult) -> Iterator[tuple[str, HeatMap]]:
     """Yield a frame's maps with their names: its own, then those of its boxes."""
     name = f"{result.frame.index:06}"
     yield f"{name}.frame", result.explanation.map
-    for place, detection in enumerate(result.detections):
+    for index, detection in enumerate(result.detections):
         if detection.why is not None and detection.why.age == 0:
-            yield f"{name}.box-{place}", detection.why.map
+            yield f"{name}.box-{index}", detection.why.map
 
 
 class NpzSink(Sink[SinkSettings]):
     """Writes a source's maps into one `.npz` file: float32, [rows, columns], 0..1 each.
 
-    `numpy.load` reads them one by one, so the file may be larger than the memory.
+    `numpy.load` reads them one by one, so the file may be larger than memory.
 
     Args:
         path: Where it goes.
@@ -56,7 +56,7 @@ class NpzSink(Sink[SinkSettings]):
         return cls(target.path(cls.result_file))
 
     def write(self, item: Item, picture: Picture | None = None) -> None:  # noqa: ARG002
-        """Add an explained frame's maps; frames that only passed are ignored.
+        """Add an explained frame's maps; frames that were not explained are ignored.
 
         Raises:
             SinkError: They cannot be written.
@@ -82,9 +82,8 @@ class NpzSink(Sink[SinkSettings]):
         return self._file.publish()
 
     def abort(self) -> None:
-        """Leave no trace."""
         if self._archive is not None:
-            with suppress(OSError, ValueError):  # what is left to write may not fit on the disk
+            with suppress(OSError, ValueError):  # the rest may not fit on the disk
                 self._archive.close()
             self._file.discard()
 
@@ -115,7 +114,7 @@ class PngSink(Sink[SinkSettings]):
         return cls(target.path(cls.result_file))
 
     def write(self, item: Item, picture: Picture | None = None) -> None:  # noqa: ARG002
-        """Add an explained frame's maps; frames that only passed are ignored.
+        """Add an explained frame's maps; frames that were not explained are ignored.
 
         Raises:
             SinkError: They cannot be written.
@@ -138,23 +137,17 @@ class PngSink(Sink[SinkSettings]):
         if not self._begun:
             raise SinkError(f"{self._folder}: no frame was explained, so there are no maps")
         with writing(str(self._folder)):
-            if self._folder.exists():
-                shutil.rmtree(self._folder)
-            for path in (*self._part.iterdir(), self._part):
-                sync(path)
-            self._part.replace(self._folder)
-            sync(self._folder.parent)
+            replace_folder(self._part, self._folder)
         self._lock.release()
         return self._folder
 
     def abort(self) -> None:
-        """Leave no trace."""
         if self._begun:
             shutil.rmtree(self._part, ignore_errors=True)
             self._lock.release()
 
     def _begin(self) -> None:
-        # What a killed process left there would be published with ours.
+        # A killed process may have left files there, which would be published too.
         shutil.rmtree(self._part, ignore_errors=True)
         # The lock, released by a killed process too, tells the folder from an abandoned one.
         self._lock.acquire()

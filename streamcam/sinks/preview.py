@@ -1,9 +1,8 @@
-"""The newest annotated picture of a live source, for whoever watches."""
+"""The newest annotated picture of a camera, for the live page and the API."""
 
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import cv2
 
@@ -11,25 +10,25 @@ from streamcam.clock import Clock
 from streamcam.types import Frame, FrameResult, Item, Picture
 
 LONGEST_SIDE = 1280
-"""Pixels of a preview. A tile of a wall is smaller, and one camera alone still looks sharp."""
+"""Pixels of a preview's longest side: more than a tile of the live page has."""
 
 _QUALITY = 80
-# Street scene with heat, 1280x720: 3 ms and 125 kB, 1920x1080 made smaller 8 ms and 115 kB; at 92,
-# as stills have it, half as much again.
+# A street with heat at 1280x720: 3 ms and 125 kB; at 1920x1080, resized: 8 ms and 115 kB. Quality
+# 92, as of stills, takes half as much again.
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
 
 _LEASE_SECONDS = 3.0
-"""Watchers ask again within a second; a network that pauses a little does not end their picture."""
+"""Clients renew within a second; a short pause of the network does not end the encoding."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shown:
-    """What a camera shows at this moment.
+class LatestResult:
+    """A camera's newest explained frame.
 
     Attributes:
         number: Counts the pictures, from 1.
         result: The explained frame.
-        picture: It annotated, where that was drawn for something else already.
+        picture: The annotated picture, where another sink needed it.
         since: Monotonic seconds when it came.
     """
 
@@ -41,7 +40,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A picture ready to be sent.
+    """An encoded picture.
 
     Attributes:
         number: Counts the camera's pictures, from 1; a higher one is newer.
@@ -55,70 +54,70 @@ class Preview:
 
 
 class PreviewSink:
-    """Holds a source's newest explained frame, and draws and encodes it when somebody looks.
+    """Holds a camera's newest explained frame, and annotates and encodes it on demand.
 
-    Looking happens on the watchers' threads: a source's own thread only ever leaves a reference
-    here. Nothing queues: who comes late sees the newest picture, and what nobody saw in time was
-    never encoded.
+    It is always there and no `Sink` of the registry: nothing is written, and it is read back. The
+    camera's thread only stores a reference; encoding happens on the clients' threads. Nothing is
+    queued: a slow client gets the newest picture, and pictures nobody asks for are not encoded.
 
     Args:
         draw: Annotates an explained frame, on any thread.
-        clock: Tells the time.
-    """
+        clock: Where the time comes from.
 
-    kind: ClassVar[str] = "preview"
-    needs_picture: ClassVar[bool] = False
+    Attributes:
+        encodings: How many pictures were encoded.
+    """
 
     def __init__(self, draw: Callable[[FrameResult], Picture], clock: Clock | None = None) -> None:
         self._draw = draw
         self._clock = clock or Clock()
-        self._shown: Shown | None = None
-        self._wanted_until = float("-inf")
+        self._latest: LatestResult | None = None
+        self._lease_end = float("-inf")
         self._encoding = threading.Lock()
         self._encoded: Preview | None = None
         self.encodings = 0
 
     @property
-    def shown(self) -> Shown | None:
-        """What the camera shows; None before its first explained frame."""
-        return self._shown
+    def latest(self) -> LatestResult | None:
+        """The newest explained frame; None before the first."""
+        return self._latest
 
     @property
-    def wanted(self) -> bool:
-        """Whether somebody watches, or did a moment ago."""
-        return self._clock.monotonic() < self._wanted_until
+    def is_watched(self) -> bool:
+        """Whether a client watches, or did until a moment ago."""
+        return self._clock.monotonic() < self._lease_end
 
-    def ask(self) -> None:
-        """Say that somebody watches; to be repeated at least every second."""
-        self._wanted_until = self._clock.monotonic() + _LEASE_SECONDS
+    def renew_lease(self) -> None:
+        """Register that a client watches; to be repeated at least every second."""
+        self._lease_end = self._clock.monotonic() + _LEASE_SECONDS
 
     def write(self, item: Item, picture: Picture | None = None) -> None:
-        """Take the newest item; frames that only passed are ignored.
+        """Take the newest item; frames that were not explained are ignored.
 
         Args:
-            item: An explained frame, or one that only passed.
-            picture: The annotated picture, if it was drawn anyway; never written to afterwards.
+            item: The item.
+            picture: The annotated picture, if another sink needed it; never changed afterwards.
         """
         if isinstance(item, Frame):
             return
-        number = 1 if self._shown is None else self._shown.number + 1
-        self._shown = Shown(number, item, picture, self._clock.monotonic())
+        number = 1 if self._latest is None else self._latest.number + 1
+        self._latest = LatestResult(number, item, picture, self._clock.monotonic())
 
     def preview(self) -> Preview | None:
-        """Return the newest picture, encoded once however many watch; None before the first."""
-        self.ask()
+        """Return the newest picture, encoded once for all clients; None before the first."""
+        self.renew_lease()
         with self._encoding:
-            shown = self._shown
-            if shown is None:
+            latest = self._latest
+            if latest is None:
                 return None
-            if self._encoded is None or self._encoded.number != shown.number:
-                self._encoded = self._encode(shown)
+            if self._encoded is None or self._encoded.number != latest.number:
+                self._encoded = self._encode(latest)
             return self._encoded
 
-    def _encode(self, shown: Shown) -> Preview:
-        picture = self._draw(shown.result) if shown.picture is None else shown.picture
+    def _encode(self, latest: LatestResult) -> Preview:
+        picture = self._draw(latest.result) if latest.picture is None else latest.picture
         self.encodings += 1
-        return Preview(shown.number, _jpeg(picture), shown.since)
+        return Preview(latest.number, _jpeg(picture), latest.since)
 
 
 def _jpeg(picture: Picture) -> bytes:

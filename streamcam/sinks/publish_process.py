@@ -7,8 +7,7 @@ from av.container import OutputContainer
 
 from streamcam.errors import SinkError
 from streamcam.media_errors import FOREIGN, reason
-from streamcam.sinks.encoder import EncoderSettings
-from streamcam.sinks.live_encoder import LiveEncoder
+from streamcam.sinks.encoder import EncoderSettings, LiveEncoder
 from streamcam.urls import Redactor, redacted_url
 from streamcam.worker_process import Message, ParentProcess
 

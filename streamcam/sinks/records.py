@@ -44,7 +44,7 @@ class JsonlSink(Sink[SinkSettings]):
         return cls(target.path(cls.result_file))
 
     def write(self, item: Item, picture: Picture | None = None) -> None:  # noqa: ARG002
-        """Add an explained frame's line; frames that only passed are ignored.
+        """Add an explained frame's line; frames that were not explained are ignored.
 
         Raises:
             SinkError: It cannot be written.
@@ -58,7 +58,7 @@ class JsonlSink(Sink[SinkSettings]):
             stream.flush()
 
     def finish(self) -> Path:
-        """Publish the lines, and return the file's path.
+        """Publish the records, and return the file's path.
 
         Raises:
             SinkError: There are none, or they cannot be published.
@@ -70,9 +70,8 @@ class JsonlSink(Sink[SinkSettings]):
         return self._file.publish()
 
     def abort(self) -> None:
-        """Leave no trace."""
         if self._stream is not None:
-            with suppress(OSError):  # what is still buffered may not fit on the disk
+            with suppress(OSError):  # the rest may not fit on the disk
                 self._stream.close()
             self._file.discard()
 
@@ -91,7 +90,7 @@ def record(result: FrameResult) -> dict[str, Any]:
 
     Boxes and the peak are rounded to a hundredth of a pixel, times to a microsecond, scores to four
     decimals: far below what any of them is accurate to. The wall-clock time, and how long the
-    picture has stood still, are told of live sources only.
+    picture has stood still, are given for live sources only.
     """
     frame = result.frame
     times: dict[str, Any] = {"time": round(frame.time, 6)}

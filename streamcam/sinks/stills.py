@@ -19,14 +19,14 @@ JPEG = [
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
 ]
 
-_MOST_PIXELS = 65_500
-"""Longest side of a JPEG, as libjpeg has it."""
+_MAX_SIDE = 65_500
+"""Pixels of the longest side of a JPEG, a limit of libjpeg."""
 
 
 class StillSink(Sink[SinkSettings]):
-    """Writes one annotated picture as a JPEG: of all it is given, the one that shows most.
+    """Writes one annotated picture as a JPEG: the one with the highest sum of confidences.
 
-    That is the one whose detections' confidences add up to most, and of equals the first.
+    Of equal ones the first is written.
 
     Args:
         path: Where it goes.
@@ -45,7 +45,7 @@ class StillSink(Sink[SinkSettings]):
         return cls(target.path(cls.result_file))
 
     def write(self, item: Item, picture: Picture | None) -> None:
-        """Consider an annotated picture; frames that only passed are ignored."""
+        """Consider an annotated picture; frames that were not explained are ignored."""
         if isinstance(item, Frame):
             return
         if picture is None:
@@ -65,16 +65,15 @@ class StillSink(Sink[SinkSettings]):
         return write_file(self._path, _jpeg(self._path, self._best))
 
     def abort(self) -> None:
-        """Leave no trace."""
         self._best = None
 
 
 def _jpeg(path: Path, picture: Picture) -> bytes:
     height, width = picture.shape[:2]
-    if max(height, width) > _MOST_PIXELS:
+    if max(height, width) > _MAX_SIDE:
         raise SinkError(
             f"{path}: {width}x{height} pixels are more than a JPEG can hold",
-            hint=f"Make the picture smaller than {_MOST_PIXELS} pixels a side.",
+            hint=f"Make the picture smaller than {_MAX_SIDE} pixels a side.",
         )
     _, content = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), JPEG)
     return content.tobytes()

@@ -1,35 +1,161 @@
-"""Annotated video: H.264 in MP4, with the source's own timestamps and sound."""
+"""Annotated video: H.264 in MP4, with the source's own timestamps and audio."""
 
+import logging
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import av
+from av.packet import Packet
 
 from streamcam.errors import SinkError
-from streamcam.files import PartFile
+from streamcam.files import PartFile, WholeFile
 from streamcam.media_errors import writing
-from streamcam.sinks.audio import Sound
+from streamcam.sinks.audio import AudioTrack
 from streamcam.sinks.base import Sink, Target
-from streamcam.sinks.encoder import EncoderSettings, PictureConverter, even
-from streamcam.sinks.mp4 import Mp4Writer, timescale
+from streamcam.sinks.encoder import (
+    EncoderName,
+    EncoderSettings,
+    PictureConverter,
+    add_video_stream,
+    encoders,
+    even,
+)
 from streamcam.sinks.result_paths import ResultFile
 from streamcam.types import Frame, Item, Picture, SourceInfo
 
+logger = logging.getLogger(__name__)
+
 MAX_TIMESCALE = 10_000_000
-"""Units a second that the MP4 may count in. It holds steps below 2**31 units, 214 s here; finer
+"""The largest timescale used. An MP4 holds steps below 2**31 units, 214 s here; finer
 ones (nanoseconds exist) would leave 2 s, so such timestamps are rounded to microseconds."""
 
 _UNITS = 2**31 - 1
-"""Of the MP4's clock, at most, between two frames."""
+"""The largest step between two frames, in units of the timescale."""
 
 _JITTER = Fraction(1, 2)
-"""Seconds by which a frame may come too early and is only moved behind the one before it. Earlier
-ones mean that the clock began anew, as in recordings that were joined."""
+"""Seconds by which a frame may be early and is only moved behind the one before it. More means that
+the clock was reset, as in recordings that were joined."""
 
+_MIN_TIMESCALE = 10_000
 _FALLBACK_TIME_BASE = Fraction(1, 1_000_000)
-_USUAL_RATE = Fraction(25)
+_DEFAULT_RATE = Fraction(25)
 """Its inverse is how long the only frame of a source without a rate is shown, in seconds."""
+
+
+def timescale(time_base: Fraction) -> int:
+    """Return the timescale, in units a second, that FFmpeg chooses for a time base."""
+    units = time_base.denominator
+    while units < _MIN_TIMESCALE:
+        units *= 2
+    return units
+
+
+class Mp4Writer:
+    """Encodes and muxes video, and muxes audio along. Methods raise `SinkError`, `av.FFmpegError`.
+
+    Args:
+        path: The file to write, whatever its ending.
+        size: Width and height of the coded pictures, both even.
+        time_base: Of the frames' timestamps; kept exactly, as is an offset at the start.
+        rate: Mean frames a second where known.
+        settings: How frames are encoded.
+        audio: Muxed along with the frames; closed with the file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        size: tuple[int, int],
+        time_base: Fraction,
+        rate: Fraction | None,
+        settings: EncoderSettings,
+        audio: AudioTrack | None,
+    ) -> None:
+        self._path = path
+        self._size = size
+        self._time_base = time_base
+        self._rate = rate
+        self._threads = settings.threads
+        self._audio = audio
+        self._open_first_working(encoders(settings))
+
+    def write(self, frame: av.VideoFrame) -> None:
+        """Encode a frame that has its `pts`, `time_base` and `duration`."""
+        self._mux(self._stream.encode(frame))
+
+    def close(self, end: Fraction) -> None:
+        """Complete the file; audio from `end` on, in seconds, is left out."""
+        self._mux(self._stream.encode(None))
+        if self._audio is not None:
+            self._audio.advance(end)
+            self._audio.close()
+        self._container.close()
+        self._file.close()
+
+    def discard(self) -> None:
+        """Close the file without completing it."""
+        if self._audio is not None:
+            self._audio.close()
+        # PyAV does not try to complete a closed file.
+        self._file.close()
+        with suppress(av.FFmpegError):
+            self._container.close()
+
+    def _mux(self, packets: "list[Packet[Any]]") -> None:
+        for packet in packets:
+            if self._audio is not None and packet.pts is not None:
+                self._audio.advance(packet.pts * packet.time_base)
+            self._container.mux(packet)
+
+    def _open_first_working(self, names: tuple[EncoderName, ...]) -> None:
+        """Do without NVENC (too small, too many sessions) or audio rather than without video."""
+        tracks = (self._audio, None) if self._audio is not None else (None,)
+        attempts = [(name, audio) for audio in tracks for name in names]
+        for name, audio in attempts:
+            if audio is None and self._audio is not None:
+                self._audio.close()
+                self._audio = None
+            try:
+                self._open(name, audio)
+            except (SinkError, av.FFmpegError, ValueError) as error:
+                if (name, audio) == attempts[-1]:
+                    raise
+                method = f"{name} with audio" if audio else name
+                logger.warning("%s: not written with %s: %s", self._path.stem, method, error)
+            else:
+                return
+
+    def _open(self, encoder: EncoderName, audio: AudioTrack | None) -> None:
+        # Opened here: a file that FFmpeg opens stays open when its header cannot be written.
+        self._file = WholeFile(self._path, "wb")
+        try:
+            self._begin(encoder, audio)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _begin(self, encoder: EncoderName, audio: AudioTrack | None) -> None:
+        self._container = av.open(
+            self._file,
+            "w",
+            format="mp4",
+            # For "faststart", which moves the index to the front by reading the rest again.
+            io_open=lambda *_: self._path.open("rb"),
+            container_options={
+                "movflags": "+faststart",
+                # The unit of edit lists, which hold when video and audio begin: in the default
+                # milliseconds an offset at the start would be rounded.
+                "movie_timescale": str(timescale(self._time_base)),
+            },
+        )
+        self._stream = add_video_stream(
+            self._container, encoder, self._size, self._time_base, self._rate, self._threads
+        )
+        if audio is not None:
+            audio.attach(self._container)
+        self._container.start_encoding()
 
 
 class VideoSettings(EncoderSettings):
@@ -45,14 +171,15 @@ class VideoSettings(EncoderSettings):
 class VideoSink(Sink[VideoSettings]):
     """Writes the annotated pictures that it is given as an MP4 that browsers play.
 
-    A frame keeps its place on the source's own clock, also where that does not begin at zero: a
-    player's position is the records' `pts`. Two clocks are moved to begin at zero, sound and all:
-    one that begins below it, which MP4 cannot tell, and that of a live source, which means nothing.
-    A clock that jumps back, or by hours, is damaged: the frame follows the one before it instead.
+    Frames keep their timestamps on the source's own clock, also where it does not begin at zero: a
+    player's position equals the records' `pts`. Two clocks are shifted to begin at zero, audio
+    included: one that begins below it, which MP4 cannot express, and that of a live source, which
+    is arbitrary. A clock that jumps back, or by hours, is damaged: the frame then follows the one
+    before it.
 
     Args:
         path: Where it goes.
-        info: The source; its sound is taken from `info.path`.
+        info: The source; its audio is taken from `info.path`.
         settings: How it is encoded.
     """
 
@@ -66,22 +193,22 @@ class VideoSink(Sink[VideoSettings]):
         self._settings = settings or VideoSettings()
         fine = info.time_base.denominator > MAX_TIMESCALE
         self._time_base = _FALLBACK_TIME_BASE if fine else info.time_base
-        self._longest_step = Fraction(_UNITS, timescale(self._time_base))
+        self._max_step = Fraction(_UNITS, timescale(self._time_base))
         self._size = even(info.width), even(info.height)
         self._convert = PictureConverter(self._size)
         self._writer: Mp4Writer | None = None
         self._shift = 0
-        self._step = round(1 / (info.frame_rate or _USUAL_RATE) / self._time_base)
+        self._step = round(1 / (info.frame_rate or _DEFAULT_RATE) / self._time_base)
         self._held: av.VideoFrame | None = None
         self._held_pts = 0
-        self._left: float | None = None
+        self._remaining: float | None = None
 
     @classmethod
     def create(cls, target: Target, settings: VideoSettings) -> Self:
         return cls(target.path(cls.result_file), target.source, settings)
 
     def write(self, item: Item, picture: Picture | None) -> None:
-        """Add a picture; it is encoded when the next one tells how long it is shown.
+        """Add a picture; it is encoded when the next one gives its duration.
 
         Raises:
             SinkError: It cannot be encoded or written.
@@ -93,10 +220,12 @@ class VideoSink(Sink[VideoSettings]):
             ticks = round(frame.pts * frame.time_base / self._time_base)
             if self._writer is None:
                 self._writer = self._start(ticks)
-            until = self._place(ticks)
+            until = self._timestamp(ticks)
             self._encode_held(until)
             self._held, self._held_pts = self._convert(picture), until
-            self._left = None if self._info.duration is None else self._info.duration - frame.time
+            self._remaining = (
+                None if self._info.duration is None else self._info.duration - frame.time
+            )
 
     def finish(self) -> Path:
         """Complete, sync and publish the video, and return its path.
@@ -114,7 +243,6 @@ class VideoSink(Sink[VideoSettings]):
         return self._file.publish()
 
     def abort(self) -> None:
-        """Leave no trace."""
         if self._writer is not None:
             self._writer.discard()
             self._writer = None
@@ -129,29 +257,31 @@ class VideoSink(Sink[VideoSettings]):
             self._time_base,
             self._info.frame_rate,
             self._settings,
-            self._sound(first),
+            self._audio(first),
         )
 
-    def _sound(self, first: int) -> Sound | None:
+    def _audio(self, first: int) -> AudioTrack | None:
         if self._info.path is None or not self._settings.audio:
             return None
-        return Sound.of(self._info.path, first * self._time_base, self._shift * self._time_base)
+        return AudioTrack.of(
+            self._info.path, first * self._time_base, self._shift * self._time_base
+        )
 
-    def _place(self, ticks: int) -> int:
-        """Return when a frame is shown, on the clock of the written file."""
-        placed = ticks + self._shift
+    def _timestamp(self, ticks: int) -> int:
+        """Return a frame's timestamp on the clock of the written file."""
+        timestamp = ticks + self._shift
         if self._held is None:
-            return placed
-        step = placed - self._held_pts
+            return timestamp
+        step = timestamp - self._held_pts
         if -_JITTER < step * self._time_base <= 0:
             return self._held_pts + 1
-        if step < 0 or step * self._time_base > self._longest_step:
-            placed = self._held_pts + self._step
-            self._shift = placed - ticks
-        return placed
+        if step < 0 or step * self._time_base > self._max_step:
+            timestamp = self._held_pts + self._step
+            self._shift = timestamp - ticks
+        return timestamp
 
     def _encode_held(self, until: int) -> None:
-        """Encode the picture held back, which is shown until `until`."""
+        """Encode the held picture, which is shown until `until`."""
         if self._held is None or self._writer is None:
             return
         self._step = until - self._held_pts
@@ -160,8 +290,8 @@ class VideoSink(Sink[VideoSettings]):
         self._writer.write(self._held)
 
     def _last_duration(self) -> int:
-        """As long as the one before it, but not beyond the source's end."""
-        if self._left is None:
+        """Return the duration of the frame before it, but not beyond the source's end."""
+        if self._remaining is None:
             return self._step
-        left = round(Fraction(self._left) / self._time_base)
+        left = round(Fraction(self._remaining) / self._time_base)
         return min(self._step, left) if left > 0 else self._step

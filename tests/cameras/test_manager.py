@@ -181,7 +181,7 @@ def test_one_camera_comes_changes_and_goes_while_another_goes_on(
     assert fleet.preview("b") is None
     assert more("a")
     assert fleet.cameras == [first]
-    assert first.preview.shown is not None
+    assert first.preview.latest is not None
     assert engine.forgotten == ["b", "b"]
 
     seen = observer.seen["a"]

@@ -1,3 +1,5 @@
+import ctypes
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,3 +85,38 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(SinkError, match="taken"):
         PngSink(tmp_path / "taken" / "clip.maps").write(result(1))
+
+
+def test_a_folder_is_replaced_without_a_moment_of_absence(tmp_path: Path) -> None:
+    """The name leads to the old maps or to the new ones at every moment."""
+    folder, stop = tmp_path / "clip.maps", threading.Event()
+    found: list[bool] = []
+
+    def read() -> None:
+        while not stop.is_set():
+            found.append((folder / "000000.frame.map.png").exists())
+
+    reader = threading.Thread(target=read)
+    for run in range(100):
+        sink = PngSink(folder)
+        sink.write(result(0))
+        sink.finish()
+        if run == 0:
+            reader.start()
+    stop.set()
+    reader.join()
+    assert found
+    assert all(found)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_folder_is_replaced_where_names_cannot_be_exchanged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
+    for run in range(2):
+        sink = PngSink(tmp_path / "clip.maps")
+        sink.write(result(run))
+        sink.finish()
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.maps"]
+    assert (tmp_path / "clip.maps" / "000001.frame.map.png").exists()

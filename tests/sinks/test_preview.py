@@ -31,7 +31,7 @@ def test_nothing_is_drawn_or_encoded_unless_somebody_looks() -> None:
     sink = PreviewSink(lambda result: (drawn.append(result.frame.index), bare(result))[1])
     for index in range(20):
         sink.write(of_colour(index))
-    assert (drawn, sink.encodings, sink.wanted) == ([], 0, False)
+    assert (drawn, sink.encodings, sink.is_watched) == ([], 0, False)
     sink.preview()
     assert (drawn, sink.encodings) == ([19], 1)
 
@@ -77,7 +77,7 @@ def test_a_picture_that_was_drawn_anyway_is_shown_as_it_is() -> None:
 def test_frames_that_only_passed_show_nothing() -> None:
     sink = PreviewSink(bare)
     sink.write(frame(0), flat(64, 48, [1, 2, 3]))
-    assert sink.shown is None
+    assert sink.latest is None
 
 
 def test_large_pictures_are_made_smaller_in_their_shape() -> None:
@@ -93,12 +93,12 @@ def test_large_pictures_are_made_smaller_in_their_shape() -> None:
 def test_it_is_wanted_for_a_moment_after_somebody_asked() -> None:
     clock = ManualClock(100.0)
     sink = PreviewSink(bare, clock)
-    assert not sink.wanted
-    sink.ask()
+    assert not sink.is_watched
+    sink.renew_lease()
     clock.now += 2.9
-    assert sink.wanted
+    assert sink.is_watched
     clock.now += 0.2
-    assert not sink.wanted
+    assert not sink.is_watched
 
 
 def test_it_tells_when_a_picture_came() -> None:

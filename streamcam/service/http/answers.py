@@ -9,7 +9,7 @@ from streamcam.clock import Clock
 from streamcam.errors import StreamcamError
 from streamcam.files import readable
 from streamcam.service.service_status import JobProgress, ServiceStatus
-from streamcam.sinks.preview import Shown
+from streamcam.sinks.preview import LatestResult
 from streamcam.sinks.records import record
 from streamcam.sinks.registry import media_types
 from streamcam.types import CameraState, CameraStatus
@@ -157,7 +157,7 @@ def status_answer(service: ServiceStatus, clock: Clock) -> StatusAnswer:
 def camera_answer(status: CameraStatus, service: ServiceStatus, clock: Clock) -> CameraAnswer:
     now = clock.monotonic()
     preview = service.preview(status.name)
-    shown = None if preview is None else preview.shown
+    shown = None if preview is None else preview.latest
     counts, latency = status.counts, status.latency
     return CameraAnswer(
         name=status.name,
@@ -214,7 +214,7 @@ def job_counts(service: ServiceStatus) -> dict[str, int]:
     return {state.value: number for state, number in service.job_counts().items()}
 
 
-def _latest(shown: Shown, now: float) -> LatestAnswer:
+def _latest(shown: LatestResult, now: float) -> LatestAnswer:
     age = max(0.0, now - shown.since)
     return LatestAnswer(number=shown.number, age=age, record=record(shown.result))
 

@@ -96,7 +96,7 @@ class PictureRoutes:
         found = ((name, self._service.preview(name)) for name in names)
         sinks = {name: sink for name, sink in found if sink is not None}
         for sink in sinks.values():
-            sink.ask()
+            sink.renew_lease()
         return sinks
 
     async def _encoded(self, sink: PreviewSink) -> Preview:
@@ -133,4 +133,4 @@ def _known_numbers(query: Sequence[tuple[str, str]]) -> dict[str, int]:
 
 def _number(sink: PreviewSink) -> int:
     """Return the newest picture's number, 0 for none; it restarts with the camera."""
-    return 0 if sink.shown is None else sink.shown.number
+    return 0 if sink.latest is None else sink.latest.number

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from streamcam.clock import iso_utc
 from streamcam.files import WholeFile
-from streamcam.sinks.live_encoder import TIME_BASE, VideoPacket
+from streamcam.sinks.encoder import TIME_BASE, VideoPacket
 
 _LONG_SIZE = 1
 """In a box's header: its size follows in 64 bits."""

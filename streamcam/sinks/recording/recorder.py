@@ -10,8 +10,7 @@ from streamcam.errors import SinkError
 from streamcam.files import FolderLock
 from streamcam.media_errors import writing
 from streamcam.sinks.base import Sink, SinkSettings, Target
-from streamcam.sinks.encoder import EncoderSettings
-from streamcam.sinks.live_encoder import LiveEncoder, VideoPacket
+from streamcam.sinks.encoder import EncoderSettings, LiveEncoder, VideoPacket
 from streamcam.sinks.manifest import MANIFEST, Provenance, write_manifest
 from streamcam.sinks.recording.recovery import recover
 from streamcam.sinks.recording.segments import EncodedFrame, PreRoll, Segment, Segmenter

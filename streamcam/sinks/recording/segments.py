@@ -9,7 +9,7 @@ from typing import NamedTuple
 from av.video.stream import VideoStream
 
 from streamcam.files import PART, WholeFile
-from streamcam.sinks.live_encoder import VideoPacket
+from streamcam.sinks.encoder import VideoPacket
 from streamcam.sinks.recording.fragmented_mp4 import FragmentWriter
 from streamcam.sinks.recording.naming import SEGMENT_RECORDS, SEGMENT_VIDEO, free_stem
 from streamcam.sinks.recording.recovery import publish

@@ -272,7 +272,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def thread(folder: Path) -> Iterator[RetentionThread]:
-    made = RetentionThread(make_retention(folder, bounds(max_age=7), Fixed()), period=0.02)
+    made = RetentionThread(make_retention(folder, bounds(max_age="7d"), Fixed()), period=0.02)
     yield made
     made.stop()
     assert made.join(5)
@@ -286,7 +286,7 @@ def test_the_thread_sweeps_at_once_and_counts_days(folder: Path, thread: Retenti
 def test_other_bounds_hold_from_the_next_sweep_on(folder: Path, thread: RetentionThread) -> None:
     thread.start()
     assert eventually(lambda: f"{OLD_SEGMENT}.mp4" not in left(folder))
-    thread.retention = make_retention(folder, bounds(max_age_records=7, max_bytes=1), Fixed())
+    thread.retention = make_retention(folder, bounds(max_age_records="7d", max_bytes=1), Fixed())
     assert eventually(lambda: left(folder) == set())
 
 
