@@ -1,9 +1,9 @@
-"""Whether what a map shows is what the score depends on: by taking it away, and by giving it back.
+"""Whether a box's score depends on the pixels that a map shows.
 
 Deletion and insertion (Petsiuk, Das and Saenko 2018, RISE, arXiv:1806.07421) cover the hottest
-places first, or uncover them first on a blurred picture, and watch the box's score. ROAD (Rong et
-al. 2022, arXiv:2202.00449) fills what is taken away with its surroundings, so that the shape of the
-hole tells nothing; it is pytorch_grad_cam's, with its imputation done on a smaller picture.
+pixels first, or uncover them first on a blurred picture, and follow the box's score. ROAD (Rong et
+al. 2022, arXiv:2202.00449) fills the removed pixels from their surroundings, so that the shape of
+the hole carries no information; it is pytorch_grad_cam's, with imputation on a smaller picture.
 """
 
 import warnings
@@ -31,16 +31,17 @@ from streamcam.vision.methods.targets import BoxTarget, scores_of
 from streamcam.vision.models.torchvision import Detector
 from streamcam.vision.models.torchvision_partial import Found
 
-# Shares of the picture that are covered. A box covers a few hundredths of it, so that is where a
-# good map's curve falls.
+# Shares of the picture that are covered. A box has a few per cent of the picture, so that is where
+# a good map's curve falls.
 _SHARES = (0, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 _PERCENTILES = (20, 40, 60, 80)
 
-# Of the blur, in canvas pixels: a person of 100 pixels is not found any more.
+# Standard deviation in canvas pixels: a person of 100 pixels is not detected any more.
 _BLUR = 12.0
 
-# ROAD solves an equation for every missing pixel: 2300 of them instead of 147000, in 30 ms.
+# Factor by which the picture is shrunk for ROAD, which solves an equation for every missing pixel:
+# 2300 of them instead of 147000, in 30 ms.
 _IMPUTED = 8
 
 # Canvas pixels at once: 16 of nano's.
@@ -49,14 +50,14 @@ _CHUNK_PIXELS = 2.4e6
 
 @dataclass(frozen=True, slots=True)
 class Faithfulness:
-    """How one box's score followed one map.
+    """How one box's score follows one map.
 
     Attributes:
-        deletion: Area under the curve of the score's share that is left while the hottest places
+        deletion: Area under the curve of the score's share that remains while the hottest pixels
             are covered; 0 is best.
         insertion: The same while they are uncovered on a blurred picture; 1 is best.
         road: Half the difference between the score without the coldest and without the hottest
-            places, both filled in; positive if the map tells one from the other.
+            pixels, both imputed; positive if the map is better than chance.
     """
 
     deletion: float
@@ -64,13 +65,13 @@ class Faithfulness:
     road: float
 
 
-class Bench:
+class FaithfulnessMeter:
     """Measures maps of one picture.
 
     Args:
-        detector: What found the boxes.
+        detector: What detected the boxes.
         picture: RGB, uint8, [height, width, 3].
-        seed: Breaks ties between equally hot places, and makes ROAD's noise.
+        seed: Of the order of equally hot pixels, and of ROAD's noise.
     """
 
     def __init__(self, detector: Detector, picture: Picture, seed: int = 0) -> None:
@@ -82,9 +83,9 @@ class Bench:
         self._chunk = int(max(1, min(len(_SHARES), chunk)))
 
     def measure(self, heat: HeatMap, target: BoxTarget) -> Faithfulness:
-        """How the score of a box follows a map of the frame."""
+        """Measure how the score of a box follows a map of the frame."""
         order = ranks(heat, self._placement, self._seed).to(self._canvas.device)
-        whole = max(float(target(self._look(self._canvas)[0])), MIN_SCORE)
+        whole = max(float(target(self._forward(self._canvas)[0])), MIN_SCORE)
         covered = self._curve(order, target, hottest=torch.zeros_like(self._canvas), rest=None)
         shown = self._curve(order, target, hottest=None, rest=self._blurred)
         return Faithfulness(
@@ -96,37 +97,37 @@ class Bench:
     def _curve(
         self, order: Tensor, target: BoxTarget, *, hottest: Tensor | None, rest: Tensor | None
     ) -> npt.NDArray[np.float32]:
-        """Scores where the hottest shares, or all else, are replaced; None keeps the picture."""
+        """Scores with the hottest shares, or the rest, replaced; None does not replace."""
         inside = self._canvas if hottest is None else hottest
         outside = self._canvas if rest is None else rest
-        found: list[Found] = []
+        detections: list[Found] = []
         for first in range(0, len(_SHARES), self._chunk):
             shares = torch.tensor(_SHARES[first : first + self._chunk], device=order.device)
             hot = (order[None] >= 1 - shares[:, None, None])[:, None]
-            found += self._look(torch.where(hot, inside, outside))
-        return scores_of(found, [target])[:, 0]
+            detections += self._forward(torch.where(hot, inside, outside))
+        return scores_of(detections, [target])[:, 0]
 
     def _road(self, order: Tensor, target: BoxTarget) -> float:
         """(LeRF - MoRF) / 2, as pytorch_grad_cam's `ROADCombined`."""
         canvas, maps = self._canvas.cpu(), order[None].numpy()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed)
-            least, most = (
-                float(_averaged(removal)(canvas, maps, [target], self._look).mean())
+            coldest, hottest = (
+                float(_averaged(removal)(canvas, maps, [target], self._forward).mean())
                 for removal in (RemoveLeastRelevantFirst, RemoveMostRelevantFirst)
             )
-        return (least - most) / 2
+        return (coldest - hottest) / 2
 
-    def _look(self, canvas: Tensor) -> list[Found]:
+    def _forward(self, canvas: Tensor) -> list[Found]:
         canvas = canvas.to(self._canvas.device)
         return self._detector.look_again(canvas, [self._placement] * len(canvas), MIN_SCORE)
 
 
 def ranks(heat: HeatMap, placement: Letterbox, seed: int) -> Tensor:
-    """Where each pixel of the canvas stands in the order of heat: 0 the coldest, 1 the hottest.
+    """Rank of each pixel of the canvas by heat: 0 the coldest, 1 the hottest, -1 the padding.
 
-    Equally hot places, such as all that a map leaves empty, come in random order, or the direction
-    of reading would decide. The padding is the coldest.
+    Equally hot pixels, such as the empty part of a map, are in random order, so that their position
+    has no influence.
 
     Returns:
         float32, the canvas's [height, width].
@@ -144,7 +145,7 @@ def ranks(heat: HeatMap, placement: Letterbox, seed: int) -> Tensor:
 
 
 class _SmallImputer:
-    """ROAD's imputation on a smaller picture, put back into the full one where pixels are gone."""
+    """ROAD's imputation on a smaller picture, of which the missing pixels are enlarged."""
 
     def __init__(self) -> None:
         self._impute = NoisyLinearImputer()
@@ -153,14 +154,14 @@ class _SmallImputer:
         """Fill [3, height, width] where `keep`, [height, width], is 0."""
         size = (picture.shape[1] // _IMPUTED, picture.shape[2] // _IMPUTED)
         small = functional.adaptive_avg_pool2d(picture, size)
-        kept = functional.adaptive_avg_pool2d(keep[None], size)[0] >= 0.5
-        filled = small if kept.all() else self._filled(small, kept.float())
+        present = functional.adaptive_avg_pool2d(keep[None], size)[0] >= 0.5
+        filled = small if present.all() else self._filled(small, present.float())
         large = functional.interpolate(filled[None], picture.shape[1:], mode="bilinear")[0]
         return torch.where(keep.bool(), picture, large)
 
     def _filled(self, picture: Tensor, keep: Tensor) -> Tensor:
         with warnings.catch_warnings():
-            # It hands tensors to NumPy, which will want to be asked differently some day.
+            # It converts tensors to arrays in a way that NumPy has deprecated.
             warnings.simplefilter("ignore", DeprecationWarning)
             filled: Tensor = self._impute(picture, keep)
         return filled
@@ -178,7 +179,7 @@ def _averaged(removal: Callable[..., object]) -> AveragerAcrossThresholds:
 
 
 def _blur(canvas: Tensor) -> Tensor:
-    """Gaussian blur: small, smoothed and large again would show the grid."""
+    """Gaussian blur."""
     reach = int(3 * _BLUR)
     offsets = torch.arange(-reach, reach + 1, device=canvas.device, dtype=canvas.dtype)
     kernel = torch.exp(-(offsets**2) / (2 * _BLUR**2))

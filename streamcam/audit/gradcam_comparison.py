@@ -1,7 +1,7 @@
-"""The published notebook's path, beside ours on the same frames.
+"""The published recipe for detectors, compared with ours on the same frames.
 
-The example that many know from pytorch_grad_cam's documentation: EigenCAM on the backbone of a
-detector, its levels shrunk to the coarsest one, and `FasterRCNNBoxScoreTarget`.
+The example of pytorch_grad_cam's documentation: EigenCAM on the backbone of a detector, its levels
+shrunk to the coarsest one, and `FasterRCNNBoxScoreTarget`.
 """
 
 import time
@@ -19,6 +19,7 @@ from pytorch_grad_cam.utils.model_targets import FasterRCNNBoxScoreTarget
 from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection
 from torch import Tensor
 
+from streamcam.audit.scores import Comparison
 from streamcam.types import FrameResult, HeatMap, Picture
 from streamcam.vision.cam.components import join_levels_as_published, principal_components
 from streamcam.vision.cam.geometry import Letterbox
@@ -30,12 +31,12 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class PublishedMap:
-    """What the notebook's path gives for one frame.
+    """The published recipe's result for one frame.
 
     Attributes:
         heat: Its final map, the frame's [height, width], 0..1.
-        projection: The first component on the coarsest level's grid, before it is scaled.
-        seconds: What it took, its own forward included.
+        projection: The first component on the coarsest level's grid, not scaled.
+        seconds: Its time, including its own forward.
     """
 
     heat: HeatMap
@@ -43,36 +44,11 @@ class PublishedMap:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """The notebook's path and ours, over some frames.
-
-    Attributes:
-        error: Relative difference between its component and ours with the same settings (the
-            published grid), up to the sign; the largest of the frames.
-        shift: How far its stretching over the padding moves a map, in pixels of the frame, at the
-            most.
-        cells: Rows and columns of its grid and of ours.
-        inverted: In how many of the frames its map is the negative of ours.
-        frames: How many frames there were.
-        seconds: What its path took for a frame, in the middle; a forward of its own included.
-        seconds_ours: What ours took for the map, on top of the only forward.
-    """
-
-    error: float
-    shift: float
-    cells: tuple[tuple[int, int], tuple[int, int]]
-    inverted: int
-    frames: int
-    seconds: float
-    seconds_ours: float
-
-
 class PublishedEigenCam:
-    """pytorch_grad_cam's EigenCAM as its notebook for detectors uses it; a context manager.
+    """pytorch_grad_cam's EigenCAM with the published recipe; a context manager.
 
     Args:
-        detector: Ours; its network is used as the notebook uses torchvision's.
+        detector: Its network is called as in the recipe.
         activations: Where the maps come from.
     """
 
@@ -87,12 +63,12 @@ class PublishedEigenCam:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        # A list that grows with every forward otherwise.
+        # Its hooks would keep every forward's activations.
         self._cam.activations_and_grads.release()
         self._detector.drop()
 
     def __call__(self, result: FrameResult) -> PublishedMap:
-        """Make the notebook's map of a frame that was explained."""
+        """Make the map of an explained frame."""
         boxes = np.array([d.box for d in result.detections], np.float32).reshape(-1, 4)
         labels = [d.class_id for d in result.detections]
         pixels = torch.from_numpy(result.frame.picture).permute(2, 0, 1)[None].float()
@@ -104,7 +80,7 @@ class PublishedEigenCam:
         return PublishedMap(heat, get_2d_projection(activations)[0], seconds)
 
     def _reshape(self, levels: Mapping[str, Tensor]) -> Tensor:
-        """`fasterrcnn_reshape_transform` with its level named, as not every detector has "pool"."""
+        """`fasterrcnn_reshape_transform` for a level of any name."""
         size = levels[self._level].shape[-2:]
         return torch.cat(
             [
@@ -119,9 +95,9 @@ class PublishedEigenCam:
 def projection_as_published(
     detector: Detector, activations: Activations, picture: Picture
 ) -> tuple[Floats, Letterbox]:
-    """Our first component with the notebook's settings, and where the picture lies.
+    """Our first component with the recipe's settings, and the picture's letterbox.
 
-    The notebook computes in float32, so this does too, whatever the detector's precision.
+    In float32 as in the recipe, whatever the detector's precision.
     """
     canvas, placement = detector.canvas(picture)
     levels = detector.network.get_submodule(activations.module)(canvas)
@@ -140,20 +116,20 @@ def compare(
     published: Sequence[PublishedMap],
     seconds_ours: float,
 ) -> Comparison:
-    """Compare the notebook's maps with ours.
+    """Compare the published recipe's maps with ours.
 
     Args:
-        detector: What made both.
+        detector: Of both.
         activations: Where the maps come from.
-        results: Frames with EigenCAM's maps of ours.
-        published: The notebook's of the same frames.
-        seconds_ours: What one of our maps takes.
+        results: Frames with our EigenCAM's maps.
+        published: The published recipe's maps of the same frames.
+        seconds_ours: Time of one of our maps.
     """
     errors, shifts = [], []
     for result, theirs in zip(results, published, strict=True):
         ours, placement = projection_as_published(detector, activations, result.frame.picture)
         errors.append(_up_to_sign(ours, theirs.projection))
-        shifts.append(stretch(placement))
+        shifts.append(stretch_error(placement))
     rows, columns = results[0].explanation.map.shape
     return Comparison(
         error=max(errors),
@@ -169,8 +145,8 @@ def compare(
     )
 
 
-def stretch(placement: Letterbox) -> float:
-    """How far stretching the canvas's map over the frame moves its far corner, in frame pixels."""
+def stretch_error(placement: Letterbox) -> float:
+    """Displacement of a map's far corner if the canvas is stretched over the frame, in pixels."""
     return max(
         original * (1 - resized / canvas)
         for original, resized, canvas in zip(
@@ -185,7 +161,7 @@ def _up_to_sign(ours: Floats, theirs: Floats) -> float:
 
 
 def _is_inverted(result: FrameResult, published: PublishedMap) -> bool:
-    """Whether the notebook's map is bright where ours is dark."""
+    """Whether the published map correlates negatively with ours."""
     ours = result.explanation.map
     theirs = cv2.resize(published.heat, ours.shape[::-1], interpolation=cv2.INTER_AREA)
     return bool(np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] < 0)

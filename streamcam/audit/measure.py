@@ -1,4 +1,4 @@
-"""Measures every method on a user's own frames, beside baselines."""
+"""Measures every method, and baselines for comparison, on frames."""
 
 import itertools
 from collections import defaultdict
@@ -7,18 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from streamcam.audit.baselines import BASELINES
-from streamcam.audit.faithfulness import Bench, Faithfulness
-from streamcam.audit.gradcam_comparison import Comparison, PublishedEigenCam, compare
-from streamcam.audit.method_maps import Maps, MethodInputs
-from streamcam.audit.samples import Sample, TrueBox
-from streamcam.audit.sanity import SIMILAR, shuffled, similarity
-from streamcam.audit.scores import (
-    AuditReport,
-    Example,
-    Scores,
-    Visibility,
+from streamcam.audit.faithfulness import Faithfulness, FaithfulnessMeter
+from streamcam.audit.gradcam_comparison import PublishedEigenCam, compare
+from streamcam.audit.ground_truth import Sample, TrueBox
+from streamcam.audit.method_maps import (
+    SIMILAR,
+    MethodInputs,
+    MethodMaps,
+    shuffled,
+    similarity,
 )
+from streamcam.audit.scores import BASELINES, AuditReport, Comparison, Example, Scores, Visibility
 from streamcam.cam_methods import EIGENCAM, METHODS
 from streamcam.errors import SourceError
 from streamcam.types import Detection, Frame, FrameResult, HeatMap
@@ -26,15 +25,15 @@ from streamcam.vision.cam.focus import measure_focus
 from streamcam.vision.engine import Engine
 from streamcam.vision.methods.targets import MIN_OVERLAP, BoxTarget, overlap
 
-Progress = Callable[[str, int, int], None]
-"""Is told what is being done, how many steps are done, and how many there are."""
+AuditProgress = Callable[[str, int, int], None]
+"""Called with the current step's description, its number, and the number of steps."""
 
-# Shuffled networks see the whole picture anew for every method: two frames show what there is.
+# Frames for the sanity check, which runs the network anew for every method.
 _SANITY_FRAMES = 2
 
-# A box is seen in a frame's map where it holds this share of the map's maximum: below it the
+# A box is visible in a frame's map if the map reaches this share of its maximum in it: below, the
 # colours of a heat map are those of the background.
-_SEEN = 0.25
+_VISIBLE = 0.25
 
 _EXAMPLES = 2
 
@@ -44,10 +43,10 @@ class Audit:
 
     Args:
         engine: One that makes EigenCAM's maps.
-        methods: Which methods; the baselines are always measured beside them.
-        top: So many boxes of a frame are explained, the most confident.
-        seed: Of all that is random.
-        progress: Is told how far it is.
+        methods: Names of methods; the baselines are always measured too.
+        top: Maximum number of boxes to explain in a frame, the most confident.
+        seed: Of all random numbers.
+        progress: Called before every step.
     """
 
     def __init__(
@@ -57,12 +56,12 @@ class Audit:
         *,
         top: int = 2,
         seed: int = 0,
-        progress: Progress = lambda _what, _done, _all: None,
+        progress: AuditProgress = lambda _what, _done, _all: None,
     ) -> None:
         self._engine = engine
         self._names = [*methods, *BASELINES]
         self._gradients = [name for name in methods if METHODS[name].gradient_formula]
-        self._maps = Maps(engine, top, seed)
+        self._maps = MethodMaps(engine, top, seed)
         self._seed = seed
         self._progress = progress
         self._done = 0
@@ -80,18 +79,18 @@ class Audit:
 
         Args:
             samples: Frames apart from each other, for all measures but flicker.
-            clip: Frames that follow each other, of one source, for flicker; may be empty.
+            clip: Successive frames of one source, for flicker; may be empty.
 
         Raises:
-            SourceError: Nothing was found in the samples.
+            SourceError: Nothing was detected in the samples.
             DeviceError: The GPU failed.
         """
         self._plan(len(samples), len(clip))
-        looked = [self._look(sample) for sample in samples]
-        pairs = [(one, s) for one, s in zip(looked, samples, strict=True) if one.targets]
+        forwards = [self._forward(sample) for sample in samples]
+        pairs = [(one, s) for one, s in zip(forwards, samples, strict=True) if one.targets]
         if not pairs:
             raise SourceError(
-                "nothing was found in the sampled frames, so there is nothing to audit",
+                "nothing was detected in the sampled frames, so there is nothing to audit",
                 hint="Sample more of them with --frames, or lower --confidence.",
             )
         known = sum(self._measure(one, sample.truth) for one, sample in pairs)
@@ -117,28 +116,29 @@ class Audit:
         self._done += 1
         self._progress(what, min(self._done, self._steps), self._steps)
 
-    def _look(self, sample: Sample) -> MethodInputs:
-        self._step("looking")
-        return self._maps.look(replace(sample.frame, discontinuity=True))
+    def _forward(self, sample: Sample) -> MethodInputs:
+        self._step("detecting")
+        return self._maps.forward(replace(sample.frame, discontinuity=True))
 
-    def _measure(self, looked: MethodInputs, truth: Sequence[TrueBox] | None) -> int:
-        """Measure every method on one frame; return how many of its boxes are known to be right."""
-        picture = looked.result.frame.picture
-        bench = Bench(self._engine.detector, picture, self._seed)
-        true_boxes = [_true_box(detection, truth or ()) for detection in looked.targets]
-        shown: dict[str, HeatMap] = {}
+    def _measure(self, inputs: MethodInputs, truth: Sequence[TrueBox] | None) -> int:
+        """Measure every method on one frame; return how many of its boxes match a true box."""
+        picture = inputs.result.frame.picture
+        meter = FaithfulnessMeter(self._engine.detector, picture, self._seed)
+        true_boxes = [_true_box(detection, truth or ()) for detection in inputs.targets]
+        examples: dict[str, HeatMap] = {}
         for name in self._names:
             self._step(f"measuring {name}")
-            maps, seconds = self._maps.of_boxes(name, looked)
-            shown[name] = maps[0]
+            maps, seconds = self._maps.of_boxes(name, inputs)
+            examples[name] = maps[0]
             self._seconds[name].append(seconds)
-            for detection, true, heat in zip(looked.targets, true_boxes, maps, strict=True):
-                self._faithful[name].append(bench.measure(heat, BoxTarget.of(detection)))
+            for detection, true, heat in zip(inputs.targets, true_boxes, maps, strict=True):
+                self._faithful[name].append(meter.measure(heat, BoxTarget.of(detection)))
                 if true is not None:
-                    self._point(name, heat, true, looked.result.frame)
-        together = self._see_together(looked)
+                    self._point(name, heat, true, inputs.result.frame)
+        frame_maps = self._measure_visibility(inputs)
         if len(self._examples) < _EXAMPLES:
-            self._examples.append(Example(looked.result.frame, looked.targets[0], shown, together))
+            example = Example(inputs.result.frame, inputs.targets[0], examples, frame_maps)
+            self._examples.append(example)
         return sum(true is not None for true in true_boxes)
 
     def _point(self, name: str, heat: HeatMap, true: TrueBox, frame: Frame) -> None:
@@ -146,56 +146,56 @@ class Audit:
         (focus,) = measure_focus(heat, [true.box], width=width, height=height)
         self._pointing[name].append((float(focus.peak_inside), focus.energy, focus.lift))
 
-    def _see_together(self, looked: MethodInputs) -> dict[str, tuple[HeatMap, HeatMap]]:
-        """How many boxes are seen in one map of the frame: of all levels, and of the coarsest."""
+    def _measure_visibility(self, inputs: MethodInputs) -> dict[str, tuple[HeatMap, HeatMap]]:
+        """Which boxes one map of the frame shows; of all levels, and of the coarsest."""
         coarsest = self._engine.cam.activations.pool
         maps = {}
         for name in self._gradients:
-            every = self._maps.of_frame(name, looked)
-            one = self._maps.of_frame(name, looked, coarsest)
+            every = self._maps.of_frame(name, inputs)
+            one = self._maps.of_frame(name, inputs, coarsest)
             maps[name] = (every, one)
-            seen = tuple(_seen(heat, looked.result) for heat in (every, one))
-            self._visible[name] += zip(*seen, strict=True)
+            visible = tuple(_visible(heat, inputs.result) for heat in (every, one))
+            self._visible[name] += zip(*visible, strict=True)
         return maps
 
-    def _compare_with_shuffled(self, looked: MethodInputs) -> None:
-        own = {name: self._maps.of_boxes(name, looked)[0] for name in self._names}
+    def _compare_with_shuffled(self, inputs: MethodInputs) -> None:
+        own = {name: self._maps.of_boxes(name, inputs)[0] for name in self._names}
         with shuffled(self._engine.detector.network, self._seed):
             for name in self._names:
                 self._step(f"shuffling {name}")
-                others = self._maps.of_shuffled(name, looked)
+                others = self._maps.of_shuffled(name, inputs)
                 self._similar[name] += map(similarity, own[name], others)
 
     def _published(
-        self, looked: Sequence[MethodInputs], clip: Sequence[Frame]
+        self, inputs: Sequence[MethodInputs], clip: Sequence[Frame]
     ) -> tuple[Comparison, float | None]:
-        """The notebook's path on the clip, or on the samples where there is none; and its flicker.
+        """Compare with the published recipe, on the clip or else on the samples; its flicker.
 
-        All the methods' flicker is measured on the way.
+        Measures the methods' flicker on the clip too.
         """
-        steps = [self._follow(frame) for frame in clip]
+        steps = [self._clip_forward(frame) for frame in clip]
         self._measure_flicker(steps)
-        frames = [one.result for one in (steps or looked)]
+        frames = [one.result for one in (steps or inputs)]
         activations = self._engine.cam.activations
         with PublishedEigenCam(self._engine.detector, activations) as published:
             theirs = [published(result) for result in frames]
-        ours = float(np.median([one.eigencam_seconds for one in looked]))
+        ours = float(np.median([one.eigencam_seconds for one in inputs]))
         comparison = compare(self._engine.detector, activations, frames, theirs, ours)
         return comparison, _changes([one.heat for one in theirs]) if steps else None
 
-    def _follow(self, frame: Frame) -> MethodInputs:
-        self._step("following the clip")
-        return self._maps.look(frame)
+    def _clip_forward(self, frame: Frame) -> MethodInputs:
+        self._step("detecting")
+        return self._maps.forward(frame)
 
     def _measure_flicker(self, steps: Sequence[MethodInputs]) -> None:
         for name in self._names:
             heats = []
-            for looked in steps:
-                self._step(f"following {name}")
+            for inputs in steps:
+                self._step(f"flicker of {name}")
                 if name == EIGENCAM:
-                    heats.append(looked.result.explanation.map)
-                elif looked.targets:
-                    heats.append(np.max(self._maps.of_boxes(name, looked)[0], axis=0))
+                    heats.append(inputs.result.explanation.map)
+                elif inputs.targets:
+                    heats.append(np.max(self._maps.of_boxes(name, inputs)[0], axis=0))
             change = _changes(heats)
             if change is not None:
                 self._flicker[name] = change
@@ -224,7 +224,7 @@ class Audit:
 
 
 def _true_box(detection: Detection, truth: Sequence[TrueBox]) -> TrueBox | None:
-    """What a detection truly is; None where nothing of its class is there."""
+    """The true box that a detection matches; None if there is none of its class."""
     alike = [true for true in truth if true.label == detection.label]
     best = max(alike, key=lambda true: overlap(true.box, detection.box), default=None)
     if best is None or overlap(best.box, detection.box) < MIN_OVERLAP:
@@ -232,22 +232,22 @@ def _true_box(detection: Detection, truth: Sequence[TrueBox]) -> TrueBox | None:
     return best
 
 
-def _seen(heat: HeatMap, result: FrameResult) -> list[float]:
-    """For each detection 1 if it is seen in a map of the frame, else 0."""
+def _visible(heat: HeatMap, result: FrameResult) -> list[float]:
+    """For each detection 1 if it is visible in a map of the frame, else 0."""
     height, width = result.frame.picture.shape[:2]
     rows, columns = heat.shape
-    seen = []
+    visible = []
     for detection in result.detections:
         x1, y1, x2, y2 = detection.box
         top, left = int(y1 / height * rows), int(x1 / width * columns)
         bottom = max(top + 1, int(np.ceil(y2 / height * rows)))
         right = max(left + 1, int(np.ceil(x2 / width * columns)))
-        seen.append(float(heat[top:bottom, left:right].max(initial=0) >= _SEEN))
-    return seen
+        visible.append(float(heat[top:bottom, left:right].max(initial=0) >= _VISIBLE))
+    return visible
 
 
 def _changes(heats: Sequence[HeatMap]) -> float | None:
-    """Mean absolute change from map to map; None for fewer than two."""
+    """Mean absolute change between successive maps; None for fewer than two."""
     changes = [
         float(np.abs(after - before).mean())
         for before, after in itertools.pairwise(heats)

@@ -1,15 +1,21 @@
-"""Every method's and baseline's maps of a frame, for the audit."""
+"""Maps of a frame by every method and baseline, also with shuffled weights.
+
+The sanity check is that of Adebayo et al. 2018 (arXiv:1810.03292): a map that hardly changes when
+the network's weights are shuffled shows the picture, not what the network has learnt.
+"""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import nn
+from torchvision.ops import box_iou
 
-from streamcam.audit.baselines import BASELINES, CENTRE, centre_map, random_map
-from streamcam.audit.sanity import NearestTarget
+from streamcam.audit.scores import BASELINES, CENTRE
 from streamcam.cam_methods import EIGENCAM
 from streamcam.types import Detection, Frame, FrameResult, HeatMap
 from streamcam.vision.cam.geometry import Size
@@ -17,24 +23,89 @@ from streamcam.vision.cam.stabilizer import above_background, natural_sign
 from streamcam.vision.engine import Engine
 from streamcam.vision.methods.map_maker import MapMaker
 from streamcam.vision.methods.saved_activations import SavedActivations
-from streamcam.vision.methods.targets import Group, Target
+from streamcam.vision.methods.targets import BoxTarget, Group, Target
+from streamcam.vision.models.torchvision_partial import Found
 
 T = TypeVar("T")
 
 
+# Standard deviation of the centre prior, as a share of each side.
+_PRIOR_WIDTH = 0.25
+
+# Two maps that share a quarter of their variance look similar.
+SIMILAR = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class NearestTarget(BoxTarget):
+    """For a network that does not find a box any more: the nearest of its class, else of any."""
+
+    def match(self, detections: Found, min_overlap: float = 0.0) -> int | None:
+        """Index of the nearest box; None only if there are no boxes."""
+        own = BoxTarget.match(self, detections, min_overlap)
+        if own is not None or not len(detections.boxes):
+            return own
+        overlaps = box_iou(detections.boxes.new_tensor([self.box]), detections.boxes.detach())[0]
+        return int(overlaps.argmax())
+
+
+@contextmanager
+def shuffled(network: nn.Module, seed: int = 0) -> Iterator[None]:
+    """Shuffle the values of every weight tensor of a network within a context.
+
+    The tensors' values, and so the magnitudes of the activations, stay the same. Vectors (biases,
+    scales) are not shuffled.
+    """
+    weights = [parameter for parameter in network.parameters() if parameter.dim() > 1]
+    own = [weight.detach().clone() for weight in weights]
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        try:
+            for weight in weights:
+                order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
+                weight.copy_(weight.flatten()[order].reshape(weight.shape))
+            yield
+        finally:
+            for weight, before in zip(weights, own, strict=True):
+                weight.copy_(before)
+
+
+def similarity(one: HeatMap, other: HeatMap) -> float:
+    """Absolute correlation of two maps' cells, 0..1; 0 if one of them is constant."""
+    a, b = one.ravel() - one.mean(), other.ravel() - other.mean()
+    lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return min(1.0, abs(float(a @ b)) / lengths) if lengths > 0 else 0.0
+
+
+def random_map(size: Size, random: np.random.Generator) -> HeatMap:
+    """Independent cells, uniformly distributed over 0..1."""
+    return random.random(size, dtype=np.float32)
+
+
+def centre_map(size: Size) -> HeatMap:
+    """A Gaussian in the middle of the frame, its maximum 1."""
+    rows, columns = (
+        np.exp(-(((np.arange(count) + 0.5) / count - 0.5) ** 2) / (2 * _PRIOR_WIDTH**2))
+        for count in size
+    )
+    heat = np.outer(rows, columns)
+    scaled: HeatMap = (heat / heat.max()).astype(np.float32)
+    return scaled
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class MethodInputs:
-    """A frame as the detector sees it, ready to be explained by any method.
+    """The forward pass of a frame, from which every method makes its maps.
 
     Attributes:
         result: With EigenCAM's map.
-        kept: What is left of the forward.
+        saved: The activations.
         targets: The boxes to explain, the most confident.
-        eigencam_seconds: What EigenCAM's map took, on top of the forward.
+        eigencam_seconds: Time of EigenCAM's map, in addition to the forward.
     """
 
     result: FrameResult
-    kept: SavedActivations
+    saved: SavedActivations
     targets: Sequence[Detection]
     eigencam_seconds: float
 
@@ -45,12 +116,12 @@ class MethodInputs:
         return rows, columns
 
 
-class Maps:
-    """Makes maps by every method's name. For one thread.
+class MethodMaps:
+    """Makes maps by any method or baseline. For one thread.
 
     Args:
         engine: One that makes EigenCAM's maps.
-        top: So many boxes of a frame are explained, the most confident.
+        top: Maximum number of boxes to explain in a frame, the most confident.
         seed: Of the random baseline.
     """
 
@@ -59,51 +130,51 @@ class Maps:
         self._top = top
         self._random = np.random.default_rng(seed)
 
-    def look(self, frame: Frame) -> MethodInputs:
+    def forward(self, frame: Frame) -> MethodInputs:
         """Detect what is in a frame; frames of one source come in their order."""
         (result,) = self._engine.explain([frame])
         detector, cam = self._engine.detector, self._engine.cam
         with torch.inference_mode():
             forward = detector([frame.picture])
-            kept = SavedActivations.of(forward, [0], [frame.picture])
+            saved = SavedActivations.of(forward, [0], [frame.picture])
             _, seconds = self._timed(lambda: cam(forward.levels, forward.placements, [None]))
-        return MethodInputs(result, kept, result.detections[: self._top], seconds)
+        return MethodInputs(result, saved, result.detections[: self._top], seconds)
 
-    def of_boxes(self, method: str, looked: MethodInputs) -> tuple[Sequence[HeatMap], float]:
-        """A map for every box, and the seconds that one took."""
+    def of_boxes(self, method: str, inputs: MethodInputs) -> tuple[Sequence[HeatMap], float]:
+        """A map for every box, and the seconds per map."""
         if method == EIGENCAM:
-            heat = looked.result.explanation.map
-            return [heat] * len(looked.targets), looked.eigencam_seconds
-        maps, seconds = self._timed(lambda: list(self._maps_of_boxes(method, looked)))
-        return maps, seconds / len(looked.targets)
+            heat = inputs.result.explanation.map
+            return [heat] * len(inputs.targets), inputs.eigencam_seconds
+        maps, seconds = self._timed(lambda: list(self._make_of_boxes(method, inputs)))
+        return maps, seconds / len(inputs.targets)
 
-    def _maps_of_boxes(self, method: str, looked: MethodInputs) -> Sequence[HeatMap]:
+    def _make_of_boxes(self, method: str, inputs: MethodInputs) -> Sequence[HeatMap]:
         if method in BASELINES:
-            return [self._baseline(method, looked.size) for _ in looked.targets]
-        groups = [[Target.of(detection)] for detection in looked.targets]
-        return self._made(method, looked, groups)
+            return [self._baseline(method, inputs.size) for _ in inputs.targets]
+        groups = [[Target.of(detection)] for detection in inputs.targets]
+        return self._make(method, inputs, groups)
 
-    def of_frame(self, method: str, looked: MethodInputs, only: str | None = None) -> HeatMap:
-        """One map for all the boxes that were found, of all levels or of one."""
-        group = [Target.of(detection) for detection in looked.result.detections]
-        return self._made(method, looked, [group], only)[0]
+    def of_frame(self, method: str, inputs: MethodInputs, only: str | None = None) -> HeatMap:
+        """One map for all detections, of all levels or of one."""
+        group = [Target.of(detection) for detection in inputs.result.detections]
+        return self._make(method, inputs, [group], only)[0]
 
-    def of_shuffled(self, method: str, looked: MethodInputs) -> Sequence[HeatMap]:
+    def of_shuffled(self, method: str, inputs: MethodInputs) -> Sequence[HeatMap]:
         """A map for every box while the network's weights are shuffled."""
-        frame = replace(looked.result.frame, source="shuffled", discontinuity=True)
+        frame = replace(inputs.result.frame, source="shuffled", discontinuity=True)
         if method == EIGENCAM:
-            return [self._plain_eigencam(frame)] * len(looked.targets)
+            return [self._plain_eigencam(frame)] * len(inputs.targets)
         if method in BASELINES:
-            return [self._baseline(method, looked.size) for _ in looked.targets]
-        again = self.look(frame)
+            return [self._baseline(method, inputs.size) for _ in inputs.targets]
+        again = self.forward(frame)
         groups = [
             [Target(NearestTarget(detection.box, detection.class_id), 0.0)]
-            for detection in looked.targets
+            for detection in inputs.targets
         ]
-        return self._made(method, again, groups)
+        return self._make(method, again, groups)
 
     def _plain_eigencam(self, frame: Frame) -> HeatMap:
-        """EigenCAM's map without the floor below which a learnt network shows nothing."""
+        """EigenCAM's map without the minimum range, which suits only trained networks."""
         detector, cam = self._engine.detector, self._engine.cam
         with torch.inference_mode():
             forward = detector([frame.picture])
@@ -112,23 +183,23 @@ class Maps:
         projection *= natural_sign(found.directions[0].cpu().numpy(), projection)
         return np.clip(above_background(projection), 0, None)
 
-    def _made(
-        self, method: str, looked: MethodInputs, groups: Sequence[Group], only: str | None = None
+    def _make(
+        self, method: str, inputs: MethodInputs, groups: Sequence[Group], only: str | None = None
     ) -> Sequence[HeatMap]:
         maker = MapMaker(self._engine.detector, method, self._engine.cam.grids, only)
-        return list(maker(looked.kept, [groups], [looked.size])[0])
+        return list(maker(inputs.saved, [groups], [inputs.size])[0])
 
     def _baseline(self, name: str, size: Size) -> HeatMap:
         return centre_map(size) if name == CENTRE else random_map(size, self._random)
 
     def _timed(self, work: Callable[[], T]) -> tuple[T, float]:
         self._wait()
-        begun = time.perf_counter()
-        done = work()
+        start = time.perf_counter()
+        result = work()
         self._wait()
-        return done, time.perf_counter() - begun
+        return result, time.perf_counter() - start
 
     def _wait(self) -> None:
-        """What was asked of a GPU is done when it says so, not when it was asked."""
+        """Wait until the GPU has finished."""
         if self._engine.detector.device.type == "cuda":
             torch.cuda.synchronize(self._engine.detector.device)

@@ -1,22 +1,42 @@
-"""An audit as one page: its numbers, what they mean, and the maps they were measured on."""
+"""An audit as one HTML page: its numbers, their meaning, and examples of the maps."""
 
+import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from streamcam.audit.pictures import inlined, whole
-from streamcam.audit.table import BASELINES, MEASURES, Row, number, remarks, rows
+import cv2
+import numpy as np
+
+from streamcam.audit.scores import (
+    BASELINES,
+    MEASURES,
+    AuditReport,
+    Example,
+    Row,
+    number,
+    remarks,
+    rows,
+)
 from streamcam.cam_methods import method_label
-
-if TYPE_CHECKING:
-    from streamcam.audit.scores import AuditReport, Example
+from streamcam.render.boxes import draw_boxes
+from streamcam.render.heat import Heat, enlarge
+from streamcam.render.style import Style
+from streamcam.types import Detection, Frame, HeatMap
 
 _COMPARED = ("layercam", "gradcam")
+_LEVELS = ("all levels", "coarsest only")
+
+# Width in pixels: sharp on a phone, and 24 pictures make a page of a megabyte.
+_WIDTH = 480
+_QUALITY = 85
+_LINE = 2
 
 
-def page(report: "AuditReport", values: Mapping[str, Any]) -> str:
-    """Return the page as HTML that needs no other file."""
+def page(report: AuditReport, values: Mapping[str, Any]) -> str:
+    """The page as HTML that needs no other file."""
     title = f"{values['model']} on {values['source']}"
     weights = f"weights {values['weights']}, {values['device']}, {values['precision']}"
     parts = [
@@ -42,7 +62,7 @@ def page(report: "AuditReport", values: Mapping[str, Any]) -> str:
 def _foot(version: str) -> str:
     return (
         f"<p class=foot>streamcam {escape(version)}. Means over the boxes; with few boxes a "
-        "difference of some hundredths says nothing.</p>"
+        "difference of some hundredths is not significant.</p>"
     )
 
 
@@ -50,7 +70,7 @@ def _list(sentences: Sequence[str]) -> str:
     return "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
 
 
-def _table(report: "AuditReport") -> str:
+def _table(report: AuditReport) -> str:
     found = rows(report)
     best = {key: _best(found, key) for key in MEASURES}
     head = "".join(f"<th scope=col>{one.heading}</th>" for one in MEASURES.values())
@@ -68,16 +88,16 @@ def _row(row: Row, best: Mapping[str, float | None]) -> str:
         mark = "bad" if fails else "best" if value is not None and value == best[key] else ""
         text = number(key, value) + (" fails" if fails else "")
         cells.append(f'<td class="{mark}">{text}</td>')
-    kind = "base" if row.beside else ""
+    kind = "base" if row.baseline else ""
     return f'<tr class="{kind}"><th scope=row>{_title(row.name)}</th>{"".join(cells)}</tr>'
 
 
 def _best(found: Sequence[Row], key: str) -> float | None:
-    """Return the best value of the methods that pass the sanity check."""
+    """The best value of the methods that pass the sanity check."""
     values = [
         value
         for row in found
-        if row.sane and not row.beside and (value := row.values[key]) is not None
+        if row.sane and not row.baseline and (value := row.values[key]) is not None
     ]
     if not values:
         return None
@@ -89,44 +109,65 @@ def _meanings() -> str:
     return f"<dl>{''.join(entries)}</dl>"
 
 
-def _example(place: int, example: "Example") -> str:
+def _example(place: int, example: Example) -> str:
     detection = example.detection
     label = f"{detection.label} {detection.confidence * 100:.0f} %"
-    figures = [_figure(whole(example.frame, [detection]), "the box in question")]
+    figures = [_figure(_picture(example.frame, [detection]), "the box in question")]
     figures += [
-        _figure(whole(example.frame, [detection], heat), _title(name))
+        _figure(_picture(example.frame, [detection], heat), _title(name))
         for name, heat in example.maps.items()
     ]
     return (
         f"<h2>Example {place}: why {escape(label)}?</h2>"
-        "<p>EigenCAM does not look at the box: its map is the same for every one of the frame.</p>"
+        "<p>EigenCAM does not depend on the box: its map is the same for all boxes of a frame.</p>"
         f"<div class=grid>{''.join(figures)}</div>"
     )
 
 
-def _levels(example: "Example") -> str:
+def _levels(example: Example) -> str:
     figures = []
     for name in _COMPARED:
-        if name in example.together:
-            every, one = example.together[name]
-            figures.append(_figure(whole(example.frame, (), every), f"{_title(name)}, all levels"))
-            figures.append(_figure(whole(example.frame, (), one), f"{_title(name)}, coarsest only"))
+        if name in example.frame_maps:
+            for heat, levels in zip(example.frame_maps[name], _LEVELS, strict=True):
+                picture = _picture(example.frame, (), heat)
+                figures.append(_figure(picture, f"{_title(name)}, {levels}"))
     if not figures:
         return ""
     return (
-        "<h2>One level or all of them?</h2><p>A detector finds small things on fine levels of its "
-        "pyramid and large ones on coarse levels. A map of one level shows only what was found "
-        "there, so the levels are summed. One weight for a whole channel lights up wherever the "
-        "channel responds; a weight for each point keeps the heat on what was found.</p>"
+        "<h2>One level or all of them?</h2><p>A detector finds small objects on fine levels of its "
+        "pyramid and large ones on coarse levels. A map of one level shows only what was detected "
+        "there, so the levels are summed. With one weight for a whole channel the map is hot "
+        "wherever the channel responds; with a weight for each point only on the detections.</p>"
         f"<div class=grid>{''.join(figures)}</div>"
     )
 
 
 def _figure(picture: bytes, caption: str) -> str:
     text = escape(caption)
-    image = f'<img src="{inlined(picture)}" alt="{text}">'
+    data = base64.b64encode(picture).decode()
+    image = f'<img src="data:image/jpeg;base64,{data}" alt="{text}">'
     return f"<figure>{image}<figcaption>{text}</figcaption></figure>"
 
 
 def _title(name: str) -> str:
     return escape(BASELINES.get(name, method_label(name)))
+
+
+def _picture(frame: Frame, detections: Sequence[Detection], heat: HeatMap | None = None) -> bytes:
+    """A frame with boxes and heat, reduced in size, as JPEG."""
+    height, width = frame.picture.shape[:2]
+    factor = min(1.0, _WIDTH / width)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    canvas = cv2.resize(frame.picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    if heat is not None:
+        style = Style()
+        canvas = Heat(style.colormap, style.opacity).over(canvas, enlarge(heat, *size))
+    draw_boxes(canvas, [_smaller(detection, factor) for detection in detections], _LINE)
+    bgr = cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR)
+    _, content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    return content.tobytes()
+
+
+def _smaller(detection: Detection, factor: float) -> Detection:
+    x1, y1, x2, y2 = detection.box
+    return replace(detection, box=(x1 * factor, y1 * factor, x2 * factor, y2 * factor))

@@ -1,29 +1,42 @@
-"""What an audit found, as plain values."""
+"""Results of an audit as plain values, as a table, and in words. Needs no torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-from streamcam.audit.gradcam_comparison import Comparison
 from streamcam.types import Detection, Frame, HeatMap
+from streamcam.version import __version__
+
+if TYPE_CHECKING:
+    from streamcam.vision.engine import EngineDescription
+
+NOTEBOOK = "notebook's EigenCAM"
+"""Name of the row of the published recipe, of which only flicker and time are comparable."""
+
+CENTRE = "centre"
+BASELINES = {"random": "random map", CENTRE: "centre prior"}
+"""Names and titles of the baselines."""
+
+_DIGITS = 5
+_NONE = "-"
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What one method (or baseline) reached, as means over the boxes that were explained.
+    """Results of one method or baseline, means over the explained boxes.
 
     Attributes:
-        deletion: Share of the box's score that is left while its hottest places are covered, area
+        deletion: Share of the box's score that remains while the hottest pixels are covered, area
             under the curve; lower is better.
         insertion: The same while they are uncovered; higher is better.
-        road: (LeRF - MoRF) / 2 with the holes filled in, of the score's share; higher is better.
+        road: (LeRF - MoRF) / 2 with imputed pixels, as a share of the score; higher is better.
         pointing: Share of the maps whose maximum lies in the true box; None without truth.
         energy: Share of the map's sum inside the true box; None without truth.
-        lift: Energy over the true box's share of the frame's area; None without truth.
-        flicker: Mean absolute change of the frame's map from one frame of a clip to the next; None
+        lift: Energy / the true box's share of the frame's area; None without truth.
+        flicker: Mean absolute change of the frame's map between successive frames of a clip; None
             without a clip.
-        seconds: What a map took, in the middle; for EigenCAM on top of the ordinary forward.
-        similarity: Correlation, without its sign, with the map of the same network with shuffled
-            weights.
+        seconds: Median time for a map; EigenCAM's is in addition to the detector's forward.
+        similarity: Absolute correlation with the map of the network with shuffled weights.
         sane: Whether the map depends on what the network has learnt (`similarity` is low).
     """
 
@@ -41,47 +54,72 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Visibility:
-    """In one map of a whole frame, the share of its boxes that hold a quarter of its maximum.
+    """Share of a frame's boxes in which one map of the frame reaches a quarter of its maximum.
 
     Attributes:
         every: With all pyramid levels summed.
-        one: With the coarsest level alone, as the published recipe for detectors has it.
+        one: With the coarsest level alone, as in the published recipe for detectors.
     """
 
     every: float
     one: float
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The published recipe (pytorch_grad_cam's notebook for detectors) compared with EigenCAM here.
+
+    Attributes:
+        error: Relative difference between its component and ours with its settings (the published
+            grid), up to the sign; maximum of the frames.
+        shift: Maximum displacement of its map, in pixels of the frame, because the map is stretched
+            over the padding.
+        cells: Rows and columns of its grid and of ours.
+        inverted: Number of frames in which its map correlates negatively with ours.
+        frames: Number of frames.
+        seconds: Its median time for a frame, including a forward of its own.
+        seconds_ours: Our median time for a map, in addition to the detector's only forward.
+    """
+
+    error: float
+    shift: float
+    cells: tuple[tuple[int, int], tuple[int, int]]
+    inverted: int
+    frames: int
+    seconds: float
+    seconds_ours: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """One box with all its maps, for people.
+    """One box with all its maps, for the page.
 
     Attributes:
         frame: The frame.
         detection: The box.
         maps: By method and baseline.
-        together: By method, one map for the whole frame: of all levels, and of one.
+        frame_maps: By gradient method, two maps for all boxes: of all levels, and of one.
     """
 
     frame: Frame
     detection: Detection
     maps: Mapping[str, HeatMap]
-    together: Mapping[str, tuple[HeatMap, HeatMap]]
+    frame_maps: Mapping[str, tuple[HeatMap, HeatMap]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AuditReport:
-    """What an audit found.
+    """Results of an audit.
 
     Attributes:
-        frames: How many frames had boxes to explain.
-        boxes: How many boxes were explained.
-        known: How many of them are known to be right.
-        methods: By method and baseline, in the order of the flag, baselines last.
+        frames: Number of frames with boxes.
+        boxes: Number of explained boxes.
+        known: Number of those that match a true box.
+        methods: By method and baseline, in the order of `METHODS`, baselines last.
         visibility: By gradient method.
-        comparison: The notebook's path beside ours.
-        published_flicker: Of pytorch_grad_cam's EigenCAM on the same clip; None without one.
-        examples: A few boxes with their maps.
+        comparison: The published recipe compared with ours.
+        published_flicker: Of the published recipe on the same clip; None without one.
+        examples: Some boxes with their maps.
     """
 
     frames: int
@@ -92,3 +130,183 @@ class AuditReport:
     comparison: Comparison
     published_flicker: float | None
     examples: Sequence[Example]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A column of the table.
+
+    Attributes:
+        heading: Its name, with an arrow in the direction of better values.
+        lower_is_better: That direction.
+        meaning: What it measures, one or two sentences.
+    """
+
+    heading: str
+    lower_is_better: bool
+    meaning: str
+
+
+MEASURES: Mapping[str, Measure] = {
+    "deletion": Measure(
+        "deletion ↓",
+        True,
+        "The hottest pixels are covered first. Share of the box's score that remains, area under "
+        "the curve: if the map shows what the score depends on, it falls at once.",
+    ),
+    "insertion": Measure(
+        "insertion ↑",
+        False,
+        "The hottest pixels are uncovered first on a blurred picture: with a good map the score "
+        "rises at once.",
+    ),
+    "road": Measure(
+        "ROAD ↑",
+        False,
+        "Half the difference of the scores without the coldest and without the hottest pixels, "
+        "which are filled in from their surroundings so that the hole's shape is not visible.",
+    ),
+    "pointing": Measure(
+        "pointing ↑", False, "Share of the maps whose maximum lies in the true box."
+    ),
+    "energy": Measure("energy ↑", False, "Share of the map's heat inside the true box."),
+    "lift": Measure(
+        "lift ↑", False, "The same, divided by the box's share of the frame; chance is 1."
+    ),
+    "flicker": Measure(
+        "flicker ↓",
+        True,
+        "Mean change of the frame's map between frames of a clip, a fifth of a second apart. The "
+        "centre prior has none: a low value alone is not a merit.",
+    ),
+    "seconds": Measure(
+        "ms a map", True, "Time for a map, in addition to the detector's ordinary forward."
+    ),
+    "similarity": Measure(
+        "shuffled ↓",
+        True,
+        "Correlation with the map of the same network with shuffled weights. From 0.5 on the "
+        "method fails: its map does not depend on what was learnt.",
+    ),
+}
+"""By the name of the field of `Scores`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the table.
+
+    Attributes:
+        name: Of the method or baseline.
+        values: By measure, None where there is none.
+        baseline: Whether it is not a method, but listed for comparison.
+        sane: Whether it passed the sanity check.
+    """
+
+    name: str
+    values: Mapping[str, float | None]
+    baseline: bool
+    sane: bool
+
+
+def number(key: str, value: float | None) -> str:
+    """A measure's value as text."""
+    if value is None:
+        return _NONE
+    if key == "seconds":
+        return f"{value * 1000:.1f}"
+    return f"{value:.1f}" if key == "lift" else f"{value:.3f}"
+
+
+def as_values(source: str, report: AuditReport, engine: "EngineDescription") -> dict[str, Any]:
+    """An audit as plain values for JSON."""
+    comparison = report.comparison
+    return {
+        "streamcam_version": __version__,
+        "source": source,
+        "model": engine.model,
+        "weights": engine.weights,
+        "weights_sha256": engine.weights_sha256,
+        "device": engine.device,
+        "precision": engine.precision,
+        "grid": engine.grid,
+        "frames": report.frames,
+        "boxes": report.boxes,
+        "boxes_with_truth": report.known,
+        "methods": {name: _rounded(asdict(scores)) for name, scores in report.methods.items()},
+        "insane": [name for name, scores in report.methods.items() if not scores.sane],
+        "visible": {
+            name: {"all_levels": round(seen.every, _DIGITS), "one_level": round(seen.one, _DIGITS)}
+            for name, seen in report.visibility.items()
+        },
+        "notebook": {
+            "relative_error": comparison.error,
+            "shift_pixels": round(comparison.shift, 2),
+            "cells": list(comparison.cells[0]),
+            "cells_ours": list(comparison.cells[1]),
+            "inverted_frames": comparison.inverted,
+            "frames": comparison.frames,
+            "flicker": None
+            if report.published_flicker is None
+            else round(report.published_flicker, _DIGITS),
+            "seconds": round(comparison.seconds, _DIGITS),
+            "seconds_ours": round(comparison.seconds_ours, _DIGITS),
+        },
+    }
+
+
+def rows(report: AuditReport) -> Sequence[Row]:
+    """The table: every method and baseline, then the published recipe."""
+    found = [
+        Row(name, {key: getattr(scores, key) for key in MEASURES}, name in BASELINES, scores.sane)
+        for name, scores in report.methods.items()
+    ]
+    known = {"flicker": report.published_flicker, "seconds": report.comparison.seconds}
+    return [*found, Row(NOTEBOOK, {key: known.get(key) for key in MEASURES}, True, True)]
+
+
+def remarks(report: AuditReport) -> Sequence[str]:
+    """The conclusions, a sentence each."""
+    comparison = report.comparison
+    rows, columns = comparison.cells[0]
+    own_rows, own_columns = comparison.cells[1]
+    known = f", {report.known} of them on known objects" if report.known else ", no truth given"
+    boxes, frames = _count(report.boxes, "box", "boxes"), _count(report.frames, "frame", "frames")
+    found = [f"{boxes} in {frames}{known}.", _sanity(report)]
+    for name, seen in report.visibility.items():
+        if name in ("layercam", "gradcam"):
+            found.append(
+                f"One {name} map for all boxes shows {seen.every:.0%} of them with all levels "
+                f"summed, {seen.one:.0%} with the coarsest level alone."
+            )
+    found.append(
+        f"The notebook's EigenCAM: its component equals ours with its settings to "
+        f"{comparison.error:.0e}. It shifts the map by up to {comparison.shift:.0f} pixels, has "
+        f"{rows}x{columns} cells where ours has {own_rows}x{own_columns}, is inverted in "
+        f"{comparison.inverted} of {comparison.frames} frames, and takes "
+        f"{comparison.seconds * 1000:.0f} ms a frame; ours "
+        f"{comparison.seconds_ours * 1000:.1f} ms on top of the only forward."
+    )
+    return found
+
+
+def _sanity(report: AuditReport) -> str:
+    """Which methods fail the sanity check."""
+    insane = [n for n, scores in report.methods.items() if not scores.sane and n not in BASELINES]
+    if not insane:
+        return "Every method's map changes when the network's weights are shuffled, as it must."
+    return (
+        f"Fails the sanity check: {', '.join(insane)}. With shuffled weights the map stays much "
+        "the same, so it shows the picture or the place more than what was learnt."
+    )
+
+
+def _count(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
+
+
+def _rounded(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: round(value, _DIGITS) if isinstance(value, float) else value
+        for key, value in values.items()
+    }

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import orjson
 import typer
@@ -13,8 +13,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from streamcam.audit.plan import AuditPlan, run_audit
-from streamcam.audit.table import MEASURES, as_values, number, remarks, rows
+from streamcam.audit.auditor import AuditPlan, run_audit
+from streamcam.audit.scores import MEASURES, AuditReport, as_values, number, remarks, rows
 from streamcam.cli import options
 from streamcam.cli.terminal import errors, output, printable, size
 from streamcam.config import load_settings
@@ -22,9 +22,6 @@ from streamcam.config.load import Tables
 from streamcam.files import write_file
 from streamcam.sinks.result_paths import AUDIT_PAGE, AUDIT_VALUES, result_path
 from streamcam.sources.inputs import expand
-
-if TYPE_CHECKING:
-    from streamcam.audit.scores import AuditReport
 
 _LINES = 10
 """Progress lines where there is no terminal."""
@@ -73,7 +70,7 @@ def audit(
         _print(report, page)
 
 
-def _write(source: str, folder: Path, report: "AuditReport", values: dict[str, Any]) -> Path:
+def _write(source: str, folder: Path, report: AuditReport, values: dict[str, Any]) -> Path:
     """Write the numbers and the page; return the page's path."""
     from streamcam.audit.page import page
 
@@ -89,7 +86,7 @@ def _stem(source: str) -> str:
     return path.resolve().name if path.is_dir() else expand([source])[0].stem
 
 
-def _print(report: "AuditReport", page: Path) -> None:
+def _print(report: AuditReport, page: Path) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("method", no_wrap=True)
     for measure in MEASURES.values():
@@ -98,7 +95,7 @@ def _print(report: "AuditReport", page: Path) -> None:
         cells = [Text(number(key, value)) for key, value in row.values.items()]
         if not row.sane:
             cells[-1].append(" fails").stylize("red")
-        table.add_row(row.name, *cells, style="dim" if row.beside else None)
+        table.add_row(row.name, *cells, style="dim" if row.baseline else None)
     output().print(table)
     for remark in remarks(report):
         output().print(remark, soft_wrap=True, markup=False)

@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from streamcam.audit.baselines import centre_map, random_map
-from streamcam.audit.faithfulness import Bench, ranks
-from streamcam.audit.sanity import NearestTarget, shuffled, similarity
+from streamcam.audit.faithfulness import FaithfulnessMeter, ranks
+from streamcam.audit.method_maps import (
+    NearestTarget,
+    centre_map,
+    random_map,
+    shuffled,
+    similarity,
+)
 from streamcam.types import HeatMap
 from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.methods.targets import BoxTarget
@@ -30,11 +35,11 @@ def test_a_map_of_the_box_beats_chance_and_its_negative_is_worse() -> None:
     with nano() as detector:
         _, (targets,) = looked(detector, street())
         target = targets[0].box
-        bench = Bench(detector, street())
-        good = bench.measure(box_map(target.box, inside=1), target)
-        bad = bench.measure(box_map(target.box, inside=0), target)
-        chance = bench.measure(random_map(SIZE, np.random.default_rng(0)), target)
-        again = bench.measure(box_map(target.box, inside=1), target)
+        meter = FaithfulnessMeter(detector, street())
+        good = meter.measure(box_map(target.box, inside=1), target)
+        bad = meter.measure(box_map(target.box, inside=0), target)
+        chance = meter.measure(random_map(SIZE, np.random.default_rng(0)), target)
+        again = meter.measure(box_map(target.box, inside=1), target)
     assert good.deletion < chance.deletion < bad.deletion
     assert good.insertion > chance.insertion > bad.insertion
     assert good.road > chance.road > bad.road

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from streamcam.audit.gradcam_comparison import PublishedEigenCam, stretch
+from streamcam.audit.gradcam_comparison import PublishedEigenCam, stretch_error
+from streamcam.audit.ground_truth import Sample, TrueBox
 from streamcam.audit.measure import Audit
-from streamcam.audit.samples import Sample, TrueBox
 from streamcam.audit.scores import AuditReport
 from streamcam.demo.source import DemoSource
 from streamcam.errors import SourceError
@@ -104,7 +104,7 @@ def test_the_notebooks_path_equals_ours_with_its_settings(report: AuditReport) -
 def test_examples_show_the_box_and_all_its_maps(report: AuditReport) -> None:
     (example,) = report.examples
     assert set(example.maps) == set(report.methods)
-    assert set(example.together) == {"layercam", "gradcam"}
+    assert set(example.frame_maps) == {"layercam", "gradcam"}
 
 
 def test_progress_comes_to_its_end(report: AuditReport, told: list[tuple[str, int, int]]) -> None:
@@ -112,13 +112,13 @@ def test_progress_comes_to_its_end(report: AuditReport, told: list[tuple[str, in
     done = [step for _, step, _ in told]
     assert done == sorted(done)
     assert told[-1][1] <= told[-1][2]
-    assert {"looking", "measuring layercam", "shuffling centre", "following random"} <= {
+    assert {"detecting", "measuring layercam", "shuffling centre", "flicker of random"} <= {
         what for what, _, _ in told
     }
 
 
 def test_nothing_found_is_an_error(audited: Engine) -> None:
-    with pytest.raises(SourceError, match="nothing was found"):
+    with pytest.raises(SourceError, match="nothing was detected"):
         Audit(audited, ["layercam"]).run([Sample(frame(grey(216, 384)))], [])
 
 
@@ -136,7 +136,7 @@ def test_the_stock_path_leaves_no_hooks() -> None:
 
 
 def test_stretching_over_the_padding_shifts_the_far_corner() -> None:
-    assert stretch(Letterbox((1080, 1920), (750, 1333), (768, 1344))) == pytest.approx(
+    assert stretch_error(Letterbox((1080, 1920), (750, 1333), (768, 1344))) == pytest.approx(
         25.3, abs=0.1
     )
-    assert stretch(Letterbox((300, 300), (300, 300), (300, 300))) == 0
+    assert stretch_error(Letterbox((300, 300), (300, 300), (300, 300))) == 0

@@ -1,29 +1,55 @@
-"""What is known to be in the frames of a source: of the demo scene, or from a COCO file."""
+"""Frames to audit, and the objects that are known to be in them (demo scene or COCO file)."""
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from streamcam.audit.samples import TrueBox
 from streamcam.errors import UsageError
 from streamcam.sources.base import FiniteSource
-from streamcam.types import Frame
+from streamcam.types import Box, Frame
 
 _HINT = "It needs COCO's `images` (file_name; frame_id for videos), `annotations` and `categories`."
+
+
+@dataclass(frozen=True, slots=True)
+class TrueBox:
+    """A known object in a picture.
+
+    Attributes:
+        label: Its class, by the model's name for it.
+        box: x1, y1, x2, y2 in pixels of the displayed frame.
+    """
+
+    label: str
+    box: Box
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """A frame to audit on.
+
+    Attributes:
+        frame: Any frame.
+        truth: Its known objects; None if they are unknown.
+    """
+
+    frame: Frame
+    truth: Sequence[TrueBox] | None = None
 
 
 class CocoTruth:
     """The boxes of a COCO file, by picture, or by frame of a video.
 
     Args:
-        path: JSON with `images`, `annotations` and `categories`. A picture is known by its file's
-            name, a frame of a video by the number `frame_id` of its image, from 0.
+        path: JSON with `images`, `annotations` and `categories`. A picture is identified by its
+            file name, a frame of a video by its number, the image's `frame_id`, from 0.
 
     Raises:
-        UsageError: The file cannot be read, or is none of COCO's.
+        UsageError: The file cannot be read, or is not in COCO's format.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,14 +59,13 @@ class CocoTruth:
         except OSError as error:
             raise UsageError(f"cannot read --truth {path}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError):
-            raise UsageError(f"--truth {path} is no COCO annotation file", hint=_HINT) from None
+            raise UsageError(f"--truth {path} is not a COCO annotation file", hint=_HINT) from None
 
     def knows(self, path: Path) -> bool:
-        """Whether a picture is in the file."""
         return path.name in self._by_name
 
     def of(self, frame: Frame, path: Path | None) -> Sequence[TrueBox] | None:
-        """What is known of a frame; None where its picture is not in the file."""
+        """The objects in a frame; None if its picture is not in the file."""
         by_name = self._by_name.get(path.name) if path is not None else None
         image = self._by_frame.get(frame.index) if by_name is None else by_name
         return None if image is None else self._boxes[image]
@@ -68,7 +93,7 @@ class CocoTruth:
 def truth_of(
     source: FiniteSource, frame: Frame, file: CocoTruth | None
 ) -> Sequence[TrueBox] | None:
-    """What is known to be in a frame; None where nothing is known."""
+    """The known objects in a frame, of the file or of the source itself; None if unknown."""
     if file is not None:
         return file.of(frame, source.info.path)
     truth = source.truth(frame.time)

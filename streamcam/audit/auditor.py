@@ -1,4 +1,4 @@
-"""The wiring of an audit: frames of a source, what is known of them, and the measures."""
+"""Runs an audit: samples frames of a source, with their ground truth, and measures methods."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -7,8 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamcam.audit.samples import Sample
-from streamcam.audit.truth import CocoTruth, truth_of
+from streamcam.audit.ground_truth import CocoTruth, Sample, truth_of
+from streamcam.audit.scores import AuditReport
 from streamcam.cam_methods import EIGENCAM, METHODS, find_method
 from streamcam.config import Settings
 from streamcam.errors import SourceError
@@ -19,27 +19,26 @@ from streamcam.sources.inputs import Entry, expand, open_source
 from streamcam.types import Frame
 
 if TYPE_CHECKING:
-    from streamcam.audit.scores import AuditReport
     from streamcam.vision.engine import EngineDescription
 
-# Frames of the clip for flicker: three changes, a fifth of a second apart as in ordinary runs.
+# Of the clip for flicker: three changes, at the default sampling rate.
 _CLIP_FRAMES = 4
 _CLIP_FPS = 5.0
 
-# Where a video does not tell its length: frames a second apart.
+# For videos of unknown length.
 _UNKNOWN_LENGTH_FPS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class AuditPlan:
-    """What is to be audited.
+    """What to audit.
 
     Attributes:
         source: A video, a picture, a folder of them, or a demo scene.
-        frames: How many frames are sampled, evenly.
-        top: How many boxes of a frame are explained, the most confident.
-        methods: Which methods; empty for all of them.
-        truth: A COCO file with the true boxes; the demo scene knows its own.
+        frames: Number of frames to sample, evenly spaced.
+        top: Maximum number of boxes to explain in a frame, the most confident.
+        methods: Names of methods; empty for all.
+        truth: A COCO file with the true boxes; the demo scene provides its own.
     """
 
     source: str
@@ -55,26 +54,26 @@ def run_audit(
     *,
     progress: Callable[[str, int, int], None],
     fetching: FetchProgress | None = None,
-) -> "tuple[AuditReport, EngineDescription]":
-    """Measure methods on a source's frames; also tell what they were measured with.
+) -> tuple[AuditReport, "EngineDescription"]:
+    """Measure methods on a source's frames; also describe the engine they were measured with.
 
     Raises:
         UsageError: There is no such method, model or device, or the truth cannot be used.
-        SourceError: The source cannot be read, or nothing is found in it.
+        SourceError: The source cannot be read, or nothing is detected in it.
     """
     methods = _methods(plan.methods)
     entries = expand([plan.source])
     truth = None if plan.truth is None else CocoTruth(plan.truth)
     samples = _samples(entries, plan.frames, truth)
     clip = _clip(entries)
-    # Imported here because it brings torch, which takes seconds: not for a file that is missing.
+    # Imports torch, which takes seconds: not before a missing file has been reported.
     from streamcam.audit.measure import Audit
 
-    ordinary = settings.model_copy(
+    eigencam = settings.model_copy(
         update={"cam": settings.cam.model_copy(update={"method": EIGENCAM})}
     )
-    # The weights are shuffled later on.
-    with build_engine(ordinary, fetching, fuse=False) as engine:
+    # Not fused, since the weights are shuffled.
+    with build_engine(eigencam, fetching, fuse=False) as engine:
         audit = Audit(engine, methods, top=plan.top, progress=progress)
         return audit.run(samples, clip), engine.description
 
@@ -86,7 +85,7 @@ def _methods(wanted: Sequence[str]) -> Sequence[str]:
 
 
 def _samples(entries: Sequence[Entry], count: int, truth: CocoTruth | None) -> list[Sample]:
-    """Frames spread evenly over one source, or one of each of several that are spread evenly."""
+    """Evenly spaced frames of one source, or one frame each of evenly chosen sources."""
     if len(entries) == 1:
         return _of_one(entries[0], count, truth)
     if truth is not None:
@@ -105,7 +104,7 @@ def _of_one(entry: Entry, count: int, truth: CocoTruth | None) -> list[Sample]:
 
 
 def _spread(source: FiniteSource, count: int) -> Sampler:
-    """Take the middles of so many even parts."""
+    """A sampler of the middles of `count` equal parts of a source."""
     length = source.info.duration
     if source.info.still or length is None or length <= 0:
         return Sampler(max_fps=_UNKNOWN_LENGTH_FPS)
@@ -113,7 +112,7 @@ def _spread(source: FiniteSource, count: int) -> Sampler:
 
 
 def _clip(entries: Sequence[Entry]) -> list[Frame]:
-    """Frames that follow each other, from the middle of the only source if it moves."""
+    """Successive frames from the middle of a single video; empty for anything else."""
     if len(entries) != 1:
         return []
     with _opened(entries[0]) as source:

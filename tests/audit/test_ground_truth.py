@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from streamcam.audit.plan import _clip, _samples
-from streamcam.audit.truth import CocoTruth
+from streamcam.audit.auditor import _clip, _samples
+from streamcam.audit.ground_truth import CocoTruth
 from streamcam.errors import SourceError, UsageError
 from streamcam.sources.inputs import expand
 from tests.media import write_video
@@ -94,7 +94,7 @@ def test_a_source_that_is_not_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [[], {"images": []}, {**COCO, "annotations": [{"bbox": 1}]}])
 def test_what_is_no_coco_file_is_refused(tmp_path: Path, content: object) -> None:
-    with pytest.raises(UsageError, match="no COCO annotation file"):
+    with pytest.raises(UsageError, match="not a COCO annotation file"):
         CocoTruth(written(tmp_path / "bad.json", content))
 
 
