@@ -76,14 +76,9 @@ class Intake:
     """Watches the folders; driven by `tick`, from one thread.
 
     Args:
-        folders: The watched folders.
-        selection: Which files are inputs.
-        schedule: When to scan.
-        store: Gets the files.
         conditions: Logs folders and files that cannot be read, and lost events.
         on_change: Called with a file that has changed while its job is running.
         wake: Called from another thread when something has happened.
-        clock: Source of time.
         observer: Makes the observer of events, given what to call with a path.
     """
 
@@ -124,12 +119,7 @@ class Intake:
         return [path for path, candidate in self._candidates.items() if candidate.busy]
 
     def recheck(self, path: Path, *, wait: float | None = None) -> None:
-        """Treat a file as if it had just come.
-
-        Args:
-            path: The file.
-            wait: Seconds for which it must not change, if not the usual.
-        """
+        """Treat a file as new; it must not change for `wait` seconds, if not the usual time."""
         state = self._state_of(path)
         if state is not None:
             self._candidates.pop(path, None)

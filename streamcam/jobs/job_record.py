@@ -55,24 +55,18 @@ class JobRecord:
     """One file's row in the job store. Times are seconds since 1970, UTC.
 
     Attributes:
-        id: Its number in the job store.
         root: The watched folder that it lies in.
         path: The file, absolute.
         stem: Name of its results below the output folder, without ending; None before it is ready.
-        state: State of the job.
         identity: Identity of the complete file; None before it is complete.
-        arrived: When the file, or its present content, was first seen.
+        arrived: When the file, or its present content, was first found.
         not_before: When it may be tried (again).
         started: When it was last claimed.
-        ended: When it was done, failed or skipped.
         attempts: How often it was tried and failed, the running attempt included.
         crashes: How often the process crashed while this job ran.
         kills: How often the process ended without a trace while this job ran.
         redo: Whether existing results belong to other content, or are to be made again.
-        owner: The process that runs it.
-        heartbeat: When the owner last reported that it is alive.
-        error: What is wrong, if anything.
-        hint: What to do about it.
+        owner: The process that runs it, which updates `heartbeat`.
         outputs: The files that were written, by kind.
         post_action: Whether the source is still to be moved or deleted ("due"), or was ("over").
     """
@@ -154,11 +148,7 @@ class RecoveredJob:
 def reason_to_give_up(crashes: int, kills: int, crash: str | None, max_attempts: int) -> str | None:
     """Return why a job that was running when its process ended is not tried again, if so.
 
-    Args:
-        crashes: How often the process crashed while the job ran, this time included.
-        kills: How often it ended without a trace, this time included.
-        crash: What crashed it this time, None for no trace.
-        max_attempts: Number of crashes after which a job is given up.
+    `crashes` and `kills` (ends without a trace) include this time's, which `crash` describes.
     """
     if crash is not None and crashes >= max_attempts:
         return f"the process crashed {crashes} times while it worked on this file: {crash}"

@@ -38,8 +38,6 @@ class JobRun:
     """Executes a claimed job once.
 
     Args:
-        record: The job.
-        store: Knows whether the job is still its owner's.
         incomplete_seconds: Time after its last change within which an unreadable file may grow.
         free_space: Free bytes for results when it was claimed.
         wake: Called at the end, from the run's thread.

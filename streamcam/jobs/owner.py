@@ -78,7 +78,6 @@ class CrashLog:
 
     Args:
         folder: Where the logs lie; it exists.
-        owner: This process's name in the job store.
     """
 
     def __init__(self, folder: Path, owner: str) -> None:

@@ -23,11 +23,7 @@ _DISK_FULL_SECONDS = 60.0
 
 
 class OngoingConditions:
-    """Logs each lasting condition once at its start and once at its end.
-
-    Args:
-        log: Takes the lines.
-    """
+    """Logs each lasting condition once at its start and once at its end."""
 
     def __init__(self, log: Callable[[str], None]) -> None:
         self._log = log
@@ -56,10 +52,8 @@ class EngineLoader:
     """Loads the engine in a thread, so that it blocks neither signals nor folders.
 
     Args:
-        make_provider: Makes a provider whose engine is not loaded yet.
         conditions: Logs that it cannot be loaded, and when it can.
         wake: Called when loading has ended, from the loader's thread.
-        clock: Source of time.
         patient: Whether to try again when it cannot be loaded now.
         backoff: Pauses between attempts.
     """
@@ -149,7 +143,6 @@ class DiskGuard:
         folder: The output folder; it may not exist yet.
         min_free: Bytes that have to be free.
         conditions: Logs when jobs are held back and when they go on.
-        clock: Source of time.
     """
 
     def __init__(

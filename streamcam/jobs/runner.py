@@ -41,18 +41,11 @@ class Runner:
     """Claims jobs and runs them; driven by `tick`, from one thread.
 
     Args:
-        settings: The watcher's settings.
-        folders: Folders whose jobs are run.
-        owner: This process's name in the job store.
-        store: Where jobs are claimed.
-        loader: Provides the engine.
         post_action: What to do with the sources of jobs that are done.
-        observer: Told of the progress of jobs.
         conditions: Logs a full disk, a missing engine and sources that cannot be moved.
         wake: Called from the jobs' threads when one has ended.
         on_change: Called with a file that must be checked again, and the seconds for which it must
             not change, None for the usual time.
-        clock: Source of time.
 
     Attributes:
         failed: Number of jobs that failed for good.

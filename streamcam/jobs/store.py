@@ -83,12 +83,9 @@ class JobStore:
         return FileStatus.KNOWN if same and row["after"] != "over" else FileStatus.CHANGED
 
     def enqueue(self, path: Path, identity: FileIdentity, stems: Sequence[str]) -> EnqueueResult:
-        """Queue the job of a file that is complete, unless its content is known.
+        """Queue the job of a file that `check_file` has added, unless its content is known.
 
-        Args:
-            path: The file; `check_file` has added it.
-            identity: Its identity.
-            stems: Names for its results, the best first; the last one is unmistakable.
+        Of `stems`, the names for its results, the first that is free is taken; the last is unique.
         """
         with self.transaction():
             row = self._row("SELECT * FROM jobs WHERE path = ?", fsencode(path))
@@ -166,15 +163,11 @@ class JobStore:
     # For runners
 
     def claim(self, owner: str, roots: Sequence[Path], *, alone: bool) -> JobRecord | None:
-        """Take the job that was queued first; None if there is none, or it has to wait.
+        """Take the job of these folders that was queued first; None if there is none for now.
 
-        The attempt is on record before the work begins, so that it counts even if the process dies.
-
-        Args:
-            owner: The process that takes it.
-            roots: Folders whose jobs may be taken.
-            alone: Whether the owner runs nothing else; a job that may have crashed a process is
-                given to such an owner only, and the jobs behind it wait until then.
+        A job that may have crashed a process is given only to an owner that runs nothing else
+        (`alone`), and the jobs behind it wait until then. The attempt is on record before the work
+        begins, so that it counts even if the process dies.
         """
         now = time.time()
         folders = [fsencode(root) for root in roots]

@@ -147,15 +147,10 @@ def is_temporary(name: str) -> bool:
 def scan(
     folder: Path, start: Path, selection: Selection, on_error: Callable[[Path, OSError], None]
 ) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yield the inputs in a folder and below: regular files, and links to them.
+    """Yield the inputs in `start`, which is a watched folder or nested in it, and below.
 
-    Links to folders are not followed, so there are no loops. Nothing is opened.
-
-    Args:
-        folder: The watched folder.
-        start: Where to begin: the folder itself, or one nested in it.
-        selection: Which files are inputs.
-        on_error: Called with folders that cannot be read.
+    Inputs are regular files and links to them. Links to folders are not followed, so there are no
+    loops. Nothing is opened. `on_error` is called with folders that cannot be read.
     """
     pending = [start]
     while pending:
@@ -276,9 +271,6 @@ def is_being_written(path: Path) -> bool | None:
 
 def remove_unfinished_results(output: Path) -> list[Path]:
     """Remove unfinished files and folders of results that no process writes any more.
-
-    Args:
-        output: The output folder.
 
     Returns:
         What was removed.

@@ -42,12 +42,8 @@ class Watcher:
     """Explains the files that come into folders.
 
     Args:
-        paths: The folders.
-        settings: The watcher's settings.
-        observer: Receives progress and messages.
         once: Whether to end when everything that is there is explained.
         make_provider: Makes the engine's provider, where the engine is not to be the watcher's own.
-        clock: Source of time.
 
     Attributes:
         stuck: Whether a job could not be ended: the process should not wait for its threads.

@@ -30,11 +30,7 @@ _WITH_REASON = (CameraState.BACKING_OFF, CameraState.FAILED, CameraState.STALLED
 
 
 class ServiceEvents(Observer):
-    """Logs and counts; from any thread.
-
-    Args:
-        metrics: Counts.
-    """
+    """Logs and counts; from any thread."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics

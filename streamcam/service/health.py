@@ -44,7 +44,6 @@ class ProgressMonitor:
             monotonic time.
         timeout: Seconds that a batch, and an iteration of the loop, may take. The slowest regular
             batch must fit.
-        clock: Source of time.
     """
 
     def __init__(
@@ -93,10 +92,6 @@ class _EngineProgress:
 
 class Watchdog:
     """Checks progress and feeds systemd's watchdog, in a thread that nothing else can block.
-
-    Args:
-        monitor: Detects what is stuck.
-        notifier: Feeds systemd's watchdog.
 
     Attributes:
         fault: What is stuck, None while nothing is.

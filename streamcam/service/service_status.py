@@ -24,7 +24,6 @@ class JobProgress:
     """A file's job, and how much of it is done.
 
     Attributes:
-        record: The job.
         progress: Share of a running job that is done, 0..1; None where unknown or not running.
     """
 
@@ -48,9 +47,6 @@ class ServiceStatus:
     Those that read the job store may raise `JobStoreError`.
 
     Args:
-        settings: The service's settings.
-        cameras: The cameras.
-        watchdog: Knows whether the service makes progress.
         file_progress: Returns how much of a running file is done, 0..1, given its readable path.
 
     Attributes:

@@ -45,12 +45,9 @@ class Supervisor:
     """Runs one engine, its cameras and folders, the watchdog and the HTTP server.
 
     Args:
-        load: Reads the configuration.
-        notifier: Notifies systemd.
         on_iteration: Called in every iteration of the loop.
         stuck_after: Seconds that a batch may take before the service counts as stuck.
         grace: Seconds for cameras, and for files, to finish their work at the end.
-        clock: Source of time.
 
     Raises:
         StreamcamError: What `load` raises, or `checked`.

@@ -25,11 +25,7 @@ class WatcherThread:
     """Runs a watcher in a thread.
 
     Args:
-        paths: The folders.
-        settings: The watcher's settings.
-        observer: Receives the progress of files.
         make_provider: Makes the engine provider that files share with cameras.
-        clock: Source of time.
 
     Attributes:
         fault: Why it was given up, None while it was not.

@@ -43,7 +43,6 @@ class Access:
     """Decides whether a request may be answered.
 
     Args:
-        host: Address on which the server listens.
         token: The token that clients need; None to answer every client on this machine.
 
     Raises:
@@ -153,11 +152,6 @@ class AuthMiddleware:
     """Refuses requests without access, or above the limit of clients; adds security headers.
 
     Plain ASGI, so that bodies are not buffered.
-
-    Args:
-        app: The application.
-        access: Decides which requests are answered.
-        max_clients: Maximum number of requests that are answered at a time.
     """
 
     def __init__(self, app: ASGIApp, access: Access, max_clients: int) -> None:

@@ -24,10 +24,6 @@ class BoundedProtocol(H11Protocol):
 
     A new connection replaces the one that has been idle longest, so that idle clients do not lock
     out others: a connection is only ended while it has no request, or does not read its response.
-
-    Args:
-        max_connections: The limit.
-        arguments: Of uvicorn's protocol.
     """
 
     def __init__(self, max_connections: int, **arguments: Any) -> None:  # noqa: ANN401 - uvicorn's

@@ -21,7 +21,7 @@ from streamcam.errors import StreamcamError
 from streamcam.service.http.api import FileRoutes, StatusRoutes
 from streamcam.service.http.auth import COOKIE, Access, AuthMiddleware
 from streamcam.service.http.connection import IDLE_SECONDS, MAX_HEAD_BYTES, bounded
-from streamcam.service.http.pictures import PictureRoutes
+from streamcam.service.http.live_pictures import PictureRoutes
 from streamcam.service.metrics import Metrics
 from streamcam.service.service_status import ServiceStatus
 from streamcam.urls import redacted_url
@@ -44,12 +44,6 @@ _GRACE_SECONDS = 2
 
 class HttpServer:
     """Serves health, metrics, the API and the live page. Started once.
-
-    Args:
-        service: The status of the service.
-        metrics: The metrics.
-        settings: Address, port, token and limits.
-        clock: Source of time.
 
     Raises:
         ConfigError: Other machines could connect without a token, or it cannot be read.

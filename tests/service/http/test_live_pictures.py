@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 import pytest
 
-from streamcam.service.http import pictures
+from streamcam.service.http import live_pictures
 from tests.jobs.conftest import eventually
 from tests.service.http.conftest import Answer, Serve
 from tests.service.http.fake_status import FakeStatus, coloured
@@ -78,7 +78,7 @@ def test_it_waits_for_a_newer_picture_and_skips_older_ones(fake: FakeStatus, ser
 def test_a_response_is_empty_when_nothing_is_new(
     fake: FakeStatus, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pictures, "MAX_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(live_pictures, "MAX_WAIT_SECONDS", 0.2)
     fake.add("front").write(coloured(RED))
     assert unpacked(serve(fake)("/api/live?front=1")) == {}
 
@@ -91,7 +91,7 @@ def test_who_leaves_is_not_waited_for(fake: FakeStatus, serve: Serve) -> None:
         eventually(lambda: front.is_watched, "it is asked for")
     began = time.monotonic()
     eventually(lambda: ask("/api/status").status == 200, "its place is free")
-    assert time.monotonic() - began < pictures.MAX_WAIT_SECONDS / 2
+    assert time.monotonic() - began < live_pictures.MAX_WAIT_SECONDS / 2
 
 
 def test_one_cameras_picture_is_an_ordinary_jpeg(fake: FakeStatus, serve: Serve) -> None:
@@ -108,6 +108,6 @@ def test_one_cameras_picture_is_an_ordinary_jpeg(fake: FakeStatus, serve: Serve)
 
 def test_nonsense_is_refused(fake: FakeStatus, serve: Serve) -> None:
     ask = serve(fake)
-    many = "&".join(f"c{index}=0" for index in range(pictures.MAX_CAMERAS + 1))
+    many = "&".join(f"c{index}=0" for index in range(live_pictures.MAX_CAMERAS + 1))
     for query in ("", "?front=x", f"?{many}", "?front="):
         assert ask(f"/api/live{query}").status == 422, query
