@@ -29,7 +29,7 @@ from streamcam.service.http.answers import (
     job_counts,
     status_answer,
 )
-from streamcam.service.http.recordings import Segment, days, segment, segments
+from streamcam.service.http.recordings import SegmentFiles, days, segment, segments
 from streamcam.service.http.video_timeline import Timeline, condensed, start_of
 from streamcam.service.service_status import JobProgress, ServiceStatus
 from streamcam.sinks.manifest import read_manifest
@@ -153,7 +153,7 @@ class FileRoutes:
             raise HTTPException(HTTPStatus.NOT_FOUND, f"this job has no {kind}")
         return path
 
-    def _segment(self, camera: str, moment: str) -> Segment:
+    def _segment(self, camera: str, moment: str) -> SegmentFiles:
         found = segment(_recordings_folder(self._service, camera), moment)
         if found is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "no such recording")
@@ -189,7 +189,7 @@ def _is_running(job: JobProgress) -> bool:
     return job.record.state is JobState.RUNNING
 
 
-def _segment(camera: str, segment: Segment) -> SegmentAnswer:
+def _segment(camera: str, segment: SegmentFiles) -> SegmentAnswer:
     prefix = f"/api/cameras/{camera}/recordings/{segment.name}"
     kinds = {"video": segment.video, "records": segment.records}
     return SegmentAnswer(

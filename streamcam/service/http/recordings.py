@@ -13,7 +13,7 @@ _SEGMENT = re.compile(rf"(\d{{2}})-(\d{{2}}){_NUMBER}\.mp4", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class SegmentFiles:
     """One segment of a camera's recording.
 
     Attributes:
@@ -35,7 +35,7 @@ def days(folder: Path) -> list[date]:
     return sorted((day for day in found if day is not None), reverse=True)
 
 
-def segments(folder: Path, day: date) -> list[Segment]:
+def segments(folder: Path, day: date) -> list[SegmentFiles]:
     """Return a day's segments, the first first."""
     hours = (hour for hour in _entries(folder / day.isoformat()) if _HOUR.fullmatch(hour.name))
     names = (f"{day:%Y%m%d}T{hour.name}{minute}" for hour in hours for minute in _minutes(hour))
@@ -43,13 +43,13 @@ def segments(folder: Path, day: date) -> list[Segment]:
     return sorted((each for each in placed if each), key=_order)
 
 
-def segment(folder: Path, name: str) -> Segment | None:
+def segment(folder: Path, name: str) -> SegmentFiles | None:
     """Return the segment of this name, None where there is none."""
     found = _placed(folder, name)
     return found if found is not None and found.video.is_file() else None
 
 
-def _placed(folder: Path, name: str) -> Segment | None:
+def _placed(folder: Path, name: str) -> SegmentFiles | None:
     """Return where a segment of this name lies, if it is a name."""
     match = _NAME.fullmatch(name)
     if match is None:
@@ -60,10 +60,10 @@ def _placed(folder: Path, name: str) -> Segment | None:
         return None
     stem = f"{begin:%M-%S}{match[2] or ''}"
     place = folder / f"{begin:%Y-%m-%d}" / f"{begin:%H}" / stem
-    return Segment(name, begin, place.with_suffix(".mp4"), place.with_suffix(".jsonl"))
+    return SegmentFiles(name, begin, place.with_suffix(".mp4"), place.with_suffix(".jsonl"))
 
 
-def _order(segment: Segment) -> tuple[datetime, int, str]:
+def _order(segment: SegmentFiles) -> tuple[datetime, int, str]:
     """Return by what segments are sorted: those of one second by their number."""
     return segment.begin, len(segment.name), segment.name
 
