@@ -132,10 +132,6 @@ class RecordingsAnswer(BaseModel):
 
 
 def status_answer(service: ServiceStatus, clock: Clock) -> StatusAnswer:
-    memory = {
-        device: GpuAnswer(used=gpu.used, total=gpu.total)
-        for device, gpu in service.gpu_memory().items()
-    }
     reasons = list(service.readiness())
     jobs: dict[str, int] = {}
     try:
@@ -150,7 +146,10 @@ def status_answer(service: ServiceStatus, clock: Clock) -> StatusAnswer:
         cameras=[camera_answer(status, service, clock) for status in service.cameras()],
         jobs=jobs,
         output_free_bytes=service.output_free_bytes(),
-        gpu_memory=memory,
+        gpu_memory={
+            device: GpuAnswer.model_validate(memory, from_attributes=True)
+            for device, memory in service.gpu_memory().items()
+        },
     )
 
 
@@ -158,7 +157,6 @@ def camera_answer(status: CameraStatus, service: ServiceStatus, clock: Clock) ->
     now = clock.monotonic()
     preview = service.preview(status.name)
     shown = None if preview is None else preview.latest
-    counts, latency = status.counts, status.latency
     return CameraAnswer(
         name=status.name,
         url=redacted_url(status.url),
@@ -172,17 +170,11 @@ def camera_answer(status: CameraStatus, service: ServiceStatus, clock: Clock) ->
         frame_rate=status.frame_rate,
         explained_rate=status.explained_rate,
         last_frame_age=status.last_frame_age,
-        counts=CountsAnswer(
-            decoded=counts.decoded,
-            explained=counts.explained,
-            corrupt=counts.corrupt,
-            dropped=dict(counts.dropped),
-            detections=dict(counts.detections),
-        ),
+        counts=CountsAnswer.model_validate(status.counts, from_attributes=True),
         reconnects=status.reconnects,
         killed=status.killed,
-        latency=latency
-        and LatencyAnswer(p50=latency.p50, p95=latency.p95, decoder=latency.decoder),
+        latency=status.latency
+        and LatencyAnswer.model_validate(status.latency, from_attributes=True),
         outlets={name: _clean(fault) for name, fault in status.sink_errors.items()},
         recorded=service.recordings(status.name) is not None,
         latest=shown and _latest(shown, now),

@@ -1,7 +1,6 @@
 """A video's records, condensed into a timeline that a page can draw."""
 
 import math
-import os
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
@@ -22,9 +21,6 @@ MAX_CLASSES = 12
 
 _RESOLUTION = 1e-6
 """Of the times in records, in seconds."""
-
-_TAIL = 1 << 16
-"""Bytes at a file's end that are read first for its last record: about 300 detections."""
 
 # Condensing holds the interpreter lock, which the engine's threads need: one at a time.
 _one_at_a_time = threading.Lock()
@@ -100,8 +96,9 @@ def _condensed(records: Path, start: float, *_version: int) -> Timeline:
     lines = _records(records)
     first = next(lines)
     origin = first["time"]
-    length = _last(records)["time"] - origin
-    step = _step(length, _count(records))
+    frames, last = _count(records)
+    length = last["time"] - origin
+    step = _step(length, frames)
     buckets = _Buckets(_bucket(length, step) + 1)
     buckets.add(0, first)
     for record in lines:
@@ -193,9 +190,13 @@ def _records(path: Path) -> Iterator[Record]:
             yield _record(line)
 
 
-def _count(path: Path) -> int:
+def _count(path: Path) -> tuple[int, Record]:
+    """Return the number of records, and the last one."""
+    number, line = 0, b""
     with path.open("rb") as lines:
-        return sum(1 for _ in lines)
+        for number, line in enumerate(lines, 1):  # noqa: B007 - the last values count
+            pass
+    return number, _record(line)
 
 
 def _record(line: bytes) -> Record:
@@ -203,16 +204,3 @@ def _record(line: bytes) -> Record:
     if not isinstance(record, dict) or "cam" not in record:
         raise ValueError("not a record of an explained frame")
     return record
-
-
-def _last(path: Path) -> Record:
-    """Return the last record, found from the file's end."""
-    size = path.stat().st_size
-    reach = _TAIL
-    while True:
-        with path.open("rb") as file:
-            file.seek(max(0, size - reach), os.SEEK_SET)
-            lines = file.read().rstrip().split(b"\n")
-        if len(lines) > 1 or reach >= size:
-            return _record(lines[-1])
-        reach *= 4

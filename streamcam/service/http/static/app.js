@@ -1,4 +1,4 @@
-// The page: which view is shown, and what is the same in all of them.
+// The page: the choice of the view, and the parts that all views share.
 
 import { CameraView } from "./camera.js";
 import { el, say } from "./dom.js";
@@ -13,7 +13,7 @@ const server = new Server();
 const pictures = new Pictures();
 let view = null;
 
-/** The views by address; each has a root, `update()` for every look at the server, and `close()`. */
+/** The views by address; each has a root, `update()` for every new status, and `close()`. */
 function viewOf(address) {
   const [kind, name, moment] = address.split("/").slice(1).map(decodeURIComponent);
   if (kind === "camera" && name) return new CameraView(server, pictures, name, moment);
@@ -99,7 +99,7 @@ function tellGone() {
   say(line, `${fault}. What you see is ${span(server.silence)} old.`);
 }
 
-/** Only the pictures, on the whole screen; any view but the wall is left for it. */
+/** Show only the pictures, on the whole screen; from other views, return to the wall first. */
 function toggleFull() {
   const full = !document.body.classList.contains("full");
   if (full && !(view instanceof Overview)) location.hash = "#/";
@@ -123,7 +123,7 @@ document.addEventListener("keydown", (event) => {
 addEventListener("hashchange", show);
 addEventListener("resize", () => server.status && view.update());
 server.addEventListener("look", look);
-// Ages grow between two answers too.
+// Ages grow between two responses too.
 setInterval(look, 500);
 
 show();

@@ -1,4 +1,4 @@
-// One camera: its picture large, what was found in it, how it is, and its recordings.
+// One camera: its picture, detections, status and recordings.
 
 import { el, mark, say } from "./dom.js";
 import { downloads, factList } from "./files.js";
@@ -77,7 +77,7 @@ function detectionTable(body) {
   ];
   const cells = heads.map((head, index) => el("th", { scope: "col", title: titles[index] }, head));
   const table = el("table", { class: "found" }, el("thead", {}, el("tr", {}, ...cells)), body);
-  // Of one height however many there are: what is below stays where it is.
+  // Of fixed height, so that the elements below do not move.
   return el("div", { class: "scroller", role: "region", "aria-label": "Last found", tabindex: 0 }, table);
 }
 

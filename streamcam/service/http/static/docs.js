@@ -1,4 +1,4 @@
-// The API as it describes itself, without anything from elsewhere.
+// The API reference, made from OpenAPI without external scripts.
 
 import { el } from "./dom.js";
 import { get } from "./server.js";

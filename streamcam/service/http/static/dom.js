@@ -12,7 +12,7 @@ export function el(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Set an element's text where it differs: what a reader has selected or hears is left alone. */
+/** Set an element's text if it differs, so that selections and screen readers are not disturbed. */
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -22,7 +22,7 @@ export function mark(element, name, value) {
   if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
 
-/** A list of elements that follows a list of things, each kept as long as its key is there. */
+/** Elements that mirror a list of things; an element is reused while its key exists. */
 export class Keyed {
   constructor(parent, make) {
     this.parent = parent;

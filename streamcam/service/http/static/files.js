@@ -1,4 +1,4 @@
-// Files of watched folders: how far they are, and what became of them.
+// Files of watched folders: their progress and results.
 
 import { el, Keyed, mark, say } from "./dom.js";
 import { moment, percent, span } from "./format.js";
@@ -6,7 +6,7 @@ import { Player } from "./player.js";
 import { get } from "./server.js";
 
 const ORDER = ["running", "ready", "found", "failed", "done", "skipped"];
-const PERIOD = 2000; // ms between two looks at the list
+const PERIOD = 2000; // ms between updates of the list
 
 export class Files {
   /** The latest files, or those in one state. */
@@ -49,7 +49,7 @@ export class Files {
   close() {}
 }
 
-/** How many files are in a state, leading to them; where one is in view, back to all. */
+/** Links with the number of files in each state; the selected one leads back to all. */
 function countLink(state, here) {
   const href = here ? "#/files" : `#/files/${state}`;
   const root = el("a", { href, "aria-current": here ? "true" : null });
@@ -102,7 +102,7 @@ function lineOf(job) {
   return job.ended ? moment(job.ended) : `came ${moment(job.arrived)}`;
 }
 
-/** One file: its video beside its timeline, or what went wrong. */
+/** One file: its video and timeline, or its error. */
 export class FileView {
   constructor(number) {
     this.number = number;

@@ -1,6 +1,6 @@
-// The cameras' moving pictures. One request at a time asks for all that is on the screen and waits
-// until there is something newer than what is shown: a slow network skips pictures and never shows
-// old ones, and a page that is hidden asks for nothing.
+// The cameras' live pictures by long polling. One request at a time is for all visible cameras and
+// waits until one has a newer picture: a slow network skips pictures and never shows old ones, and a
+// hidden page requests nothing.
 
 const PAUSE = 1000; // ms after a failure
 
@@ -27,7 +27,7 @@ export class Pictures {
     this.ask();
   }
 
-  /** Seconds since what a canvas shows was new; null before its first picture. */
+  /** The age of the picture on a canvas in seconds; null before the first. */
   age(camera) {
     const at = this.canvases.get(camera)?.at;
     return at === null || at === undefined ? null : (performance.now() - at) / 1000;
@@ -47,7 +47,7 @@ export class Pictures {
     }
   }
 
-  /** Ask anew: what is on the screen has changed. */
+  /** Restart the request: the visible cameras have changed. */
   ask() {
     this.changed();
   }

@@ -1,12 +1,12 @@
-// A heatmap video and its timeline. Keys work wherever the focus is inside: space plays and stops,
-// arrows go five seconds, with shift one, comma and point one bucket, Home and End to the ends.
+// A heatmap video and its timeline. Keys while the focus is inside: space plays and pauses, arrows
+// seek by five seconds, with shift by one, comma and point by one bucket, Home and End to the ends.
 
 import { el, say } from "./dom.js";
 import { lift, position } from "./format.js";
 import { get } from "./server.js";
 import { TimelineChart } from "./timeline.js";
 
-const LONG = 5; // s, as players usually have it
+const LONG = 5; // s, as in other players
 const SHORT = 1;
 
 export class Player {
@@ -71,7 +71,7 @@ export class Player {
     };
     const move = moves[event.key];
     if (!move || event.ctrlKey || event.metaKey || event.altKey) return;
-    // The browser's own player would do the same once more.
+    // The browser's player must not handle the key a second time.
     event.preventDefault();
     event.stopPropagation();
     move();
@@ -87,7 +87,7 @@ export class Player {
     if (this.chart && !this.chart.pointed) this.read(this.video.currentTime);
   }
 
-  /** Tell in words what the chart shows at a moment. */
+  /** Describe in words what the chart shows at a moment. */
   read(seconds) {
     const found = this.chart.at(seconds);
     const parts = found.classes.map(

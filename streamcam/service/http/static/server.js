@@ -1,7 +1,7 @@
-// What the server says, and whether it still says anything.
+// The server's status, and whether the server still answers.
 
-const PERIOD = 1000; // ms between two looks at everything
-const PATIENCE = 3000; // ms without an answer from which on the server counts as gone
+const PERIOD = 1000; // ms between requests
+const TIMEOUT = 3000; // ms without a response until the server counts as gone
 
 /** Get JSON. A missing token leads to the login page. */
 export async function get(url, options = {}) {
@@ -14,17 +14,17 @@ export async function get(url, options = {}) {
   return answer.json();
 }
 
-/** Asks for the status every second and tells listeners; `gone` when no answer comes. */
+/** Requests the status every second and notifies listeners; `gone` when there is no response. */
 export class Server extends EventTarget {
   status = null;
   heard = performance.now();
   fault = null;
 
   get gone() {
-    return performance.now() - this.heard > PATIENCE;
+    return performance.now() - this.heard > TIMEOUT;
   }
 
-  /** Seconds since the last answer: what is shown is that much older than it says. */
+  /** Seconds since the last response: the displayed ages are too low by that much. */
   get silence() {
     return (performance.now() - this.heard) / 1000;
   }
@@ -40,7 +40,7 @@ export class Server extends EventTarget {
   async look() {
     const asked = performance.now();
     try {
-      this.status = await get("/api/status", { signal: AbortSignal.timeout(PATIENCE) });
+      this.status = await get("/api/status", { signal: AbortSignal.timeout(TIMEOUT) });
       this.heard = asked;
       this.fault = null;
     } catch (error) {

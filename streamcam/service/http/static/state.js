@@ -1,4 +1,4 @@
-// How a camera is, in words, and whether what its canvas shows may pass for now.
+// A camera's state in words, and whether its picture is current.
 
 import { span } from "./format.js";
 
@@ -27,7 +27,7 @@ function old(age) {
 export function judge(camera, age, server) {
   if (server.gone)
     return { look: "gone", word: "No answer", note: `the server is silent for ${span(server.silence)}` };
-  // Each try to connect again is another state: what counts is how long it has shown nothing new.
+  // Each reconnection is another state: the time without a new picture counts.
   const since = Math.max(camera.seconds, camera.last_frame_age ?? 0) + server.silence;
   if (camera.state !== "live") {
     const look = { connecting: "connecting", stalled: "stalled" }[camera.state] ?? "offline";
@@ -39,7 +39,7 @@ export function judge(camera, age, server) {
   return { look: "live", word: "Live", note: "" };
 }
 
-/** Detections by label: [{label, count, lift}], as they came, most confident first. */
+/** Detections by label: [{label, count, lift}], in the order of confidence. */
 export function byLabel(detections) {
   const groups = new Map();
   for (const { label, focus } of detections) {

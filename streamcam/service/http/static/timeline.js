@@ -1,5 +1,5 @@
-// Counts and focus of each class over a video's length. Drawn, clicked and moved through as one
-// slider; what it shows at a moment is told in words by the player.
+// Counts and focus of each class over a video's duration: one slider for mouse and keyboard. The
+// player describes the values at a moment in words.
 
 import { el } from "./dom.js";
 import { position } from "./format.js";
@@ -37,7 +37,7 @@ export class TimelineChart extends EventTarget {
     this.scheme.removeEventListener("change", this.redraw);
   }
 
-  /** What there is at a moment. */
+  /** The values at a moment. */
   at(seconds) {
     const last = this.data.frames.length - 1;
     const bucket = Math.floor((seconds - this.data.start) / this.data.step + 1e-6);
@@ -142,13 +142,13 @@ export class TimelineChart extends EventTarget {
   }
 }
 
-/** Which of five colours a lift has: each step is a factor from chance (1) to HOT. */
+/** The index of the colour of a lift, of five on a logarithmic scale from chance (1) to HOT. */
 function heat(lift) {
   const share = Math.log(Math.max(lift ?? 1, 1)) / Math.log(HOT);
   return Math.min(4, Math.floor(share * 5));
 }
 
-/** Seconds between two marks that leave some 80 px for each. */
+/** Seconds between two marks, which get about 80 px each. */
 function tick(length, width) {
   const least = (length * 80) / width;
   const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600];

@@ -1,4 +1,4 @@
-// The wall: a tile for every camera, as large as all of them can be.
+// The wall: a tile for every camera, of the maximum equal size.
 
 import { el, Keyed, mark, say } from "./dom.js";
 import { lift, milliseconds } from "./format.js";
