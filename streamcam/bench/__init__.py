@@ -1,1 +1,1 @@
-"""The wiring of a benchmark: the same frames the published way, bare, and by streamcam."""
+"""How fast streamcam is, compared with the published recipe and the detector alone."""

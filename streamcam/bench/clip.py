@@ -18,11 +18,11 @@ class Clip:
     """The first frames of a video file.
 
     Attributes:
-        name: What it was made of, for people.
+        name: Of the source.
         path: The file.
-        info: What is known of it.
+        info: Of the file.
         frames: Its first frames, in memory.
-        end: Seconds from which on nothing is looked at; None where the file ends there.
+        end: Seconds at which runs end; None for the end of the file.
     """
 
     name: str
@@ -38,12 +38,12 @@ class Clip:
 
 
 def make_clip(spec: str, count: int, folder: Path) -> Clip:
-    """Take the first frames of a video; of a scene, which is no file, write one first.
+    """Read the first frames of a video; a demo scene is written to a file before.
 
     Args:
         spec: A video file or a demo scene.
-        count: The most frames.
-        folder: Where a scene's file goes.
+        count: Maximum number of frames.
+        folder: For a scene's file.
 
     Raises:
         SourceError: It cannot be read.
@@ -54,29 +54,29 @@ def make_clip(spec: str, count: int, folder: Path) -> Clip:
         if source.info.still:
             raise UsageError(f"{source.info.id}: bench needs a video, and this is a picture")
         if source.info.path is not None:
-            return _taken(source, source.info.path, source.info.id, count)
-        drawn = _drawn(source, count, folder / "scene.mp4")
+            return _read(source, source.info.path, source.info.id, count)
+        path = _write(source, count, folder / "scene.mp4")
     finally:
         source.close()
-    written = open_source(str(drawn))
+    written = open_source(str(path))
     try:
-        return _taken(written, drawn, source.info.id, count)
+        return _read(written, path, source.info.id, count)
     finally:
         written.close()
 
 
-def _taken(source: Source, path: Path, name: str, count: int) -> Clip:
+def _read(source: Source, path: Path, name: str, count: int) -> Clip:
     first = list(islice(source.frames(Sampler(every=1)), count + 1))
     if not first:
         raise SourceError(f"{name}: has no frames")
     end = first[count].time if len(first) > count else None
-    # Frames may come a rounded millisecond too early; halfway between two is safe.
+    # Times may be rounded to milliseconds; halfway between two frames is safe.
     if end is not None:
         end = math.fsum((end, first[count - 1].time)) / 2
     return Clip(name, path, source.info, first[:count], end)
 
 
-def _drawn(source: Source, count: int, path: Path) -> Path:
+def _write(source: Source, count: int, path: Path) -> Path:
     sink = VideoSink(path, source.info, VideoSettings(encoder="libx264"))
     for frame in islice(source.frames(Sampler(every=1)), count):
         sink.write(frame, frame.picture)

@@ -1,10 +1,9 @@
-"""The published way to explain a detector, as people who use the grad-cam package write it.
+"""Baseline: the recipe of pytorch_grad_cam's tutorial, applied to every frame of a video.
 
-pytorch_grad_cam's tutorial on class activation maps for object detection
+The tutorial on class activation maps for object detection
 (https://jacobgil.github.io/pytorch-gradcam-book): one forward to predict, a call of EigenCAM on the
 backbone, which is a second forward and a full SVD on the CPU, then heat and boxes on the picture.
-For a video this is done for every frame, read and written with OpenCV. Nothing is made slower than
-its users have it: the detector and the CAM are built once.
+Videos are read and written with OpenCV; the detector and the CAM are built once.
 """
 
 from collections.abc import Mapping
@@ -36,8 +35,8 @@ Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class ArticleResult:
-    """What the published way gives for one frame.
+class GradCamResult:
+    """The recipe's result for one frame.
 
     Attributes:
         boxes: [found, 4]: x1, y1, x2, y2 in the picture's pixels.
@@ -52,30 +51,27 @@ class ArticleResult:
     picture: Picture
 
 
-def build_article(
+def build_gradcam_baseline(
     engine: Engine,
     *,
     weights: Path | Literal["random"] | None = None,
     labels: Path | None = None,
     library: Library | None = None,
 ) -> "GradCamBaseline":
-    """The published way with an engine's detector and weights, on its device.
-
-    It has a network of its own, as torchvision makes it.
-    """
-    told = engine.description
-    spec, loaded = load_model(told.model, weights, labels, library)
-    return GradCamBaseline(loaded, spec.activations, engine.detector.device, told.confidence)
+    """The recipe with an engine's detector, weights and device, and a network of its own."""
+    described = engine.description
+    spec, loaded = load_model(described.model, weights, labels, library)
+    return GradCamBaseline(loaded, spec.activations, engine.detector.device, described.confidence)
 
 
 class GradCamBaseline:
-    """The published way, one frame at a time, in float32; a context manager.
+    """The recipe, one frame at a time, in float32; a context manager.
 
     Args:
-        loaded: The detector, taken over.
-        activations: Which module is looked at.
-        device: Where it runs.
-        confidence: Score from which a detection counts.
+        loaded: The detector.
+        activations: The module that the map is made of.
+        device: Of the detector.
+        confidence: Minimum score of a detection.
     """
 
     def __init__(
@@ -97,7 +93,7 @@ class GradCamBaseline:
         self._cam.activations_and_grads.release()
 
     def run(self, source: Path, target: Path, frames: int) -> int:
-        """Explain a video's first frames, file in, file out, and return how many boxes it drew."""
+        """Explain a video's first frames, file to file; return the number of boxes."""
         reader = cv2.VideoCapture(str(source))
         size = tuple(
             int(reader.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
@@ -106,7 +102,7 @@ class GradCamBaseline:
         writer = cv2.VideoWriter(str(target), code, reader.get(cv2.CAP_PROP_FPS), size)
         if not writer.isOpened():
             raise SinkError(f"{target}: OpenCV cannot write it")
-        found = 0
+        count = 0
         try:
             for _ in range(frames):
                 read, bgr = reader.read()
@@ -114,26 +110,26 @@ class GradCamBaseline:
                     raise SourceError(f"{source}: OpenCV cannot read it to its end")
                 result = self.explain(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))  # type: ignore[arg-type]
                 writer.write(cv2.cvtColor(result.picture, cv2.COLOR_RGB2BGR))
-                found += len(result.boxes)
+                count += len(result.boxes)
         finally:
             writer.release()
             reader.release()
-        return found
+        return count
 
-    def explain(self, picture: Picture) -> ArticleResult:
+    def explain(self, picture: Picture) -> GradCamResult:
         """Detect, explain and draw one frame."""
         pixels = to_tensor(picture).unsqueeze(0).to(self._device)
         boxes, labels, names = self._predict(pixels)
         targets = [FasterRCNNBoxScoreTarget(labels=labels, bounding_boxes=boxes)]
         heat = self._cam(pixels, targets=targets)[0, :]
         shown = show_cam_on_image(np.float32(picture) / 255, heat, use_rgb=True)
-        return ArticleResult(boxes, labels, heat, self._draw(shown, boxes, labels, names))
+        return GradCamResult(boxes, labels, heat, self._draw(shown, boxes, labels, names))
 
     def _predict(self, pixels: Tensor) -> tuple[Floats, npt.NDArray[np.int64], list[str]]:
         (found,) = self._network(pixels)
-        sure = found["scores"].detach().cpu().numpy() >= self._confidence
-        boxes = found["boxes"].detach().cpu().numpy()[sure]
-        labels = found["labels"].cpu().numpy()[sure]
+        selected = found["scores"].detach().cpu().numpy() >= self._confidence
+        boxes = found["boxes"].detach().cpu().numpy()[selected]
+        labels = found["labels"].cpu().numpy()[selected]
         return boxes, labels, [self._classes.get(int(label), "") for label in labels]
 
     def _draw(
@@ -148,7 +144,7 @@ class GradCamBaseline:
         return picture
 
     def _reshape(self, levels: Mapping[str, Tensor]) -> Tensor:
-        """The package's own for Faster R-CNN; the same with another level where "pool" is none."""
+        """The package's own for Faster R-CNN; the same with another level if there is no "pool"."""
         if "pool" in levels:
             joined: Tensor = fasterrcnn_reshape_transform(levels)
             return joined

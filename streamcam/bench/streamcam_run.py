@@ -1,4 +1,4 @@
-"""What `streamcam run` does with one file, with an engine that is built already."""
+"""`streamcam run` of one file with an existing engine."""
 
 import time
 from pathlib import Path
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class StreamcamRun:
-    """Runs the ordinary job on a clip, again and again; a context manager.
+    """Runs the file job on a clip, any number of times; a context manager.
 
     Args:
-        engine: Explains; built from `settings`.
-        settings: What the user wants, output folder included.
+        engine: Built from `settings`.
+        settings: The user's, including the output folder.
     """
 
     def __init__(self, engine: "Engine", settings: Settings) -> None:
@@ -53,25 +53,25 @@ class StreamcamRun:
         return provenance_of(self._engine, self._settings)
 
     def run(self, clip: Clip) -> JobReport:
-        """Explain the clip's frames, file in, files out.
+        """Explain the clip's frames, file to files.
 
         Raises:
             StreamcamError: It failed.
         """
-        report = make_job(clip.entry, self._wanted(clip), self, Observer(), Clock()).run()
+        report = make_job(clip.entry, self._settings_for(clip), self, Observer(), Clock()).run()
         if report.cause is not None:
             raise report.cause
         return report
 
     def first(self, clip: Clip) -> float:
-        """Do the same, and return the seconds until the first frame was written."""
+        """Do the same; return the seconds until the first frame was written."""
         observer = _FirstFrame()
-        begun = time.perf_counter()
-        make_job(clip.entry, self._wanted(clip), self, observer, Clock()).run()
-        return (observer.written_at or time.perf_counter()) - begun
+        start = time.perf_counter()
+        make_job(clip.entry, self._settings_for(clip), self, observer, Clock()).run()
+        return (observer.written_at or time.perf_counter()) - start
 
-    def _wanted(self, clip: Clip) -> Settings:
-        """Every frame of the clip, whatever the settings say of sampling."""
+    def _settings_for(self, clip: Clip) -> Settings:
+        """The settings with every frame of the clip sampled."""
         sampling = self._settings.sampling.model_copy(
             update={"every": 1, "start": 0.0, "end": clip.end}
         )

@@ -1,4 +1,4 @@
-"""The published way and the bare detector see what streamcam sees."""
+"""The published recipe and the detector alone give the same results as streamcam."""
 
 import cv2
 import numpy as np
@@ -8,9 +8,8 @@ from pytorch_grad_cam.utils.image import scale_cam_image
 from torchvision.ops import box_iou
 
 from streamcam.audit.gradcam_comparison import projection_as_published
-from streamcam.bench.detector_only import DetectorOnly
-from streamcam.bench.gradcam_baseline import Floats, build_article
-from streamcam.bench.stage_clock import STAGES, StageClock
+from streamcam.bench.gradcam_baseline import Floats, build_gradcam_baseline
+from streamcam.bench.stage_times import ENGINE_STAGES, DetectorOnly, StageClock
 from streamcam.demo.source import DemoSource
 from streamcam.types import Frame, Picture
 from streamcam.vision.build import build_engine
@@ -43,9 +42,9 @@ def test_its_map_is_ours_with_its_settings(model: str) -> None:
     weights = None if model == "nano" else "random"
     with (
         build(model, precision="fp32") as engine,
-        build_article(engine, weights=weights) as article,
+        build_gradcam_baseline(engine, weights=weights) as baseline,
     ):
-        theirs = article.explain(picture)
+        theirs = baseline.explain(picture)
         ours, _ = projection_as_published(engine.detector, engine.cam.activations, picture)
     assert theirs.heat.shape == (height, width)
     errors = [np.abs(drawn_as_published(s * ours, picture) - theirs.heat).max() for s in (1, -1)]
@@ -54,9 +53,9 @@ def test_its_map_is_ours_with_its_settings(model: str) -> None:
 
 
 def test_its_boxes_and_its_picture_show_what_was_found() -> None:
-    with build("nano", precision="fp32") as engine, build_article(engine) as article:
+    with build("nano", precision="fp32") as engine, build_gradcam_baseline(engine) as baseline:
         (ours,) = engine.explain([scene(1.0)])
-        theirs = article.explain(ours.frame.picture)
+        theirs = baseline.explain(ours.frame.picture)
     order = np.argsort([-d.confidence for d in ours.detections])
     boxes = np.array([ours.detections[i].box for i in order])
     assert len(boxes) == len(theirs.boxes) > 3
@@ -66,14 +65,14 @@ def test_its_boxes_and_its_picture_show_what_was_found() -> None:
     assert (changed > 0).mean() > 0.5
 
 
-def test_the_bare_detector_finds_the_same_boxes() -> None:
+def test_the_alone_detector_finds_the_same_boxes() -> None:
     frames = [scene(seconds, index) for index, seconds in enumerate((0.5, 1.0, 1.5))]
     with build("nano", precision="fp32", batch=2) as engine:
         results = engine.explain(frames)
-        bare = DetectorOnly(engine.detector, [one.picture for one in frames])
-        bare.choose_batch()
-        assert bare.batch in (1, 2)
-        assert bare.run(0.2) == sum(len(result.detections) for result in results) > 5
+        alone = DetectorOnly(engine.detector, [one.picture for one in frames])
+        alone.choose_batch()
+        assert alone.batch in (1, 2)
+        assert alone.run(0.2) == sum(len(result.detections) for result in results) > 5
 
 
 def test_the_stopwatch_changes_no_result() -> None:
@@ -82,7 +81,7 @@ def test_the_stopwatch_changes_no_result() -> None:
         plain = engine.explain(frames)
         engine.forget(frames[0].source)
         timed, seconds = StageClock(engine).explain(frames)
-    assert list(seconds) == list(STAGES)
+    assert list(seconds) == list(ENGINE_STAGES)
     assert all(value > 0 for value in seconds.values())
     for one, other in zip(plain, timed, strict=True):
         assert [d.box for d in one.detections] == [d.box for d in other.detections]
@@ -91,20 +90,20 @@ def test_the_stopwatch_changes_no_result() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-def test_all_ways_agree_on_a_gpu() -> None:
+def test_all_runs_agree_on_a_gpu() -> None:
     frames = [scene(seconds, index) for index, seconds in enumerate((0.5, 1.0, 1.5))]
     with (
         build_engine(device="cuda", precision="fp16", batch=4) as engine,
-        build_article(engine) as article,
+        build_gradcam_baseline(engine) as baseline,
     ):
         results, seconds = StageClock(engine).explain(frames)
-        bare = DetectorOnly(engine.detector, [one.picture for one in frames])
-        bare.choose_batch()
-        found = bare.run(engine.description.confidence)
-        theirs = sum(len(article.explain(one.picture).boxes) for one in frames)
+        alone = DetectorOnly(engine.detector, [one.picture for one in frames])
+        alone.choose_batch()
+        found = alone.run(engine.description.confidence)
+        theirs = sum(len(baseline.explain(one.picture).boxes) for one in frames)
     assert found == sum(len(result.detections) for result in results) > 5
     assert abs(theirs - found) <= 2, "half precision moves a box across the threshold at most"
-    assert set(seconds) == set(STAGES)
+    assert set(seconds) == set(ENGINE_STAGES)
 
 
 def test_half_precision_finds_the_same_things_and_shows_the_same_map() -> None:

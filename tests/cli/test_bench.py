@@ -1,4 +1,4 @@
-"""`streamcam bench` as a user runs it: what it says, and that all ways see the same."""
+"""`streamcam bench` as a user runs it: its output, and that all runs have equal results."""
 
 import json
 from pathlib import Path
@@ -26,14 +26,14 @@ def test_json_holds_ratios_stages_and_startup(streamcam: Streamcam) -> None:
     for name in ("streamcam_over_article", "streamcam_over_bare"):
         low, high = values["ratio"]["spread"][name]
         assert 0 < low <= values["ratio"][name] <= high
-    ways = [values[way] for way in ("article", "bare", "streamcam")]
-    assert all(way["fps"] > 0 and way["processor_seconds"] > 0 for way in ways)
-    assert [way["precision"] for way in ways] == ["fp32"] * 3
-    assert ways[1]["batch"] in (1, 2)
+    runs = [values[run] for run in ("article", "bare", "streamcam")]
+    assert all(run["fps"] > 0 and run["processor_seconds"] > 0 for run in runs)
+    assert [run["precision"] for run in runs] == ["fp32"] * 3
+    assert runs[1]["batch"] in (1, 2)
     # In float32 the bare detector and streamcam see the very same; the published way reads the file
     # with another decoder, whose colours differ by a level or two.
-    assert ways[1]["detections"] == ways[2]["detections"] > 0
-    assert abs(ways[0]["detections"] - ways[2]["detections"]) <= 2
+    assert runs[1]["detections"] == runs[2]["detections"] > 0
+    assert abs(runs[0]["detections"] - runs[2]["detections"]) <= 2
     assert list(values["stages"]) == STAGES
     assert sum(stage["share"] for stage in values["stages"].values()) == pytest.approx(1, abs=1e-3)
     with_map, without = values["map"]["with"], values["map"]["without"]
@@ -53,7 +53,7 @@ def test_the_tables_are_for_people_and_nothing_is_left(
     )
     assert shown.returncode == 0, shown.stderr
     assert "nano (random) on cpu: 2 frames of 320x180" in shown.stdout
-    for word in ("article", "bare detector", "streamcam is", "preprocess", "The map adds"):
+    for word in ("grad-cam", "detector only", "streamcam is", "preprocess", "The map adds"):
         assert word in shown.stdout
     assert list(tmp_path.iterdir()) == []
 

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from streamcam.bench.benchmark import run_alternately, speed_ratio
 from streamcam.bench.clip import make_clip
-from streamcam.bench.results import Spread
-from streamcam.bench.rounds import speed_over, take_turns
+from streamcam.bench.measurements import Spread
 from streamcam.errors import UsageError
 from streamcam.pipeline.sampler import Sampler
 from streamcam.sources.inputs import open_source
@@ -43,19 +43,19 @@ def test_a_picture_is_no_clip(tmp_path: Path) -> None:
         make_clip(str(tmp_path / "one.png"), 5, tmp_path)
 
 
-def test_ways_take_turns_forwards_and_backwards() -> None:
+def test_runs_alternate_forwards_and_backwards() -> None:
     order: list[str] = []
-    told: list[tuple[str, int, int]] = []
+    calls: list[tuple[str, int, int]] = []
 
-    def way(name: str) -> int:
+    def run(name: str) -> int:
         order.append(name)
         return len(order)
 
-    ways = {name: lambda name=name: way(name) for name in "abc"}
-    turns = take_turns(ways, 3, lambda *what: told.append(what))
+    runs = {name: lambda name=name: run(name) for name in "abc"}
+    times = run_alternately(runs, 3, lambda *what: calls.append(what))
     assert "".join(order) == "abccbaabc"
-    assert told[3] == ("c", 3, 9)
-    assert [len(turn.clock) for turn in turns.values()] == [3, 3, 3]
-    assert turns["a"].found == 7
-    turns["a"].clock, turns["b"].clock = [1.0, 2.0, 1.0], [3.0, 3.0, 5.0]
-    assert speed_over(turns["a"], turns["b"]) == Spread(3.0, 1.5, 5.0)
+    assert calls[3] == ("c", 3, 9)
+    assert [len(one.clock) for one in times.values()] == [3, 3, 3]
+    assert times["a"].detections == 7
+    times["a"].clock, times["b"].clock = [1.0, 2.0, 1.0], [3.0, 3.0, 5.0]
+    assert speed_ratio(times["a"], times["b"]) == Spread(3.0, 1.5, 5.0)

@@ -1,0 +1,243 @@
+"""Results of a benchmark as plain values, for `--json`, and in words."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from streamcam.version import __version__
+
+_DIGITS = 6
+
+# Of stages, where they differ from `STAGES`.
+_JSON_NAMES = {"stabilize": "settle"}
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Median, minimum and maximum of a value over the rounds."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Self:
+        return cls(statistics.median(values), min(values), max(values))
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """Results of one of the runs that are compared.
+
+    Attributes:
+        rate: Frames per second of wall-clock time.
+        processor: Seconds of CPU time per frame, of all threads.
+        batch: Frames in one forward.
+        precision: "fp32", "fp16" or "bf16".
+        detections: Number of boxes in all frames.
+    """
+
+    rate: Spread
+    processor: Spread
+    batch: int
+    precision: str
+    detections: int
+
+
+@dataclass(frozen=True, slots=True)
+class Startup:
+    """Times before the first frame, in seconds; not part of the rates.
+
+    Attributes:
+        imports: Importing torch and the engine's other modules.
+        engine: Building the detector with its weights, and choosing the precision.
+        first_frame: From then on until the first explained frame is written.
+    """
+
+    imports: float
+    engine: float
+    first_frame: float
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The machine.
+
+    Attributes:
+        device: Of the detector.
+        processor: The CPU's name.
+        cores: Number of cores that this process may use.
+        threads: Number of torch's threads.
+        load: The system's load average over one minute, before and after.
+        torch: Its version.
+    """
+
+    device: str
+    processor: str
+    cores: int
+    threads: int
+    load: tuple[float, float]
+    torch: str
+
+
+@dataclass(frozen=True, slots=True)
+class BenchReport:
+    """A benchmark's results.
+
+    Attributes:
+        source: Name of the source.
+        width: Of its frames, in pixels.
+        height: Of its frames, in pixels.
+        frames: Number of frames, from the first on.
+        rounds: Number of repetitions.
+        model: The detector.
+        weights: Source of its weights, or "random".
+        machine: Where it was measured.
+        gradcam: The published recipe: file to file, in float32.
+        detector_only: The detector's forward alone, frames on the device, at its best batch.
+        streamcam: `streamcam run`: file to files.
+        over_gradcam: Speed of streamcam divided by that of the recipe in the same round.
+        over_detector_only: The same for the detector alone.
+        stages: Seconds per frame of each stage by itself.
+        startup: Times before the first frame.
+    """
+
+    source: str
+    width: int
+    height: int
+    frames: int
+    rounds: int
+    model: str
+    weights: str
+    machine: Machine
+    gradcam: RunResult
+    detector_only: RunResult
+    streamcam: RunResult
+    over_gradcam: Spread
+    over_detector_only: Spread
+    stages: Mapping[str, Spread]
+    startup: Startup
+
+    @property
+    def overlap(self) -> float:
+        """Sum of the stages' times divided by that of the whole run; 1 if nothing overlaps.
+
+        On a CPU, where torch's threads use all cores, it cannot be much larger.
+        """
+        return self.stages_seconds * self.streamcam.rate.median
+
+    @property
+    def stages_seconds(self) -> float:
+        """Sum of the stages' times per frame."""
+        return sum(stage.median for stage in self.stages.values())
+
+    @property
+    def detector_seconds(self) -> float:
+        """Time of the detector per frame, including upload and preprocessing."""
+        return sum(self.stages[name].median for name in ("upload", "preprocess", "forward"))
+
+    @property
+    def map_seconds(self) -> float:
+        """Additional time of the map per frame: its components and their stabilisation."""
+        return self.stages["cam"].median + self.stages["stabilize"].median
+
+
+def as_values(report: BenchReport) -> dict[str, Any]:
+    """A report for `--json`: seconds, frames per second, and ratios of speeds."""
+    return {
+        "version": __version__,
+        "source": report.source,
+        "width": report.width,
+        "height": report.height,
+        "frames": report.frames,
+        "rounds": report.rounds,
+        "model": report.model,
+        "weights": report.weights,
+        "machine": {
+            "device": report.machine.device,
+            "processor": report.machine.processor,
+            "cores": report.machine.cores,
+            "threads": report.machine.threads,
+            "load": [round(load, 2) for load in report.machine.load],
+            "torch": report.machine.torch,
+        },
+        "ratio": {
+            "streamcam_over_article": round(report.over_gradcam.median, 4),
+            "streamcam_over_bare": round(report.over_detector_only.median, 4),
+            "spread": {
+                "streamcam_over_article": _ends(report.over_gradcam),
+                "streamcam_over_bare": _ends(report.over_detector_only),
+            },
+        },
+        "article": _run_values(report.gradcam),
+        "bare": _run_values(report.detector_only),
+        "streamcam": _run_values(report.streamcam),
+        "stages": {
+            _JSON_NAMES.get(name, name): {
+                "seconds": round(stage.median, _DIGITS),
+                "spread": _ends(stage),
+                "share": round(stage.median / report.stages_seconds, 4),
+            }
+            for name, stage in report.stages.items()
+        },
+        "overlap": round(report.overlap, 3),
+        "map": {
+            "with": round(report.detector_seconds + report.map_seconds, _DIGITS),
+            "without": round(report.detector_seconds, _DIGITS),
+            "overhead": round(report.map_seconds / report.detector_seconds, 4),
+        },
+        "startup": {
+            "imports": round(report.startup.imports, 3),
+            "engine": round(report.startup.engine, 3),
+            "first_frame": round(report.startup.first_frame, 3),
+        },
+    }
+
+
+def machine_in_words(report: BenchReport) -> list[str]:
+    """The subject of the measurement, and the machine."""
+    machine = report.machine
+    before, after = machine.load
+    measured = (
+        f"{report.model} ({report.weights}) on {machine.device}: {report.frames} frames of "
+        f"{report.width}x{report.height} from {report.source}, {report.rounds} rounds"
+    )
+    place = (
+        f"{machine.processor or 'unknown CPU'}, {machine.cores} cores, torch {machine.torch} with "
+        f"{machine.threads} threads, load {before:.1f} before and {after:.1f} after"
+    )
+    return [measured, place]
+
+
+def remarks(report: BenchReport) -> list[str]:
+    """Conclusions beside the tables, a sentence each."""
+    startup = report.startup
+    without = 1000 * report.detector_seconds
+    both = without + 1000 * report.map_seconds
+    lines = [
+        f"The map adds {both / without - 1:.1%}: {both:.1f} ms a frame instead of {without:.1f}.",
+        f"The sum of the stages is {report.overlap:.2f} times the time of the whole run.",
+    ]
+    lines.append(
+        f"Before the first frame: {startup.imports:.1f} s to import torch and grad-cam, "
+        f"{startup.engine:.1f} s to build the detector, {startup.first_frame:.2f} s for the frame."
+    )
+    if report.machine.load[0] > report.machine.cores / 2:
+        lines.append("The machine had other load: the ratios are more reliable than the rates.")
+    return lines
+
+
+def _run_values(result: RunResult) -> dict[str, Any]:
+    return {
+        "fps": round(result.rate.median, 4),
+        "spread": _ends(result.rate),
+        "processor_seconds": round(result.processor.median, _DIGITS),
+        "batch": result.batch,
+        "precision": result.precision,
+        "detections": result.detections,
+    }
+
+
+def _ends(spread: Spread) -> list[float]:
+    return [round(spread.low, _DIGITS), round(spread.high, _DIGITS)]
