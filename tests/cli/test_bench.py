@@ -55,7 +55,8 @@ def test_the_tables_are_for_people_and_nothing_is_left(
     assert "nano (random) on cpu: 2 frames of 320x180" in shown.stdout
     for word in ("grad-cam", "detector only", "streamcam is", "preprocess", "The map adds"):
         assert word in shown.stdout
-    assert list(tmp_path.iterdir()) == []
+    # Importing torchvision makes the compiler's cache folder, unless the environment names one.
+    assert [one for one in tmp_path.iterdir() if not one.name.startswith("torchinductor")] == []
 
 
 @pytest.mark.parametrize(
