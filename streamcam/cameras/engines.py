@@ -1,21 +1,71 @@
 """Several detectors as one engine: each frame goes to the one that its source asked for."""
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from streamcam.cameras.detection_filter import DetectionFilter, region
+import cv2
+import numpy as np
+import numpy.typing as npt
+
 from streamcam.config import Settings
 from streamcam.pipeline.engine_provider import FetchProgress, build_engine, provenance_of
 from streamcam.sinks.manifest import Provenance
-from streamcam.types import Frame, FrameResult
+from streamcam.types import Detection, Frame, FrameResult
 
 if TYPE_CHECKING:
     from streamcam.vision.engine import Engine, Inputs, Outputs
 
 FILES = ""
 """Stands for all sources that have asked for nothing themselves: the files of watched folders."""
+
+
+Region = npt.NDArray[np.float32]
+"""float32, [corners, 2]: x, y in shares of the frame's width and height."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DetectionFilter:
+    """Selects the detections that a camera's settings ask for.
+
+    A detection is in a region if the middle of its box's lower edge is: where the object stands.
+    The map is not changed: it shows what the detector responds to, filtered or not.
+
+    Attributes:
+        confidence: Minimum confidence, 0..1.
+        classes: Labels to keep, casefolded; None for all.
+        ignored: Regions whose detections are dropped.
+    """
+
+    confidence: float = 0.0
+    classes: Collection[str] | None = None
+    ignored: Sequence[Region] = ()
+
+    def apply(self, result: FrameResult) -> FrameResult:
+        """Return the result with the selected detections only."""
+        height, width = result.frame.picture.shape[:2]
+        kept = tuple(d for d in result.detections if self._selects(d, width, height))
+        if len(kept) == len(result.detections):
+            return result
+        return replace(result, detections=kept)
+
+    def _selects(self, detection: Detection, width: int, height: int) -> bool:
+        if detection.confidence < self.confidence:
+            return False
+        if self.classes is not None and detection.label.casefold() not in self.classes:
+            return False
+        x1, _, x2, y2 = detection.box
+        foot = ((x1 + x2) / 2 / width, y2 / height)
+        return all(cv2.pointPolygonTest(region, foot, False) < 0 for region in self.ignored)
+
+
+def region(numbers: Sequence[float]) -> Region:
+    """Return a polygon given as x, y, x, y, ...; two points are corners of a box."""
+    if len(numbers) == 4:
+        x1, y1, x2, y2 = numbers
+        numbers = (x1, y1, x2, y1, x2, y2, x1, y2)
+    return np.asarray(numbers, np.float32).reshape(-1, 2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,7 +204,7 @@ class Engines:
         for part in outputs.parts:
             made = part.engine.postprocess(part.outputs)
             results.update(zip(part.indices, made, strict=True))
-        return [client.filter.of(results[i]) for i, client in enumerate(outputs.clients)]
+        return [client.filter.apply(results[i]) for i, client in enumerate(outputs.clients)]
 
     def forget(self, source: str) -> None:
         """Drop what is kept of a source that has ended."""

@@ -16,7 +16,7 @@ from streamcam.clock import Clock
 from streamcam.errors import SinkError, StreamcamError
 from streamcam.pipeline.queue import BoundedQueue, Overflow
 from streamcam.retry import Backoff
-from streamcam.sinks.base import Sink, Target
+from streamcam.sinks.base import Sink, SinkTarget
 from streamcam.sinks.encoder import EncoderSettings
 from streamcam.sinks.preview import PreviewSink
 from streamcam.sinks.publish import PublishSettings
@@ -32,7 +32,7 @@ _ENCODER_THREADS = 1
 # Two seconds at five frames a second: longer than any write to a healthy disk, and of 1080p 60 MB.
 _CAPACITY = 10
 
-# A full disk or a server that has gone comes back in minutes, not at once.
+# A full disk, or a server that is down, recovers in minutes, not at once.
 _FIRST_PAUSE = 2.0
 _LONGEST_PAUSE = 60.0
 
@@ -40,12 +40,12 @@ _LONGEST_PAUSE = 60.0
 class SinkWorker:
     """Hands results to a sink that may be slow, stuck or failing, without any effect on others.
 
-    A sink that fails is aborted and made anew after a pause, again and again. Results that come in
-    the meantime, or faster than the sink takes them, are dropped and counted.
+    A sink that fails is aborted and created again after a pause, with exponential backoff. Results
+    that arrive meanwhile, or faster than the sink accepts them, are dropped and counted.
 
     Args:
-        choice: The sink; made when the first result comes.
-        target: The camera, and where its results go.
+        choice: The sink, created when the first result arrives.
+        target: The camera, and the folder of its results.
         on_stage: Called with the seconds of each write.
 
     Attributes:
@@ -54,7 +54,7 @@ class SinkWorker:
     """
 
     def __init__(
-        self, choice: SinkChoice, target: Target, *, on_stage: OnStage = unmeasured
+        self, choice: SinkChoice, target: SinkTarget, *, on_stage: OnStage = unmeasured
     ) -> None:
         self.name = choice.name
         self.needs_picture = choice.uses_picture
@@ -222,7 +222,7 @@ def start_sinks(
     plan: CameraPlan, engines: Engines, clock: Clock, on_stage: OnStage = unmeasured
 ) -> Sequence[SinkWorker]:
     """Start a worker for each sink that a camera's plan turns on."""
-    target = Target(
+    target = SinkTarget(
         SourceInfo(plan.name, 0, 0, Fraction(1, 1000), live=True),
         plan.settings.output.folder / plan.name,
         plan.name,

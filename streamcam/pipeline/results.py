@@ -14,7 +14,7 @@ from streamcam.config import Settings
 from streamcam.config.schema import OutputSettings
 from streamcam.errors import StreamcamError
 from streamcam.render import Annotator, Style
-from streamcam.sinks.base import Sink, Target
+from streamcam.sinks.base import Sink, SinkTarget
 from streamcam.sinks.manifest import MANIFEST, Provenance, read_manifest, write_manifest
 from streamcam.sinks.registry import SinkChoice
 from streamcam.sinks.result_paths import result_path
@@ -137,7 +137,7 @@ class Results:
     def delivery(self, info: SourceInfo) -> Delivery:
         """Make the sinks for a source that was opened."""
         output = self._settings.output
-        target = Target(info, output.folder, self._stem, self._provenance, self._clock)
+        target = SinkTarget(info, output.folder, self._stem, self._provenance, self._clock)
         chosen = file_sinks(output, self._settings.sinks, still=info.still)
         style = Style(**self._settings.render.model_dump())
         return Delivery([sink.create(target) for sink in chosen], Annotator(style).annotate)

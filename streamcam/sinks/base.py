@@ -1,4 +1,4 @@
-"""What every sink offers, and what it is given: the same for files and for cameras."""
+"""The base class of sinks, and what a sink is made from: the same for files and for cameras."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -24,15 +24,15 @@ S = TypeVar("S", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class SinkTarget:
     """One source, and where its results go.
 
     Attributes:
-        source: The source. Of a camera only `id` and `live` are known before its first frame; the
-            pictures tell their size themselves.
+        source: The source. Of a camera only `id` and `live` are set: its size is known from its
+            first picture.
         folder: The output folder; of a camera its own folder in it.
         stem: The source's name below that folder, without an ending, e.g. "dir/clip".
-        provenance: Returns what the results are made with; callable once there is a result.
+        provenance: Returns the model, method and settings; may be called once there is a result.
         clock: Where the time comes from.
     """
 
@@ -53,7 +53,7 @@ class Sink(ABC, Generic[S]):
     Nothing is visible under its final name before `finish`; the recording of a camera publishes a
     complete segment at a time. All calls come from one thread, but for `error`. The constructor
     opens nothing: files and connections are opened by the first `write`. Every method may raise
-    `SinkError`; a camera's sink that raised is aborted, and made anew after a pause.
+    `SinkError`; a camera's sink that raised is aborted, and created again after a pause.
 
     Attributes:
         settings_type: Its settings, the table `[sinks.NAME]` of the configuration.
@@ -67,7 +67,7 @@ class Sink(ABC, Generic[S]):
 
     @classmethod
     @abstractmethod
-    def create(cls, target: Target, settings: S) -> Self:
+    def create(cls, target: SinkTarget, settings: S) -> Self:
         """Make the sink for one source.
 
         Args:
@@ -81,8 +81,8 @@ class Sink(ABC, Generic[S]):
         return cls.needs_picture
 
     @classmethod
-    def recover(cls, target: Target) -> None:
-        """Complete what a killed process left of a camera's results; called before its frames."""
+    def recover(cls, target: SinkTarget) -> None:
+        """Complete what a killed process left of a camera's results. Called before any frame."""
 
     @abstractmethod
     def write(self, item: Item, picture: Picture | None) -> None:
@@ -112,5 +112,5 @@ class Sink(ABC, Generic[S]):
 
     @property
     def error(self) -> str | None:
-        """What is wrong at this moment though `write` raises nothing, from any thread."""
+        """What is wrong at this moment although `write` raises nothing. From any thread."""
         return None

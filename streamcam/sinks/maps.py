@@ -17,7 +17,7 @@ import numpy as np
 from streamcam.errors import SinkError
 from streamcam.files import PART, FolderLock, PartFile, replace_folder
 from streamcam.media_errors import writing
-from streamcam.sinks.base import Sink, SinkSettings, Target
+from streamcam.sinks.base import Sink, SinkSettings, SinkTarget
 from streamcam.sinks.result_paths import ResultFile
 from streamcam.types import Frame, FrameResult, HeatMap, Item, Picture
 
@@ -52,7 +52,7 @@ class NpzSink(Sink[SinkSettings]):
         self._archive: zipfile.ZipFile | None = None
 
     @classmethod
-    def create(cls, target: Target, settings: SinkSettings) -> Self:  # noqa: ARG003
+    def create(cls, target: SinkTarget, settings: SinkSettings) -> Self:  # noqa: ARG003
         return cls(target.path(cls.result_file))
 
     def write(self, item: Item, picture: Picture | None = None) -> None:  # noqa: ARG002
@@ -110,7 +110,7 @@ class PngSink(Sink[SinkSettings]):
         self._begun = False
 
     @classmethod
-    def create(cls, target: Target, settings: SinkSettings) -> Self:  # noqa: ARG003
+    def create(cls, target: SinkTarget, settings: SinkSettings) -> Self:  # noqa: ARG003
         return cls(target.path(cls.result_file))
 
     def write(self, item: Item, picture: Picture | None = None) -> None:  # noqa: ARG002

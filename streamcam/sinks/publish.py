@@ -1,4 +1,4 @@
-"""Annotated pictures, published again as a live stream."""
+"""Publishes annotated pictures as a live stream."""
 
 import logging
 import threading
@@ -7,7 +7,7 @@ from typing import Self
 from streamcam.clock import Clock
 from streamcam.errors import SinkError
 from streamcam.retry import Backoff
-from streamcam.sinks.base import Sink, SinkSettings, Target
+from streamcam.sinks.base import Sink, SinkSettings, SinkTarget
 from streamcam.sinks.encoder import EncoderSettings
 from streamcam.types import CameraState, Frame, Item, Picture
 from streamcam.urls import Redactor, redacted_url
@@ -24,23 +24,23 @@ FORMATS = {
     "udp": "mpegts",
     "tcp": "mpegts",
 }
-"""What a URL's scheme says of the container."""
+"""Container format by URL scheme."""
 
 _CHILD = "streamcam.sinks.publish_process"
 
-_PATIENCE = 10.0
-"""Seconds that a server gets to answer, or to take a picture. An answer takes some round trips,
-tens of milliseconds each; beyond it a viewer has given up."""
+_TIMEOUT = 10.0
+"""Seconds for a server to answer, or to accept a picture: an answer takes a few round trips of tens
+of milliseconds."""
 
-_START = 20.0
-"""Seconds that the process gets to start: 0.4 s on an idle PC, the rest for a busy small box."""
+_START_TIMEOUT = 20.0
+"""Seconds for the process to start: 0.4 s on an idle PC, the rest for a busy small box."""
 
-_STEADY = 10.0
-"""Seconds that a connection must have held to count as good: servers that let everybody in and
-then hang up are tried less and less often."""
+_STABLE_SECONDS = 10.0
+"""A connection that lasted as long resets the backoff: a server that accepts connections and closes
+them at once is tried less and less often."""
 
-_FAREWELL = 2.0
-"""Seconds that a server gets to take note of the end."""
+_CLOSE_TIMEOUT = 2.0
+"""Seconds for the server to see the end of the stream."""
 
 
 class PublishSettings(SinkSettings):
@@ -55,30 +55,30 @@ class PublishSettings(SinkSettings):
     encoder: EncoderSettings = EncoderSettings()
 
 
-class _LostError(Exception):
-    """The connection was lost, or not made."""
+class _ConnectionLostError(Exception):
+    """The connection was lost, or could not be made."""
 
 
 class PublishSink(Sink[PublishSettings]):
     """Publishes the annotated pictures it is given as H.264, to `rtsp://...` and the like.
 
-    Encoding and sending happen in a process of their own, which is ended when its server hangs.
-    A connection that is lost or cannot be made is tried for ever, with growing pauses. Pictures
-    that come meanwhile, or faster than they can be sent, are dropped and counted: `write` never
-    waits. Frames keep their distance in time on the camera's own clock.
+    Encoding and sending happen in a process of their own, which is killed when its server hangs.
+    Connecting is retried for ever, with exponential backoff. Pictures that arrive meanwhile, or
+    faster than they can be sent, are dropped and counted: `write` never blocks. Timestamps follow
+    the camera's own clock.
 
     The attributes may be read from any thread.
 
     Args:
         url: Where to: rtsp, rtsps, rtmp, rtmps (H.264 in FLV), srt, udp or tcp (H.264 in MPEG-TS).
-            It may hold a user, a password and tokens, which are shown nowhere.
+            Its user, password and tokens are never shown.
         settings: How the video is encoded.
-        patience: Seconds that the server gets to answer, or to take a picture.
-        backoff: The pauses between tries.
-        clock: Tells how long a connection held.
+        timeout: Seconds for the server to answer, or to accept a picture.
+        backoff: The pauses between attempts.
+        clock: Measures how long a connection lasted.
 
     Raises:
-        SinkError: The URL's scheme says nothing of how to publish.
+        SinkError: The URL's scheme is not supported.
     """
 
     settings_type = PublishSettings
@@ -89,14 +89,14 @@ class PublishSink(Sink[PublishSettings]):
         url: str,
         settings: EncoderSettings | None = None,
         *,
-        patience: float = _PATIENCE,
+        timeout: float = _TIMEOUT,
         backoff: Backoff | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.url = redacted_url(url)
         self._order = _order(url, settings or EncoderSettings())
         self._redacted = Redactor(url)
-        self._patience = patience
+        self._timeout = timeout
         self._backoff = backoff or Backoff()
         self._clock = clock or Clock()
         self._changed = threading.Condition()
@@ -105,15 +105,15 @@ class PublishSink(Sink[PublishSettings]):
         self._size = (0, 0)
         self._live_size: tuple[int, int] | None = None
         self._next: tuple[Picture, float] | None = None
-        self._over = False
+        self._stopping = False
         self._state = CameraState.CONNECTING
         self._error: str | None = None
-        self._told: str | None = None
+        self._logged: str | None = None
         self._reconnects = 0
         self._dropped = 0
 
     @classmethod
-    def create(cls, target: Target, settings: PublishSettings) -> Self:
+    def create(cls, target: SinkTarget, settings: PublishSettings) -> Self:
         return cls(settings.url, settings.encoder, clock=target.clock)
 
     @property
@@ -123,12 +123,12 @@ class PublishSink(Sink[PublishSettings]):
 
     @property
     def error(self) -> str | None:
-        """Why it is not live, without credentials; None while it is, or was never tried."""
+        """Why it is not live, without credentials; None while live and before the first attempt."""
         return self._error
 
     @property
     def reconnects(self) -> int:
-        """How often a connection was tried again."""
+        """How many times connecting was retried."""
         return self._reconnects
 
     @property
@@ -137,13 +137,13 @@ class PublishSink(Sink[PublishSettings]):
         return self._dropped
 
     def write(self, item: Item, picture: Picture | None) -> None:
-        """Hand over a picture to be sent, or drop it; the first one begins the connection."""
+        """Submit a picture to be sent, or drop it; the first one starts the connection."""
         if picture is None:
             raise ValueError("PublishSink needs the annotated picture")
         frame = item if isinstance(item, Frame) else item.frame
         with self._changed:
             self._size = picture.shape[1], picture.shape[0]
-            if self._next is None and self._size == self._live_size and not self._over:
+            if self._next is None and self._size == self._live_size and not self._stopping:
                 self._next = picture, frame.time
             else:
                 self._dropped += 1
@@ -151,26 +151,25 @@ class PublishSink(Sink[PublishSettings]):
             self._begin()
 
     def finish(self) -> None:
-        """Send what was handed over, say goodbye, and end; it takes seconds at most."""
-        self._end(_FAREWELL)
+        """Send what was submitted, and close the connection; takes at most seconds."""
+        self._end(_CLOSE_TIMEOUT)
 
     def abort(self) -> None:
-        """End at once."""
         self._end(0.0)
 
     def _begin(self) -> None:
-        if self._thread is None and not self._over:
+        if self._thread is None and not self._stopping:
             self._thread = threading.Thread(
                 target=self._run, name=f"streamcam publish {self.url}", daemon=True
             )
             self._thread.start()
 
-    def _end(self, patience: float) -> None:
+    def _end(self, timeout: float) -> None:
         with self._changed:
-            self._over = True
+            self._stopping = True
             self._changed.notify_all()
         if self._thread is not None:
-            self._thread.join(patience)
+            self._thread.join(timeout)
             if self._thread.is_alive():
                 with self._changed:
                     if self._child is not None:
@@ -179,19 +178,19 @@ class PublishSink(Sink[PublishSettings]):
         self._state = CameraState.STOPPED
 
     def _run(self) -> None:
-        while not self._over:
+        while not self._stopping:
             try:
                 self._publish(self._size)
-            except (_LostError, OSError) as error:
-                if not self._over:
+            except (_ConnectionLostError, OSError) as error:
+                if not self._stopping:
                     self._back_off(self._redacted(str(error)))
 
     def _publish(self, size: tuple[int, int]) -> None:
-        """Publish pictures of one size, until another size comes or all is over.
+        """Publish pictures of one size, until the size changes or the sink is closed.
 
         Raises:
-            _LostError: The server is not there, or has gone.
-            OSError: There is no room for another process.
+            _ConnectionLostError: The server cannot be reached, or closed the connection.
+            OSError: The process cannot be started.
         """
         self._state = CameraState.CONNECTING
         child = WorkerProcess(_CHILD, {**self._order, "width": size[0], "height": size[1]})
@@ -199,74 +198,74 @@ class PublishSink(Sink[PublishSettings]):
         try:
             with self._changed:
                 self._child = child
-                if self._over:
+                if self._stopping:
                     return
-            _await(child, "started", _START)
-            _await(child, "connected", self._patience)
-            self._went_live(size)
+            _await(child, "started", _START_TIMEOUT)
+            _await(child, "connected", self._timeout)
+            self._set_live(size)
             live_since = self._clock.monotonic()
-            while handed := self._handed_over(size):
-                self._send(child, *handed)
+            while submitted := self._next_picture(size):
+                self._send(child, *submitted)
             child.send({"end": True})
-            child.ended(_FAREWELL)
+            child.ended(_CLOSE_TIMEOUT)
         finally:
             with self._changed:
                 self._dropped += self._next is not None
                 self._child = self._live_size = self._next = None
             child.kill()
-            if live_since is not None and self._clock.monotonic() - live_since >= _STEADY:
+            if live_since is not None and self._clock.monotonic() - live_since >= _STABLE_SECONDS:
                 self._backoff.reset()
 
     def _send(self, child: WorkerProcess, picture: Picture, time: float) -> None:
         child.picture.put(picture)
         child.send({"time": time})
         try:
-            _await(child, "taken", self._patience)
-        except _LostError:
+            _await(child, "taken", self._timeout)
+        except _ConnectionLostError:
             with self._changed:
                 self._dropped += 1
             raise
 
-    def _went_live(self, size: tuple[int, int]) -> None:
+    def _set_live(self, size: tuple[int, int]) -> None:
         with self._changed:
             self._live_size = size
             self._state = CameraState.LIVE
-            self._error = self._told = None
+            self._error = self._logged = None
         logger.info("%s: published, %d x %d pixels", self.url, *size)
 
-    def _handed_over(self, size: tuple[int, int]) -> tuple[Picture, float] | None:
-        """Wait for the next picture of this size; None when there will be none."""
+    def _next_picture(self, size: tuple[int, int]) -> tuple[Picture, float] | None:
+        """Wait for the next picture of this size; None when there will be no other."""
         with self._changed:
-            self._changed.wait_for(lambda: self._next or self._over or self._size != size)
-            handed, self._next = self._next, None
-            return handed
+            self._changed.wait_for(lambda: self._next or self._stopping or self._size != size)
+            submitted, self._next = self._next, None
+            return submitted
 
     def _back_off(self, error: str) -> None:
-        if error != self._told:
+        if error != self._logged:
             logger.warning("%s: not published, and tried again: %s", self.url, error)
         with self._changed:
             self._state = CameraState.BACKING_OFF
-            self._error = self._told = error
-            self._changed.wait_for(lambda: self._over, self._backoff.next())
-            self._reconnects += not self._over
+            self._error = self._logged = error
+            self._changed.wait_for(lambda: self._stopping, self._backoff.next())
+            self._reconnects += not self._stopping
 
 
 def _await(child: WorkerProcess, answer: str, seconds: float) -> None:
     try:
         message = child.receive(seconds)
     except EOFError:
-        raise _LostError("its process has ended") from None
+        raise _ConnectionLostError("its process has ended") from None
     if message is None:
-        raise _LostError(f"no answer in {seconds:g} s")
+        raise _ConnectionLostError(f"no answer in {seconds:g} s")
     if answer not in message:
-        raise _LostError(str(message.get("error")))
+        raise _ConnectionLostError(str(message.get("error")))
 
 
 def _order(url: str, settings: EncoderSettings) -> Message:
-    """Return what the child must know.
+    """Return the task of the child process.
 
     Raises:
-        SinkError: The URL's scheme says nothing of how to publish.
+        SinkError: The URL's scheme is not supported.
     """
     scheme = url.partition("://")[0].lower()
     if scheme not in FORMATS:

@@ -21,7 +21,7 @@ _OPTIONS = {
 
 
 def main() -> None:
-    """Do what the parent orders, and tell it what went wrong."""
+    """Run the parent's task, and report errors to it."""
     parent = ParentProcess.connect()
     with suppress(EOFError, OSError):
         try:

@@ -10,7 +10,7 @@ from streamcam.clock import iso_utc
 from streamcam.errors import SinkError
 from streamcam.files import PartFile
 from streamcam.media_errors import writing
-from streamcam.sinks.base import Sink, SinkSettings, Target
+from streamcam.sinks.base import Sink, SinkSettings, SinkTarget
 from streamcam.sinks.result_paths import ResultFile
 from streamcam.types import (
     BoxMap,
@@ -40,7 +40,7 @@ class JsonlSink(Sink[SinkSettings]):
         self._stream: BinaryIO | None = None
 
     @classmethod
-    def create(cls, target: Target, settings: SinkSettings) -> Self:  # noqa: ARG003
+    def create(cls, target: SinkTarget, settings: SinkSettings) -> Self:  # noqa: ARG003
         return cls(target.path(cls.result_file))
 
     def write(self, item: Item, picture: Picture | None = None) -> None:  # noqa: ARG002

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from streamcam.errors import SinkError
 from streamcam.files import PART
-from streamcam.sinks.base import Sink, SinkSettings, Target
+from streamcam.sinks.base import Sink, SinkSettings, SinkTarget
 from streamcam.sinks.manifest import MANIFEST
 from streamcam.sinks.result_paths import AUDIT_PAGE, AUDIT_VALUES, ResultFile, result_path
 
@@ -38,13 +38,13 @@ _STANDARD: Mapping[str, str] = {
     "recording": "streamcam.sinks.recording.recorder:RecordingSink",
     "publishing": "streamcam.sinks.publish:PublishSink",
 }
-"""Turned on by [output], [live] and [[camera]]."""
+"""Turned on by the keys of [output], [live] and [[camera]]."""
 
 _OPTIONAL: Mapping[str, str] = {}
 """Turned on by a table [sinks.NAME], like the entry points of other distributions."""
 
 _OTHER_ENDINGS = (".map.png", AUDIT_VALUES, AUDIT_PAGE)
-"""Of files of ours that no sink makes under its own name."""
+"""Endings of result files that are not the `result_file` of a sink."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,10 @@ class SinkChoice:
     def uses_picture(self) -> bool:
         return self.type.uses_picture(self.settings)
 
-    def recover(self, target: Target) -> None:
+    def recover(self, target: SinkTarget) -> None:
         self.type.recover(target)
 
-    def create(self, target: Target) -> Sink[BaseModel]:
+    def create(self, target: SinkTarget) -> Sink[BaseModel]:
         return self.type.create(target, self.settings)
 
 
@@ -117,13 +117,13 @@ def media_types() -> dict[str, str]:
 
 
 def is_result(path: Path) -> bool:
-    """Return whether a path is named like a result of ours, finished or not."""
+    """Return whether a path is named like a result, finished or not."""
     endings = *(file.ending for file in result_files()), *_OTHER_ENDINGS
     return path.name.removesuffix(PART).endswith(endings)
 
 
 def remove_results(folder: Path, stem: str) -> None:
-    """Remove what is published of a source, the manifest first: it vouches for the others."""
+    """Remove the published results of a source, the manifest first: it lists the others."""
     for file in reversed(result_files()):
         path = result_path(folder, stem, file.ending)
         if path.is_dir():

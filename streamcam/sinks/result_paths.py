@@ -1,4 +1,4 @@
-"""What the results of a source are called."""
+"""File names of results."""
 
 import hashlib
 import os
@@ -26,7 +26,7 @@ class ResultFile:
     Attributes:
         kind: Names it in reports, manifests and URLs, e.g. "video".
         ending: Ends its name, e.g. ".heatmap.mp4".
-        title: What it is to people.
+        title: Its name for people.
         media_type: Its MIME type; None for what is not offered over HTTP.
     """
 
@@ -46,8 +46,8 @@ def result_path(folder: Path, stem: str, ending: str) -> Path:
         ending: Of the result, e.g. ".heatmap.mp4".
 
     Returns:
-        E.g. `folder/dir/clip.heatmap.mp4`. A stem too long for a file name is cut, and one that is
-        not UTF-8 is mended; a digest of the whole stem keeps such names distinct.
+        E.g. `folder/dir/clip.heatmap.mp4`. A stem too long for a file name is truncated, and bytes
+        that are not UTF-8 are replaced; a digest of the whole stem keeps such names distinct.
     """
     *above, name = stem.split("/")
     return folder.joinpath(*map(_clean, above), _fit(_clean(name), len(ending)) + ending)

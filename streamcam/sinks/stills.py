@@ -7,7 +7,7 @@ import cv2
 
 from streamcam.errors import SinkError
 from streamcam.files import write_file
-from streamcam.sinks.base import Sink, SinkSettings, Target
+from streamcam.sinks.base import Sink, SinkSettings, SinkTarget
 from streamcam.sinks.result_paths import ResultFile
 from streamcam.types import Frame, Item, Picture
 
@@ -41,7 +41,7 @@ class StillSink(Sink[SinkSettings]):
         self._score = 0.0
 
     @classmethod
-    def create(cls, target: Target, settings: SinkSettings) -> Self:  # noqa: ARG003
+    def create(cls, target: SinkTarget, settings: SinkSettings) -> Self:  # noqa: ARG003
         return cls(target.path(cls.result_file))
 
     def write(self, item: Item, picture: Picture | None) -> None:

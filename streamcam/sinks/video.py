@@ -13,7 +13,7 @@ from streamcam.errors import SinkError
 from streamcam.files import PartFile, WholeFile
 from streamcam.media_errors import writing
 from streamcam.sinks.audio import AudioTrack
-from streamcam.sinks.base import Sink, Target
+from streamcam.sinks.base import Sink, SinkTarget
 from streamcam.sinks.encoder import (
     EncoderName,
     EncoderSettings,
@@ -204,7 +204,7 @@ class VideoSink(Sink[VideoSettings]):
         self._remaining: float | None = None
 
     @classmethod
-    def create(cls, target: Target, settings: VideoSettings) -> Self:
+    def create(cls, target: SinkTarget, settings: VideoSettings) -> Self:
         return cls(target.path(cls.result_file), target.source, settings)
 
     def write(self, item: Item, picture: Picture | None) -> None:

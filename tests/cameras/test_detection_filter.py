@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from streamcam.cameras.detection_filter import DetectionFilter, region
+from streamcam.cameras.engines import DetectionFilter, region
 from streamcam.types import Detection, Focus, FrameResult
 from tests.sinks.items import explained, frame
 
@@ -23,13 +23,13 @@ def at(x: float, y: float, label: str = "person", confidence: float = 0.9) -> De
 
 
 def kept(wish: DetectionFilter, *detections: Detection) -> list[int]:
-    wanted = wish.of(seen(*detections)).detections
+    wanted = wish.apply(seen(*detections)).detections
     return [detections.index(detection) for detection in wanted]
 
 
 def test_without_a_wish_all_counts_and_nothing_is_copied() -> None:
     result = seen(at(0.5, 0.5), at(0.1, 0.9, confidence=0.01))
-    assert DetectionFilter().of(result) is result
+    assert DetectionFilter().apply(result) is result
 
 
 def test_confidence_counts_from_the_very_value() -> None:
@@ -74,12 +74,12 @@ def test_a_region_is_the_same_at_every_size() -> None:
         shown = np.zeros((height, width, 3), np.uint8)
         left = Detection("a", 1, 0.9, (0, 0, 0.8 * width, height), Focus(0.3, 2.0, True))
         right = Detection("a", 1, 0.9, (0.3 * width, 0, width, height), Focus(0.3, 2.0, True))
-        assert wish.of(explained(frame(0, shown=shown), (left, right))).detections == (left,)
+        assert wish.apply(explained(frame(0, shown=shown), (left, right))).detections == (left,)
 
 
 def test_the_map_and_the_frame_are_left_as_they_are() -> None:
     result = seen(at(0.5, 0.5))
-    narrowed = DetectionFilter(confidence=1.0).of(result)
+    narrowed = DetectionFilter(confidence=1.0).apply(result)
     assert narrowed.detections == ()
     assert narrowed.explanation is result.explanation
     assert narrowed.frame is result.frame

@@ -13,7 +13,7 @@ import pytest
 from streamcam.cameras.sink_workers import SinkWorker
 from streamcam.clock import Clock
 from streamcam.errors import SinkError
-from streamcam.sinks.base import Sink, SinkSettings, Target
+from streamcam.sinks.base import Sink, SinkSettings, SinkTarget
 from streamcam.sinks.manifest import Provenance
 from streamcam.sinks.records import JsonlSink
 from streamcam.sinks.registry import SinkChoice
@@ -36,7 +36,7 @@ class Book(Sink[SinkSettings]):
         self.fault = fault
 
     @classmethod
-    def create(cls, target: Target, settings: SinkSettings) -> "Book":
+    def create(cls, target: SinkTarget, settings: SinkSettings) -> "Book":
         raise NotImplementedError
 
     def write(self, item: Item, picture: Picture | None) -> None:
@@ -71,10 +71,10 @@ class Choice:
     name: str = "recording"
     uses_picture: bool = True
 
-    def recover(self, _target: Target) -> None:
+    def recover(self, _target: SinkTarget) -> None:
         self.prepare()
 
-    def create(self, _target: Target) -> Sink[Any]:
+    def create(self, _target: SinkTarget) -> Sink[Any]:
         return self.make()
 
 
@@ -85,7 +85,7 @@ def worker(
     prepare: Callable[[], object] = lambda: None,
 ) -> Iterator[SinkWorker]:
     camera = SourceInfo("yard", 0, 0, Fraction(1, 1000), live=True)
-    target = Target(camera, Path("yard"), "yard", never, clock or Clock())
+    target = SinkTarget(camera, Path("yard"), "yard", never, clock or Clock())
     made = SinkWorker(cast("SinkChoice", Choice(make, prepare)), target)
     try:
         yield made

@@ -229,7 +229,7 @@ def test_the_right_password_lets_in(rtsp_server: StartRtsp, publish: Publish) ->
 
 def test_a_server_that_says_nothing_is_given_up_and_tried_again(publish: Publish) -> None:
     with SilentServer() as server:
-        camera = publish(server.url(), patience=1.0)
+        camera = publish(server.url(), timeout=1.0)
         before = children()
         camera.until(lambda: camera.sink.reconnects >= 2)
         assert "no answer in 1 s" in (camera.sink.error or "")
@@ -246,7 +246,7 @@ def test_a_server_that_takes_nothing_more_holds_nobody_up(
     server = rtsp_server({}, publish=["door"])
     noise = np.random.default_rng(0)
     with StallingProxy(server.port) as proxy:
-        camera = publish(proxy.in_front_of(server.url("door")), patience=1.0)
+        camera = publish(proxy.in_front_of(server.url("door")), timeout=1.0)
         camera.until_sent(3)
         camera.picture = lambda _, size: noise.integers(0, 255, (size[1], size[0], 3), np.uint8)
         camera.size = (640, 480)

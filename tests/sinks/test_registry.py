@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Self
 
 from streamcam.files import write_file
-from streamcam.sinks.base import Sink, SinkSettings, Target
+from streamcam.sinks.base import Sink, SinkSettings, SinkTarget
 from streamcam.sinks.result_paths import ResultFile
 from streamcam.types import FrameResult, Item, Picture
 
@@ -39,7 +39,7 @@ class TimesSink(Sink[TimesSettings]):
         self._times: list[float] = []
 
     @classmethod
-    def create(cls, target: Target, settings: TimesSettings) -> Self:
+    def create(cls, target: SinkTarget, settings: TimesSettings) -> Self:
         return cls(target.path(cls.result_file), settings.digits)
 
     def write(self, item: Item, picture: Picture | None) -> None:

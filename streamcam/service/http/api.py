@@ -29,10 +29,15 @@ from streamcam.service.http.answers import (
     job_counts,
     status_answer,
 )
-from streamcam.service.http.recordings import SegmentFiles, days, segment, segments
 from streamcam.service.http.video_timeline import Timeline, condensed, start_of
 from streamcam.service.service_status import JobProgress, ServiceStatus
 from streamcam.sinks.manifest import read_manifest
+from streamcam.sinks.recording.naming import (
+    SegmentFiles,
+    recorded_days,
+    recorded_segment,
+    recorded_segments,
+)
 from streamcam.sinks.registry import media_types
 
 MAX_JOBS = 500
@@ -83,12 +88,13 @@ class StatusRoutes:
     def recordings(self, name: str, day: date | None = None) -> RecordingsAnswer:
         """A camera's segments of a day (UTC), by default the latest."""
         folder = _recordings_folder(self._service, name)
-        recorded = days(folder)
+        recorded = recorded_days(folder)
         day = day or next(iter(recorded), None)
+        segments = [] if day is None else recorded_segments(folder, day)
         return RecordingsAnswer(
             days=[each.isoformat() for each in recorded],
             day=None if day is None else day.isoformat(),
-            segments=[] if day is None else [_segment(name, s) for s in segments(folder, day)],
+            segments=[_segment(name, segment) for segment in segments],
         )
 
     def jobs(
@@ -154,7 +160,7 @@ class FileRoutes:
         return path
 
     def _segment(self, camera: str, moment: str) -> SegmentFiles:
-        found = segment(_recordings_folder(self._service, camera), moment)
+        found = recorded_segment(_recordings_folder(self._service, camera), moment)
         if found is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "no such recording")
         return found

@@ -1,8 +1,8 @@
-"""An MP4 that plays however its writing ends.
+"""An MP4 that is playable at every moment of its writing.
 
-While it is written every frame is a fragment of its own; completed, it is an ordinary MP4 that
-players seek in, because one box of media then hides all the fragments' headers (FFmpeg's
-`hybrid_fragmented`). Turning the one into the other writes eight bytes in place.
+While it is written, every frame is a fragment of its own; completed, it is an ordinary, seekable
+MP4, because one media box then covers all the fragments' headers (FFmpeg's `hybrid_fragmented`).
+The conversion writes eight bytes in place.
 """
 
 import os
@@ -24,12 +24,12 @@ _LONG_SIZE = 1
 
 
 class FragmentWriter:
-    """Muxes H.264 packets, none of which is held back but the last: its length is not known yet.
+    """Muxes H.264 packets; only the last one is held back, until its duration is known.
 
     Every method may raise `OSError` and `av.FFmpegError`.
 
     Args:
-        path: The file to make; it must not exist.
+        path: The file to create; it must not exist.
         template: The encoder's stream.
         begin: Wall-clock time of the first frame.
     """
@@ -64,43 +64,43 @@ class FragmentWriter:
         self._container.mux(packet)
 
     def complete(self) -> None:
-        """Make it an ordinary MP4; where that fails it stays as it is."""
+        """Convert it to an ordinary MP4; where that fails it is left unchanged."""
         try:
             self._container.close()
         finally:
             self._file.close()
 
-    def leave(self) -> None:
-        """Let go of the file, which stays as it is."""
-        # PyAV does not try to complete what is written to a closed file.
+    def close(self) -> None:
+        """Close the file without converting it."""
+        # PyAV does not try to complete a closed file.
         self._file.close()
         self._container.close()
 
 
 class _HybridFile(WholeFile):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go back to what becomes the header of an ordinary MP4, when the rest is on the disk.
+        """Sync the file before seeking back to write the header of an ordinary MP4.
 
-        Were the header there first, a power cut in between would leave a file without an index.
+        Were the header on the disk first, a power failure could leave a file without an index.
         """
         os.fdatasync(self.fileno())
         return super().seek(offset, whence)
 
 
-class Layout(NamedTuple):
-    """What an MP4 of `FragmentWriter` holds.
+class FragmentLayout(NamedTuple):
+    """The structure of an MP4 of `FragmentWriter`.
 
     Attributes:
         complete: Whether it is an ordinary MP4.
-        frames: Where each whole frame ends, in bytes, of one that is not complete.
+        frames: The end of each complete frame, in bytes; empty if `complete`.
     """
 
     complete: bool
     frames: tuple[int, ...]
 
 
-def layout(path: Path) -> Layout:
-    """Look into a file that was left behind.
+def read_layout(path: Path) -> FragmentLayout:
+    """Return the structure of a file that was left behind.
 
     Raises:
         OSError: It cannot be read.
@@ -109,14 +109,14 @@ def layout(path: Path) -> Layout:
         boxes = list(_boxes(file, path.stat().st_size))
     names = [name for name, _ in boxes]
     if b"moov" in names and b"mdat" in names[: names.index(b"moov")]:
-        return Layout(True, ())
+        return FragmentLayout(True, ())
     if b"moov" not in names:
-        return Layout(False, ())
-    return Layout(False, tuple(end for name, end in boxes if name == b"mdat"))
+        return FragmentLayout(False, ())
+    return FragmentLayout(False, tuple(end for name, end in boxes if name == b"mdat"))
 
 
 def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
-    """Yield the names and ends of the outermost boxes that are whole."""
+    """Yield the names and ends of the complete top-level boxes."""
     begin = 0
     while begin + 8 <= size:
         file.seek(begin)

@@ -7,7 +7,8 @@ the same second, also after the clock was put back.
 import os
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -18,7 +19,26 @@ SEGMENT_RECORDS = ".jsonl"
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _HOUR = re.compile(r"[01]\d|2[0-3]", re.ASCII)
-_NAME = re.compile(r"([0-5]\d)-([0-5]\d)(?:-(?:[2-9]|[1-9]\d+))?(\.mp4|\.jsonl)", re.ASCII)
+_NUMBER = r"(-(?:[2-9]|[1-9]\d{1,8}))?"
+_NAME = re.compile(rf"([0-5]\d)-([0-5]\d){_NUMBER}(\.mp4|\.jsonl)", re.ASCII)
+_ID = re.compile(rf"(\d{{8}}T\d{{6}}){_NUMBER}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFiles:
+    """A published segment with video.
+
+    Attributes:
+        name: Identifies it in the HTTP API: "20250301T120000" or "20250301T120000-2".
+        begin: The time of its first frame, UTC.
+        video: The annotated video.
+        records: Its records.
+    """
+
+    name: str
+    begin: datetime
+    video: Path
+    records: Path
 
 
 def free_stem(folder: Path, begin: datetime) -> Path:
@@ -55,7 +75,7 @@ def parse_name(file: str) -> tuple[timedelta, str] | None:
     match = _NAME.fullmatch(file)
     if match is None:
         return None
-    return timedelta(minutes=int(match[1]), seconds=int(match[2])), match[3]
+    return timedelta(minutes=int(match[1]), seconds=int(match[2])), match[4]
 
 
 def dates(folder: "Path | os.DirEntry[str]") -> Iterator[tuple[datetime, "os.DirEntry[str]"]]:
@@ -79,6 +99,55 @@ def hours(date: datetime, day: "os.DirEntry[str]") -> Iterator[tuple[datetime, "
         hour = hour_of(entry.name)
         if hour is not None:
             yield date + hour, entry
+
+
+def recorded_days(folder: Path) -> list[date]:
+    """Return the days, in UTC, of which a camera has recordings, the latest first."""
+    days = (date_of(entry.name) for entry in _entries(folder))
+    return sorted((day.date() for day in days if day is not None), reverse=True)
+
+
+def recorded_segments(folder: Path, day: date) -> list[SegmentFiles]:
+    """Return a camera's segments of a day, sorted by begin and number."""
+    names = (
+        f"{day:%Y%m%d}T{hour.name}{match[1]}{match[2]}{match[3] or ''}"
+        for hour in _entries(folder / day.isoformat())
+        if hour_of(hour.name) is not None
+        for entry in _entries(hour)
+        if (match := _NAME.fullmatch(entry.name)) and match[4] == SEGMENT_VIDEO
+    )
+    found = (_segment_named(folder, name) for name in names)
+    return sorted(
+        (segment for segment in found if segment is not None),
+        key=lambda segment: (segment.begin, len(segment.name), segment.name),
+    )
+
+
+def recorded_segment(folder: Path, name: str) -> SegmentFiles | None:
+    """Return a camera's segment by name; None where it does not exist."""
+    segment = _segment_named(folder, name)
+    return segment if segment is not None and segment.video.is_file() else None
+
+
+def _segment_named(folder: Path, name: str) -> SegmentFiles | None:
+    """Return the segment that a name identifies; None if it is no valid name."""
+    match = _ID.fullmatch(name)
+    if match is None:
+        return None
+    try:
+        begin = datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    stem = folder / f"{begin:%Y-%m-%d}" / f"{begin:%H}" / f"{begin:%M-%S}{match[2] or ''}"
+    files = (stem.with_suffix(ending) for ending in (SEGMENT_VIDEO, SEGMENT_RECORDS))
+    return SegmentFiles(name, begin, *files)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
 
 
 def _folders(folder: "Path | os.DirEntry[str]") -> Iterator["os.DirEntry[str]"]:

@@ -9,7 +9,7 @@ from streamcam.clock import Clock
 from streamcam.errors import SinkError
 from streamcam.files import FolderLock
 from streamcam.media_errors import writing
-from streamcam.sinks.base import Sink, SinkSettings, Target
+from streamcam.sinks.base import Sink, SinkSettings, SinkTarget
 from streamcam.sinks.encoder import EncoderSettings, LiveEncoder, VideoPacket
 from streamcam.sinks.manifest import MANIFEST, Provenance, write_manifest
 from streamcam.sinks.recording.recovery import recover
@@ -54,17 +54,17 @@ class SegmentRecorder:
     """Writes `<YYYY-MM-DD>/<HH>/<MM-SS>.mp4` and `.jsonl`, named by the first frame's UTC.
 
     A segment's video has exactly one frame for each line of its records, in the same order; it
-    begins at 0 and follows the camera's own clock. A new segment begins after so many seconds,
-    where the camera was connected anew, and where the picture's size changes. A name that is taken
-    gets a number (`-2`, `-3`, ...): nothing is ever overwritten.
+    begins at 0 and follows the camera's own clock. A new segment begins when the last one is full,
+    after a reconnect, and when the picture's size changes. A name that exists gets a number (`-2`,
+    `-3`, ...): nothing is ever overwritten.
 
-    A running segment has `.part` names. After a kill all of it plays but its last frame, after a
-    power cut what had reached the disk; `recover` publishes it at the next start.
+    A running segment has `.part` names. After a kill all but its last frame is playable, after a
+    power failure what had reached the disk; `recover` publishes it at the next start.
 
     Args:
         folder: The camera's, e.g. `out/door`; one recorder at a time may write there.
         settings: What is recorded.
-        clock: Names segments of frames without a capture time.
+        clock: Gives the time of frames without a capture time.
     """
 
     def __init__(
@@ -120,10 +120,10 @@ class SegmentRecorder:
         return self._folder
 
     def abort(self) -> None:
-        """Publish what is complete of the running segment, and leave nothing else.
+        """Publish the complete part of the running segment, and remove the rest.
 
-        What a camera has shown cannot be had again: a full disk does not cost the minute before
-        it. Where not even that can be published, it stays under its `.part` names for `recover`.
+        A camera's frames cannot be recorded again: a full disk does not cost the minute before
+        it. What cannot be published keeps its `.part` name for `recover`.
         """
         try:
             with writing(str(self._folder)):
@@ -134,7 +134,7 @@ class SegmentRecorder:
         self._lock.release()
 
     def _encode(self, result: FrameResult, picture: Picture | None) -> list[EncodedFrame]:
-        """Return the frames that are ready once this one has come: usually itself."""
+        """Encode a frame, and return the encoded ones: usually itself."""
         frame = result.frame
         size = (picture.shape[1], picture.shape[0]) if picture is not None else None
         resized = self._encoder is not None and self._encoder.size != size
@@ -159,7 +159,7 @@ class SegmentRecorder:
         return ready + self._paired(packets)
 
     def _flush(self) -> list[EncodedFrame]:
-        """End the encoder, and return the frames that it still held."""
+        """Close the encoder, and return the frames that it still held."""
         if self._encoder is None:
             return []
         packets = self._encoder.flush()
@@ -172,7 +172,7 @@ class SegmentRecorder:
             encoder.close()
 
     def _paired(self, packets: list[VideoPacket]) -> list[EncodedFrame]:
-        """Give packets to their frames: without B-frames they come in the frames' order."""
+        """Assign packets to their frames: without B-frames they have the same order."""
         frames = [self._in_encoder.popleft() for _ in packets]
         for frame, packet in zip(frames, packets, strict=True):
             frame.packet = packet
@@ -187,7 +187,7 @@ class SegmentRecorder:
             self._segment_of(each).write(each)
 
     def _segment_of(self, frame: EncodedFrame) -> Segment:
-        """Return the segment that a frame belongs to, which may begin with it."""
+        """Return the segment that a frame belongs to; it is opened where needed."""
         if frame.begins_segment:
             self._end_segment()
         if self._segment is None:
@@ -210,7 +210,7 @@ class RecordingSink(Sink[RecordingSettings]):
 
     settings_type = RecordingSettings
 
-    def __init__(self, target: Target, settings: RecordingSettings) -> None:
+    def __init__(self, target: SinkTarget, settings: RecordingSettings) -> None:
         self.needs_picture = settings.video
         self._target = target
         self._clock = target.clock
@@ -223,7 +223,7 @@ class RecordingSink(Sink[RecordingSettings]):
         self._detections: Counter[str] = Counter()
 
     @classmethod
-    def create(cls, target: Target, settings: RecordingSettings) -> Self:
+    def create(cls, target: SinkTarget, settings: RecordingSettings) -> Self:
         return cls(target, settings)
 
     @classmethod
@@ -231,7 +231,7 @@ class RecordingSink(Sink[RecordingSettings]):
         return settings.video
 
     @classmethod
-    def recover(cls, target: Target) -> None:
+    def recover(cls, target: SinkTarget) -> None:
         recover(target.folder)
 
     def write(self, item: Item, picture: Picture | None) -> None:
@@ -263,7 +263,7 @@ class RecordingSink(Sink[RecordingSettings]):
         return folder
 
     def abort(self) -> None:
-        """Publish what is complete of the running segment."""
+        """Publish the complete part of the running segment."""
         self._segments.abort()
 
     def _write_manifest(self, source: SourceInfo, made_with: Provenance, outcome: Outcome) -> None:

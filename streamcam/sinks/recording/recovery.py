@@ -8,7 +8,7 @@ from pathlib import Path
 from streamcam.errors import SinkError
 from streamcam.files import PART, FolderLock, PartFile
 from streamcam.media_errors import writing
-from streamcam.sinks.recording.fragmented_mp4 import layout
+from streamcam.sinks.recording.fragmented_mp4 import read_layout
 from streamcam.sinks.recording.naming import (
     SEGMENT_RECORDS,
     SEGMENT_VIDEO,
@@ -92,14 +92,14 @@ def _completed(stem: Path) -> list[Path]:
 
 
 def _truncate_to_common(video: PartFile, records: PartFile) -> None:
-    """Cut a video and its records to the frames that both of them have."""
-    found = layout(video.part)
-    if found.complete:
+    """Truncate a video and its records to the frames that both of them have."""
+    layout = read_layout(video.part)
+    if layout.complete:
         return
     lines = [*_line_ends(records.part)] if records.part.exists() else []
-    both = min(len(lines), len(found.frames))
+    both = min(len(lines), len(layout.frames))
     _truncate(records.part, lines[:both])
-    _truncate(video.part, list(found.frames[:both]))
+    _truncate(video.part, list(layout.frames[:both]))
 
 
 def _truncate(part: Path, ends: list[int]) -> None:

@@ -1,4 +1,4 @@
-"""The parts of a recording: where segments begin and end, what is held back, and the files."""
+"""Segments of a recording: where they begin, the pre-roll before them, and their files."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from streamcam.sinks.recording.naming import SEGMENT_RECORDS, SEGMENT_VIDEO, fre
 from streamcam.sinks.recording.recovery import publish
 
 _ROUNDING = 1e-6
-"""Seconds by which a frame's time may be off, as a sum of floats, and still count as in time."""
+"""Tolerance in seconds for comparing times that are sums of floats."""
 
 
-class Decision(NamedTuple):
-    """What is to be done with a frame.
+class FrameDecision(NamedTuple):
+    """How a frame is recorded.
 
     Attributes:
         begins_segment: Whether a segment must begin with it.
@@ -33,7 +33,7 @@ class Decision(NamedTuple):
 
 
 class Segmenter:
-    """Decides on each frame as it comes.
+    """Decides for each frame whether it is recorded, and whether it begins a segment.
 
     Args:
         seconds: Length of a segment.
@@ -47,7 +47,7 @@ class Segmenter:
         self._last_detection: float | None = None
         self._recorded = False
 
-    def decide(self, time: float, *, detected: bool, unrelated: bool) -> Decision:
+    def decide(self, time: float, *, detected: bool, unrelated: bool) -> FrameDecision:
         """Take the next frame.
 
         Args:
@@ -66,10 +66,10 @@ class Segmenter:
             self._segment_began = None
         elif begins:
             self._segment_began = time
-        return Decision(begins, recorded, key_frame)
+        return FrameDecision(begins, recorded, key_frame)
 
     def opened(self, time: float) -> None:
-        """Take note of a segment that began with a pre-roll frame of this time."""
+        """Register a segment that began with a pre-roll frame of this time."""
         if self._segment_began is None or time > self._segment_began:
             self._segment_began = time
 
@@ -108,17 +108,17 @@ class EncodedFrame:
     packet: "VideoPacket | None" = None
 
     @property
-    def is_entry_point(self) -> bool:
+    def can_begin_segment(self) -> bool:
         """Whether a segment can begin with it."""
         return self.packet is None or self.packet.is_keyframe
 
 
 class PreRoll:
-    """Holds the last frames, in whole groups of pictures, in case that something is detected.
+    """Holds the last frames, in complete groups of pictures, until something is detected.
 
     Args:
-        seconds: How far back it must reach. It reaches up to one group further, because a video
-            can begin only where a group does.
+        seconds: Its minimum length. It is up to one group longer: a video can only begin with a
+            group.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -126,8 +126,8 @@ class PreRoll:
         self._groups: deque[list[EncodedFrame]] = deque()
 
     def push(self, frame: EncodedFrame) -> None:
-        """Add a frame, and drop what is too old; the first one must be an entry point."""
-        if frame.is_entry_point:
+        """Add a frame, and drop what is too old; the first one must be a key frame."""
+        if frame.can_begin_segment:
             self._groups.append([])
         self._groups[-1].append(frame)
         self._drop_old(frame.time)
@@ -147,8 +147,8 @@ class PreRoll:
 class Segment:
     """A running segment. Every method may raise `SinkError`, `OSError` and `av.FFmpegError`.
 
-    Both files are `.part` files; what reached them is a complete segment at every moment, but for
-    the last frame: see `recovery`.
+    Both files are `.part` files, and a complete segment at every moment but for the last frame: see
+    `recovery`.
 
     Args:
         folder: The camera's.
@@ -181,7 +181,7 @@ class Segment:
         self._consistent = True
 
     def end(self) -> list[Path]:
-        """Complete the segment and publish it, or after a failure what is complete of it."""
+        """Complete and publish the segment; after a failure, its complete part."""
         try:
             self._close()
         finally:
@@ -194,7 +194,7 @@ class Segment:
         if self._video is not None and self._consistent:
             self._video.complete()
         elif self._video is not None:
-            self._video.leave()
+            self._video.close()
 
     def _part(self, ending: str) -> Path:
         return self.stem.with_name(self.stem.name + ending + PART)

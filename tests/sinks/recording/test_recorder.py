@@ -17,7 +17,7 @@ from streamcam.clock import Clock
 from streamcam.errors import DiskFullError, SinkError
 from streamcam.files import WholeFile
 from streamcam.sinks.encoder import EncoderSettings
-from streamcam.sinks.recording.fragmented_mp4 import layout
+from streamcam.sinks.recording.fragmented_mp4 import read_layout
 from streamcam.sinks.recording.recorder import RecordingSettings, SegmentRecorder
 from streamcam.sinks.recording.recovery import recover
 from streamcam.types import FrameResult, Picture
@@ -130,7 +130,7 @@ def test_records_follow_the_schema(tmp_path: Path) -> None:
 def test_a_finished_segment_is_an_ordinary_mp4_that_tells_when_it_began(tmp_path: Path) -> None:
     recorded(tmp_path, steady(30, rate=10))
     (path,) = tmp_path.rglob("*.mp4")
-    assert layout(path).complete
+    assert read_layout(path).complete
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert (stream.frames, stream.codec_context.name) == (30, "h264")

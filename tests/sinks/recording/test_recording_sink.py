@@ -10,7 +10,7 @@ import pytest
 
 from streamcam import schemas
 from streamcam.errors import SinkError
-from streamcam.sinks.base import Target
+from streamcam.sinks.base import SinkTarget
 from streamcam.sinks.manifest import Provenance
 from streamcam.sinks.recording.recorder import RecordingSettings, RecordingSink
 from streamcam.types import SourceInfo
@@ -23,7 +23,7 @@ PROVENANCE = Provenance(
 
 def recording(folder: Path) -> RecordingSink:
     camera = SourceInfo("door", 0, 0, Fraction(1, 1000), live=True)
-    target = Target(camera, folder, "door", lambda: PROVENANCE)
+    target = SinkTarget(camera, folder, "door", lambda: PROVENANCE)
     return RecordingSink(target, RecordingSettings())
 
 

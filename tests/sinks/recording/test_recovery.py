@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from streamcam.sinks.recording.fragmented_mp4 import layout
+from streamcam.sinks.recording.fragmented_mp4 import read_layout
 from streamcam.sinks.recording.recorder import RecordingSettings, SegmentRecorder
 from streamcam.sinks.recording.recovery import recover
 from tests.sinks.live import decoded, live, record, written
@@ -86,7 +86,7 @@ def test_killed_between_completing_and_renaming(tmp_path: Path) -> None:
     recover(tmp_path)
     (segment,) = written(tmp_path)
     assert segment.frames == [*range(5)]
-    assert layout(tmp_path / HOUR / "59-58.mp4").complete
+    assert read_layout(tmp_path / HOUR / "59-58.mp4").complete
 
 
 def test_killed_between_the_two_renames(tmp_path: Path) -> None:
