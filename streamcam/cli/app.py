@@ -1,18 +1,69 @@
-"""The `streamcam` command: its subcommands, and how errors reach a person."""
+"""The `streamcam` command: its subcommands, error messages and exit codes."""
 
 import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.core import TyperGroup
 
-from streamcam.cli.commands import PURPOSES, Commands
-from streamcam.cli.logs import speak_to_people
+from streamcam.cli.logs import log_to_terminal
 from streamcam.cli.terminal import show_error
 from streamcam.errors import ExitCode, StreamcamError
 from streamcam.version import __version__
+
+if TYPE_CHECKING:
+    from typer._click import Command, Context
+
+PURPOSES = {
+    "run": "Explain videos and pictures: annotated heatmap videos, JSON records, manifests.",
+    "watch": "Watch folders: explain each video and picture that comes into them, for ever.",
+    "live": "Explain a camera or stream as it comes, and record it in segments.",
+    "serve": "Run all cameras and watched folders of the configuration, with health, metrics and "
+    "a page.",
+    "status": "Show how a running `streamcam serve` is: cameras, files, room.",
+    "demo": "Explain a drawn street with the built-in detector: needs no camera and no network.",
+    "audit": "Measure how far each method's maps can be trusted, on frames of your own.",
+    "bench": "Measure how fast streamcam is, on frames of your own.",
+    "schema": "Print the JSON Schema of a file that streamcam writes.",
+    "doctor": "Print versions, devices, codecs, caches and free space: what a bug report needs.",
+    "jobs": "See and change what a watcher knows of its files.",
+    "models": "The detectors that can be used by name, and their weights.",
+    "config": "See, check and describe the settings.",
+}
+"""The first line of each command's help."""
+
+_MODULES = {"schema": "config"}
+"""Modules of commands that have none of their own."""
+
+
+class Commands(TyperGroup):
+    """Lists the commands without importing their modules; imports that of the called one only.
+
+    The modules import numpy, pydantic, PyAV, OpenCV and most of streamcam.
+    """
+
+    def resolve_command(
+        self, ctx: "Context", args: list[str]
+    ) -> tuple[str | None, "Command | None", list[str]]:
+        """Find the called command, as typer does, and load it."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, None if name is None else load(name), rest
+
+
+def load(name: str) -> "Command":
+    """Return a command: its module's `app`, or the module's function of the command's name."""
+    module = import_module(f"streamcam.cli.{_MODULES.get(name, name)}")
+    holder = typer.Typer()
+    if name not in _MODULES and hasattr(module, "app"):
+        holder.add_typer(module.app, name=name)
+    else:
+        holder.command(name)(getattr(module, name))
+    return typer.main.get_group(holder).commands[name]
+
 
 app = typer.Typer(
     name="streamcam",
@@ -48,17 +99,17 @@ def _main(
     ] = False,
 ) -> None:
     del version
-    speak_to_people(logging.DEBUG if debug else logging.WARNING)
+    log_to_terminal(logging.DEBUG if debug else logging.WARNING)
 
 
 def share_cores() -> None:
-    """Keep threads out of each other's way; before torch is loaded and OpenCV first works."""
-    # OpenMP's threads would otherwise spin while they wait, beside those that decode, draw and
-    # encode, and OpenCV's would share out what takes 0.1 ms.
+    """Limit the threads of libraries; to be called before torch is loaded and OpenCV is used."""
+    # OpenMP's threads would otherwise spin while they wait, next to those that decode, draw and
+    # encode; OpenCV's would split work that takes 0.1 ms.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
-    # Most that our threads do lets others run meanwhile; who comes back from it should not wait for
-    # Python's usual 5 ms behind one that draws.
+    # Most calls of our threads release the GIL; on return they should not wait Python's usual 5 ms
+    # for a thread that draws.
     sys.setswitchinterval(0.0005)
 
 
@@ -74,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         show_error(error.message, error.hint)
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        # The reader of our output has gone; there is nobody left to tell.
+        # The reader of our output has gone.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.OK)
     except Exception as error:

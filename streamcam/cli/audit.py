@@ -1,30 +1,23 @@
 """`streamcam audit`: how far the maps can be trusted, measured on one's own pictures."""
 
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from streamcam.audit.auditor import AuditPlan, run_audit
 from streamcam.audit.scores import MEASURES, AuditReport, as_values, number, remarks, rows
 from streamcam.cli import options
-from streamcam.cli.terminal import errors, output, printable, size
+from streamcam.cli.progress import step_reporter
+from streamcam.cli.terminal import output, print_json, printable, table
 from streamcam.config import load_settings
 from streamcam.config.load import Tables
 from streamcam.files import write_file
 from streamcam.sinks.result_paths import AUDIT_PAGE, AUDIT_VALUES, result_path
 from streamcam.sources.inputs import expand
-
-_LINES = 10
-"""Progress lines where there is no terminal."""
 
 
 @options.from_settings("output.folder", "model", "-model.batch", "cam.grid")
@@ -60,12 +53,12 @@ def audit(
     settings = load_settings(config, os.environ, flags)
     wanted = [name.strip() for name in (methods or "").split(",") if name.strip()]
     plan = AuditPlan(source, frames=frames, top=top, methods=wanted, truth=truth)
-    with _progress(quiet=quiet, lines=json) as (progress, fetching):
-        report, engine = run_audit(plan, settings, progress=progress, fetching=fetching)
+    with step_reporter(quiet=quiet, lines=json) as steps:
+        report, engine = run_audit(plan, settings, progress=steps.step, fetching=steps.fetch)
     values = as_values(expand([source])[0].id if "://" in source else source, report, engine)
     page = _write(source, settings.output.folder, report, values)
     if json:
-        sys.stdout.buffer.write(orjson.dumps(values) + b"\n")
+        print_json(values)
     elif not quiet:
         _print(report, page)
 
@@ -87,50 +80,14 @@ def _stem(source: str) -> str:
 
 
 def _print(report: AuditReport, page: Path) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("method", no_wrap=True)
-    for measure in MEASURES.values():
-        table.add_column(measure.heading, justify="right")
+    headings = [measure.heading for measure in MEASURES.values()]
+    made = table("method", *headings, right=headings, keep=("method",))
     for row in rows(report):
         cells = [Text(number(key, value)) for key, value in row.values.items()]
         if not row.sane:
             cells[-1].append(" fails").stylize("red")
-        table.add_row(row.name, *cells, style="dim" if row.baseline else None)
-    output().print(table)
+        made.add_row(row.name, *cells, style="dim" if row.baseline else None)
+    output().print(made)
     for remark in remarks(report):
         output().print(remark, soft_wrap=True, markup=False)
     output().print(f"pictures and explanations: {printable(str(page))}", soft_wrap=True)
-
-
-Told = tuple[Callable[[str, int, int], None], Callable[[str, int, int | None], None]]
-
-
-@contextmanager
-def _progress(*, quiet: bool, lines: bool) -> Iterator[Told]:
-    """Show how far it is, and what is fetched: a bar on a terminal, some lines elsewhere."""
-    if quiet:
-        yield (lambda _what, _done, _all: None), (lambda _name, _done, _all: None)
-    elif lines or not errors().is_terminal:
-        yield _say, _say_fetching
-    else:
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-        with Progress(*columns, TimeRemainingColumn(), console=errors(), transient=True) as bars:
-            task = bars.add_task("loading the model", total=None)
-            yield (
-                lambda what, done, total: bars.update(
-                    task, description=what, completed=done, total=total
-                ),
-                lambda name, done, total: bars.update(
-                    task, description=f"fetching {name} {size(done)}", completed=done, total=total
-                ),
-            )
-
-
-def _say(what: str, done: int, total: int) -> None:
-    if done * _LINES // total > (done - 1) * _LINES // total:
-        errors().print(f"{done * 100 // total} %: {what}", soft_wrap=True, markup=False)
-
-
-def _say_fetching(name: str, done: int, total: int | None) -> None:
-    if done == total:
-        errors().print(f"fetched {name}", soft_wrap=True, markup=False)

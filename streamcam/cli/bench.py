@@ -1,15 +1,12 @@
 """`streamcam bench`: its speed compared with the published recipe and the detector alone."""
 
 import os
-import sys
 from typing import Annotated, Any
 
-import orjson
 import typer
-from rich.status import Status
 from rich.table import Table
 
-from streamcam.bench.benchmark import BenchPlan, BenchProgress, run_bench
+from streamcam.bench.benchmark import BenchPlan, run_bench
 from streamcam.bench.measurements import (
     BenchReport,
     RunResult,
@@ -19,7 +16,8 @@ from streamcam.bench.measurements import (
     remarks,
 )
 from streamcam.cli import options
-from streamcam.cli.terminal import errors, output
+from streamcam.cli.progress import step_reporter
+from streamcam.cli.terminal import errors, output, print_json, table
 from streamcam.config import load_settings
 
 # All frames are in memory: 500 of 1080p take 3 GB.
@@ -76,24 +74,12 @@ def bench(
     )
     settings = load_settings(config, os.environ, flags)
     plan = BenchPlan(source, frames, rounds)
-    with errors().status("starting") as status:
-        report = run_bench(plan, settings, progress=_progress(status, quiet=quiet or json))
+    with step_reporter(quiet=quiet or json or not errors().is_terminal) as steps:
+        report = run_bench(plan, settings, progress=steps.step, fetching=steps.fetch)
     if json:
-        sys.stdout.buffer.write(orjson.dumps(as_values(report)) + b"\n")
+        print_json(as_values(report))
     else:
         _print(report)
-
-
-def _progress(status: Status, *, quiet: bool) -> BenchProgress:
-    """Updates a spinner on a terminal; does nothing elsewhere."""
-
-    def update(what: str, done: int, total: int) -> None:
-        status.update(f"{what}, run {done + 1} of {total}" if total > 1 else what)
-
-    if quiet:
-        status.stop()
-        return lambda _what, _done, _total: None
-    return update
 
 
 def _print(report: BenchReport) -> None:
@@ -109,18 +95,15 @@ def _print(report: BenchReport) -> None:
 
 
 def _runs(report: BenchReport) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("run", no_wrap=True)
-    for heading in ("frames/s", "spread", "CPU ms/frame", "batch", "precision", "boxes"):
-        table.add_column(heading, justify="right")
-    table.add_column("streamcam is", justify="right")
+    numbers = ("frames/s", "spread", "CPU ms/frame", "batch", "precision", "boxes", "streamcam is")
+    rows = table("run", *numbers, right=numbers, keep=("run",))
     for name, result, over in (
         ("grad-cam", report.gradcam, report.over_gradcam),
         ("detector only", report.detector_only, report.over_detector_only),
         ("streamcam", report.streamcam, None),
     ):
-        table.add_row(name, *_cells(result), "" if over is None else f"{over.median:.2f} x")
-    return table
+        rows.add_row(name, *_cells(result), "" if over is None else f"{over.median:.2f} x")
+    return rows
 
 
 def _cells(result: RunResult) -> tuple[Any, ...]:
@@ -139,12 +122,9 @@ def _range(spread: Spread) -> str:
 
 
 def _stages(report: BenchReport) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("stage", no_wrap=True)
-    table.add_column("ms/frame", justify="right")
-    table.add_column("share", justify="right")
-    table.add_column("what it does")
+    headings = ("stage", "ms/frame", "share", "what it does")
+    rows = table(*headings, right=("ms/frame", "share"), keep=("stage",))
     for name, stage in report.stages.items():
         share = stage.median / report.stages_seconds
-        table.add_row(name, f"{1000 * stage.median:.2f}", f"{share:.1%}", _STAGES[name])
-    return table
+        rows.add_row(name, f"{1000 * stage.median:.2f}", f"{share:.1%}", _STAGES[name])
+    return rows

@@ -1,4 +1,4 @@
-"""`streamcam config`: see, check and describe the settings."""
+"""`streamcam config`: the settings; `streamcam schema`: the formats of written files."""
 
 import os
 from pathlib import Path
@@ -7,11 +7,12 @@ from typing import Annotated
 import orjson
 import typer
 
+from streamcam import schemas
 from streamcam.cli.options import Config
 from streamcam.cli.terminal import output
 from streamcam.config import Settings, load_settings
 from streamcam.config.toml import to_toml
-from streamcam.errors import ConfigError
+from streamcam.errors import ConfigError, UsageError
 
 app = typer.Typer(no_args_is_help=True, help="See, check and describe the settings.")
 
@@ -32,8 +33,8 @@ def check(
     output().print(f"{file} is good")
 
 
-@app.command()
-def schema() -> None:
+@app.command("schema")
+def settings_schema() -> None:
     """Print the JSON Schema of the configuration, for editors."""
     typer.echo(orjson.dumps(Settings.model_json_schema(), option=orjson.OPT_INDENT_2))
 
@@ -48,3 +49,14 @@ def _check_models(settings: Settings) -> None:
     for key, name in unknown.items():
         error = unknown_model(name, known)
         raise ConfigError(f"{key}: {error.message}", hint=error.hint)
+
+
+def schema(
+    name: Annotated[str, typer.Argument(help="`record` (a JSON line), `manifest` or `audit`.")],
+) -> None:
+    """Print the JSON Schema of a file that streamcam writes."""
+    if name not in schemas.names():
+        raise UsageError(
+            f"there is no schema named {name}", hint=f"Known: {', '.join(schemas.names())}."
+        )
+    typer.echo(orjson.dumps(schemas.schema(name), option=orjson.OPT_INDENT_2))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from streamcam.cli import options
-from streamcam.cli.report import found
+from streamcam.cli.report import detected
 from streamcam.cli.run import explain
 from streamcam.cli.terminal import duration, output, show_error
 from streamcam.config import load_settings
@@ -43,7 +43,7 @@ def _print_results(report: JobReport) -> None:
     console = output()
     console.print(
         f"Explained {report.counts.explained} frames of {report.source} "
-        f"in {duration(report.seconds)}: {found(report)}.",
+        f"in {duration(report.seconds)}: {detected(report)}.",
         soft_wrap=True,
     )
     for file in result_files():

@@ -6,11 +6,10 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import orjson
 from rich.table import Table
 
 from streamcam.cli import options
-from streamcam.cli.terminal import output, size
+from streamcam.cli.terminal import output, print_json, size
 from streamcam.config import Settings, load_settings
 from streamcam.errors import StreamcamError
 from streamcam.files import existing_ancestor, free_space
@@ -42,7 +41,7 @@ def doctor(config: options.Config = None, json: options.Json = False) -> None:
         "disk": _disk(settings.output.folder),
     }
     if json:
-        sys.stdout.buffer.write(orjson.dumps(facts, option=orjson.OPT_INDENT_2) + b"\n")
+        print_json(facts, indent=True)
     else:
         _print(facts)
 

@@ -1,20 +1,17 @@
 """`streamcam jobs`: see and change the job store of a watcher, also while it runs."""
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from streamcam.cli import options
-from streamcam.cli.terminal import output, printable, show_error
+from streamcam.cli.terminal import output, print_json, printable, show_error, table
 from streamcam.config import load_settings
 from streamcam.config.load import Tables
 from streamcam.errors import ExitCode, UsageError
@@ -58,23 +55,18 @@ def list_jobs(
     with _job_store(config, flags) as store:
         jobs, counts = store.jobs(_states(status), limit), store.counts()
     if json:
-        _print_json([_as_json(job) for job in jobs])
+        print_json([_as_json(job) for job in jobs], indent=True)
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("job", justify="right")
-    table.add_column("state")
-    table.add_column("arrived")
-    table.add_column("file", overflow="fold")
-    table.add_column("why", overflow="fold")
+    rows = table("job", "state", "arrived", "file", "why", right=("job",), fold=("file", "why"))
     for job in jobs:
-        table.add_row(
+        rows.add_row(
             str(job.id),
             Text(job.state.value, _STYLES[job.state]),
             _moment(job.arrived),
             Text(printable(job.name)),
             Text(printable(job.error or "")),
         )
-    output().print(table)
+    output().print(rows)
     total = sum(counts.values())
     parts = ", ".join(f"{number} {name.value}" for name, number in counts.items() if number)
     output().print(f"{total} jobs: {parts}" if total else "no jobs")
@@ -93,14 +85,14 @@ def show(
         found = store.find(job)
     facts = _as_json(found)
     if json:
-        _print_json(facts)
+        print_json(facts, indent=True)
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    rows = table("name", "value", show_header=False)
     for name, value in facts.items():
         for part in value.values() if isinstance(value, dict) else [value]:
             if part is not None:
-                table.add_row(name.replace("_", " "), Text(printable(str(part))))
-    output().print(table)
+                rows.add_row(name.replace("_", " "), Text(printable(str(part))))
+    output().print(rows)
 
 
 @app.command()
@@ -191,7 +183,3 @@ def _moment(seconds: float | None) -> str | None:
     if seconds is None:
         return None
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _print_json(value: object) -> None:
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")

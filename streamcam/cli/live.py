@@ -15,17 +15,18 @@ from rich.text import Text
 from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.plan import CameraPlan
 from streamcam.cli import options
-from streamcam.cli.cameras import CameraBoard, CameraLines, CameraRecords, summary
-from streamcam.cli.signals import FORCED, stopped_by_signals
-from streamcam.cli.terminal import errors, show_error
+from streamcam.cli.progress import JsonReporter, LineReporter
+from streamcam.cli.report import camera_summary
+from streamcam.cli.tables import CameraTable
+from streamcam.cli.terminal import FORCED, errors, show_error, stopped_by_signals
 from streamcam.config import Settings, load_settings
 from streamcam.config.camera_schema import CameraSettings
 from streamcam.errors import ExitCode, UsageError
 from streamcam.urls import redacted_url
 
-_TURN_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 _GRACE_SECONDS = 5.0
-_LONGEST_NAME = 64
+_MAX_NAME = 64
 
 
 @options.from_settings(
@@ -98,14 +99,14 @@ def _first_fault(error: ValueError) -> str:
 
 
 def _name_of(source: str, changes: dict[str, object]) -> str:
-    """Return a name that tells a source: host and path, or the device's or file's own."""
+    """Return a name for a source: host and path, or the name of the device or file."""
     if changes.get("format") == "lavfi":
         return re.split(r"[=,@]", source, maxsplit=1)[0] or "lavfi"
     shown = redacted_url(source)
     scheme, separator, rest = shown.partition("://")
     text = rest if separator else PurePath(scheme).stem
-    tame = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-._")
-    return tame[:_LONGEST_NAME] or "camera"
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-._")
+    return name[:_MAX_NAME] or "camera"
 
 
 def _pairs(words: list[str]) -> dict[str, str]:
@@ -117,66 +118,66 @@ def _pairs(words: list[str]) -> dict[str, str]:
 
 
 class _Live:
-    """One camera at work, until it is over or somebody stops it."""
+    """Runs one camera until it ends or is stopped."""
 
     def __init__(self, plan: CameraPlan, settings: Settings, *, reconnect: bool) -> None:
         self._plan = plan
         self._settings = settings
         self._reconnect = reconnect
         self._stopping = threading.Event()
-        self._begun: float | None = None
+        self._began: float | None = None
         self._folder = settings.output.folder / plan.name
 
     def run(self, seconds: float | None, *, quiet: bool, json: bool) -> ExitCode:
-        """Explain the camera; return what the shell is told."""
+        """Explain the camera for at most that long; return the exit code."""
         try:
             with stopped_by_signals(self._stopping.set, "the recording is completed"):
-                fleet = self._explain(seconds or inf, quiet=quiet, json=json)
+                manager = self._explain(seconds or inf, quiet=quiet, json=json)
         except KeyboardInterrupt:
             show_error("forced to stop; the running segment may lack its last second")
             os._exit(FORCED)
-        code = self._tell(fleet, quiet=quiet)
-        if fleet.stuck:
-            # A thread that hangs in native code must not keep the process from ending.
+        code = self._report(manager, quiet=quiet)
+        if manager.stuck:
+            # A thread that hangs in native code must not keep the process alive.
             os._exit(code)
         return code
 
     def _explain(self, seconds: float, *, quiet: bool, json: bool) -> CameraManager:
         with ExitStack() as stack:
-            watcher = self._watcher(quiet=quiet, json=json)
-            fleet = stack.enter_context(
+            reporter = self._reporter(quiet=quiet, json=json)
+            manager = stack.enter_context(
                 CameraManager(
                     self._settings,
-                    watcher,
+                    reporter,
                     reconnect=self._reconnect,
                 )
             )
-            if isinstance(watcher, CameraBoard):
-                watcher.statuses = fleet.statuses
-                stack.enter_context(watcher)
-            fleet.reconcile([self._plan])
-            self._wait(fleet, seconds)
-            fleet.stop(_GRACE_SECONDS)
-        return fleet
+            if isinstance(reporter, CameraTable):
+                reporter.statuses = manager.statuses
+                stack.enter_context(reporter)
+            manager.reconcile([self._plan])
+            self._wait(manager, seconds)
+            manager.stop(_GRACE_SECONDS)
+        return manager
 
-    def _wait(self, fleet: CameraManager, seconds: float) -> None:
-        """Wait until the camera is over, somebody stops it, or it had its time."""
-        (camera,) = fleet.cameras
-        while camera.running and self._spent < seconds and not self._stopping.wait(_TURN_SECONDS):
-            # Loading the detector is not the camera's time.
-            if camera.settled and self._begun is None:
-                self._begun = time.monotonic()
+    def _wait(self, manager: CameraManager, seconds: float) -> None:
+        """Wait until the camera ends, is stopped, or its time is over."""
+        (camera,) = manager.cameras
+        while camera.running and self._elapsed < seconds and not self._stopping.wait(_POLL_SECONDS):
+            # The time to load the detector does not count.
+            if camera.settled and self._began is None:
+                self._began = time.monotonic()
 
     @property
-    def _spent(self) -> float:
-        """Seconds since the camera was begun."""
-        return 0.0 if self._begun is None else time.monotonic() - self._begun
+    def _elapsed(self) -> float:
+        """Seconds since the camera started."""
+        return 0.0 if self._began is None else time.monotonic() - self._began
 
-    def _tell(self, fleet: CameraManager, *, quiet: bool) -> ExitCode:
-        (camera,) = fleet.cameras
+    def _report(self, manager: CameraManager, *, quiet: bool) -> ExitCode:
+        (camera,) = manager.cameras
         status = camera.status()
         if status.counts.decoded and not quiet:
-            errors().print(Text(summary(status, self._spent)), soft_wrap=True)
+            errors().print(Text(camera_summary(status, self._elapsed)), soft_wrap=True)
             if self._plan.record != "never" and self._folder.exists():
                 errors().print(Text(f"results in {self._folder}"), soft_wrap=True)
         if camera.fault is None:
@@ -184,15 +185,14 @@ class _Live:
         show_error(camera.fault.message, camera.fault.hint)
         return camera.fault.exit_code
 
-    def _watcher(self, *, quiet: bool, json: bool) -> CameraLines:
+    def _reporter(self, *, quiet: bool, json: bool) -> LineReporter:
         if json:
-            return CameraRecords(self._stopping.set)
+            return JsonReporter(self._stopping.set)
         if errors().is_terminal and not quiet:
-            return CameraBoard(f"{self._purpose()}; Ctrl-C ends it")
-        return CameraLines(quiet=quiet)
+            return CameraTable(f"{self._purpose()}; Ctrl-C ends it")
+        return LineReporter(quiet=quiet)
 
     def _purpose(self) -> str:
-        """Return what is recorded, for people."""
         match self._plan.record:
             case "never":
                 return "nothing is recorded"

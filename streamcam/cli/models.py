@@ -1,18 +1,16 @@
 """`streamcam models`: the detectors that can be used by name, and their weights."""
 
 import os
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
 from rich.table import Table
 
 from streamcam.cli import options
-from streamcam.cli.progress import make_observer
-from streamcam.cli.terminal import output, size
+from streamcam.cli.tables import file_reporter
+from streamcam.cli.terminal import output, print_json, size, table
 from streamcam.config import load_settings
 from streamcam.errors import ExitCode, UsageError
 
@@ -34,7 +32,7 @@ def list_models(config: options.Config = None, json: options.Json = False) -> No
 
     cards = catalogue(_library(config))
     if json:
-        _print_json([asdict(card) for card in cards])
+        print_json([asdict(card) for card in cards])
     else:
         output().print(_table(cards))
 
@@ -53,7 +51,7 @@ def pull(
     if not wanted:
         raise UsageError("no model named", hint="Name some, or use --all.")
     for name in wanted:
-        with make_observer(1, quiet=quiet) as observer:
+        with file_reporter(1, quiet=quiet) as observer:
             path = fetch(name, observer.download_progressed)
         if not quiet:
             output().print(f"{name}: {path}", soft_wrap=True)
@@ -96,15 +94,14 @@ def verify(
 
     findings = inventory.verify(names or [], _library(config))
     if json:
-        _print_json([asdict(finding) | {"path": str(finding.path)} for finding in findings])
+        print_json([asdict(finding) | {"path": str(finding.path)} for finding in findings])
     else:
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-        for heading in ("name", "state", "file"):
-            table.add_column(heading, overflow="fold")
+        headings = ("name", "state", "file")
+        rows = table(*headings, fold=headings)
         for finding in findings:
             state = " ".join(filter(None, (finding.state.value, finding.remark)))
-            table.add_row(finding.name, state, str(finding.path))
-        output().print(table)
+            rows.add_row(finding.name, state, str(finding.path))
+        output().print(rows)
     if any(finding.state is not inventory.State.WHOLE for finding in findings):
         raise typer.Exit(ExitCode.SOME_FAILED)
 
@@ -132,17 +129,10 @@ def _library(config: Path | None) -> "Library":
 
 
 def _table(cards: "list[ModelCard]") -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("name", no_wrap=True)
-    table.add_column("task")
-    table.add_column("classes", justify="right")
-    table.add_column("size", justify="right")
-    table.add_column("speed")
-    table.add_column("COCO AP", justify="right")
-    table.add_column("licence")
-    table.add_column("weights")
+    headings = ("name", "task", "classes", "size", "speed", "COCO AP", "licence", "weights")
+    rows = table(*headings, right=("classes", "size", "COCO AP"), keep=("name",))
     for card in cards:
-        table.add_row(
+        rows.add_row(
             card.name,
             card.task,
             str(card.classes),
@@ -153,8 +143,4 @@ def _table(cards: "list[ModelCard]") -> Table:
             f"{card.origin}, here" if card.present else f"{card.origin}, not fetched",
             style=None if card.present else "dim",
         )
-    return table
-
-
-def _print_json(value: object) -> None:
-    sys.stdout.buffer.write(orjson.dumps(value) + b"\n")
+    return rows

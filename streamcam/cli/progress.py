@@ -1,169 +1,176 @@
-"""Shows how the work goes: moving bars on a terminal, plain lines elsewhere."""
+"""Progress as lines, as JSON and, of measurements, as a bar."""
 
+import sys
 import threading
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Self
 
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
+import orjson
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from streamcam.cli.report import found, reason
+from streamcam.cli.report import as_json, camera_line, ending
 from streamcam.cli.terminal import duration, errors, printable, size
 from streamcam.observer import Observer
-from streamcam.types import FrameResult, Item, JobReport, Outcome, SourceInfo
+from streamcam.sinks.records import record
+from streamcam.types import (
+    CameraState,
+    CameraStatus,
+    FrameResult,
+    JobReport,
+    Outcome,
+    SourceInfo,
+)
+
+_LINES = 10
+"""Progress lines of a measurement without a terminal."""
 
 
-@contextmanager
-def make_observer(count: int, *, quiet: bool, lines: bool = False) -> Iterator[Observer]:
-    """Give the observer that suits where stderr goes.
-
-    Args:
-        count: Number of sources.
-        quiet: Show faults only.
-        lines: Plain lines even on a terminal.
-    """
-    if quiet:
-        yield Faults()
-    elif lines or not errors().is_terminal:
-        yield Lines(count)
-    else:
-        with Bars(count) as bars:
-            yield bars
-
-
-class Faults(Observer):
-    """Prints what failed and what people must know; nothing else."""
-
-    def file_ended(self, report: JobReport) -> None:
-        """Print what failed."""
-        if report.outcome is Outcome.FAILED:
-            Lines().file_ended(report)
-
-    def notice(self, line: str) -> None:
-        """Print it."""
-        Lines().notice(line)
-
-
-class Lines(Observer):
-    """One line when a source begins and one when it ends; for pipes and logs.
+class LineReporter(Observer):
+    """Prints a line for each event that people want to know, on stderr.
 
     Args:
         count: Number of sources, None where more may come.
+        quiet: Print errors only.
     """
 
-    def __init__(self, count: int | None = None) -> None:
+    def __init__(self, count: int | None = None, *, quiet: bool = False) -> None:
+        self._quiet = quiet
         self._count = count
         self._ended = 0
         self._fetching: set[str] = set()
+        self._last_line: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def file_started(self, info: SourceInfo) -> None:
-        """Print what is being explained."""
-        length = f", {duration(info.duration)}" if info.duration else ""
-        self.notice(f"{printable(info.id)}: {info.width}x{info.height}{length}")
+        if not self._quiet:
+            length = f", {duration(info.duration)}" if info.duration else ""
+            self.notice(f"{printable(info.id)}: {info.width}x{info.height}{length}")
 
     def file_ended(self, report: JobReport) -> None:
-        """Print how it ended."""
         with self._lock:
             self._ended += 1
             place = f"[{self._ended}/{self._count}] " if self._count is not None else ""
-        hint = f"\n  {report.hint}" if report.hint else ""
-        self.notice(f"{place}{printable(report.source)}: {ending(report)}{hint}")
+        if not self._quiet or report.outcome is Outcome.FAILED:
+            hint = f"\n  {report.hint}" if report.hint else ""
+            self.notice(f"{place}{printable(report.source)}: {ending(report)}{hint}")
 
-    def notice(self, line: str) -> None:
-        """Print a line."""
-        errors().print(line, soft_wrap=True, markup=False)
+    def camera_changed(self, status: CameraStatus) -> None:
+        """Print the state; the error of a camera that is given up is printed at the end."""
+        if status.state is CameraState.FAILED:
+            return
+        wrong = status.state is CameraState.BACKING_OFF
+        line = camera_line(status)
+        # A lost camera is retried for ever: the same error is printed once.
+        if (wrong or not self._quiet) and line != self._last_line.get(status.name):
+            self.notice(line)
+        if status.state is not CameraState.CONNECTING:
+            self._last_line[status.name] = line
 
     def download_progressed(self, name: str, done: int, total: int | None) -> None:
-        """Print that a file is fetched, once."""
+        """Print the begin and the end of a download."""
+        if self._quiet:
+            return
         if name not in self._fetching:
             self._fetching.add(name)
             self.notice(f"fetching {name}" + (f", {size(total)}" if total else ""))
         if total is not None and done >= total:
             self.notice(f"fetched {name}")
 
-
-def ending(report: JobReport) -> str:
-    """Return how a job ended, as one line."""
-    if report.error is not None:
-        return f"{report.outcome.value}: {printable(reason(report))}"
-    if not report.counts.explained:
-        return report.outcome.value
-    rate = report.counts.explained / max(report.seconds, 1e-9)
-    time = f"{duration(report.seconds)} ({rate:.1f} frames a second)"
-    return f"{report.outcome.value} in {time}: {found(report)}"
+    def notice(self, line: str) -> None:
+        errors().print(Text(line), soft_wrap=True)
 
 
-class _Speed(ProgressColumn):
-    """Media seconds per second, as ffmpeg tells its speed."""
+class JsonReporter(LineReporter):
+    """Prints a JSON object a line on stdout: reports of files, records of cameras.
 
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f}x" if task.fields.get("media") and task.speed else "")
+    Args:
+        on_closed: Called when the reader of stdout has gone; None: `BrokenPipeError` is raised.
+    """
+
+    def __init__(self, on_closed: Callable[[], None] | None = None) -> None:
+        super().__init__(quiet=True)
+        self._on_closed = on_closed
+
+    def file_ended(self, report: JobReport) -> None:
+        self._print(as_json(report))
+
+    def camera_frame(self, result: FrameResult, latency: float) -> None:  # noqa: ARG002
+        self._print(record(result))
+
+    def _print(self, value: object) -> None:
+        line = orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+        try:
+            with self._lock:
+                sys.stdout.buffer.write(line)
+                sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            if self._on_closed is None:
+                raise
+            self._on_closed()
 
 
-class Bars(Observer):
-    """A bar for each source at work and one for all; finished sources scroll by as lines."""
+class StepReporter:
+    """Shows the steps of a measurement as lines; this one prints nothing."""
 
-    def __init__(self, count: int) -> None:
-        self._lines = Lines(count)
-        self._tasks: dict[str, TaskID] = {}
-        self._explained: Counter[str] = Counter()
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[state]}"),
-            _Speed(),
+    def step(self, name: str, done: int, total: int) -> None:
+        """Step `done` of `total` begins."""
+
+    def fetch(self, name: str, done: int, total: int | None) -> None:
+        """A download progressed, see `Observer.download_progressed`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+
+class _StepLines(StepReporter):
+    def __init__(self) -> None:
+        self._reporter = LineReporter()
+
+    def step(self, name: str, done: int, total: int) -> None:
+        if done * _LINES // total > (done - 1) * _LINES // total:
+            self._reporter.notice(f"{done * 100 // total} %: {name}")
+
+    def fetch(self, name: str, done: int, total: int | None) -> None:
+        if done == total:
+            self._reporter.notice(f"fetched {name}")
+
+
+class _StepBar(StepReporter):
+    def __init__(self) -> None:
+        self._bar = Progress(
+            *(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn()),
             TimeRemainingColumn(),
             console=errors(),
             transient=True,
         )
-        self._overall = self._progress.add_task(
-            "all", total=count, state=f"{count} sources", visible=count > 1
-        )
+        self._task = self._bar.add_task("loading the model", total=None)
+
+    def step(self, name: str, done: int, total: int) -> None:
+        self._bar.update(self._task, description=name, completed=done, total=total)
+
+    def fetch(self, name: str, done: int, total: int | None) -> None:
+        text = f"fetching {name} {size(done)}"
+        self._bar.update(self._task, description=text, completed=done, total=total)
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self._bar.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._progress.stop()
+        self._bar.stop()
 
-    def file_started(self, info: SourceInfo) -> None:
-        """Add a bar."""
-        self._tasks[info.id] = self._progress.add_task(
-            printable(info.id), total=info.duration, state="loading the model", media=True
-        )
 
-    def item_written(self, source: str, item: Item) -> None:
-        """Move the source's bar."""
-        if isinstance(item, FrameResult):
-            self._explained[source] += 1
-            state = f"{self._explained[source]} frames"
-            self._progress.update(self._tasks[source], completed=item.frame.time, state=state)
+def step_reporter(*, quiet: bool, lines: bool = False) -> StepReporter:
+    """Return a context manager that shows a measurement's steps: a bar on a terminal, else lines.
 
-    def file_ended(self, report: JobReport) -> None:
-        """Turn the bar into a line."""
-        if report.source in self._tasks:
-            self._progress.remove_task(self._tasks.pop(report.source))
-        self._progress.advance(self._overall)
-        self._lines.file_ended(report)
-
-    def download_progressed(self, name: str, done: int, total: int | None) -> None:
-        """Move the download's bar."""
-        if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(f"fetching {name}", state="")
-        self._progress.update(self._tasks[name], completed=done, total=total, state=size(done))
-        if total is not None and done >= total:
-            self._progress.remove_task(self._tasks.pop(name))
+    Args:
+        quiet: Show nothing.
+        lines: Lines even on a terminal.
+    """
+    if quiet:
+        return StepReporter()
+    return _StepLines() if lines or not errors().is_terminal else _StepBar()

@@ -11,8 +11,7 @@ import typer.main
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
-from streamcam.cli.app import app
-from streamcam.cli.commands import PURPOSES, load
+from streamcam.cli.app import PURPOSES, app, load
 from streamcam.config.fields import Quantity, Section, metadata
 from streamcam.config.schema import Settings, sections
 from streamcam.config.toml import example, literal

@@ -1,24 +1,38 @@
-"""Reports for people and for programs."""
+"""Results and states as text for people and as JSON values for programs."""
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
-from streamcam.cli.terminal import duration, output, printable
-from streamcam.types import JobReport, Outcome
+from streamcam.cli.terminal import duration, output, printable, table
+from streamcam.types import CameraState, CameraStatus, JobReport, Outcome
 
-STYLES = {
+OUTCOME_STYLES = {
     Outcome.RUNNING: "cyan",
     Outcome.DONE: "green",
     Outcome.SKIPPED: "dim",
     Outcome.STOPPED: "yellow",
     Outcome.FAILED: "red",
 }
+STATE_STYLES = {
+    CameraState.CONNECTING: "yellow",
+    CameraState.LIVE: "green",
+    CameraState.STALLED: "yellow",
+    CameraState.BACKING_OFF: "red",
+    CameraState.FAILED: "bold red",
+    CameraState.STOPPED: "dim",
+}
+
 _SKIPPED = "has results already; --overwrite explains it again"
+
+_BY_RATE = "rate"
+"""Cause of the frames that were not sampled: they count as dropped, but are not lost."""
+
+_MAX_LABELS = 4
 
 
 def as_json(report: JobReport) -> dict[str, Any]:
@@ -43,47 +57,40 @@ def as_json(report: JobReport) -> dict[str, Any]:
     }
 
 
-def print_table(reports: Sequence[JobReport]) -> None:
-    """Print a line per source, and what became of all of them."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("source", overflow="fold", ratio=3)
-    table.add_column("result")
-    table.add_column("frames", justify="right")
-    table.add_column("time", justify="right")
-    table.add_column("found, or why not", overflow="fold", ratio=5)
+def print_reports(reports: Sequence[JobReport]) -> None:
+    """Print a table with a row per source, and a summary."""
+    rows = table(
+        "source", "result", "frames", "time", "found, or why not", right=("frames", "time")
+    )
+    for column, ratio in ((0, 3), (4, 5)):
+        rows.columns[column].overflow, rows.columns[column].ratio = "fold", ratio
     shared = _shared_folder([report.source for report in reports])
     for report in reports:
-        style = STYLES[report.outcome]
-        table.add_row(
+        rows.add_row(
             printable(report.source.removeprefix(shared)),
-            Text(report.outcome.value, style),
+            Text(report.outcome.value, OUTCOME_STYLES[report.outcome]),
             str(report.counts.explained or ""),
             duration(report.seconds),
             _remark(report),
         )
-    output().print(table)
-    output().print(summary(reports))
+    output().print(rows)
+    output().print(_summary(reports))
 
 
 def _remark(report: JobReport) -> Text:
     if report.outcome is Outcome.SKIPPED:
         return Text(_SKIPPED, "dim")
-    remarks = [found(report)] if report.counts.explained else []
+    remarks = [detected(report)] if report.counts.explained else []
     if report.counts.corrupt:
         remarks.append(f"{report.counts.corrupt} corrupt packets or frames left out")
     text = Text("; ".join(remarks))
     if report.error is not None:
-        text.append("; " if remarks else "").append(printable(reason(report)), "red")
+        text.append("; " if remarks else "").append(printable(_reason(report)), "red")
     return text
 
 
-def reason(report: JobReport) -> str:
-    """Return why a source failed, without its name, which stands beside it already."""
-    return (report.error or "").removeprefix(f"{report.source}: ")
-
-
 def _shared_folder(sources: Sequence[str]) -> str:
-    """Return the folder that all files share, with a slash; "" where there is none to leave out."""
+    """Return the folder that all files share, with a slash; "" if there is none to leave out."""
     folders = [str(Path(source).parent) for source in sources if "://" not in source]
     try:
         shared = os.path.commonpath(folders)
@@ -92,19 +99,10 @@ def _shared_folder(sources: Sequence[str]) -> str:
     return f"{shared}/" if len(sources) > 1 and shared not in ("", "/") else ""
 
 
-def found(report: JobReport) -> str:
-    """Return what was detected, most frequent first, e.g. "120 person, 3 dog"."""
-    ranked = sorted(report.counts.detections.items(), key=lambda pair: -pair[1])
-    return ", ".join(f"{count} {label}" for label, count in ranked) or "nothing found"
-
-
-def summary(reports: Sequence[JobReport]) -> str:
+def _summary(reports: Sequence[JobReport]) -> str:
     """Return e.g. "9 sources: 7 done, 2 failed; results in out"."""
-    counts = [
-        f"{number} {outcome.value}"
-        for outcome in Outcome
-        if (number := sum(report.outcome is outcome for report in reports))
-    ]
+    outcomes = Counter(report.outcome for report in reports)
+    counts = [f"{outcomes[outcome]} {outcome.value}" for outcome in Outcome if outcomes[outcome]]
     noun = "source" if len(reports) == 1 else "sources"
     folders = {path.parent for report in reports for path in report.outputs.values()}
     place = f"; results in {_common(folders)}" if folders else ""
@@ -117,3 +115,68 @@ def _common(folders: set[Path]) -> Path:
         if all(other.is_relative_to(candidate) for other in others):
             return candidate
     return Path("/")
+
+
+def ending(report: JobReport) -> str:
+    """Return how a job ended, as one line."""
+    if report.error is not None:
+        return f"{report.outcome.value}: {printable(_reason(report))}"
+    if not report.counts.explained:
+        return report.outcome.value
+    rate = report.counts.explained / max(report.seconds, 1e-9)
+    time = f"{duration(report.seconds)} ({rate:.1f} frames per second)"
+    return f"{report.outcome.value} in {time}: {detected(report)}"
+
+
+def _reason(report: JobReport) -> str:
+    """Return why a source failed, without its name, which is shown beside it."""
+    return (report.error or "").removeprefix(f"{report.source}: ")
+
+
+def detected(report: JobReport) -> str:
+    """Return what was detected, most frequent first, e.g. "120 person, 3 dog"."""
+    ranked = Counter(report.counts.detections).most_common()
+    return ", ".join(f"{count} {label}" for label, count in ranked) or "nothing found"
+
+
+def labels_text(labels: Mapping[str, int]) -> str:
+    """Return the most frequent labels, as e.g. "2 person, 1 dog"."""
+    ranked = Counter(labels).most_common(_MAX_LABELS)
+    return ", ".join(f"{count} {label}" for label, count in ranked)
+
+
+def camera_line(status: CameraStatus) -> str:
+    """Return a camera's state as one line."""
+    line = f"{status.name}: {status.state.value}"
+    if status.state is CameraState.LIVE:
+        pixels = f", {status.width}x{status.height}" if status.width else ""
+        return f"{line}: {printable(status.url)}{pixels}, {status.codec}"
+    if status.error is not None and status.state is not CameraState.CONNECTING:
+        return f"{line}: {camera_error(status)}"
+    return line
+
+
+def camera_error(status: CameraStatus) -> str:
+    """Return a camera's error without its name, which is shown beside it; "" if there is none."""
+    return printable((status.error or "").removeprefix(f"{status.name}: "))
+
+
+def lost_frames(status: CameraStatus) -> dict[str, int]:
+    """Return the numbers of lost frames by cause."""
+    return {cause: n for cause, n in status.counts.dropped.items() if cause != _BY_RATE}
+
+
+def camera_summary(status: CameraStatus, seconds: float) -> str:
+    """Return the results of a camera that has ended, as one line."""
+    counts = status.counts
+    parts = [f"{counts.explained} of {counts.decoded} frames explained in {duration(seconds)}"]
+    if status.latency is not None:
+        p50, p95 = (1000 * value for value in (status.latency.p50, status.latency.p95))
+        parts.append(f"latency {p50:.0f} ms, 95 % below {p95:.0f} ms")
+    parts += [f"{count} dropped ({cause})" for cause, count in lost_frames(status).items()]
+    if labels := labels_text(counts.detections):
+        parts.append(f"found {labels}")
+    if status.reconnects:
+        times = "once" if status.reconnects == 1 else f"{status.reconnects} times"
+        parts.append(f"reconnected {times}")
+    return f"{status.name}: {'; '.join(parts)}"

@@ -1,18 +1,15 @@
 """`streamcam run`: explain files and folders, once."""
 
 import os
-import sys
 from collections.abc import Sequence
 from typing import Annotated
 
-import orjson
 import typer
 
 from streamcam.cli import options
-from streamcam.cli.progress import make_observer
-from streamcam.cli.report import as_json, print_table
-from streamcam.cli.signals import FORCED, stopped_by_signals
-from streamcam.cli.terminal import show_error
+from streamcam.cli.report import as_json, print_reports
+from streamcam.cli.tables import file_reporter
+from streamcam.cli.terminal import FORCED, print_json, show_error, stopped_by_signals
 from streamcam.config import Settings, load_settings
 from streamcam.config.load import Tables
 from streamcam.pipeline.file_job import exit_code
@@ -41,9 +38,9 @@ def run(
     settings = load_settings(config, os.environ, flags)
     reports = explain(settings, expand(sources), quiet=quiet, json=json)
     if json:
-        sys.stdout.buffer.write(orjson.dumps([as_json(report) for report in reports]) + b"\n")
+        print_json([as_json(report) for report in reports])
     elif not quiet:
-        print_table(reports)
+        print_reports(reports)
     raise typer.Exit(exit_code(reports))
 
 
@@ -52,7 +49,7 @@ def explain(
 ) -> list[JobReport]:
     """Explain the entries while a person watches, who may stop it with Ctrl-C."""
     try:
-        with make_observer(len(entries), quiet=quiet, lines=json) as observer:
+        with file_reporter(len(entries), quiet=quiet, lines=json) as observer:
             work = Run(settings, observer)
             with stopped_by_signals(work.stop, "what is done is kept"):
                 return work.explain(entries)

@@ -10,10 +10,8 @@ import typer
 
 from streamcam.cameras.plan import CameraPlan
 from streamcam.cli import options
-from streamcam.cli.logs import LogFormat, configure_logging
-from streamcam.cli.repeats import Repeats
-from streamcam.cli.signals import FORCED, stopped_by_signals
-from streamcam.cli.terminal import errors, show_error
+from streamcam.cli.logs import LogFormat, RateLimitHandler, configure_logging
+from streamcam.cli.terminal import FORCED, errors, show_error, stopped_by_signals
 from streamcam.config import Settings, load_settings
 from streamcam.config.load import Tables
 from streamcam.errors import ExitCode, StreamcamError
@@ -22,7 +20,7 @@ from streamcam.urls import Redactor
 
 _log = logging.getLogger(__name__)
 
-_STOPPING = "segments and files in hand are completed"
+_STOPPING = "current segments and files are completed"
 
 
 @options.from_settings("output.folder", "model.device")
@@ -30,7 +28,7 @@ def serve(
     flags: Tables,
     config: options.Config = None,
     log_format: Annotated[
-        LogFormat, typer.Option("--log-format", help="`text` or `json`, one line a fact.")
+        LogFormat, typer.Option("--log-format", help="`text` or `json`, one line per event.")
     ] = LogFormat.TEXT,
 ) -> None:
     """Run all cameras and watched folders of the configuration, with health, metrics and a page.
@@ -42,19 +40,19 @@ def serve(
 
 
 class _Service:
-    """The process around the supervisor: signals and the log."""
+    """Runs the supervisor, with signals and the log."""
 
     def __init__(self, config: Path | None, flags: Tables, log_format: LogFormat) -> None:
         self._config = config
         self._flags = flags
         self._log_format = log_format
-        self._repeats: Repeats | None = None
+        self._log_handler: RateLimitHandler | None = None
         self._urls: set[str] = set()
         self._secrets: set[str] = set()
 
     def run(self) -> ExitCode:
-        """Serve until a signal says otherwise."""
-        # The configuration is about to be read anyway.
+        """Serve until a signal stops it."""
+        # The configuration is read now anyway.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         # Imported here because it brings the web framework.
         from streamcam.service.supervisor import Supervisor
@@ -66,25 +64,25 @@ class _Service:
             with stopped_by_signals(supervisor.stop, _STOPPING if errors().is_terminal else None):
                 supervisor.run()
         except StreamcamError as error:
-            # As a line of the log, which collectors can read.
+            # In the log, for collectors.
             _log.critical(" ".join(filter(None, (f"{error.message}.", error.hint))), exc_info=error)
             code = error.exit_code
         except KeyboardInterrupt:
-            show_error("forced to stop; what was in hand is mended at the next start")
+            show_error("forced to stop; unfinished files are recovered at the next start")
             _leave(FORCED)
         if supervisor.stuck:
-            # A thread that hangs in native code must not keep the process from ending.
+            # A thread that hangs in native code must not keep the process alive.
             _leave(code)
         return code
 
     def _load(self) -> Settings:
         settings = load_settings(self._config, os.environ, self._flags)
-        # Those of cameras that are left out now stay hidden too: they still run, and are ended.
+        # Secrets of removed cameras stay hidden: these cameras run until they are stopped.
         for camera in settings.camera:
             self._urls |= {camera.url, camera.publish or ""}
             self._secrets |= CameraPlan.of(camera, settings).address.secrets
         level = logging.getLogger("streamcam").level
-        self._repeats = configure_logging(
+        self._log_handler = configure_logging(
             min(level, logging.INFO),
             self._log_format,
             Redactor(*self._urls, secrets=self._secrets),
@@ -92,11 +90,11 @@ class _Service:
         return settings
 
     def _turn(self) -> None:
-        if self._repeats is not None:
-            self._repeats.turn()
+        if self._log_handler is not None:
+            self._log_handler.flush_due()
 
 
 def _leave(code: int) -> NoReturn:
-    """End at once, with the log written."""
+    """Flush the log and exit at once."""
     logging.shutdown()
     os._exit(code)

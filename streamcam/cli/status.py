@@ -4,6 +4,7 @@ import os
 import sys
 import urllib.error
 import urllib.request
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,13 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from streamcam.cli import options
-from streamcam.cli.cameras import STATE_STYLES, counted
-from streamcam.cli.terminal import output, printable, size
+from streamcam.cli.report import STATE_STYLES, labels_text
+from streamcam.cli.terminal import output, printable, size, table
 from streamcam.config import load_settings
 from streamcam.errors import SourceUnavailableError, UsageError
 from streamcam.types import CameraState
 
-_PATIENCE = 5.0
+_TIMEOUT_SECONDS = 5.0
 
 
 def status(
@@ -59,7 +60,7 @@ def _ask(url: str, token_file: Path | None) -> bytes:
     # Straight to the box: a proxy of the environment does not know it.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=_PATIENCE) as response:
+        with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
             return bytes(response.read())
     except urllib.error.HTTPError as error:
         with error:
@@ -101,15 +102,13 @@ def _print(answer: dict[str, Any]) -> None:
 
 
 def _cameras(cameras: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("camera", "state", "picture"):
-        table.add_column(name, no_wrap=True)
-    for name in ("in", "explained", "latency", "reconnects"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("found, or what is wrong", overflow="fold")
+    numbers = ("in", "explained", "latency", "reconnects")
+    keep = ("camera", "state", "picture", *numbers)
+    remark = "found, or what is wrong"
+    rows = table(*keep, remark, right=numbers, keep=keep, fold=(remark,))
     for camera in cameras:
         latency = camera["latency"]
-        table.add_row(
+        rows.add_row(
             camera["name"],
             Text(camera["state"], STATE_STYLES[CameraState(camera["state"])]),
             f"{camera['width']}x{camera['height']}" if camera["width"] else "",
@@ -119,13 +118,14 @@ def _cameras(cameras: list[dict[str, Any]]) -> Table:
             str(camera["reconnects"] or ""),
             _remark(camera),
         )
-    return table
+    return rows
 
 
 def _remark(camera: dict[str, Any]) -> Text:
-    troubles = [camera["error"], *camera["outlets"].values()]
+    faults = [camera["error"], *camera["outlets"].values()]
     name = f"{camera['name']}: "
-    wrong = "; ".join(printable(trouble.removeprefix(name)) for trouble in troubles if trouble)
+    wrong = "; ".join(printable(fault.removeprefix(name)) for fault in faults if fault)
     if wrong or camera["latest"] is None:
         return Text(wrong, "red")
-    return Text(counted(camera["latest"]["record"]["detections"]), "dim")
+    detections = camera["latest"]["record"]["detections"]
+    return Text(labels_text(Counter(one["label"] for one in detections)), "dim")

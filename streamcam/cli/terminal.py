@@ -1,11 +1,22 @@
-"""Where text for people goes: results to stdout, everything else to stderr."""
+"""The terminal: results go to stdout, everything else to stderr; Ctrl-C and SIGTERM."""
 
 import functools
 import os
 import re
+import signal
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
+import orjson
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
+
+FORCED = 130
+"""The exit code of a process that SIGINT ended, as shells report it."""
 
 # Files and pagers have no width of their own; rich would fold tables at 80 columns.
 _PIPED_WIDTH = 120
@@ -54,3 +65,75 @@ def size(count: float) -> str:
 def printable(text: str) -> str:
     """Return a file name without characters that would move the cursor."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f]", "�", text)
+
+
+@contextmanager
+def stopped_by_signals(stop: Callable[[], None], message: str | None) -> Iterator[None]:
+    """Call `stop` on the first SIGINT or SIGTERM; raise KeyboardInterrupt on a second one.
+
+    Args:
+        stop: Must only set a flag.
+        message: Printed when stopping begins; None: nothing is printed.
+    """
+    asked = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        if message is not None:
+            errors().print(f"stopping: {message} (Ctrl-C again to force)", soft_wrap=True)
+        stop()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, on_signal) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def table(
+    *columns: str,
+    right: Collection[str] = (),
+    fold: Collection[str] = (),
+    keep: Collection[str] = (),
+    wide: Collection[str] = (),
+    expand: bool = False,
+    show_header: bool = True,
+) -> Table:
+    """Return an empty table in the style of all commands.
+
+    Args:
+        columns: Their headings.
+        right: Columns that are aligned to the right.
+        fold: Columns whose text is folded anywhere where it is too long.
+        keep: Columns that stay on one line.
+        wide: Columns that stay on one line and share the width that is left.
+        expand: Take the whole width.
+        show_header: Show the headings.
+    """
+    made = Table(
+        box=None,
+        padding=(0, 2, 0, 0),
+        header_style="bold",
+        expand=expand,
+        show_header=show_header,
+    )
+    for name in columns:
+        made.add_column(
+            name,
+            justify="right" if name in right else "left",
+            overflow="fold" if name in fold else "ellipsis",
+            no_wrap=name in keep or name in wide,
+            ratio=1 if name in wide else None,
+        )
+    return made
+
+
+def print_json(value: object, *, indent: bool = False) -> None:
+    """Print a value as JSON on stdout."""
+    option = orjson.OPT_APPEND_NEWLINE | (orjson.OPT_INDENT_2 if indent else 0)
+    sys.stdout.buffer.write(orjson.dumps(value, option=option))

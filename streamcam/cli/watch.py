@@ -1,27 +1,21 @@
 """`streamcam watch`: explain what comes into folders, for ever."""
 
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 
 from streamcam.cli import options
-from streamcam.cli.board import Board
-from streamcam.cli.progress import Faults, Lines
-from streamcam.cli.report import as_json
-from streamcam.cli.signals import FORCED, stopped_by_signals
-from streamcam.cli.terminal import errors, show_error
+from streamcam.cli.progress import JsonReporter
+from streamcam.cli.tables import file_reporter
+from streamcam.cli.terminal import FORCED, show_error, stopped_by_signals
 from streamcam.config import Settings, load_settings
 from streamcam.config.load import Tables
 from streamcam.errors import ExitCode
 from streamcam.jobs.watcher import Watcher
 from streamcam.observer import Observer
-from streamcam.types import JobReport
 
 
 @options.from_settings("output.folder", "watch", "model", "cam", "sampling", "render", "output")
@@ -46,7 +40,7 @@ def _watch(
     folders: list[Path], settings: Settings, *, once: bool, quiet: bool, json: bool
 ) -> ExitCode:
     try:
-        with _observer(quiet=quiet, json=json) as observer:
+        with _reporter(quiet=quiet, json=json) as observer:
             work = Watcher(folders, settings, observer, once=once)
             with stopped_by_signals(
                 work.stop, "running files end within seconds or are given back"
@@ -62,23 +56,5 @@ def _watch(
     return code
 
 
-@contextmanager
-def _observer(*, quiet: bool, json: bool) -> Iterator[Observer]:
-    if json:
-        yield _JsonLines()
-    elif quiet:
-        yield Faults()
-    elif errors().is_terminal:
-        with Board() as board:
-            yield board
-    else:
-        yield Lines()
-
-
-class _JsonLines(Faults):
-    """Prints a report a line on stdout, as the jobs end."""
-
-    def file_ended(self, report: JobReport) -> None:
-        """Print the report."""
-        sys.stdout.buffer.write(orjson.dumps(as_json(report)) + b"\n")
-        sys.stdout.buffer.flush()
+def _reporter(*, quiet: bool, json: bool) -> AbstractContextManager[Observer]:
+    return nullcontext(JsonReporter()) if json else file_reporter(None, quiet=quiet)

@@ -6,8 +6,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from streamcam.cli.app import app
-from streamcam.cli.commands import PURPOSES, load
+from streamcam.cli.app import PURPOSES, app, load
 from tests.cli.conftest import Streamcam, environment
 
 HEAVY = {

@@ -15,9 +15,14 @@ from pathlib import Path
 import orjson
 import pytest
 
-from streamcam.cli.lines import JsonLines, TextLines
-from streamcam.cli.logs import LogFormat, configure_logging, goes_to_journal
-from streamcam.cli.repeats import Repeats
+from streamcam.cli.logs import (
+    JsonFormatter,
+    LogFormat,
+    RateLimitHandler,
+    TextFormatter,
+    configure_logging,
+    goes_to_journal,
+)
 from streamcam.urls import Redactor, redacted_url
 from tests.cli.conftest import environment
 from tests.clocks import ManualClock
@@ -66,11 +71,11 @@ def raised(text: str) -> Exception:
 
 
 def text(made: logging.LogRecord, *, debug: bool = False, journal: bool = False) -> str:
-    return TextLines(Redactor(CAMERA), debug=debug, journal=journal).format(made)
+    return TextFormatter(Redactor(CAMERA), debug=debug, journal=journal).format(made)
 
 
 def json(made: logging.LogRecord, *, debug: bool = False, journal: bool = False) -> str:
-    return JsonLines(Redactor(CAMERA), debug=debug, journal=journal).format(made)
+    return JsonFormatter(Redactor(CAMERA), debug=debug, journal=journal).format(made)
 
 
 def test_a_line_of_text_says_when_how_bad_who_and_what() -> None:
@@ -163,12 +168,12 @@ def test_numbers_that_json_cannot_hold_are_text() -> None:
 class Log:
     """Lines behind a handler that holds repetitions back."""
 
-    def __init__(self, lines: type[TextLines] | type[JsonLines] = TextLines) -> None:
+    def __init__(self, lines: type[TextFormatter] | type[JsonFormatter] = TextFormatter) -> None:
         self.clock = ManualClock(0.0)
         self.stream = io.StringIO()
         target = logging.StreamHandler(self.stream)
-        target.setFormatter(lines(redacted_url, journal=lines is TextLines))
-        self.repeats = Repeats(target, period=60.0, clock=self.clock)
+        target.setFormatter(lines(redacted_url, journal=lines is TextFormatter))
+        self.repeats = RateLimitHandler(target, period=60.0, clock=self.clock)
 
     def told(self, *arguments: object, times: int = 1, **options: object) -> list[str]:
         for _ in range(times):
@@ -187,15 +192,15 @@ def test_a_fact_that_repeats_itself_is_told_once_a_period_with_its_total() -> No
     assert log.told("door", times=42) == ["<4>streamcam.test: door: no answer"]
     assert log.told("gate") == []
     log.clock.now = 59.9
-    log.repeats.turn()
+    log.repeats.flush_due()
     assert log.written() == []
     log.clock.now = 60.0
-    log.repeats.turn()
+    log.repeats.flush_due()
     assert log.written() == ["<4>streamcam.test: gate: no answer (and 41 more in the last 60 s)"]
     log.clock.now = 100.0
     assert log.told("door", times=2) == []
     log.clock.now = 130.0
-    log.repeats.turn()
+    log.repeats.flush_due()
     assert log.written() == ["<4>streamcam.test: door: no answer (and 1 more in the last 70 s)"]
 
 
@@ -216,7 +221,7 @@ def test_a_single_repetition_is_written_late_and_as_it_was() -> None:
     log = Log()
     assert log.told("door", times=2) == ["<4>streamcam.test: door: no answer"]
     log.clock.now = 60.0
-    log.repeats.turn()
+    log.repeats.flush_due()
     assert log.written() == ["<4>streamcam.test: door: no answer"]
 
 
@@ -258,7 +263,7 @@ def test_facts_that_are_over_are_forgotten() -> None:
 
 
 def test_json_tells_the_total_as_a_number() -> None:
-    log = Log(JsonLines)
+    log = Log(JsonFormatter)
     log.told("door", times=5)
     log.repeats.flush()
     line = orjson.loads(log.written()[0])

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import typer.main
 
 from streamcam import schemas
-from streamcam.cli.app import app
-from streamcam.cli.commands import PURPOSES, load
+from streamcam.cli.app import PURPOSES, app, load
 from streamcam.config import Settings
 from tests.golden.snapshot import matches
 

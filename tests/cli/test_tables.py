@@ -1,0 +1,64 @@
+"""What a terminal shows of files at work."""
+
+import io
+from fractions import Fraction
+
+import pytest
+from rich.console import Console
+
+from streamcam.cli import progress, tables
+from streamcam.types import JobReport, Outcome, SourceInfo
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=100, no_color=True, highlight=False)
+    for module in (progress, tables):
+        monkeypatch.setattr(module, "errors", lambda: console)
+    return text
+
+
+def info(name: str) -> SourceInfo:
+    return SourceInfo(name, 64, 48, Fraction(1, 1000), duration=10.0)
+
+
+def failed(name: str) -> JobReport:
+    return JobReport(name, Outcome.FAILED, error=f"{name}: broken")
+
+
+def test_of_a_known_number_ended_files_become_lines(terminal: io.StringIO) -> None:
+    with tables.file_reporter(2, quiet=False) as reporter:
+        assert isinstance(reporter, tables.FileTable)
+        reporter.file_started(info("a.mp4"))
+        reporter.file_ended(JobReport("a.mp4", Outcome.DONE))
+        reporter.file_started(info("b.mp4"))
+        reporter._live.refresh()
+    text = terminal.getvalue()
+    assert "[1/2] a.mp4: done" in text
+    assert "starting" in text
+    assert "1 of 2 sources ended" in text
+
+
+def test_where_more_may_come_ended_files_stay_in_the_table_and_failed_ones_on_the_screen(
+    terminal: io.StringIO,
+) -> None:
+    with tables.file_reporter(None, quiet=False) as reporter:
+        assert isinstance(reporter, tables.FileTable)
+        reporter.file_ended(JobReport("a.mp4", Outcome.DONE))
+        reporter.download_progressed("nano", 1000, 2000)
+        reporter.file_ended(failed("b.mp4"))
+        reporter._live.refresh()
+    text = terminal.getvalue()
+    assert "b.mp4: failed: broken" in text
+    assert "watching; 1 done, 1 failed" in text
+    assert "fetching nano: 1.0 kB of 2.0 kB" in text
+    assert "\na.mp4: done" not in text
+
+
+def test_quiet_prints_failures_only(terminal: io.StringIO) -> None:
+    with tables.file_reporter(2, quiet=True) as reporter:
+        reporter.file_started(info("a.mp4"))
+        reporter.file_ended(JobReport("a.mp4", Outcome.DONE))
+        reporter.file_ended(failed("b.mp4"))
+    assert terminal.getvalue() == "b.mp4: failed: broken\n"
