@@ -20,13 +20,13 @@ from pathlib import Path
 import av
 
 from benchmarks import processes
-from tests.servers.rtsp import RtspServer, Stream
+from tests.servers.rtsp import RtspServer, ServedStream
 
 _OPENING_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class Clip(Stream):
+class Clip(ServedStream):
     """A file as a camera's stream."""
 
     path: Path = Path()
@@ -56,7 +56,7 @@ def encode(path: Path, seconds: float, options: argparse.Namespace) -> None:
 
 
 def measure(url: str, output: Path, options: argparse.Namespace) -> dict[str, object]:
-    """Explain the camera for a while, and tell what it took."""
+    """Explain the camera for a while; return the cost."""
     words = ("live", url, "--output", str(output), "--max-fps", f"{options.max_fps:g}")
     command = [sys.executable, "-m", "streamcam", *words, "--record", options.record]
     with (output / "log").open("wb") as log:
@@ -65,12 +65,15 @@ def measure(url: str, output: Path, options: argparse.Namespace) -> dict[str, ob
         time.sleep(0.1)
     time.sleep(10)  # until the detector is loaded and the first frames have gone
     (reader,) = readers
-    before, begun = [processes.cpu_seconds(pid) for pid in (process.pid, reader)], time.monotonic()
+    before, started = (
+        [processes.cpu_seconds(pid) for pid in (process.pid, reader)],
+        time.monotonic(),
+    )
     time.sleep(options.seconds)
-    passed = time.monotonic() - begun
+    passed = time.monotonic() - started
     after = [processes.cpu_seconds(pid) for pid in (process.pid, reader)]
     parent, child = (round(100 * (b - a) / passed, 1) for a, b in zip(before, after, strict=True))
-    figures = {
+    values = {
         "parent_cpu_percent": parent,
         "reader_cpu_percent": child,
         "parent_mb": round(processes.resident_megabytes(process.pid)),
@@ -79,7 +82,7 @@ def measure(url: str, output: Path, options: argparse.Namespace) -> dict[str, ob
     }
     process.terminate()
     process.wait()
-    return figures | {"said": re.sub(r"\s+", " ", (output / "log").read_text())}
+    return values | {"log": re.sub(r"\s+", " ", (output / "log").read_text())}
 
 
 def main() -> None:
@@ -95,8 +98,8 @@ def main() -> None:
         clip = Path(folder, "clip.mp4")
         encode(clip, options.seconds + _OPENING_SECONDS, options)
         with RtspServer({"cam": Clip(path=clip)}) as server:
-            figures = measure(server.url(), Path(folder), options)
-    print(json.dumps(figures, indent=2))
+            values = measure(server.url(), Path(folder), options)
+    print(json.dumps(values, indent=2))
 
 
 if __name__ == "__main__":

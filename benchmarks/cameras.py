@@ -8,7 +8,7 @@ cameras are FFmpeg's test pictures at their own pace; all else is real: readers,
 recording, which `--record never` leaves out.
 
 `passes` counts the forward passes that ended between a frame's arrival and its way out: 1 is just
-its own, 2 that it came in during another one. Unlike milliseconds it tells of the turns alone, not
+its own, 2 that it came in during another one. Unlike milliseconds it shows the waiting alone, not
 of what else the machine is busy with.
 """
 
@@ -46,17 +46,17 @@ _GRACE_SECONDS = 20.0
 
 
 def measure(folder: Path, max_fps: float, options: argparse.Namespace) -> dict[str, object]:
-    """Run all cameras for a while, end them, and tell how they fared."""
+    """Run all cameras for a while; return their statistics."""
     observer = FrameRecorder()
     settings = _settings(folder, max_fps, options)
-    with CameraManager(settings, observer, on_stage=observer.stage) as fleet:
-        fleet.reconcile(plans(settings))
-        all_explained(fleet, within=math.inf)
+    with CameraManager(settings, observer, on_stage=observer.stage) as manager:
+        manager.reconcile(plans(settings))
+        all_explained(manager, within=math.inf)
         observer.measuring = True
         time.sleep(options.seconds)
         observer.measuring = False
-        fleet.stop(_GRACE_SECONDS)
-        statuses = fleet.statuses()
+        manager.stop(_GRACE_SECONDS)
+        statuses = manager.statuses()
     return _figures(statuses, observer, max_fps, options.seconds)
 
 
@@ -117,7 +117,7 @@ def _camera(status: CameraStatus, observer: FrameRecorder, explained: float) -> 
 
 
 def _fairness(explained: dict[str, float], max_fps: float) -> float | None:
-    """Return least over most explained, of the cameras that want more than an equal share.
+    """Return minimum / maximum explained, of the cameras that want more than an equal share.
 
     None where everybody gets what he wants.
     """
@@ -132,10 +132,10 @@ def _fairness(explained: dict[str, float], max_fps: float) -> float | None:
     return round(min(rates) / max(rates), 3)
 
 
-def _show(figures: dict[str, object]) -> None:
-    cameras = figures["cameras"]
+def _show(values: dict[str, object]) -> None:
+    cameras = values["cameras"]
     assert isinstance(cameras, dict)
-    print(", ".join(f"{key} {value}" for key, value in figures.items() if key != "cameras"))
+    print(", ".join(f"{key} {value}" for key, value in values.items() if key != "cameras"))
     head = list(next(iter(cameras.values())))
     rows = [["camera", *head]]
     rows += [[name, *map(_word, camera.values())] for name, camera in cameras.items()]

@@ -3,10 +3,10 @@
     python -m benchmarks.capacity --feed replay --size 1920x1080 --max-fps 5 --bound-ms 300
 
 More and more cameras are explained at once until they are too many, then the number between the
-most that held and the fewest that did not is tried. What does not hold is tried twice. A number
-holds if 95 % of its results are out within the bound after their frame's arrival, 95 % of
+largest number that held and the smallest that did not is tried. A failure is repeated once.
+A number holds if 95 % of its results are out within the bound after their frame's arrival, 95 % of
 the wanted ones come out (into the recordings too), and no frame is unaccounted for. The wall is
-named after the figures of the smallest number that did not hold.
+named after the values of the smallest number that did not hold.
 
 With `--feed replay` the cameras show pictures that are decoded already, so that readers cost
 nothing; with `--feed rtsp` each is a client of an RTSP server here, with a reader of its own. All
@@ -15,9 +15,9 @@ else is real: engine, drawing, recording, which `--record never` leaves out toge
 A row for each number: explained frames a second, the share of the wanted ones that came out,
 milliseconds from arrival to result, the share of the time in which the engine had work, frames in
 a pass, seconds a second of transfers to the device, of drawing and of encoding (over all cameras:
-may be more than 1), how many ms late a thread gets its turn, cores in use by this process, by its
+may be more than 1), how many ms late a thread is scheduled, cores in use by this process, by its
 readers and by everybody, and frames given up by cause. With `--json` there is one object on stdout,
-with all figures (see `benchmarks.load.Load`), and the rows are on stderr.
+with all values (see `benchmarks.load.Load`), and the rows are on stderr.
 """
 
 import argparse
@@ -64,12 +64,12 @@ def main() -> None:
 
 
 def search(
-    run: Callable[[int], Load], bound_ms: float, most: int
+    run: Callable[[int], Load], bound_ms: float, limit: int
 ) -> tuple[Load | None, Load | None]:
-    """Return the run of most cameras that held, and that of fewest that did not."""
+    """Return the run with the most cameras that held, and with the fewest that did not."""
     held: Load | None = None
     missed: Load | None = None
-    while (count := _next(held, missed, most)) is not None:
+    while (count := _next(held, missed, limit)) is not None:
         load = run(count)
         if not load.holds(bound_ms):
             load = run(count)  # others may have been at work
@@ -80,30 +80,30 @@ def search(
     return held, missed
 
 
-def _next(held: Load | None, missed: Load | None, most: int) -> int | None:
+def _next(held: Load | None, missed: Load | None, limit: int) -> int | None:
     """Return how many cameras are to be tried next, None where all is known."""
-    least = held.cameras if held else 0
+    low = held.cameras if held else 0
     if missed is None:
-        return None if least == most else min(2 * least or 1, most)
-    return None if missed.cameras - least == 1 else (least + missed.cameras) // 2
+        return None if low == limit else min(2 * low or 1, limit)
+    return None if missed.cameras - low == 1 else (low + missed.cameras) // 2
 
 
 def measure(cameras: int, feed: Feed, options: argparse.Namespace) -> Load:
-    """Run so many cameras for a while, end them, and tell how they fared."""
+    """Run `cameras` cameras for a while; return the load."""
     observer = FrameRecorder()
     with tempfile.TemporaryDirectory() as folder, told_of_transfers(observer.stage):
         settings = _settings(cameras, feed, Path(folder), options)
-        with CameraManager(settings, observer, on_stage=observer.stage) as fleet:
-            fleet.reconcile(plans(settings))
+        with CameraManager(settings, observer, on_stage=observer.stage) as manager:
+            manager.reconcile(plans(settings))
             # Those that do not come in time are missing among the results.
-            all_explained(fleet, _OPENING_SECONDS)
+            all_explained(manager, _OPENING_SECONDS)
             time.sleep(_WARMING_SECONDS)
-            figures = Meter(fleet, observer, feed.server).measure(options.seconds)
-            fleet.stop(_GRACE_SECONDS)
-            lost = sum(map(unaccounted, fleet.statuses()))
+            values = Meter(manager, observer, feed.server).measure(options.seconds)
+            manager.stop(_GRACE_SECONDS)
+            lost = sum(map(unaccounted, manager.statuses()))
     wanted = cameras * min(feed.rate, options.max_fps)
     silent = cameras - len(observer.latencies)
-    return Load(cameras=cameras, wanted=wanted, silent=silent, unaccounted=lost, **figures)
+    return Load(cameras=cameras, wanted=wanted, silent=silent, unaccounted=lost, **values)
 
 
 def _settings(cameras: int, feed: Feed, folder: Path, options: argparse.Namespace) -> Settings:
@@ -176,9 +176,11 @@ def _row(words: tuple[str, ...]) -> str:
 def _verdict(
     held: Load | None, missed: Load | None, options: argparse.Namespace
 ) -> dict[str, object]:
-    """Tell how many cameras held, and what the wall is."""
+    """Print how many cameras held, and the bottleneck."""
     cameras = held.cameras if held else 0
-    wall, reason = missed.wall() if missed else (None, f"{cameras} are the most that were tried")
+    wall, reason = (
+        missed.wall() if missed else (None, f"{cameras} is the largest number that was tried")
+    )
     said = f"{cameras} cameras hold; wall: {wall or 'not reached'}, {reason}"
     return {
         "said": said,

@@ -14,14 +14,14 @@ import av
 import numpy as np
 
 from benchmarks.camera_cost import Clip, encode
-from benchmarks.replay import PartialForward
+from benchmarks.replay import ReplayedSource
 from streamcam.sources.live import Address
 from streamcam.types import Picture
 from tests.servers.rtsp import RtspServer
 
 _CLIP_SECONDS = 10.0
 
-# What a run takes at most before it is measured.
+# Maximum duration of a run before it is measured.
 _LEAD_SECONDS = 90.0
 
 # Of 1080p 150 MB: far more than a processor's caches hold.
@@ -52,8 +52,8 @@ def replayed(folder: Path, options: argparse.Namespace) -> Iterator[Feed]:
     pictures, rate = _decoded(_clip(folder, options))
     period = 1 / min(options.max_fps, rate)
 
-    def source(name: str, _: Address, **_others: object) -> PartialForward:
-        return PartialForward(name, pictures, rate, delay=_GOLDEN * number_of(name) % 1 * period)
+    def source(name: str, _: Address, **_others: object) -> ReplayedSource:
+        return ReplayedSource(name, pictures, rate, delay=_GOLDEN * number_of(name) % 1 * period)
 
     # The cameras are the real ones, with all that they write, draw and count.
     with patch("streamcam.cameras.camera.LiveSource", source):
@@ -90,7 +90,7 @@ def _clip(folder: Path, options: argparse.Namespace) -> Path:
 
 
 def _decoded(clip: Path) -> tuple[list[Picture], Fraction]:
-    """Decode a clip's first pictures, and tell its rate."""
+    """Decode a clip's first pictures; also return its rate."""
     with av.open(str(clip)) as container:
         stream = container.streams.video[0]
         frames = islice(container.decode(stream), _PICTURES)
@@ -99,19 +99,19 @@ def _decoded(clip: Path) -> tuple[list[Picture], Fraction]:
 
 
 def _repeat(clip: Path, target: Path, seconds: float) -> Fraction:
-    """Write a clip again and again, until it is so long, and tell its rate."""
+    """Write a clip repeatedly up to a duration; return its rate."""
     with av.open(str(clip)) as source, av.open(str(target), "w") as container:
         stream = source.streams.video[0]
         copy = container.add_stream_from_template(stream)
         assert stream.duration is not None
         assert stream.time_base is not None
-        for turn in range(math.ceil(seconds / (stream.duration * stream.time_base))):
+        for repetition in range(math.ceil(seconds / (stream.duration * stream.time_base))):
             source.seek(0)
             for packet in source.demux(stream):
                 if packet.pts is None or packet.dts is None:
                     continue  # the end
-                packet.pts += turn * stream.duration
-                packet.dts += turn * stream.duration
+                packet.pts += repetition * stream.duration
+                packet.dts += repetition * stream.duration
                 packet.stream = copy
                 container.mux(packet)
         return _rate(stream)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.idle_watch --files 10000 --seconds 130
 
-Prints one JSON object: CPU of an idle watcher with so many known files in its folder, the cost of
-one scan of them, and the job store's time for a job from its arrival to its end.
+Prints one JSON object: CPU of an idle watcher with a number of known files in its folder, the
+cost of one scan of them, and the job store's time for a job from its arrival to its end.
 """
 
 import argparse
@@ -33,14 +33,14 @@ def fill(folder: Path, store: JobStore, count: int) -> list[float]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(os.urandom(2000))
         identity = identity_of(path)
-        begun = time.perf_counter()
+        started = time.perf_counter()
         store.check_file(folder, path, identity.stat)
         store.enqueue(path, identity, [path.stem])
         job = store.claim("benchmark", [folder], alone=True)
         assert job is not None
         store.owned(job.id, "benchmark")
         store.finish(job.id, "benchmark", JobState.DONE)
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.perf_counter() - started)
     return seconds
 
 
@@ -55,9 +55,9 @@ def idle(folder: Path, output: Path, seconds: float) -> dict[str, float]:
     words = (sys.executable, "-m", "streamcam", "watch", str(folder), "-o", str(output))
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(10)
-    before, begun = cpu_seconds(process.pid), time.monotonic()
+    before, started = cpu_seconds(process.pid), time.monotonic()
     time.sleep(seconds)
-    used, passed = cpu_seconds(process.pid) - before, time.monotonic() - begun
+    used, passed = cpu_seconds(process.pid) - before, time.monotonic() - started
     memory = Path(f"/proc/{process.pid}/status").read_text().partition("VmRSS:")[2].split()[0]
     process.send_signal(signal.SIGTERM)
     process.wait()
@@ -74,13 +74,13 @@ def main() -> None:
         store = JobStore(Path(place, "out.state", FILE_NAME))
         milliseconds = [1000 * s for s in fill(folder, store, options.files)]
         store.close()
-        figures = {
+        values = {
             "files": options.files,
             "store_ms_per_job": round(statistics.median(milliseconds), 2),
             "store_ms_per_job_p99": round(statistics.quantiles(milliseconds, n=100)[-1], 2),
             **idle(folder, output, options.seconds),
         }
-    print(json.dumps(figures, indent=2))
+    print(json.dumps(values, indent=2))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How much of a machine so many cameras take, and what it is that they have too little of."""
+"""Load of a machine by a number of cameras, and its bottleneck."""
 
 import os
 import statistics
@@ -22,7 +22,7 @@ ENOUGH = 0.95
 
 _FULL = 0.9
 
-# A frame's way takes some thirty turns of Python's interpreter, in five threads: at 5 ms each, half
+# A frame takes some thirty switches of Python's interpreter, in five threads: at 5 ms each, half
 # of the 300 ms that a frame may take are gone.
 _LATE_MS = 5.0
 
@@ -40,7 +40,7 @@ _PARTS = {
 
 @dataclass(frozen=True)
 class Load:
-    """How so many cameras fared. Shares are seconds a second, over all threads that do the same.
+    """The load of a number of cameras. Shares are seconds per second, summed over threads.
 
     Attributes:
         cameras: How many they were.
@@ -52,11 +52,11 @@ class Load:
         p95_ms: What 95 % of the frames stayed below.
         frames_per_pass: Mean size of a batch.
         engine_busy: Share of the time in which the engine had a frame in hand or waiting for it.
-        engine: Share of looking and of making maps; 2 at most, since two batches are under way.
+        engine: Share of forward passes and of maps; at most 2, since two batches are in flight.
         transfer: Share of bringing pictures to the device, as the engine's thread sees it.
         drawing: Share of drawing.
         encoding: Share of writing recordings.
-        late_ms: How late a thread that slept gets its turn, on the average.
+        late_ms: Mean delay of a thread that slept.
         cpu: Cores in use, by part. "reception" is taking over pictures from readers, "server" what
             sends the benchmark's streams.
         busy_cores: Cores in use by anybody.
@@ -88,7 +88,7 @@ class Load:
     gpu_megabytes: float
 
     def holds(self, bound_ms: float) -> bool:
-        """Tell whether the results came, in time."""
+        """Whether the results were in time."""
         return (
             self.p95_ms is not None
             and self.p95_ms <= bound_ms
@@ -111,7 +111,10 @@ class Load:
             part = max(self.cpu, key=self.cpu.__getitem__)
             return part, f"{self.busy_cores} of {self.cores} cores are busy: {self._cpu_shares()}"
         if self.late_ms >= _LATE_MS:
-            return "interpreter", f"a thread waits {self.late_ms} ms for its turn, and cores idle"
+            return (
+                "interpreter",
+                f"a thread waits for it for {self.late_ms} ms, and cores idle",
+            )
         if self.engine_busy >= _FULL:
             part = "transfer" if self.transfer > self.engine / 2 else "engine"
             return part, f"the engine has work in hand for {self.engine_busy:.0%} of the time"
@@ -122,7 +125,7 @@ class Load:
         return "unclear", "cores, engine and recordings have time to spare"
 
     def _cpu_shares(self) -> str:
-        """What the cores are busy with, the most first."""
+        """What the cores are busy with, in descending order."""
         parts = sorted(self.cpu, key=self.cpu.__getitem__, reverse=True)
         others = max(0.0, self.busy_cores - sum(self.cpu.values()))
         return ", ".join(
@@ -131,27 +134,27 @@ class Load:
 
 
 class Meter:
-    """Measures a fleet at work, for a while.
+    """Measures a camera manager.
 
     Args:
-        fleet: The cameras.
-        observer: What they tell.
+        manager: The cameras.
+        observer: Of their frames.
         server: Process id of what sends them their streams.
     """
 
-    def __init__(self, fleet: CameraManager, observer: FrameRecorder, server: int | None) -> None:
-        self._fleet = fleet
+    def __init__(self, manager: CameraManager, observer: FrameRecorder, server: int | None) -> None:
+        self._manager = manager
         self._observer = observer
         self._server = server
 
     def measure(self, seconds: float) -> dict[str, Any]:
-        """Return the figures of a `Load` that can be had from outside, while nobody has ended."""
-        begun, before = time.monotonic(), self._cpu_seconds()
+        """Return the values of a `Load` that are measured from outside, while all cameras run."""
+        started, before = time.monotonic(), self._cpu_seconds()
         machine, dropped = processes.machine_cpu_seconds(), self._dropped()
         self._observer.measuring = True
         busy, late = self._watch(seconds)
         self._observer.measuring = False
-        passed, after = time.monotonic() - begun, self._cpu_seconds()
+        passed, after = time.monotonic() - started, self._cpu_seconds()
         used = processes.machine_cpu_seconds() - machine
         return {
             "engine_busy": round(busy, 3),
@@ -160,30 +163,30 @@ class Meter:
             "busy_cores": round(used / passed, 2),
             "cores": len(os.sched_getaffinity(0)),
             "dropped": dict(self._dropped() - dropped),
-            "gpu_megabytes": round(sum(used for used, _ in self._fleet.memory().values()) / 1e6),
+            "gpu_megabytes": round(sum(used for used, _ in self._manager.memory().values()) / 1e6),
             "recorded": self._recorded(passed),
             **_figures(self._observer, passed),
         }
 
     def _recorded(self, passed: float) -> float | None:
-        if all(camera.plan.record == "never" for camera in self._fleet.cameras):
+        if all(camera.plan.record == "never" for camera in self._manager.cameras):
             return None
         return round(len(self._observer.stages["recording"]) / passed, 1)
 
     def _watch(self, seconds: float) -> tuple[float, float]:
-        """Return the share of the time in which the engine has work, and how late a turn comes."""
+        """Return the share of the time in which the engine has work, and the delay of a thread."""
         busy, late = [], []
         end = time.monotonic() + seconds
-        while (begun := time.monotonic()) < end:
-            busy.append(self._fleet.pipeline.busy)
+        while (started := time.monotonic()) < end:
+            busy.append(self._manager.pipeline.busy)
             time.sleep(_GLANCE_SECONDS)
-            late.append(time.monotonic() - begun - _GLANCE_SECONDS)
+            late.append(time.monotonic() - started - _GLANCE_SECONDS)
         return statistics.fmean(busy), statistics.fmean(late)
 
     def _dropped(self) -> Counter[str]:
         """What was given up so far, but for the frames that nobody wants."""
         dropped: Counter[str] = Counter()
-        for status in self._fleet.statuses():
+        for status in self._manager.statuses():
             dropped.update(status.counts.dropped)
         del dropped["rate"]
         return dropped
@@ -208,7 +211,7 @@ def _part(thread: str | None) -> str:
 
 
 def _figures(observer: FrameRecorder, passed: float) -> dict[str, Any]:
-    """Return the figures of a `Load` that the stages have told."""
+    """Return the values of a `Load` that come from the stages."""
     latencies = [each for camera in observer.latencies.values() for each in camera]
 
     def share(stage: str) -> float:
@@ -234,9 +237,9 @@ def told_of_transfers(on_stage: OnStage) -> Iterator[None]:
     upload = Detector.upload
 
     def timed(detector: Detector, pictures: Sequence[Picture]) -> list[Any]:
-        begun = time.monotonic()
+        started = time.monotonic()
         uploaded = upload(detector, pictures)
-        on_stage("transfer", time.monotonic() - begun)
+        on_stage("transfer", time.monotonic() - started)
         return uploaded
 
     with patch.object(Detector, "upload", timed):

@@ -3,8 +3,8 @@
     OMP_WAIT_POLICY=PASSIVE python benchmarks/map_cost.py nano --batch 4 --rounds 15
     python benchmarks/map_cost.py fasterrcnn_resnet50_fpn --size 768x432
 
-The forward alone and the whole engine (forward, components, one download, stability, focus) take
-turns on the same frames, so that whatever else the machine does meets both alike.
+The forward alone and the whole engine (forward, components, one download, stabilisation, focus)
+alternate on the same frames, so that other load on the machine affects both.
 """
 
 import argparse
@@ -67,16 +67,16 @@ def _measure(name: str, frames: list[Frame], options: argparse.Namespace) -> Non
     ) as engine:
         pictures = [frame.picture for frame in frames]
 
-        def look() -> None:
+        def forward_only() -> None:
             with engine.looking():
                 engine.detector(pictures)
             engine.detector.drop()
 
-        forward, whole = _alternate(look, lambda: engine.explain(frames), options.rounds)
-        told = engine.description
+        forward, whole = _alternate(forward_only, lambda: engine.explain(frames), options.rounds)
+        described = engine.description
     ratios = sorted(w / f - 1 for f, w in zip(forward, whole, strict=True))
     print(
-        f"{name} ({told.device}, {told.precision}, batch {len(frames)}): "
+        f"{name} ({described.device}, {described.precision}, batch {len(frames)}): "
         f"forward {1e3 * statistics.median(forward):.1f} ms, "
         f"with map {1e3 * statistics.median(whole):.1f} ms, "
         f"map {100 * statistics.median(ratios):.1f} % of the forward "

@@ -10,11 +10,13 @@ import argparse
 import statistics
 import time
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 
-from streamcam.types import Frame
+from streamcam.types import Frame, Picture
 from streamcam.vision.build import build_engine
+from streamcam.vision.devices import Precision
 from streamcam.vision.models.catalogue import ModelCard, list_models
 from streamcam.vision.models.library import Library
 
@@ -36,17 +38,17 @@ def main() -> None:
             print(row(card, picture, options.frames, options.precision), flush=True)
 
 
-def row(card: ModelCard, picture: np.ndarray, count: int, precision: str) -> str:
+def row(card: ModelCard, picture: Picture, count: int, precision: Precision) -> str:
     """Return a model's row: medians over `count` frames, after one that warms up."""
-    weights = None if card.origin == "built in" else "random"
+    weights: Literal["random"] | None = None if card.origin == "built in" else "random"
     processor, wall = [], []
     with build_engine(model=card.name, weights=weights, precision=precision, batch=1) as engine:
         for index in range(count + 1):
             frame = Frame("bench", index, index, Fraction(1, 5), index / 5, picture)
-            begun = time.process_time(), time.perf_counter()
+            started = time.process_time(), time.perf_counter()
             engine.explain([frame])
-            processor.append(time.process_time() - begun[0])
-            wall.append(time.perf_counter() - begun[1])
+            processor.append(time.process_time() - started[0])
+            wall.append(time.perf_counter() - started[1])
     accuracy = "" if card.box_map is None else f"{card.box_map:.1f}"
     return (
         f"| `{card.name}` | {card.classes} classes | {card.size_mb:.1f} MB | {accuracy} "

@@ -16,7 +16,7 @@ _GLANCE_SECONDS = 0.1
 
 @dataclass
 class FrameRecorder(Observer):
-    """Notes what comes out, once measuring has begun."""
+    """Records the results, once measuring has started."""
 
     latencies: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     passes: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -39,7 +39,7 @@ class FrameRecorder(Observer):
             self.stages[name].append(seconds)
 
 
-class Tells(Protocol):
+class HasStatuses(Protocol):
     """What knows how cameras are."""
 
     def statuses(self) -> list[CameraStatus]:
@@ -47,11 +47,11 @@ class Tells(Protocol):
         ...
 
 
-def all_explained(cameras: Tells, within: float) -> bool:
+def all_explained(cameras: HasStatuses, within: float) -> bool:
     """Wait until a frame of each camera has gone out: the first ones have loaded the detector.
 
     Returns:
-        False where that did not come within so many seconds.
+        False if that took longer than `within` seconds.
     """
     wake, deadline = threading.Event(), time.monotonic() + within
     while not all(status.counts.explained for status in cameras.statuses()):

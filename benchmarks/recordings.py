@@ -46,14 +46,14 @@ def pictures(path: Path) -> int:
 
 
 def faults(folder: Path) -> list[str]:
-    """Return what is wrong: videos that do not play, or are not as their records say."""
+    """Return the faults: videos that do not play, or do not match their records."""
     found = []
     for video in videos(folder):
         try:
-            shown, told = pictures(video), lines(video.with_suffix(".jsonl"))
+            shown, recorded = pictures(video), lines(video.with_suffix(".jsonl"))
         except (OSError, ValueError, av.FFmpegError) as error:
             found.append(f"{video.relative_to(folder)}: {error}")
             continue
-        if shown != told:
-            found.append(f"{video.relative_to(folder)}: {shown} pictures, {told} records")
+        if shown != recorded:
+            found.append(f"{video.relative_to(folder)}: {shown} pictures, {recorded} records")
     return found

@@ -12,11 +12,11 @@ from streamcam.sources.live import LiveStatus
 from streamcam.types import CameraState, Frame, Picture, SourceInfo
 
 
-class PartialForward:
+class ReplayedSource:
     """Shows the same pictures again and again, at a camera's pace; what a `LiveSource` is to users.
 
     Its thread wakes for the wanted frames only, since a camera's other frames do not leave its
-    reader's process. A frame arrives when it is due, however late its thread gets its turn.
+    reader's process. A frame arrives when it is due, however late its thread is scheduled.
 
     Args:
         name: Its id.
@@ -42,11 +42,11 @@ class PartialForward:
     def frames(self, selector: Selector, *, every: bool = False) -> Iterator[Frame]:
         """Yield the wanted frames when they are due; a slow caller gets the newest next."""
         assert not every, "a live source gives the wanted frames only"
-        begun = time.monotonic() + self._delay
+        started = time.monotonic() + self._delay
         while True:
-            newest = math.floor((time.monotonic() - begun) * self._rate)
+            newest = math.floor((time.monotonic() - started) * self._rate)
             index = max(math.ceil(selector.next_due * self._rate), newest, self.decoded)
-            due = begun + index / self._rate
+            due = started + index / self._rate
             if self._interrupted.wait(max(0.0, due - time.monotonic())):
                 return
             self.decoded = index + 1

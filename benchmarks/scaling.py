@@ -8,7 +8,7 @@
     python benchmarks/scaling.py batch --values 1,4 --frames 16 --model nano --device cuda
 
 Every point runs in a process of its own (so that memory is its own), files in, files out, on files
-that are drawn once. Loading the model is told apart. Prints a Markdown table.
+that are drawn once. Loading the model is measured separately. Prints a Markdown table.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from streamcam.sources.inputs import expand, open_source
 
 FPS = 10
 SIZES = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080), "4K": (3840, 2160)}
-OPTIONS = {
+OPTIONS: dict[str, dict[str, dict[str, object]]] = {
     "as it is": {},
     "--grid pool": {"cam": {"grid": "pool"}},
     "--video off": {"output": {"video": "off"}},
@@ -61,10 +61,10 @@ def main() -> None:
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="streamcam-scaling-") as folder:
         for value in values:
-            told = _point(options, value, Path(folder))
+            measured = _point(options, value, Path(folder))
             print(
-                f"| {value} | {told['rate']:.2f} | {1000 * told['processor']:.1f} "
-                f"| {told['memory']:.0f} | {told['loaded']:.1f} |",
+                f"| {value} | {measured['rate']:.2f} | {1000 * measured['processor']:.1f} "
+                f"| {measured['memory']:.0f} | {measured['loaded']:.1f} |",
                 flush=True,
             )
 
@@ -113,8 +113,8 @@ def _point(options: argparse.Namespace, value: str, folder: Path) -> Mapping[str
     task = json.dumps({"flags": flags, "files": files})
     command = [sys.executable, __file__, options.axis, "--child", task]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    told: Mapping[str, float] = json.loads(done.stdout)
-    return told
+    measured: Mapping[str, float] = json.loads(done.stdout)
+    return measured
 
 
 def _drawn(folder: Path, size: tuple[int, int], frames: int, seed: int) -> Path:
@@ -154,19 +154,19 @@ def _explain(task: Mapping[str, object]) -> None:
     """Explain the files in this process, and print what it took as JSON."""
     settings: Settings = load_settings(flags=task["flags"])  # type: ignore[arg-type]
     files: Sequence[str] = task["files"]  # type: ignore[assignment]
-    told = _Loading()
-    begun = time.perf_counter()
-    reports = Run(settings, told).explain(expand(files))
+    measured = _Loading()
+    started = time.perf_counter()
+    reports = Run(settings, measured).explain(expand(files))
     assert all(report.error is None for report in reports), reports
-    assert told.first is not None
-    after = told.frames - 1
+    assert measured.first is not None
+    after = measured.frames - 1
     print(
         json.dumps(
             {
-                "rate": after / (time.perf_counter() - told.first),
-                "processor": (time.process_time() - told.spent) / after,
+                "rate": after / (time.perf_counter() - measured.first),
+                "processor": (time.process_time() - measured.spent) / after,
                 "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
-                "loaded": told.first - begun,
+                "loaded": measured.first - started,
             }
         )
     )

@@ -4,7 +4,7 @@
 
 `streamcam serve` is the real one, and so are the cameras: an RTSP server by GStreamer (several
 sizes, rates and codecs, B-frames, MJPEG) and synthetic ones. Recordings are deleted as they come,
-and somebody looks at the page now and then. Prints one JSON object; exits with 1 if anything is not
+and the page is opened now and then. Prints one JSON object; exits with 1 if anything is not
 as it should be.
 """
 
@@ -27,27 +27,27 @@ from typing import Any
 
 from benchmarks import processes, recordings
 from tests.servers.faulty import StallingProxy
-from tests.servers.rtsp import RtspServer, Stream
+from tests.servers.rtsp import RtspServer, ServedStream
 
 STREAMS = {
-    "stalls": Stream(width=640, height=480, rate=25),
-    "bframes": Stream(width=640, height=360, rate=15, bframes=2, pattern="smpte"),
-    "mjpeg": Stream(width=320, height=240, rate=10, codec="mjpeg"),
-    "hd": Stream(width=1280, height=720, rate=5, pattern="snow"),
-    "h265": Stream(width=320, height=240, rate=12, codec="h265"),
+    "stalls": ServedStream(width=640, height=480, rate=25),
+    "bframes": ServedStream(width=640, height=360, rate=15, bframes=2, pattern="smpte"),
+    "mjpeg": ServedStream(width=320, height=240, rate=10, codec="mjpeg"),
+    "hd": ServedStream(width=1280, height=720, rate=5, pattern="snow"),
+    "h265": ServedStream(width=320, height=240, rate=12, codec="h265"),
 }
 KINDS = ("stalls", "bframes", "mjpeg", "lavfi", "h265", "hd", "demo")
 """Cameras, in the order in which they are taken; more than these begin again."""
 
 MARKS = (0.1, 0.25, 0.5, 0.75, 1.0)
 _SAMPLE_SECONDS = 2.0
-_LOOK_SECONDS = 15.0
+_CHECK_SECONDS = 15.0
 _READ_TIMEOUT = 5.0
 _SWEEP_SECONDS = 60.0 + 5.0
 """Between two sweeps of old recordings, and what a sweep may take."""
 
-_UNDERWAY = 4
-"""Frames of one camera that may be between its reader and its way out: in hand, waiting, drawn."""
+_IN_FLIGHT = 4
+"""Frames of one camera that may be between its reader and its sinks: decoded, queued, rendered."""
 
 _GROWTH = 1.10
 """A service that grows by more from a quarter of the time to the end is not flat. Buffers of the
@@ -123,9 +123,9 @@ class Service:
     def stop(self) -> tuple[int, float]:
         """Stop it as systemd does; return its exit code and how many seconds it took."""
         self._readers.update(processes.children(self.process.pid))
-        begun = time.monotonic()
+        started = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60), time.monotonic() - begun
+        return self.process.wait(timeout=60), time.monotonic() - started
 
     def left(self) -> list[int]:
         """Return its readers that still run."""
@@ -144,7 +144,7 @@ class Soak:
         self._folder = folder
         self._output = folder / "out"
         self._options = options
-        self._most_bytes = int(options.max_megabytes * 1e6)
+        self._max_bytes = int(options.max_megabytes * 1e6)
         self._kinds = [KINDS[number % len(KINDS)] for number in range(options.cameras)]
         self._samples: list[Sample] = []
         self._wrong: list[str] = []
@@ -166,12 +166,16 @@ class Soak:
         return self._figures(cameras, seconds)
 
     def _live(self) -> None:
-        begun = time.monotonic()
+        started = time.monotonic()
         total = self._options.minutes * 60
-        look, kill, stall = begun + 10, self._after(begun, "kill"), self._after(begun, "stall")
-        while (now := time.monotonic()) - begun < total:
-            if now >= look:
-                look = now + _LOOK_SECONDS
+        check, kill, stall = (
+            started + 10,
+            self._after(started, "kill"),
+            self._after(started, "stall"),
+        )
+        while (now := time.monotonic()) - started < total:
+            if now >= check:
+                check = now + _CHECK_SECONDS
                 self._look()
             if now >= kill:
                 kill = self._after(now, "kill")
@@ -183,7 +187,7 @@ class Soak:
             if now >= self._resume_at:
                 self._resume_at = float("inf")
                 self._proxy.resume()
-            self._samples.append(self._service.sample((now - begun) / total))
+            self._samples.append(self._service.sample((now - started) / total))
             time.sleep(_SAMPLE_SECONDS)
 
     def _after(self, now: float, what: str) -> float:
@@ -196,17 +200,17 @@ class Soak:
         self._resume_at = now + 2 * _READ_TIMEOUT
 
     def _look(self) -> None:
-        """Do what a page and a monitor do, and look whether the recordings stay within bounds."""
+        """Do what a page and a monitor do, and check that the recordings stay within bounds."""
         names = "&".join(f"{name}=0" for name in self._service.cameras())
         for path in ("/", "/metrics", "/api/live?" + names):
             if not self._service.ask(path):
                 self._wrong.append(f"{path}: empty")
         held = self._held_bytes()
-        if held > self._most_bytes:
-            self._wrong.append(f"{held} bytes of recordings are kept, {self._most_bytes} allowed")
+        if held > self._max_bytes:
+            self._wrong.append(f"{held} bytes of recordings, {self._max_bytes} allowed")
 
     def _held_bytes(self) -> int:
-        """Return the sum of all recordings that the last sweep has seen for sure."""
+        """Return the sum of all recordings that the last sweep has certainly seen."""
         before = time.time() - _SWEEP_SECONDS
         total = 0
         for path in (*recordings.videos(self._output), *recordings.records(self._output)):
@@ -230,7 +234,7 @@ class Soak:
         cameras = self._service.cameras()
         for name, camera in cameras.items():
             missing = _unaccounted(camera)
-            if not 0 <= missing <= (0 if name in remote else _UNDERWAY):
+            if not 0 <= missing <= (0 if name in remote else _IN_FLIGHT):
                 self._wrong.append(f"{name}: {missing} frames are unaccounted for")
         return cameras
 
@@ -241,10 +245,10 @@ class Soak:
         self._wrong += [f"left: {path}" for path in recordings.unfinished(self._output)]
         self._wrong += [f"reader {pid} still runs" for pid in self._service.left()]
         for name, camera in cameras.items():
-            explained, told = camera["counts"]["explained"], self._recorded(name)
+            explained, recorded = camera["counts"]["explained"], self._recorded(name)
             # It goes on between the last question and its end.
-            if not 0 <= told - explained <= 4 * self._options.max_fps + _UNDERWAY:
-                self._wrong.append(f"{name}: {explained} explained, {told} recorded")
+            if not 0 <= recorded - explained <= 4 * self._options.max_fps + _IN_FLIGHT:
+                self._wrong.append(f"{name}: {explained} explained, {recorded} recorded")
         first, last = self._mark(0.25), self._mark(1.0)
         for name in ("parent_mb", "largest_reader_mb", "threads", "descriptors"):
             if last[name] > first[name] * _GROWTH:
@@ -294,7 +298,7 @@ read_timeout = "{_READ_TIMEOUT}s"
 [output]
 folder = "{self._output}"
 [retention]
-max_bytes = {self._most_bytes}
+max_bytes = {self._max_bytes}
 [http]
 port = 0
 {cameras}"""
@@ -346,14 +350,14 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--max-fps", type=float, default=2.0, help="explained, of each camera")
     parser.add_argument("--segment", type=float, default=10.0, help="seconds of a segment")
-    parser.add_argument("--max-megabytes", type=float, default=60.0, help="room for recordings")
+    parser.add_argument("--max-megabytes", type=float, default=60.0, help="limit of all recordings")
     parser.add_argument("--kill-every", type=float, help="seconds between kills of the server")
     parser.add_argument("--stall-every", type=float, help="seconds between stalls of one camera")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="streamcam-soak-") as folder:
-        figures = Soak(Path(folder), options).run()
-    print(json.dumps(figures, indent=2))
-    sys.exit(bool(figures["wrong"]))
+        values = Soak(Path(folder), options).run()
+    print(json.dumps(values, indent=2))
+    sys.exit(bool(values["wrong"]))
 
 
 if __name__ == "__main__":

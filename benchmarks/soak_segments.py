@@ -3,9 +3,9 @@
     python -m benchmarks.soak_segments --kills 20
 
 `streamcam live demo://street` is killed by SIGKILL and started again, which mends what lay there.
-Each kill is looked at from outside: the records that had reached the disk before it, and those that
+Each kill is judged from outside: the records that had reached the disk before it, and those that
 are there when all is mended. Prints one JSON object; exits with 1 if a segment does not play, holds
-other frames than its records tell, or if more than a second was lost.
+other frames than its records, or if more than a second was lost.
 """
 
 import argparse
@@ -40,26 +40,26 @@ class Soak:
         self._output = folder
         self._options = options
         self._random = random.Random(options.seed)  # noqa: S311 - repeatable, not secret
-        self._seen: list[list[float]] = []
+        self._observed: list[list[float]] = []
         self._begun: list[float] = []
 
     def run(self) -> dict[str, object]:
-        """Kill it so many times, let a last one end in peace, and judge what is there."""
+        """Kill it repeatedly, let a last run end normally, and check the results."""
         for _ in range(self._options.kills):
             self._live_and_die()
         last = self._start("--duration", "5")
         code = last.wait(timeout=120)
-        kept = set(_moments(self._folder))
-        lost = [_lost_seconds(seen, kept) for seen in self._seen]
+        saved = set(_moments(self._folder))
+        lost = [_lost_seconds(observed, saved) for observed in self._observed]
         faults = recordings.faults(self._folder)
         unfinished = [str(path) for path in recordings.unfinished(self._folder)]
         records = recordings.records(self._folder)
         return {
-            "kills": len(self._seen),
+            "kills": len(self._observed),
             "segments": len(records),
             "frames": sum(map(recordings.lines, records)),
-            "frames_seen_before_kills": sum(map(len, self._seen)),
-            "lost_frames": [len(set(seen) - kept) for seen in self._seen],
+            "frames_observed_before_kills": sum(map(len, self._observed)),
+            "lost_frames": [len(set(observed) - saved) for observed in self._observed],
             "lost_seconds_most": max(lost),
             "wrong": faults
             + [f"left: {path}" for path in unfinished]
@@ -80,7 +80,7 @@ class Soak:
         process.send_signal(signal.SIGKILL)
         process.wait()
         # What it had written is there: the kernel keeps it, whoever died.
-        self._seen.append(sorted(set(_moments(self._folder)) - before))
+        self._observed.append(sorted(set(_moments(self._folder)) - before))
 
     def _start(self, *more: str) -> "subprocess.Popen[bytes]":
         words = (sys.executable, "-m", "streamcam", "live", "demo://street", "--name", _NAME)
@@ -107,10 +107,10 @@ def _moments(folder: Path) -> list[float]:
     return found
 
 
-def _lost_seconds(seen: list[float], kept: set[float]) -> float:
-    """Return the time from the last frame that was kept to the last one that was seen."""
-    left = [moment for moment in seen if moment in kept]
-    return round(seen[-1] - (left[-1] if left else seen[0]), 3)
+def _lost_seconds(observed: list[float], saved: set[float]) -> float:
+    """Return the time from the last frame that was saved to the last one that was observed."""
+    left = [moment for moment in observed if moment in saved]
+    return round(observed[-1] - (left[-1] if left else observed[0]), 3)
 
 
 def _has_video(records: Path) -> bool:
@@ -125,9 +125,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        figures = Soak(Path(folder), options).run()
-    print(json.dumps(figures, indent=2))
-    sys.exit(bool(figures["wrong"]))
+        values = Soak(Path(folder), options).run()
+    print(json.dumps(values, indent=2))
+    sys.exit(bool(values["wrong"]))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python -m benchmarks.soak_watch --kills 100 --files 30
 
 The command, the job store, decoder and encoder are the real ones; the engine is a stub unless
---model names one, because loading a real one would be what most kills hit. Prints one JSON object;
+--model names one, because loading a real one would take most of the time. Prints one JSON object;
 exits with 1 if anything is not as it should be.
 """
 
@@ -50,15 +50,15 @@ class Soak:
         self.broken_stores = 0
 
     def run(self) -> dict[str, object]:
-        """Kill so many times, let a last watcher finish, and judge what is there."""
-        begun = time.monotonic()
+        """Kill repeatedly, let a last watcher finish, and check the results."""
+        started = time.monotonic()
         for kill in range(self.options.kills):
             while len(self.frames) < self.options.files * (kill + 1) / self.options.kills:
                 self.drop_file()
             self.live_and_die()
-            self.look()
+            self.inspect()
         end = self.watch("--once").wait(timeout=600)
-        self.look()
+        self.inspect()
         return {
             "kills": self.options.kills,
             "jobs_killed": sum(job.kills for job in self.jobs()),
@@ -70,7 +70,7 @@ class Soak:
             "broken_stores": self.broken_stores,
             "most_kills_of_one_job": max(job.kills for job in self.jobs()),
             "last_exit_code": end,
-            "seconds": round(time.monotonic() - begun, 1),
+            "seconds": round(time.monotonic() - started, 1),
         }
 
     def drop_file(self) -> None:
@@ -108,7 +108,7 @@ class Soak:
         process.send_signal(signal.SIGKILL)
         process.wait()
 
-    def look(self) -> None:
+    def inspect(self) -> None:
         """Check the job store, and that nothing that was done is done again."""
         if not self.store_file.exists():
             return
@@ -140,7 +140,7 @@ class Soak:
         return [name for name, count in self.frames.items() if not self.is_whole(name, count)]
 
     def is_whole(self, name: str, count: int) -> bool:
-        """Tell whether a file's results hold each of its frames, once."""
+        """Whether a file's results have each of its frames once."""
         stem = self.output / name.removesuffix(".mp4")
         try:
             manifest = json.loads(Path(f"{stem}.manifest.json").read_text())
@@ -167,10 +167,10 @@ def main() -> None:
     parser.add_argument("--model", help="a real detector, with random weights")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        figures = Soak(Path(folder), options).run()
-    print(json.dumps(figures, indent=2))
+        values = Soak(Path(folder), options).run()
+    print(json.dumps(values, indent=2))
     wrong = ("lost", "doubled", "half_written", "strange_files", "broken_stores", "last_exit_code")
-    sys.exit(any(figures[name] for name in wrong))
+    sys.exit(any(values[name] for name in wrong))
 
 
 if __name__ == "__main__":

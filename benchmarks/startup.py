@@ -89,7 +89,7 @@ def _start_in_a_process(source: str) -> dict[str, float]:
 def _start(source: str, output: str) -> dict[str, float]:
     marks = Marks()
     sys.meta_path.insert(0, marks)
-    wanted = {"sampling": {"end": 1}, "output": {"folder": output}}
+    wanted: dict[str, dict[str, object]] = {"sampling": {"end": 1}, "output": {"folder": output}}
     Run(load_settings(None, {}, wanted), marks).explain(expand([source]))
     return marks.seconds
 

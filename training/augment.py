@@ -29,7 +29,7 @@ class Recipe:
     mosaic: float
     """Share of the samples that are made of four photos."""
     smallest: float
-    """Least size of a photo, as a factor of the size that just fits the sample."""
+    """Minimum size of a photo, as a factor of the size that just fits the sample."""
     largest: float
     """Greatest size, the same."""
     colour: float
@@ -97,10 +97,10 @@ def _place(
     scale = zoom * canvas.shape[0] / max(height, width)
     aspect = np.exp(rng.uniform(-0.15, 0.15))
     scales = np.array([scale * aspect, scale / aspect])
-    room = np.array([x2 - x1, y2 - y1]) - scales * (width, height)
-    pairs = zip(room, towards, strict=True)
+    space = np.array([x2 - x1, y2 - y1]) - scales * (width, height)
+    pairs = zip(space, towards, strict=True)
     lean = np.array([rng.random() if r < 0 or t == 0.5 else t for r, t in pairs])
-    shift = room * lean
+    shift = space * lean
     matrix = np.array([[scales[0], 0, shift[0]], [0, scales[1], shift[1]]])
     canvas[y1:y2, x1:x2] = cv2.warpAffine(
         photo.pixels,
@@ -111,13 +111,15 @@ def _place(
         borderValue=(_GREY, _GREY, _GREY),
     )
     whole = photo.boxes * np.tile(scales, 2) + np.tile(shift, 2)
-    seen = whole.clip([0, 0, 0, 0], [x2 - x1, y2 - y1] * 2)
-    keep = _still_an_object(whole, seen)
-    return (seen[keep] + [x1, y1, x1, y1]).astype(np.float32), photo.labels[keep]
+    visible = whole.clip([0, 0, 0, 0], [x2 - x1, y2 - y1] * 2)
+    keep = _still_an_object(whole, visible)
+    return (visible[keep] + [x1, y1, x1, y1]).astype(np.float32), photo.labels[keep]
 
 
-def _still_an_object(whole: NDArray[np.floating], seen: NDArray[np.floating]) -> NDArray[np.bool_]:
-    sides = seen[:, 2:] - seen[:, :2]
+def _still_an_object(
+    whole: NDArray[np.floating], visible: NDArray[np.floating]
+) -> NDArray[np.bool_]:
+    sides = visible[:, 2:] - visible[:, :2]
     share = sides.prod(axis=1) / (whole[:, 2:] - whole[:, :2]).prod(axis=1).clip(1e-6)
     return np.asarray(
         (sides.min(axis=1, initial=np.inf) >= _LEAST_PIXELS) & (share >= _LEAST_VISIBLE)

@@ -88,12 +88,13 @@ def load_photos(
 
 def repeat_factors(photos: Sequence[Photo], rare_below: float = RARE_BELOW) -> NDArray[np.float64]:
     """Relative weight of each photo: that of its rarest class, at least 1 (LVIS)."""
-    seen: dict[int, int] = defaultdict(int)
+    counts: dict[int, int] = defaultdict(int)
     for photo in photos:
         for label in np.unique(photo.labels):
-            seen[int(label)] += 1
+            counts[int(label)] += 1
     factor = {
-        label: max(1.0, (rare_below * len(photos) / count) ** 0.5) for label, count in seen.items()
+        label: max(1.0, (rare_below * len(photos) / count) ** 0.5)
+        for label, count in counts.items()
     }
     return np.array([_largest(factor[int(label)] for label in photo.labels) for photo in photos])
 

@@ -134,14 +134,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--min-size", type=int, help="shorter side of the network's input")
     parser.add_argument("--max-size", type=int, help="longer side of the network's input")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--json", type=Path, help="write the values here too")
     options = parser.parse_args(arguments)
     sizes = {
         name: value
         for name in ("min_size", "max_size")
         if (value := getattr(options, name)) is not None
     }
-    # COCO's precision looks at every box, however weak.
+    # COCO's precision counts every box, however weak.
     model = load_nano(options.weights, score_thresh=0.005, **sizes).fuse().to(options.device)
     report = evaluate(model, options.data, options.split, options.device)
     print(table(report))

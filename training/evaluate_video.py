@@ -3,8 +3,8 @@
     python -m training.evaluate_video --video FILE --reference JSONL --weights FILE --label person
 
 A reference row is one frame: `{"frame": 5, "detections": [{"label": "person", "box": [...]}]}`,
-boxes as x1, y1, x2, y2. Only the frames that have a row are looked at. Reference boxes may come
-from other detectors: then the figures say how far the two agree, not how far either is right.
+boxes as x1, y1, x2, y2. Only the frames that have a row are evaluated. Reference boxes may come
+from other detectors: then the values say how far the two agree, not how far either is right.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def frames(path: Path, numbers: set[int]) -> Iterator[tuple[int, NDArray[np.uint
 
 
 @torch.inference_mode()
-def look(
+def detect(
     model: nn.Module,
     video: Path,
     reference: Mapping[int, Sequence[Mapping[str, Any]]],
@@ -85,19 +85,19 @@ def look(
     return result
 
 
-def agreement(looked: Sequence[FrameBoxes], threshold: float, least_iou: float = 0.5) -> Agreement:
+def agreement(results: Sequence[FrameBoxes], threshold: float, min_iou: float = 0.5) -> Agreement:
     """Match the boxes of each frame, strongest first, each reference box once."""
     wanted = hits = false = 0
-    for frame in looked:
+    for frame in results:
         strong = frame.found[frame.scores >= threshold]
-        matched = _matches(box_iou(frame.wanted, strong), least_iou)
+        matched = _matches(box_iou(frame.wanted, strong), min_iou)
         wanted += len(frame.wanted)
         hits += matched
         false += len(strong) - matched
-    return Agreement(threshold, hits / max(1, wanted), false / max(1, len(looked)))
+    return Agreement(threshold, hits / max(1, wanted), false / max(1, len(results)))
 
 
-def _matches(overlap: Tensor, least_iou: float) -> int:
+def _matches(overlap: Tensor, min_iou: float) -> int:
     """Pairs for `[n wanted, m found]`, columns in the order of their right to choose."""
     free = torch.ones(overlap.shape[0], dtype=torch.bool)
     count = 0
@@ -105,7 +105,7 @@ def _matches(overlap: Tensor, least_iou: float) -> int:
         return 0
     for column in overlap.T:
         best, row = torch.where(free, column, -1.0).max(dim=0)
-        if best >= least_iou:
+        if best >= min_iou:
             free[row] = False
             count += 1
     return count
@@ -117,20 +117,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--video", type=Path, required=True)
     parser.add_argument("--reference", type=Path, required=True, help="JSON lines, one a frame")
     parser.add_argument("--weights", type=Path, required=True, help="safetensors file")
-    parser.add_argument("--label", required=True, help="the class to look at")
+    parser.add_argument("--label", required=True, help="the class to evaluate")
     parser.add_argument("--iou", type=float, default=0.5)
     parser.add_argument("--min-size", type=int, default=272)
     parser.add_argument("--max-size", type=int, default=544)
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--json", type=Path, help="write the values here too")
     options = parser.parse_args(arguments)
     model = load_nano(options.weights, min_size=options.min_size, max_size=options.max_size).fuse()
     category = {name: key for key, name in model.categories.items()}.get(options.label)
     if category is None:
         parser.error(f"the detector has no class {options.label!r}")
     reference = read_reference(options.reference)
-    looked = look(model, options.video, reference, options.label, category)
-    rows = [agreement(looked, threshold, options.iou) for threshold in THRESHOLDS]
-    print(f"{sum(len(each.wanted) for each in looked)} boxes in {len(looked)} frames")
+    results = detect(model, options.video, reference, options.label, category)
+    rows = [agreement(results, threshold, options.iou) for threshold in THRESHOLDS]
+    print(f"{sum(len(each.wanted) for each in results)} boxes in {len(results)} frames")
     print(f"{'confidence':>10}{'recall':>8}{'false a frame':>15}")
     for row in rows:
         print(f"{row.threshold:>10.2f}{row.recall:>8.3f}{row.false_per_frame:>15.3f}")

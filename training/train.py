@@ -62,7 +62,7 @@ PHASES = (
 
 @dataclass
 class Counters:
-    """How far a run is; kept in its checkpoints."""
+    """Progress of a run, part of its checkpoints."""
 
     step: int = 0
     samples: int = 0
@@ -274,7 +274,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--processes",
         type=int,
         default=1,
-        help="train in so many processes of one thread each, on shared weights (CPU only)",
+        help="number of processes of one thread each, on shared weights (CPU only)",
     )
     add("--threads", type=int, help="threads for the CPU's work")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -292,7 +292,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=0.0,
         help="mix in the demo street: samples for one of --data",
     )
-    add("--limit", type=int, help="use only the first so many photos")
+    add("--limit", type=int, help="use only the first N photos")
     add("--save-minutes", type=float, default=5.0)
     add("--eval-minutes", type=float, default=30.0)
     options = parser.parse_args(arguments)
