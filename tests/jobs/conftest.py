@@ -1,5 +1,6 @@
 """A job store, and the real watcher as a process around a stub engine."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from streamcam.jobs.database import FILE_NAME
@@ -153,3 +155,33 @@ class Workspace:
 @pytest.fixture
 def workspace(tmp_path: Path, daemons: Callable[..., Daemon]) -> Workspace:
     return Workspace(tmp_path, daemons)
+
+
+SLOW = {"STUB_FRAME": "0.05"}
+"""Makes a video of a hundred frames last five seconds."""
+
+EVERY_FRAME = ("--every", 1)
+KINDS = ("detections.jsonl", "heatmap.jpg", "heatmap.mp4", "manifest.json")
+
+
+def results_of(*stems: str) -> set[str]:
+    return {f"{stem}.{kind}" for stem in stems for kind in KINDS}
+
+
+def frames_of(workspace: Workspace, stem: str) -> int:
+    """Count a result's frames; the video and the records must agree."""
+    records = (workspace.output / f"{stem}.detections.jsonl").read_text().splitlines()
+    with av.open(str(workspace.output / f"{stem}.heatmap.mp4")) as container:
+        pictures = sum(1 for _ in container.decode(video=0))
+    manifest = json.loads((workspace.output / f"{stem}.manifest.json").read_text())
+    assert len({json.loads(line)["frame"] for line in records}) == len(records) == pictures
+    assert manifest["outcome"] == "done"
+    assert manifest["counts"]["explained"] == pictures
+    return pictures
+
+
+def wait_until_running(workspace: Workspace) -> None:
+    eventually(
+        lambda: any(part.stat().st_size for part in workspace.output.rglob("*.jsonl.part")),
+        "a job writes",
+    )
