@@ -1,16 +1,22 @@
-"""How long to wait before the next try of what failed: longer each time, never all at once."""
+"""Retrying what failed: pauses that grow, and a limit of restarts."""
 
 import random
+from collections import deque
 from collections.abc import Callable
+
+from streamcam.clock import Clock
+
+# A fault that recurs within seconds persists; one a day is an accident.
+_RESTARTS = 5
+_WINDOW_SECONDS = 600.0
 
 
 class Backoff:
     """Capped exponential backoff with jitter.
 
-    The pause doubles from `first` to `longest`; what is waited is a random half to whole of it, so
-    that a hundred cameras that a switch cut off at once do not come back at once, and none comes
-    back sooner than half of what it was meant to wait ("equal jitter" in M. Brooker, "Exponential
-    Backoff And Jitter", 2015).
+    The pause doubles from `first` to `longest`, and a random half to whole of it is waited, so that
+    a hundred cameras that a switch cut off at once do not reconnect at once, and none sooner than
+    after half its pause ("equal jitter" in M. Brooker, "Exponential Backoff And Jitter", 2015).
 
     Args:
         first: Seconds, before jitter, of the first pause; above 0.
@@ -30,11 +36,39 @@ class Backoff:
         self._pause = first
 
     def next(self) -> float:
-        """Return how many seconds to wait now; the next answer is about twice as long."""
+        """Return the seconds to wait now, and double the next pause."""
         pause = self._pause
         self._pause = min(2 * pause, self._longest)
         return pause * (0.5 + 0.5 * self._random())
 
     def reset(self) -> None:
-        """Begin anew with the first pause: what failed has worked."""
+        """Start again with the first pause, after a success."""
         self._pause = self._first
+
+
+class RestartLimit:
+    """Limits the restarts of a worker within a sliding window.
+
+    Args:
+        clock: Source of time.
+        limit: Restarts allowed in a window.
+        window: Its length, in seconds.
+    """
+
+    def __init__(
+        self, clock: Clock, limit: int = _RESTARTS, window: float = _WINDOW_SECONDS
+    ) -> None:
+        self._clock = clock
+        self._limit = limit
+        self._window = window
+        self._times: deque[float] = deque()
+
+    def allow(self) -> bool:
+        """Return whether a restart is allowed now, and count it if so."""
+        now = self._clock.monotonic()
+        while self._times and now - self._times[0] > self._window:
+            self._times.popleft()
+        if len(self._times) >= self._limit:
+            return False
+        self._times.append(now)
+        return True

@@ -2,7 +2,8 @@ import random
 
 import pytest
 
-from streamcam.retry import Backoff
+from streamcam.retry import Backoff, RestartLimit
+from tests.clocks import ManualClock
 
 
 def test_pauses_double_up_to_the_longest() -> None:
@@ -10,7 +11,7 @@ def test_pauses_double_up_to_the_longest() -> None:
     assert [backoff.next() for _ in range(9)] == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
 
 
-def test_it_goes_on_for_ever() -> None:
+def test_it_continues_without_end() -> None:
     backoff = Backoff(random=lambda: 1.0)
     assert max(backoff.next() for _ in range(10_000)) == 30.0
 
@@ -21,7 +22,7 @@ def test_jitter_takes_up_to_half_of_a_pause(luck: float, share: float) -> None:
     assert [backoff.next() for _ in range(4)] == [2 * share, 4 * share, 8 * share, 8 * share]
 
 
-def test_those_that_failed_together_do_not_come_back_together() -> None:
+def test_simultaneous_failures_are_retried_at_different_times() -> None:
     lots = random.Random(0)
     pauses = sorted(Backoff(1.0, random=lots.random).next() for _ in range(1000))
     assert 0.5 <= pauses[0] < 0.51
@@ -29,8 +30,34 @@ def test_those_that_failed_together_do_not_come_back_together() -> None:
     assert 0.7 < pauses[500] < 0.8
 
 
-def test_what_worked_begins_anew() -> None:
+def test_a_success_resets_the_pause() -> None:
     backoff = Backoff(0.5, random=lambda: 1.0)
     assert [backoff.next(), backoff.next()] == [0.5, 1.0]
     backoff.reset()
     assert [backoff.next(), backoff.next()] == [0.5, 1.0]
+
+
+def test_restarts_in_a_window_are_limited() -> None:
+    restarts = RestartLimit(ManualClock(), limit=3, window=60.0)
+    assert [restarts.allow() for _ in range(5)] == [True, True, True, False, False]
+
+
+def test_restarts_leave_the_window_one_by_one() -> None:
+    clock = ManualClock()
+    restarts = RestartLimit(clock, limit=2, window=60.0)
+    assert restarts.allow()
+    clock.now += 40
+    assert restarts.allow()
+    assert not restarts.allow()
+    clock.now += 21
+    assert restarts.allow(), "the first has left the window"
+    assert not restarts.allow(), "the second has not"
+
+
+def test_a_restart_a_day_is_always_allowed() -> None:
+    clock = ManualClock()
+    restarts = RestartLimit(clock)
+    for _ in range(1000):
+        assert restarts.allow()
+        clock.now += 86400
+    assert len(restarts._times) == 1

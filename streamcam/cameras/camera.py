@@ -14,11 +14,10 @@ from streamcam.errors import DeviceError, SourceError, StreamcamError
 from streamcam.observer import Observer
 from streamcam.pipeline.inference import Inference
 from streamcam.pipeline.queue import Overflow
-from streamcam.pipeline.restarts import RestartLimit
 from streamcam.pipeline.sampler import Sampler
 from streamcam.pipeline.stream import Stream
 from streamcam.render import Style, annotate
-from streamcam.retry import Backoff
+from streamcam.retry import Backoff, RestartLimit
 from streamcam.sinks.preview import PreviewSink
 from streamcam.sources.live import LiveSource, LiveStatus
 from streamcam.types import CameraState, CameraStatus, FrameResult, Picture

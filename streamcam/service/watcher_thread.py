@@ -12,8 +12,7 @@ from streamcam.errors import DeviceError, StreamcamError, UsageError
 from streamcam.jobs.watcher import Watcher
 from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import EngineProvider
-from streamcam.pipeline.restarts import RestartLimit
-from streamcam.retry import Backoff
+from streamcam.retry import Backoff, RestartLimit
 
 _log = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from streamcam.config.schema import Settings
 from streamcam.errors import DeviceError, WeightsUnavailableError
 from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import build_engine
-from streamcam.pipeline.restarts import RestartLimit
+from streamcam.retry import RestartLimit
 from streamcam.sinks.recording.retention import Retention, Swept
 from streamcam.types import (
     CameraState,
@@ -245,7 +245,7 @@ def test_weights_that_may_come_later_are_tried_again(
 def test_a_camera_that_breaks_the_engine_is_given_up_and_the_other_goes_on(
     fleet: CameraManager, observer: EventLog, engine: TimedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(camera_room, "RestartLimit", partial(RestartLimit, most=2))
+    monkeypatch.setattr(camera_room, "RestartLimit", partial(RestartLimit, limit=2))
     engine.errors["odd"] = ValueError("a shape that nobody expected")
     fleet.reconcile(plans(settings({"name": "odd"}, {"name": "sound"})))
     assert eventually(lambda: not fleet.cameras[0].running)
