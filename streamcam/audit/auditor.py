@@ -14,6 +14,7 @@ from streamcam.config import Settings
 from streamcam.errors import SourceError
 from streamcam.pipeline.engine_provider import FetchProgress, build_engine
 from streamcam.pipeline.sampler import Sampler
+from streamcam.sinks.registry import is_result
 from streamcam.sources.base import FiniteSource
 from streamcam.sources.inputs import Entry, expand, open_source
 from streamcam.types import Frame
@@ -62,7 +63,7 @@ def run_audit(
         SourceError: The source cannot be read, or nothing is detected in it.
     """
     methods = _methods(plan.methods)
-    entries = expand([plan.source])
+    entries = expand([plan.source], is_result)
     truth = None if plan.truth is None else CocoTruth(plan.truth)
     samples = _samples(entries, plan.frames, truth)
     clip = _clip(entries)

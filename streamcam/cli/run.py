@@ -14,6 +14,7 @@ from streamcam.config import Settings, load_settings
 from streamcam.config.load import Tables
 from streamcam.pipeline.file_job import exit_code
 from streamcam.pipeline.file_run import Run
+from streamcam.sinks.registry import is_result
 from streamcam.sources.inputs import Entry, expand
 from streamcam.types import JobReport
 
@@ -36,7 +37,7 @@ def run(
     skipped.
     """
     settings = load_settings(config, os.environ, flags)
-    reports = explain(settings, expand(sources), quiet=quiet, json=json)
+    reports = explain(settings, expand(sources, is_result), quiet=quiet, json=json)
     if json:
         print_json([as_json(report) for report in reports])
     elif not quiet:

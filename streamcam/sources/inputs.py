@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -13,11 +13,6 @@ from streamcam.media_errors import opening
 from streamcam.sources.base import FiniteSource
 from streamcam.sources.registry import kind_of, known_suffix
 from streamcam.urls import redacted_url, scheme_of
-
-_RESULT_SUFFIXES = (
-    *(".heatmap.mp4", ".heatmap.jpg", ".detections.jsonl", ".manifest.json", ".part"),
-    *(".maps.npz", ".map.png"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +52,9 @@ def open_source(spec: str) -> FiniteSource:
     return kind.open(location)
 
 
-def expand(specs: Sequence[str]) -> list[Entry]:
+def expand(
+    specs: Sequence[str], is_result: Callable[[Path], bool] = lambda _: False
+) -> list[Entry]:
     """List the inputs of a run: folders give the media in them, recursively, naturally sorted.
 
     Results of a folder's files mirror the tree below the folder. Results of a single file keep
@@ -66,10 +63,14 @@ def expand(specs: Sequence[str]) -> list[Entry]:
 
     What is named twice is listed once. Nothing is opened: what is missing, or a folder without
     media, is an entry that fails to open.
+
+    Args:
+        specs: Paths and URLs.
+        is_result: Whether a file in a folder is a result of an earlier run, and no input.
     """
     inputs: dict[str, tuple[str, tuple[str, ...]]] = {}
     for spec in specs:
-        for found, names in _inputs(spec):
+        for found, names in _inputs(spec, is_result):
             inputs.setdefault(names[-1], (found, names))
     stems = _distinct([names for _, names in inputs.values()])
     return [Entry(spec, stem) for (spec, _), stem in zip(inputs.values(), stems, strict=True)]
@@ -82,7 +83,7 @@ def redacted(spec: str) -> str:
     return readable(spec) if public else redacted_url(spec)
 
 
-def _inputs(spec: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _inputs(spec: str, is_result: Callable[[Path], bool]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield the inputs that a spec stands for, each with names for its results.
 
     The shortest name comes first; the last one is unique.
@@ -93,7 +94,8 @@ def _inputs(spec: str) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield spec, (_safe_name(name), _safe_name(f"{name}{parts.path}?{parts.query}"))
         return
     path = _path(spec)
-    found = list(_media(path, set())) if spec and _is_folder(path) else []
+    files = _media(path, set()) if spec and _is_folder(path) else ()
+    found = [file for file in files if not is_result(file)]
     for file in found:
         yield str(file), _names(file, file.relative_to(path), path)
     if not found:
@@ -142,9 +144,8 @@ def _is_folder(path: Path) -> bool:
 
 
 def is_media(path: Path) -> bool:
-    """Return whether a file in a folder is, by its name, an input and not a result."""
-    own = path.name.endswith(_RESULT_SUFFIXES)
-    return known_suffix(path) and not own and not path.name.startswith(".")
+    """Return whether a file in a folder is media by its name."""
+    return known_suffix(path) and not path.name.startswith(".")
 
 
 def _natural_key(path: Path) -> list[tuple[int, int | str]]:

@@ -6,6 +6,7 @@ from typing import Any
 from streamcam.cameras.plan import CameraPlan, plans
 from streamcam.config import load_settings
 from streamcam.config.schema import Settings
+from streamcam.sinks.base import SinkSettings
 from streamcam.sources.live import Address, Timeouts
 
 
@@ -17,6 +18,16 @@ def settings(*cameras: dict[str, Any], **sections: dict[str, Any]) -> Settings:
 def plan(camera: dict[str, Any], **sections: dict[str, Any]) -> CameraPlan:
     (made,) = plans(settings(camera, **sections))
     return made
+
+
+def test_a_cameras_sinks_are_those_of_all_and_its_own() -> None:
+    class Webhook(SinkSettings):
+        port: int = 1
+
+    mine = plan(
+        {"sinks": {"b": Webhook(port=3), "c": Webhook()}}, sinks={"a": Webhook(), "b": Webhook()}
+    )
+    assert mine.settings.sinks == {"a": Webhook(), "b": Webhook(port=3), "c": Webhook()}
 
 
 def test_all_defaults() -> None:
