@@ -53,7 +53,7 @@ def test_the_frames_of_a_video_belong_together(explainer: Explainer) -> None:
         "picture.jpg",
     ],
 )
-def test_what_is_no_picture_is_refused(explainer: Explainer, wrong: object) -> None:
+def test_other_values_than_pictures_are_refused(explainer: Explainer, wrong: object) -> None:
     with pytest.raises(UsageError, match="must be an RGB array, uint8"):
         explainer([wrong])  # type: ignore[list-item]
 
@@ -86,6 +86,6 @@ def test_arrays_of_any_memory_layout_are_explained(
     assert np.array_equal(given, picture)
 
 
-def test_it_tells_what_it_is(explainer: Explainer) -> None:
+def test_description(explainer: Explainer) -> None:
     assert explainer.description.model == "nano"
     assert explainer.description.classes[1] == "person"

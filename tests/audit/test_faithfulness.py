@@ -64,7 +64,7 @@ def test_ranks_follow_the_heat() -> None:
     assert order[0, 0] < 0.05
 
 
-def test_weights_are_shuffled_within_themselves_and_come_back() -> None:
+def test_shuffled_weights_keep_their_values_and_are_restored() -> None:
     with nano() as detector:
         before = {name: value.clone() for name, value in detector.network.state_dict().items()}
         with shuffled(detector.network):
@@ -80,7 +80,7 @@ def test_weights_are_shuffled_within_themselves_and_come_back() -> None:
             assert torch.equal(value, before[name])
 
 
-def test_what_is_nearest_stands_in_for_a_box_that_is_lost() -> None:
+def test_the_nearest_box_replaces_one_that_is_not_detected() -> None:
     far, near = (200.0, 0.0, 220.0, 20.0), (15.0, 10.0, 55.0, 30.0)
     found = Found(torch.tensor([far, near]), torch.tensor([0.2, 0.1]), torch.tensor([1, 2]))
     box = (10.0, 10.0, 50.0, 30.0)

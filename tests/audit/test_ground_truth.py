@@ -35,7 +35,7 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def test_pictures_are_known_by_their_names(tmp_path: Path, pictures: Path) -> None:
+def test_pictures_are_identified_by_their_names(tmp_path: Path, pictures: Path) -> None:
     truth = CocoTruth(written(tmp_path / "coco.json", COCO))
     known = {
         name: _samples(expand([str(pictures / f"{name}.png")]), 4, truth)[0].truth
@@ -49,13 +49,13 @@ def test_pictures_are_known_by_their_names(tmp_path: Path, pictures: Path) -> No
     assert known["three"] is None
 
 
-def test_pictures_that_are_known_are_sampled_first(tmp_path: Path, pictures: Path) -> None:
+def test_pictures_with_truth_are_sampled_first(tmp_path: Path, pictures: Path) -> None:
     truth = CocoTruth(written(tmp_path / "coco.json", COCO))
     samples = _samples(expand([str(pictures)]), 2, truth)
     assert {Path(sample.frame.source).stem for sample in samples} == {"one", "two"}
 
 
-def test_frames_of_a_video_are_known_by_their_numbers(tmp_path: Path) -> None:
+def test_frames_of_a_video_are_identified_by_their_numbers(tmp_path: Path) -> None:
     clip = write_video(
         tmp_path / "clip.mp4", [np.full((32, 48, 3), 9 * i, np.uint8) for i in range(8)]
     )
@@ -68,13 +68,13 @@ def test_frames_of_a_video_are_known_by_their_numbers(tmp_path: Path) -> None:
         assert sample.truth[0].box[0] == sample.frame.index
 
 
-def test_the_demo_scene_knows_its_own_and_frames_are_spread() -> None:
+def test_the_demo_scene_has_truth_and_frames_are_evenly_spaced() -> None:
     samples = _samples(expand(["demo://street?seconds=8"]), 4, None)
     assert [sample.frame.time for sample in samples] == pytest.approx([1, 3, 5, 7], abs=0.04)
     assert all(sample.truth for sample in samples)
 
 
-def test_a_clip_comes_from_the_middle_of_what_moves(pictures: Path) -> None:
+def test_a_clip_comes_from_the_middle_of_a_video(pictures: Path) -> None:
     clip = _clip(expand(["demo://street?seconds=8"]))
     assert np.diff([frame.time for frame in clip]) == pytest.approx([0.2] * 3, abs=0.001)
     assert clip[0].time == pytest.approx(3.6)
@@ -87,17 +87,17 @@ def test_several_pictures_give_one_frame_each(pictures: Path) -> None:
     assert len({sample.frame.source for sample in samples}) == 2
 
 
-def test_a_source_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_source_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="absent"):
         _samples(expand([str(tmp_path / "absent.mp4")]), 2, None)
 
 
 @pytest.mark.parametrize("content", [[], {"images": []}, {**COCO, "annotations": [{"bbox": 1}]}])
-def test_what_is_no_coco_file_is_refused(tmp_path: Path, content: object) -> None:
+def test_a_file_of_another_format_is_refused(tmp_path: Path, content: object) -> None:
     with pytest.raises(UsageError, match="not a COCO annotation file"):
         CocoTruth(written(tmp_path / "bad.json", content))
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"absent\.json"):
         CocoTruth(tmp_path / "absent.json")

@@ -68,7 +68,7 @@ def test_every_method_and_baseline_is_measured(report: AuditReport) -> None:
         assert scores.pointing in (0, 0.5, 1)
 
 
-def test_what_tells_why_a_box_is_there_beats_what_does_not(report: AuditReport) -> None:
+def test_layercam_beats_the_random_map(report: AuditReport) -> None:
     layercam, chance = report.methods["layercam"], report.methods["random"]
     assert layercam.deletion < chance.deletion
     assert layercam.insertion > chance.insertion
@@ -86,13 +86,13 @@ def test_the_centre_prior_fails_the_sanity_check_and_never_flickers(report: Audi
     assert report.methods["eigencam"].sane
 
 
-def test_one_level_loses_boxes_that_all_of_them_show(report: AuditReport) -> None:
+def test_the_coarsest_level_alone_misses_boxes_that_all_levels_show(report: AuditReport) -> None:
     seen = report.visibility["layercam"]
     assert set(report.visibility) == {"layercam", "gradcam"}
     assert seen.every > 0.7 > 0.4 > seen.one
 
 
-def test_the_notebooks_path_equals_ours_with_its_settings(report: AuditReport) -> None:
+def test_the_published_recipe_equals_ours_with_its_settings(report: AuditReport) -> None:
     found = report.comparison
     assert found.error < 1e-4
     assert found.cells == ((7, 13), (14, 25))
@@ -107,7 +107,9 @@ def test_examples_show_the_box_and_all_its_maps(report: AuditReport) -> None:
     assert set(example.frame_maps) == {"layercam", "gradcam"}
 
 
-def test_progress_comes_to_its_end(report: AuditReport, told: list[tuple[str, int, int]]) -> None:
+def test_progress_is_monotonic_and_ends(
+    report: AuditReport, told: list[tuple[str, int, int]]
+) -> None:
     del report
     done = [step for _, step, _ in told]
     assert done == sorted(done)
@@ -117,12 +119,12 @@ def test_progress_comes_to_its_end(report: AuditReport, told: list[tuple[str, in
     }
 
 
-def test_nothing_found_is_an_error(audited: Engine) -> None:
+def test_no_detections_are_an_error(audited: Engine) -> None:
     with pytest.raises(SourceError, match="nothing was detected"):
         Audit(audited, ["layercam"]).run([Sample(frame(grey(216, 384)))], [])
 
 
-def test_the_stock_path_leaves_no_hooks() -> None:
+def test_the_published_recipe_leaves_no_hooks() -> None:
     with engine("nano", min_size=96, max_size=160) as plain:
         backbone = plain.detector.network.get_submodule("backbone")
         before = len(backbone._forward_hooks)

@@ -36,7 +36,7 @@ def drawn_as_published(projection: Floats, picture: Picture) -> Floats:
 
 
 @pytest.mark.parametrize("model", ["nano", MOBILENET])
-def test_its_map_is_ours_with_its_settings(model: str) -> None:
+def test_the_recipes_map_equals_ours_with_its_settings(model: str) -> None:
     picture = scene(1.0).picture
     height, width = picture.shape[:2]
     weights = None if model == "nano" else "random"
@@ -52,7 +52,7 @@ def test_its_map_is_ours_with_its_settings(model: str) -> None:
     assert np.ptp(theirs.heat) > 0.5
 
 
-def test_its_boxes_and_its_picture_show_what_was_found() -> None:
+def test_the_recipe_finds_and_draws_the_same_boxes() -> None:
     with build("nano", precision="fp32") as engine, build_gradcam_baseline(engine) as baseline:
         (ours,) = engine.explain([scene(1.0)])
         theirs = baseline.explain(ours.frame.picture)
@@ -65,7 +65,7 @@ def test_its_boxes_and_its_picture_show_what_was_found() -> None:
     assert (changed > 0).mean() > 0.5
 
 
-def test_the_alone_detector_finds_the_same_boxes() -> None:
+def test_the_detector_alone_finds_the_same_boxes() -> None:
     frames = [scene(seconds, index) for index, seconds in enumerate((0.5, 1.0, 1.5))]
     with build("nano", precision="fp32", batch=2) as engine:
         results = engine.explain(frames)
@@ -75,7 +75,7 @@ def test_the_alone_detector_finds_the_same_boxes() -> None:
         assert alone.run(0.2) == sum(len(result.detections) for result in results) > 5
 
 
-def test_the_stopwatch_changes_no_result() -> None:
+def test_timing_the_stages_changes_no_result() -> None:
     frames = [scene(seconds, index) for index, seconds in enumerate((0.5, 1.0))]
     with build("nano") as engine:
         plain = engine.explain(frames)
@@ -106,7 +106,7 @@ def test_all_runs_agree_on_a_gpu() -> None:
     assert set(seconds) == set(ENGINE_STAGES)
 
 
-def test_half_precision_finds_the_same_things_and_shows_the_same_map() -> None:
+def test_half_precision_gives_the_same_detections_and_maps() -> None:
     frames = [scene(seconds, index) for index, seconds in enumerate((0.5, 1.5, 2.5))]
     with build("nano", precision="fp32") as exact, build("nano", precision="bf16") as quick:
         pairs = list(zip(exact.explain(frames), quick.explain(frames), strict=True))

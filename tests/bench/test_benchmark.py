@@ -23,7 +23,7 @@ def test_a_scene_becomes_a_file_of_its_first_frames(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("count", "expected"), [(7, 7), (100, 25)])
-def test_an_ordinary_run_up_to_the_clips_end_sees_the_same_frames(
+def test_a_run_up_to_the_clips_end_has_the_same_frames(
     tmp_path: Path, count: int, expected: int
 ) -> None:
     whole = make_clip(SCENE, 25, tmp_path)
@@ -35,7 +35,7 @@ def test_an_ordinary_run_up_to_the_clips_end_sees_the_same_frames(
     assert [frame.pts for frame in seen] == [frame.pts for frame in clip.frames]
 
 
-def test_a_picture_is_no_clip(tmp_path: Path) -> None:
+def test_a_picture_is_refused(tmp_path: Path) -> None:
     from PIL import Image
 
     Image.new("RGB", (64, 64)).save(tmp_path / "one.png")

@@ -46,14 +46,14 @@ def test_json_names_each_method_and_baseline_by_its_flag(
     assert json.loads((folder / "street.audit.json").read_text()) == values
 
 
-def test_progress_is_told_on_stderr(done: subprocess.CompletedProcess[str]) -> None:
+def test_progress_is_on_stderr(done: subprocess.CompletedProcess[str]) -> None:
     shares = [int(share) for share in re.findall(r"^(\d+) %: ", done.stderr, re.MULTILINE)]
     assert shares == sorted(shares)
     assert shares[-1] == 100
     assert len(shares) <= 11
 
 
-def test_the_page_needs_nothing_else(done: subprocess.CompletedProcess[str], folder: Path) -> None:
+def test_the_page_is_self_contained(done: subprocess.CompletedProcess[str], folder: Path) -> None:
     del done
     page = (folder / "street.audit.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg;base64,") == 1 + 5 + 4
@@ -66,7 +66,7 @@ def test_the_page_needs_nothing_else(done: subprocess.CompletedProcess[str], fol
         assert word in page
 
 
-def test_the_table_is_for_people(streamcam: Streamcam, tmp_path: Path) -> None:
+def test_the_table_is_printed(streamcam: Streamcam, tmp_path: Path) -> None:
     shown = streamcam("audit", SCENE, *SMALL[:4], "--methods", "layercam", "-o", tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert re.search(r"^layercam +0\.\d{3}", shown.stdout, re.MULTILINE)
@@ -84,7 +84,7 @@ def test_the_table_is_for_people(streamcam: Streamcam, tmp_path: Path) -> None:
         ([SCENE, "--truth", "absent.json"], 2, "absent.json"),
     ],
 )
-def test_faults_are_told_in_two_lines(
+def test_errors_have_two_lines(
     streamcam: Streamcam, tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
     done = streamcam("audit", *arguments, "--output", tmp_path / "out")

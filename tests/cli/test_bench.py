@@ -43,9 +43,7 @@ def test_json_holds_ratios_stages_and_startup(streamcam: Streamcam) -> None:
     assert values["machine"]["threads"] >= 1
 
 
-def test_the_tables_are_for_people_and_nothing_is_left(
-    streamcam: Streamcam, tmp_path: Path
-) -> None:
+def test_the_tables_are_printed_and_no_files_are_left(streamcam: Streamcam, tmp_path: Path) -> None:
     shown = streamcam(
         *("bench", "--source", SCENE, "--frames", "2", "--rounds", "1", "--random-weights"),
         cwd=tmp_path,
@@ -67,7 +65,7 @@ def test_the_tables_are_for_people_and_nothing_is_left(
         (["--model", "yolo"], 2, "no detector named"),
     ],
 )
-def test_faults_are_told_in_two_lines(
+def test_errors_have_two_lines(
     streamcam: Streamcam, arguments: list[str], code: int, message: str
 ) -> None:
     done = streamcam("bench", "--source", SCENE, *arguments)

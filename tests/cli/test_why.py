@@ -38,7 +38,7 @@ def folder(streamcam: Streamcam, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
-def test_every_record_says_which_method_made_its_map_and_how_old_it_is(folder: Path) -> None:
+def test_records_name_the_method_and_the_age_of_maps(folder: Path) -> None:
     found = records(folder)
     assert [one["cam"]["method"] for one in found] == ["layercam", "eigencam"] * 2 + ["layercam"]
     for index, one in enumerate(found):
@@ -50,7 +50,7 @@ def test_every_record_says_which_method_made_its_map_and_how_old_it_is(folder: P
         assert all(why["age_ms"] == 200 * (index % 2) for why in whys)
 
 
-def test_maps_lie_beside_the_results_and_hold_the_box(folder: Path) -> None:
+def test_maps_of_boxes_are_saved(folder: Path) -> None:
     names = sorted(path.name for path in (folder / "street.maps").iterdir())
     fresh = [f"{frame:06}.box-{box}.map.png" for frame in (0, 10, 20) for box in (0, 1)]
     assert names == sorted(fresh + [f"{frame:06}.frame.map.png" for frame in range(0, 25, 5)])
@@ -66,7 +66,7 @@ def test_maps_lie_beside_the_results_and_hold_the_box(folder: Path) -> None:
     assert y1 <= y <= y2
 
 
-def test_the_manifest_knows_the_maps_and_nothing_is_made_twice(
+def test_the_manifest_lists_the_maps_and_a_second_run_skips(
     folder: Path, streamcam: Streamcam
 ) -> None:
     manifest = json.loads((folder / "street.manifest.json").read_text())

@@ -74,7 +74,7 @@ def run_of(folder: Path, output: Path, epochs: float) -> train.Run:
     return run
 
 
-def test_trains_stops_and_goes_on(
+def test_training_stops_and_resumes(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train, "PHASES", (train.Phase(1.0, 64, Recipe(0.5, 0.6, 1.5, 1.0)),))
@@ -121,7 +121,7 @@ def test_processes_train_the_same_weights(folder: Path, tmp_path: Path) -> None:
     assert int(summary["samples"]) >= 8
 
 
-def test_does_not_go_on_with_other_classes(folder: Path, tmp_path: Path) -> None:
+def test_does_not_resume_with_other_classes(folder: Path, tmp_path: Path) -> None:
     run = run_of(folder, tmp_path, epochs=1)
     run.categories = {1: "person"}
     run.save()
@@ -176,7 +176,7 @@ def test_rare_classes_are_shown_more_often() -> None:
     assert factors[-1] == pytest.approx(math.sqrt(10))
 
 
-def test_reads_a_folder_and_says_what_is_wrong(folder: Path, tmp_path: Path) -> None:
+def test_reads_a_folder_and_reports_faults(folder: Path, tmp_path: Path) -> None:
     photos = load_photos(folder, "train", longest=384, limit=2)
     assert len(photos) == 2
     assert max(photos[0].pixels.shape) == 384

@@ -214,7 +214,7 @@ def test_magnitudes_are_joined_whatever_their_signs(centre: float) -> None:
     assert torch.equal(join_levels(levels, (8, 16), centre=centre), expected)
 
 
-def test_cells_that_are_not_wanted_change_none_of_the_others() -> None:
+def test_only_the_requested_cells_are_returned() -> None:
     levels = [torch.randn(2, 3, side, 2 * side) for side in (32, 16, 8)]
     whole = join_levels([level.clone() for level in levels], (16, 32), centre=0.5)
     part = join_levels(levels, (16, 32), centre=0.5, inside=(11, 27))
@@ -223,7 +223,7 @@ def test_cells_that_are_not_wanted_change_none_of_the_others() -> None:
 
 
 @pytest.mark.parametrize("centre", [0.0, 0.5])
-def test_joined_levels_agree_on_where_things_are(centre: float) -> None:
+def test_joined_levels_are_aligned(centre: float) -> None:
     """Every level holds the canvas's own coordinates; joined, all must say the same."""
     canvas, grid = 256, 16
     levels = []
@@ -240,7 +240,7 @@ def test_joined_levels_agree_on_where_things_are(centre: float) -> None:
 
 @pytest.mark.parametrize("centre", [0.0, 0.5])
 @pytest.mark.parametrize("axis", [2, 3])
-def test_levels_of_any_strides_agree_on_where_things_are(centre: float, axis: int) -> None:
+def test_joined_levels_of_any_strides_are_aligned(centre: float, axis: int) -> None:
     """Levels that hold canvas coordinates, with strides that differ and are no powers of two."""
     canvas = (504, 504)
     strides = {"a": (7.0, 14.0), "b": (14.0, 14.0), "c": (18.0, 12.0), "d": (28.0, 56.0)}

@@ -45,7 +45,7 @@ def test_scores_equal_a_brute_force_reference(size: tuple[int, int]) -> None:
         assert focus.lift == pytest.approx(lift, rel=1e-4, abs=1e-6)
 
 
-def test_the_whole_frame_holds_everything_and_is_no_better_than_chance() -> None:
+def test_a_box_of_the_whole_frame_has_energy_1_and_lift_1() -> None:
     heat = np.random.default_rng(0).random((9, 16), dtype=np.float32)
     (focus,) = measure_focus(heat, [(0, 0, WIDTH, HEIGHT)], width=WIDTH, height=HEIGHT)
     assert focus.energy == pytest.approx(1)
@@ -64,17 +64,17 @@ def test_the_peak_is_in_one_of_two_boxes() -> None:
     assert (right.energy, right.lift, right.peak_inside) == (1, 2, True)
 
 
-def test_a_map_without_heat_scores_nothing() -> None:
+def test_a_map_of_zeros_scores_0() -> None:
     heat = np.zeros((4, 4), np.float32)
     (focus,) = measure_focus(heat, [(0, 0, 60, 80)], width=WIDTH, height=HEIGHT)
     assert (focus.energy, focus.lift, focus.peak_inside) == (0.0, 0.0, False)
 
 
-def test_an_empty_box_scores_nothing() -> None:
+def test_an_empty_box_scores_0() -> None:
     heat = np.ones((4, 4), np.float32)
     (focus,) = measure_focus(heat, [(50, 20, 50, 60)], width=WIDTH, height=HEIGHT)
     assert (focus.energy, focus.lift) == (0.0, 0.0)
 
 
-def test_no_boxes_no_scores() -> None:
+def test_without_boxes_there_are_no_scores() -> None:
     assert measure_focus(np.ones((4, 4), np.float32), [], width=WIDTH, height=HEIGHT) == []

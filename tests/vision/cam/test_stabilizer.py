@@ -84,7 +84,7 @@ def shown_column(heat: np.ndarray) -> int:
     return round(float((heat.sum(0) * np.arange(COLUMNS)).sum() / heat.sum()))
 
 
-def test_a_component_is_followed_when_two_change_places() -> None:
+def test_a_component_is_followed_when_two_swap() -> None:
     stabiliser = MapStabilizer()
     left, right = (ONE / np.linalg.norm(ONE), blob(5, 8)), (TWO / np.linalg.norm(TWO), blob(18, 8))
     columns, followed = [], []
@@ -119,13 +119,13 @@ def test_the_sign_makes_large_activations_hot() -> None:
         assert (chosen * sign * projections[0]).argmax() == blob(5, 8).argmax()
 
 
-def test_without_a_leaning_the_larger_extreme_is_hot() -> None:
+def test_without_a_preferred_sign_the_larger_extreme_is_hot() -> None:
     contrast = np.concatenate([ONE[: CHANNELS // 2], -ONE[: CHANNELS // 2]])
     assert natural_sign(contrast, blob(5, 8)) == 1
     assert natural_sign(contrast, -blob(5, 8)) == -1
 
 
-def test_a_sign_that_drifted_the_wrong_way_is_mended() -> None:
+def test_a_contradicted_sign_is_corrected() -> None:
     """As on a camera that runs for months: the direction turns round slowly, without a cut."""
     stabiliser = MapStabilizer()
     even = np.full(CHANNELS, CHANNELS**-0.5, np.float32)
@@ -152,7 +152,7 @@ def test_flicker_is_the_mean_change_of_the_map() -> None:
 
 
 @pytest.mark.parametrize("how", ["cut", "discontinuity", "forget", "size"])
-def test_a_new_shot_forgets_the_one_before(how: str) -> None:
+def test_a_new_shot_has_no_state_of_the_one_before(how: str) -> None:
     stabiliser = MapStabilizer()
     bright = components(scene((blob(5, 8, 5.0), ONE)))
     dim = components(scene((blob(18, 8, 1.0), TWO)))
@@ -169,7 +169,7 @@ def test_a_new_shot_forgets_the_one_before(how: str) -> None:
     assert after.heat.max() > 0.9
 
 
-def test_sources_do_not_disturb_each_other() -> None:
+def test_sources_are_independent() -> None:
     mixed, alone = MapStabilizer(), MapStabilizer()
     for index in range(10):
         a = components(scene((blob(5 + index, 8), ONE), seed=index))
@@ -180,7 +180,7 @@ def test_sources_do_not_disturb_each_other() -> None:
         assert np.array_equal(got.heat, expected.heat)
 
 
-def test_the_rest_does_not_brighten_when_a_bright_thing_leaves() -> None:
+def test_the_map_does_not_brighten_when_a_bright_object_leaves() -> None:
     stabiliser = MapStabilizer()
     steady = (blob(5, 8, 0.5), ONE)
     with_it = components(scene(steady, (blob(18, 8, 3.0), ONE)))
@@ -197,7 +197,7 @@ def panned(index: int) -> Picture:
     return np.ascontiguousarray(noise(90, 400, 3)[:, index * 8 : index * 8 + 160])
 
 
-def test_cuts_are_told_from_motion_light_and_darkness() -> None:
+def test_cuts_are_distinguished_from_motion_light_and_darkness() -> None:
     street = np.repeat(np.repeat(noise(9, 16, 5, 60), 10, 0), 10, 1)
     other = np.repeat(np.repeat(noise(9, 16, 6, 60), 10, 0), 10, 1)
     lit = np.clip(street.astype(int) + 60, 0, 255).astype(np.uint8)
@@ -218,7 +218,7 @@ def explained(nano: Engine, pictures: list[Picture]) -> list[FrameResult]:
     return nano.explain([frame(p, i) for i, p in enumerate(pictures)])
 
 
-def test_an_empty_picture_does_not_glow(nano: Engine) -> None:
+def test_an_empty_picture_has_no_heat(nano: Engine) -> None:
     for value in (0, 128, 255):
         (result,) = explained(nano, [grey(180, 320, value)])
         assert result.explanation.map.mean() < 0.1
@@ -226,7 +226,7 @@ def test_an_empty_picture_does_not_glow(nano: Engine) -> None:
     assert result.explanation.map.mean() < 0.1
 
 
-def test_the_shipped_detector_shows_no_heat_where_nothing_is_and_some_where_something_is() -> None:
+def test_the_shipped_detector_has_heat_on_objects_only() -> None:
     with build_engine(device="cpu") as shipped:
         for value in (0, 64, 128, 192, 255):
             (result,) = explained(shipped, [grey(432, 768, value)])
@@ -243,7 +243,7 @@ def test_a_single_picture_gets_a_whole_map_at_once(nano: Engine) -> None:
     assert 0 < result.explanation.explained_variance <= 1
 
 
-def test_a_scene_stays_dark_where_nothing_is_while_things_come_and_go(nano: Engine) -> None:
+def test_the_background_stays_dark_while_objects_come_and_go(nano: Engine) -> None:
     empty, busy = grey(180, 320), with_patch(grey(180, 320), 100, 60, 64)
     results = explained(nano, [empty] * 3 + [busy] * 3 + [empty] * 3 + [busy] * 3)
     for index, result in enumerate(results):

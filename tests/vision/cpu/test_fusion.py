@@ -15,7 +15,7 @@ from tests.vision.scenes import network
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
 @pytest.mark.parametrize("name", PYRAMIDS)
-def test_fused_convolutions_see_the_same(name: str, dtype: torch.dtype) -> None:
+def test_fused_convolutions_give_equal_results(name: str, dtype: torch.dtype) -> None:
     part = backbone(name)
     fold_batch_norms(part)
     part.to(dtype, memory_format=torch.channels_last)
@@ -29,7 +29,7 @@ def test_fused_convolutions_see_the_same(name: str, dtype: torch.dtype) -> None:
     assert worst(expected, found) < (1e-5 if dtype == torch.float32 else 0.05)
 
 
-def test_activations_that_are_fused_have_no_step_of_their_own() -> None:
+def test_fused_activations_are_removed() -> None:
     chain = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Identity(), nn.SiLU(), nn.Conv2d(8, 4, 1))
     chain = chain.requires_grad_(False)
     given = torch.randn(1, 3, 9, 9)
@@ -66,7 +66,7 @@ def layout(weight: torch.Tensor) -> bytes:
     return torch.ops.mkldnn._get_mkldnn_serialized_md(weight).numpy().tobytes()  # type: ignore[no-any-return]
 
 
-def test_weights_are_in_the_order_that_each_size_of_input_wants() -> None:
+def test_weights_have_the_layout_for_each_input_size() -> None:
     plain = nn.Conv2d(160, 960, 1).requires_grad_(False).bfloat16()
     fused = FusedConvolution(plain, "none")
     orders = set()
@@ -85,7 +85,7 @@ def test_weights_are_in_the_order_that_each_size_of_input_wants() -> None:
     assert len(set(map(id, fused._by_input.values()))) == len(orders), "each kept once"
 
 
-def test_the_order_follows_the_number_of_threads() -> None:
+def test_the_layout_depends_on_the_number_of_threads() -> None:
     """With two threads oneDNN divides 200 channels otherwise than with one."""
     plain = nn.Conv2d(32, 200, 1).requires_grad_(False).bfloat16()
     fused, size = FusedConvolution(plain, "none"), torch.Size((1, 32, 11, 11))
@@ -97,7 +97,7 @@ def test_the_order_follows_the_number_of_threads() -> None:
             assert layout(fused._ordered_for(size)) == layout(wanted)
 
 
-def test_no_more_sizes_are_remembered_than_are_likely(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_cached_sizes_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fusion, "_MAX_SIZES", 2)
     plain = nn.Conv2d(3, 8, 3).requires_grad_(False)
     fused = FusedConvolution(plain, "relu")
@@ -108,7 +108,7 @@ def test_no_more_sizes_are_remembered_than_are_likely(monkeypatch: pytest.Monkey
         assert len(fused._by_input) <= 2
 
 
-def test_where_the_operators_are_missing_the_network_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_operators_the_network_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fusion, "_operators_work", lambda: False)
     whole = network("nano")
     path = find_model("nano").activations.module

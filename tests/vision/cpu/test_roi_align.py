@@ -40,7 +40,7 @@ def boxes(count: int = 60) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize(("sampling_ratio", "size"), [(2, 7), (1, 7), (3, 14)])
-def test_rows_give_the_same_numbers(sampling_ratio: int, size: int) -> None:
+def test_row_sums_equal_torchvisions_roi_align(sampling_ratio: int, size: int) -> None:
     theirs = pooler(sampling_ratio, size)
     ours = RowRoIAlign(theirs)
     expected = theirs(levels(), boxes(), IMAGES)
@@ -59,13 +59,13 @@ def test_a_box_that_rounding_made_smaller_than_the_canonical_size_keeps_its_leve
     assert RowRoIAlign(pooler())._fitting_levels(box, [4, 8, 16]).tolist() == [2]
 
 
-def test_of_levels_with_the_same_stride_the_first_is_taken() -> None:
+def test_the_first_of_levels_with_equal_strides_is_used() -> None:
     twins = {"0": levels()["2"], "1": -levels()["2"]}
     expected = pooler()(twins, boxes(), IMAGES)
     assert torch.allclose(RowRoIAlign(pooler())(twins, boxes(), IMAGES), expected, atol=1e-4)
 
 
-def test_a_picture_without_boxes_has_no_rows() -> None:
+def test_a_picture_without_boxes_has_no_results() -> None:
     some = [torch.zeros((0, 4)), boxes()[1]]
     assert torch.equal(
         RowRoIAlign(pooler())(levels(), some, IMAGES)[:3],

@@ -27,7 +27,7 @@ def test_a_small_network_leaves_cores_to_the_rest(
     assert threads_for(detector(MOBILENET)) == cores
 
 
-def test_what_others_compute_with_is_not_taken_for_all_there_is() -> None:
+def test_threads_are_not_limited_by_those_of_another_thread() -> None:
     """torch gives a thread that is new what another one has told it."""
     everything, large = torch_threads(), detector(MOBILENET)
     told: list[int] = []
@@ -40,7 +40,7 @@ def test_what_others_compute_with_is_not_taken_for_all_there_is() -> None:
     assert told == [everything + 1, everything]
 
 
-def test_results_are_made_with_all_threads_in_a_thread_that_was_told_of_fewer() -> None:
+def test_postprocessing_uses_all_threads() -> None:
     with engine(MOBILENET, min_size=96, max_size=160) as large:
         told: list[int] = []
         make = large.cam
@@ -64,12 +64,12 @@ def test_a_picture_of_a_million_pixels_fills_a_cpu() -> None:
     assert not any(fills_a_cpu(detector(name)) for name in ("nano", MOBILENET, SSDLITE))
 
 
-def test_large_pictures_are_looked_at_one_by_one() -> None:
+def test_large_pictures_have_batches_of_one() -> None:
     with engine("nano", batch=6) as small, engine("fasterrcnn_resnet50_fpn", batch=6) as large:
         assert (small.batch, large.batch) == (6, 1)
 
 
-def test_looking_has_its_own_threads_and_gives_them_back() -> None:
+def test_the_forward_pass_restores_the_number_of_threads() -> None:
     with engine("nano") as small, computing_threads(8):
         with small.looking():
             assert torch.get_num_threads() == threads_for(small.detector) < 8
@@ -106,7 +106,7 @@ def test_a_network_that_bfloat16_changes_keeps_float32() -> None:
 
 
 @pytest.mark.parametrize(("allowed", "expected"), [(100.0, False), (0.0, True)])
-def test_what_agrees_is_chosen_by_its_time(
+def test_equal_precisions_are_chosen_by_time(
     monkeypatch: pytest.MonkeyPatch, allowed: float, expected: bool
 ) -> None:
     """With the bound at either end the outcome does not depend on this machine."""
@@ -149,7 +149,7 @@ def test_a_detector_that_stays_in_float32_keeps_no_copy() -> None:
     ("asked", "pays", "expected"),
     [("auto", True, "bf16"), ("auto", False, "fp32"), ("bf16", False, "bf16")],
 )
-def test_auto_follows_what_was_tried_and_a_wish_does_not(
+def test_only_auto_follows_the_trial(
     monkeypatch: pytest.MonkeyPatch, asked: Precision, pays: bool, expected: str
 ) -> None:
     monkeypatch.setattr(build, "bfloat16_pays", lambda *_: pays)

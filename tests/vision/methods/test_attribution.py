@@ -80,7 +80,7 @@ def test_eigencam_has_one_forward_and_so_have_gradients() -> None:
     assert forwards == [[3], [3]]
 
 
-def test_each_box_has_a_map_and_the_frame_the_brightest_of_them() -> None:
+def test_the_frames_map_is_the_maximum_of_the_boxes_maps() -> None:
     with explaining(top=2) as why:
         (result,) = why.explain(video(1))
     explained = [d for d in result.detections if d.why is not None]
@@ -107,7 +107,7 @@ def test_one_map_for_the_frame() -> None:
     assert np.mean([detection.focus.lift > 1 for detection in result.detections]) > 0.7
 
 
-def test_every_nth_frame_of_each_source_is_explained_and_the_rest_is_eigencam(
+def test_every_nth_frame_of_each_source_has_maps_of_boxes(
     ordinary: Engine,
 ) -> None:
     mixed = [one for pair in zip(video(5), video(5, "b"), strict=True) for one in pair]
@@ -125,7 +125,7 @@ def test_every_nth_frame_of_each_source_is_explained_and_the_rest_is_eigencam(
             assert difference.max() < 0.02
 
 
-def test_a_box_keeps_its_map_where_it_stays_and_tells_its_age() -> None:
+def test_a_box_reuses_the_map_of_an_overlapping_one_with_its_age() -> None:
     still = [frame(street(1.0), index) for index in range(3)]
     with explaining(every=10) as why:
         first, *later = why.explain(still)
@@ -139,14 +139,14 @@ def test_a_box_keeps_its_map_where_it_stays_and_tells_its_age() -> None:
         assert all(detection.why is None for detection in cut.detections)
 
 
-def test_where_nothing_is_found_the_map_is_eigencams() -> None:
+def test_without_detections_the_map_is_eigencams() -> None:
     with explaining() as why:
         (result,) = why.explain([frame(grey(216, 384))])
     assert not result.detections
     assert result.explanation.method == "eigencam"
 
 
-def test_a_source_that_ended_is_forgotten() -> None:
+def test_forget_drops_the_state_of_a_source() -> None:
     with explaining(every=10) as why:
         why.explain(video(1))
         why.forget("a")
@@ -181,7 +181,7 @@ def live(index: int = 0) -> Frame:
     )
 
 
-def test_live_frames_have_a_share_of_the_time_and_files_all_of_it() -> None:
+def test_the_time_budget_limits_live_sources_only() -> None:
     clock = Ticking()
     budget = TimeBudget("layercam", clock)
     assert budget.allows(live())
@@ -195,7 +195,7 @@ def test_live_frames_have_a_share_of_the_time_and_files_all_of_it() -> None:
     assert budget.allows(live())
 
 
-def test_a_method_that_is_too_slow_is_given_up_for_live_frames_and_said_once(
+def test_a_slow_method_is_given_up_for_live_sources_with_one_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     clock = Ticking()
@@ -211,7 +211,7 @@ def test_a_method_that_is_too_slow_is_given_up_for_live_frames_and_said_once(
     assert "scorecam takes 0.5 s a frame here" in record.message
 
 
-def test_a_live_frame_whose_turn_had_no_time_passes_it_on_to_the_next() -> None:
+def test_a_live_frame_without_budget_leaves_its_turn_to_the_next() -> None:
     clock = Ticking(step=0.01)
     with explaining(every=2, clock=clock) as why:
         methods = []
@@ -224,7 +224,7 @@ def test_a_live_frame_whose_turn_had_no_time_passes_it_on_to_the_next() -> None:
     assert methods == ["layercam", "eigencam", "eigencam", "layercam"]
 
 
-def test_no_room_on_the_device_is_said_once_and_leaves_eigencam(
+def test_out_of_memory_leaves_eigencam_with_one_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(*_: object) -> None:
@@ -246,7 +246,7 @@ def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
     assert all(method in caught.value.hint for method in METHODS)
 
 
-def test_half_precision_tells_the_same() -> None:
+def test_half_precision_gives_the_same_maps_of_boxes() -> None:
     with (
         build_engine(method="layercam", precision="bf16") as half,
         build_engine(method="layercam", precision="fp32") as single,

@@ -57,7 +57,7 @@ def test_formulas_equal_those_of_pytorch_grad_cam(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", THEIRS)
-def test_what_speaks_for_the_target_is_positive(name: str) -> None:
+def test_evidence_for_the_target_is_positive(name: str) -> None:
     """Never inverted, whatever sign the components happen to have."""
     for flip in (1, -1):
         activations, gradients = tensors()
@@ -69,7 +69,7 @@ def test_what_speaks_for_the_target_is_positive(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", THEIRS)
-def test_nothing_speaks_for_a_target_without_gradients(name: str) -> None:
+def test_zero_gradients_give_zero_maps(name: str) -> None:
     activations, gradients = tensors()
     maps = gradient_map(METHODS[name].formula, activations, torch.zeros_like(gradients))
     assert torch.isfinite(maps).all()

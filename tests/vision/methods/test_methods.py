@@ -57,7 +57,7 @@ def test_gradients_of_the_shared_forward_equal_those_of_pytorch_grad_cam(
     detector.drop()
 
 
-def test_a_batch_of_pictures_shares_its_backward_and_changes_nothing(detector: Detector) -> None:
+def test_gradients_of_a_batch_equal_those_of_single_pictures(detector: Detector) -> None:
     saved, found = looked(detector, street(1.0), street(4.0))
     groups = [
         [[target] for target in own[:count]] for own, count in zip(found, (3, 2), strict=True)
@@ -123,7 +123,7 @@ def _remember(cam: AblationCAM, chosen: list[int]) -> np.ndarray:
     return cam.ablation_layer.indices
 
 
-def test_without_the_channels_that_matter_the_score_falls(detector: Detector) -> None:
+def test_the_score_falls_without_the_channels_of_the_largest_weights(detector: Detector) -> None:
     saved, (targets,) = looked(detector, street())
     channels = [(level, channel) for level in ("0", "1", "2") for channel in range(64)]
     formula = METHODS["ablationcam"].formula
@@ -166,7 +166,7 @@ def test_padding_does_not_shift_the_map() -> None:
 
 # Score-CAM is left out: its softmax of nothing weighs all channels alike.
 @pytest.mark.parametrize("method", [name for name in WITH_TARGETS if name != "scorecam"])
-def test_a_target_that_is_not_there_gets_an_empty_map(detector: Detector, method: str) -> None:
+def test_a_target_without_match_gets_an_empty_map(detector: Detector, method: str) -> None:
     saved, _ = looked(detector, street())
     nowhere = Target(BoxTarget((1.0, 1.0, 4.0, 4.0), 44), 0.5)
     (maps,) = MapMaker(detector, method, GRIDS)(saved, [[[nowhere]]], [SIZE])
@@ -182,7 +182,7 @@ def test_a_target_that_is_not_there_gets_an_empty_map(detector: Detector, method
         ("fcos_resnet50_fpn", 0.1),
     ],
 )
-def test_every_kind_of_head_tells_why(name: str, confidence: float) -> None:
+def test_every_kind_of_head_has_maps_of_boxes(name: str, confidence: float) -> None:
     sizes = {} if name == SSDLITE else {"min_size": 96, "max_size": 160}
     with Detector(
         network(name, **sizes),
@@ -197,7 +197,7 @@ def test_every_kind_of_head_tells_why(name: str, confidence: float) -> None:
     assert maps.max(axis=(1, 2)).tolist() == pytest.approx([1, 1])
 
 
-def test_nothing_is_left_behind(detector: Detector) -> None:
+def test_no_hooks_or_activations_are_left(detector: Detector) -> None:
     def explain() -> None:
         saved, (targets,) = looked(detector, street())
         MapMaker(detector, "layercam", GRIDS)(saved, [[[target] for target in targets]], [SIZE])
@@ -213,7 +213,7 @@ def test_nothing_is_left_behind(detector: Detector) -> None:
     assert all(parameter.grad is None for parameter in detector.network.parameters())
 
 
-def test_the_network_is_as_before(detector: Detector) -> None:
+def test_the_network_is_unchanged(detector: Detector) -> None:
     backbone, transform = detector.network.backbone, detector.network.transform
     saved, (targets,) = looked(detector, street())
     with pytest.raises(RuntimeError):

@@ -17,14 +17,14 @@ def found(*boxes: tuple[tuple[float, float, float, float], int, float]) -> Found
     )
 
 
-def test_it_is_found_by_class_and_overlap() -> None:
+def test_a_target_is_matched_by_class_and_overlap() -> None:
     shifted = (12.0, 10.0, 52.0, 30.0)
     seen = found((BOX, 2, 0.9), (shifted, 1, 0.6), ((100.0, 0.0, 120.0, 20.0), 1, 0.8))
     assert float(BoxTarget(BOX, 1)(seen)) == pytest.approx(0.6)
     assert float(BoxTarget(BOX, 2)(seen)) == pytest.approx(0.9)
 
 
-def test_another_class_in_its_place_does_not_hide_it() -> None:
+def test_a_box_of_another_class_does_not_hide_the_target() -> None:
     """As it does for pytorch_grad_cam's target, which takes the best overlap of any class."""
     near = (11.0, 10.0, 51.0, 30.0)
     seen = found((BOX, 2, 0.9), (near, 1, 0.6))
@@ -33,7 +33,7 @@ def test_another_class_in_its_place_does_not_hide_it() -> None:
     assert float(BoxTarget(BOX, 1)(seen)) == pytest.approx(0.6)
 
 
-def test_it_equals_pytorch_grad_cams_score_where_nothing_moved() -> None:
+def test_the_score_equals_pytorch_grad_cams_if_nothing_moved() -> None:
     seen = found((BOX, 1, 0.7))
     outputs = {"boxes": seen.boxes, "labels": seen.class_ids, "scores": seen.scores}
     theirs = float(FasterRCNNBoxScoreTarget([1], np.array([BOX]))(outputs))
@@ -45,12 +45,12 @@ def test_it_equals_pytorch_grad_cams_score_where_nothing_moved() -> None:
     [found(), found((BOX, 2, 0.9)), found(((200.0, 0.0, 220.0, 20.0), 1, 0.9))],
     ids=["nothing", "other class", "elsewhere"],
 )
-def test_a_vanished_box_scores_nothing(seen: Found) -> None:
+def test_a_vanished_box_has_score_0(seen: Found) -> None:
     assert float(BoxTarget(BOX, 1)(seen)) == 0
     assert float(BoxTarget(BOX, 1).logit(seen)) == 0
 
 
-def test_the_logit_keeps_its_gradient_where_the_score_is_certain() -> None:
+def test_the_logit_has_a_gradient_where_the_score_is_saturated() -> None:
     raw = torch.tensor([6.0, -1.0], requires_grad=True)
     seen = Found(torch.tensor([BOX, BOX]), raw.sigmoid(), torch.tensor([1, 2]))
     (gradient,) = torch.autograd.grad(BoxTarget(BOX, 1).logit(seen), raw)
