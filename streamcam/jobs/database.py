@@ -72,6 +72,8 @@ _MIGRATIONS_TABLE = """
 class Database:
     """One SQLite connection that threads share; SQLite's errors become streamcam's.
 
+    All methods raise `JobStoreError` where the database cannot be used, and `DiskFullError`.
+
     Args:
         path: The file; it is made, with its folder, when it is missing.
 
@@ -105,12 +107,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Run a block as one transaction; of nested blocks the outermost one counts.
-
-        Raises:
-            JobStoreError: The database cannot be used.
-            DiskFullError: The disk is full.
-        """
+        """Run a block as one transaction; of nested blocks the outermost one counts."""
         with self._lock, self._mapped_errors():
             if self._depth == 0:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -126,21 +123,12 @@ class Database:
                 self._commit()
 
     def execute(self, statement: str, *values: SqlValue) -> int:
-        """Execute a statement in a transaction and return the number of changed rows.
-
-        Raises:
-            JobStoreError: The database cannot be used.
-            DiskFullError: The disk is full.
-        """
+        """Execute a statement in a transaction and return the number of changed rows."""
         with self.transaction():
             return self._connection.execute(statement, values).rowcount
 
     def rows(self, statement: str, *values: SqlValue) -> list[sqlite3.Row]:
-        """Return the rows of a query.
-
-        Raises:
-            JobStoreError: The database cannot be used.
-        """
+        """Return the rows of a query, or of a statement that returns rows."""
         with self._lock, self._mapped_errors():
             return self._connection.execute(statement, values).fetchall()
 

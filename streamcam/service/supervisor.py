@@ -1,7 +1,7 @@
 """The service: runs the cameras, the watched folders and the HTTP server of a configuration."""
 
 import logging
-import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -72,10 +72,7 @@ class Supervisor:
         self._metrics = Metrics()
         self._events = ServiceEvents(self._metrics)
         self._cameras = CameraManager(
-            self._settings,
-            self._events,
-            on_stage=self._metrics.stage,
-            clock=self._clock,
+            self._settings, self._events, on_stage=self._metrics.stage, clock=self._clock
         )
         self._last_iteration = self._clock.monotonic()
         self._watchdog = Watchdog(self._make_monitor(stuck_after), notifier)
@@ -124,7 +121,6 @@ class Supervisor:
                 self._end()
 
     def _loop(self) -> None:
-        wake = threading.Event()
         while not self._stopping:
             self._last_iteration = self._clock.monotonic()
             self._on_iteration()
@@ -133,7 +129,7 @@ class Supervisor:
                 self._reloading = False
                 self._reload()
             self._report()
-            wake.wait(_LOOP_SECONDS)
+            time.sleep(_LOOP_SECONDS)
 
     def _apply(self, settings: Settings) -> None:
         """Run exactly what the settings name; what has not changed keeps running."""
