@@ -1,12 +1,14 @@
 """Published weights: fetched once, checked, kept where torchvision keeps them."""
 
+import fcntl
 import hashlib
 import http.client
 import os
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -117,16 +119,42 @@ def _is_passing(error: BaseException) -> bool:
     reraise=True,
 )
 def _fetch(url: str, path: Path, progress: Progress | None) -> None:
-    """Download to a `.part` file beside `path`, going on where an earlier attempt ended."""
+    """Download to a `.part` file beside `path`, resuming an earlier attempt.
+
+    Of several processes that need the file one downloads it; the others wait for that.
+    """
     part = path.with_name(path.name + ".part")
-    with part.open("ab") as file:
+    with _locked(part) as file:
+        if path.exists():
+            part.unlink(missing_ok=True)
+            return
         _append_rest(url, file, path.name, progress)
         file.flush()
         os.fsync(file.fileno())
-    if not sha256(part).startswith(_published_digest(path.name)):
-        part.unlink()
-        raise _ChecksumError("what arrived has another checksum than was published")
-    part.replace(path)
+        if not sha256(part).startswith(_published_digest(path.name)):
+            part.unlink()
+            raise _ChecksumError("what arrived has another checksum than was published")
+        part.replace(path)
+
+
+@contextmanager
+def _locked(part: Path) -> Iterator[BinaryIO]:
+    """Open a file for appending, in one process at a time; the lock ends with the process."""
+    while True:
+        with part.open("ab") as file:
+            with suppress(OSError):  # a file system without locks: downloads may then collide
+                fcntl.flock(file, fcntl.LOCK_EX)
+            # The process that had the lock may have renamed or removed the file.
+            if _is_at(part, file):
+                yield file
+                return
+
+
+def _is_at(path: Path, file: BinaryIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _open(request: urllib.request.Request) -> http.client.HTTPResponse:

@@ -1,6 +1,8 @@
 """Fetching over real HTTP from a server on this machine, with its faults."""
 
 import hashlib
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -205,3 +207,18 @@ def test_an_engine_is_built_from_what_was_fetched(
         assert engine.description.weights_sha256 == digest
         assert engine.description.classes[1] == "person"
     assert (cache / f"ssdlite-{digest[:8]}.pth").is_file()
+
+
+def test_two_processes_fetch_a_file_once(server: Server, cache: Path) -> None:
+    server.faults = ["slow"]
+    code = (
+        "import sys, torch\n"
+        "from streamcam.vision.models.download import published_file\n"
+        "torch.hub._hub_dir = sys.argv[2]\n"
+        "print(published_file(sys.argv[1], 'some'))\n"
+    )
+    words = [sys.executable, "-c", code, server.url, str(cache.parent)]
+    processes = [subprocess.Popen(words) for _ in range(2)]
+    assert [process.wait(60) for process in processes] == [0, 0]
+    assert server.requests == [None]
+    assert [path.name for path in cache.iterdir()] == [NAME]
