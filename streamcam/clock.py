@@ -1,4 +1,4 @@
-"""Time, in one place, so that tests can replace it."""
+"""The clock of all packages, which tests replace."""
 
 import time
 from datetime import UTC, datetime
@@ -8,11 +8,11 @@ class Clock:
     """The machine's own clock."""
 
     def monotonic(self) -> float:
-        """Return seconds that only ever grow; for intervals, deadlines and ages."""
+        """Return seconds of a monotonic clock, for intervals and deadlines."""
         return time.monotonic()
 
     def utc(self) -> datetime:
-        """Return the wall-clock time, in UTC; for people and file names."""
+        """Return the wall-clock time in UTC, for records and file names."""
         return datetime.now(UTC)
 
 

@@ -1,22 +1,22 @@
 """Every error that streamcam raises on purpose.
 
     StreamcamError                  exit 70
-    ├── UsageError                  exit 2   a command line that cannot be meant
-    ├── ConfigError                 exit 78  a configuration that cannot be used
+    ├── UsageError                  exit 2   invalid command line
+    ├── ConfigError                 exit 78  invalid configuration
     ├── SourceError                 exit 1   an input that cannot be explained
     │   ├── NotMediaError           exit 1   no picture can be read from it
-    │   ├── CorruptMediaError       exit 1   it began well and became unreadable
-    │   └── SourceUnavailableError  exit 69  it is not there, or not now      (retryable)
+    │   ├── CorruptMediaError       exit 1   it becomes unreadable after its beginning
+    │   └── SourceUnavailableError  exit 69  it is missing or does not answer (retryable)
     ├── SinkError                   exit 1   a result that cannot be written  (retryable)
     │   └── DiskFullError           exit 1   the disk is full                 (retryable)
     ├── WeightsError                exit 1   weights that cannot be used
     │   ├── WeightsMismatchError    exit 1   weights of another network
-    │   └── WeightsUnavailableError exit 69  weights that are not here        (retryable)
+    │   └── WeightsUnavailableError exit 69  weights that cannot be fetched   (retryable)
     ├── JobStoreError               exit 70  the job store cannot be used
     └── DeviceError                 exit 70  the GPU failed                   (retryable)
 
-The message says what is wrong and where; `hint` says what to do about it. Shown to a person they
-are two lines at most. `retryable` tells whether the same work may succeed later.
+The message says what is wrong and where, `hint` what to do about it: two lines at most on a
+terminal. `retryable`: the same work may succeed later.
 """
 
 from enum import IntEnum
@@ -24,7 +24,7 @@ from typing import ClassVar
 
 
 class ExitCode(IntEnum):
-    """What the process tells its caller, after sysexits.h."""
+    """Exit codes of the process, after sysexits.h."""
 
     OK = 0
     SOME_FAILED = 1
@@ -52,13 +52,13 @@ class StreamcamError(Exception):
 
 
 class UsageError(StreamcamError):
-    """A command line that cannot be meant."""
+    """Invalid command line."""
 
     exit_code = ExitCode.USAGE
 
 
 class ConfigError(StreamcamError):
-    """A configuration that cannot be used."""
+    """Invalid configuration."""
 
     exit_code = ExitCode.CONFIG
 
@@ -74,7 +74,7 @@ class NotMediaError(SourceError):
 
 
 class CorruptMediaError(SourceError):
-    """The input began well and became unreadable."""
+    """The input becomes unreadable after its beginning."""
 
 
 class SourceUnavailableError(SourceError):
@@ -106,7 +106,7 @@ class WeightsMismatchError(WeightsError):
 
 
 class WeightsUnavailableError(WeightsError):
-    """Weights that are neither here nor can be fetched."""
+    """Weights that are not in the cache and cannot be fetched."""
 
     exit_code = ExitCode.UNAVAILABLE
     retryable = True
@@ -117,6 +117,6 @@ class JobStoreError(StreamcamError):
 
 
 class DeviceError(StreamcamError):
-    """The GPU failed in a way that this process cannot mend."""
+    """The GPU failed, and this process cannot recover it."""
 
     retryable = True

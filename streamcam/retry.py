@@ -1,10 +1,14 @@
-"""Retrying what failed: pauses that grow, and a limit of restarts."""
+"""Retries: exponential backoff, a limit on restarts, calls that are repeated."""
 
 import random
+import time
 from collections import deque
 from collections.abc import Callable
+from typing import TypeVar
 
 from streamcam.clock import Clock
+
+_T = TypeVar("_T")
 
 # A fault that recurs within seconds persists; one a day is an accident.
 _RESTARTS = 5
@@ -72,3 +76,24 @@ class RestartLimit:
             return False
         self._times.append(now)
         return True
+
+
+def retry(
+    call: Callable[[], _T],
+    is_transient: Callable[[Exception], bool],
+    attempts: int,
+    backoff: Backoff,
+) -> _T:
+    """Return the result of a call, repeated while it fails with transient errors.
+
+    Raises:
+        Exception: That of the last attempt, or the first that is not transient.
+    """
+    for _ in range(attempts - 1):
+        try:
+            return call()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+        time.sleep(backoff.next())
+    return call()

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from streamcam.retry import Backoff, RestartLimit
+from streamcam.retry import Backoff, RestartLimit, retry
 from tests.clocks import ManualClock
 
 
@@ -61,3 +61,31 @@ def test_a_restart_a_day_is_always_allowed() -> None:
         assert restarts.allow()
         clock.now += 86400
     assert len(restarts._times) == 1
+
+
+def test_transient_errors_are_retried_up_to_a_number_of_attempts() -> None:
+    calls: list[int] = []
+
+    def call() -> int:
+        calls.append(1)
+        if len(calls) < 3:
+            raise ConnectionError
+        return 7
+
+    pauses = Backoff(1e-6)
+    assert retry(call, lambda error: isinstance(error, ConnectionError), 3, pauses) == 7
+    calls.clear()
+    with pytest.raises(ConnectionError):
+        retry(call, lambda error: isinstance(error, ConnectionError), 2, pauses)
+
+
+def test_other_errors_are_raised_at_once() -> None:
+    calls: list[int] = []
+
+    def call() -> None:
+        calls.append(1)
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        retry(call, lambda error: isinstance(error, ConnectionError), 3, Backoff(1e-6))
+    assert len(calls) == 1

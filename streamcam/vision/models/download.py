@@ -12,10 +12,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-import tenacity
 import torch
 
 from streamcam.errors import WeightsError, WeightsUnavailableError
+from streamcam.retry import Backoff, retry
 
 Progress = Callable[[str, int, int | None], None]
 """Called while a file is fetched with its name, the bytes so far, and all bytes if known."""
@@ -95,7 +95,7 @@ def _published_digest(name: str) -> str:
 def _fetch_or_explain(url: str, path: Path, model: str, progress: Progress | None) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _fetch(url, path, progress)
+        retry(lambda: _fetch(url, path, progress), _is_passing, _ATTEMPTS, Backoff(0.1, 5.0))
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise WeightsUnavailableError(
@@ -112,12 +112,6 @@ def _is_passing(error: BaseException) -> bool:
     return isinstance(error, _PASSING)
 
 
-@tenacity.retry(
-    retry=tenacity.retry_if_exception(_is_passing),
-    stop=tenacity.stop_after_attempt(_ATTEMPTS),
-    wait=tenacity.wait_exponential(multiplier=0.1, max=5),
-    reraise=True,
-)
 def _fetch(url: str, path: Path, progress: Progress | None) -> None:
     """Download to a `.part` file beside `path`, resuming an earlier attempt.
 
