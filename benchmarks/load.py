@@ -231,8 +231,8 @@ def _figures(observer: FrameRecorder, passed: float) -> dict[str, Any]:
 
 @contextmanager
 def told_of_transfers(on_stage: OnStage) -> Iterator[None]:
-    """Measure how long pictures take to the device, of which the street knows nothing."""
-    from streamcam.vision.models.torchvision import Detector
+    """Measure how long uploads to the device take, which the pipeline does not measure."""
+    from streamcam.vision.models.detector import Detector
 
     upload = Detector.upload
 

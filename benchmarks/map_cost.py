@@ -16,8 +16,9 @@ from fractions import Fraction
 import numpy as np
 import torch
 
+from streamcam.config import Settings
+from streamcam.pipeline.engine_provider import build_engine
 from streamcam.types import Frame
-from streamcam.vision.build import build_engine
 
 
 def main() -> None:
@@ -56,21 +57,21 @@ def _moving_square(count: int, width: int, height: int) -> list[Frame]:
 
 
 def _measure(name: str, frames: list[Frame], options: argparse.Namespace) -> None:
-    with build_engine(
-        model=name,
-        weights="random",
-        device=options.device,
-        precision=options.precision,
-        grid=options.grid,
-        batch=options.batch,
-        confidence=0.5,
-    ) as engine:
+    model = {
+        "name": name,
+        "weights": "random",
+        "device": options.device,
+        "precision": options.precision,
+        "batch": options.batch,
+        "confidence": 0.5,
+    }
+    settings = Settings.model_validate({"model": model, "cam": {"grid": options.grid}})
+    with build_engine(settings) as engine:
         pictures = [frame.picture for frame in frames]
 
         def forward_only() -> None:
-            with engine.looking():
+            with engine.forwarding():
                 engine.detector(pictures)
-            engine.detector.drop()
 
         forward, whole = _alternate(forward_only, lambda: engine.explain(frames), options.rounds)
         described = engine.description

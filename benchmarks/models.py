@@ -14,11 +14,12 @@ from typing import Literal
 
 import numpy as np
 
+from streamcam.config import Settings
+from streamcam.pipeline.engine_provider import build_engine
 from streamcam.types import Frame, Picture
-from streamcam.vision.build import build_engine
 from streamcam.vision.devices import Precision
-from streamcam.vision.models.catalogue import ModelCard, list_models
-from streamcam.vision.models.library import Library
+from streamcam.vision.models.family import ModelCard
+from streamcam.vision.models.library import Library, list_models
 
 
 def main() -> None:
@@ -42,7 +43,8 @@ def row(card: ModelCard, picture: Picture, count: int, precision: Precision) -> 
     """Return a model's row: medians over `count` frames, after one that warms up."""
     weights: Literal["random"] | None = None if card.origin == "built in" else "random"
     processor, wall = [], []
-    with build_engine(model=card.name, weights=weights, precision=precision, batch=1) as engine:
+    model = {"name": card.name, "weights": weights, "precision": precision, "batch": 1}
+    with build_engine(Settings.model_validate({"model": model})) as engine:
         for index in range(count + 1):
             frame = Frame("bench", index, index, Fraction(1, 5), index / 5, picture)
             started = time.process_time(), time.perf_counter()

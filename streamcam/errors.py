@@ -14,6 +14,7 @@
     │   └── WeightsUnavailableError exit 69  weights that cannot be fetched   (retryable)
     ├── JobStoreError               exit 70  the job store cannot be used
     └── DeviceError                 exit 70  the GPU failed                   (retryable)
+        └── DeviceMemoryError       exit 70  no room for a model now          (retryable)
 
 The message says what is wrong and where, `hint` what to do about it: two lines at most on a
 terminal. `retryable`: the same work may succeed later.
@@ -120,3 +121,7 @@ class DeviceError(StreamcamError):
     """The GPU failed, and this process cannot recover it."""
 
     retryable = True
+
+
+class DeviceMemoryError(DeviceError):
+    """The GPU has no room for a model now; what else uses it may end."""

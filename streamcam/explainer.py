@@ -17,18 +17,20 @@ from typing import Literal, Self, overload
 
 import numpy as np
 
-from streamcam.cam_methods import EIGENCAM
+from streamcam.config import Settings
 from streamcam.errors import UsageError
 from streamcam.types import Frame, FrameResult, Picture
-from streamcam.vision.build import DEFAULT_BATCH, DEFAULT_TOP, build_engine
+from streamcam.vision.build import CamOptions, ModelOptions, build_engine
 from streamcam.vision.cam.eigencam import Grid
 from streamcam.vision.devices import Precision
 from streamcam.vision.engine import EngineDescription
 from streamcam.vision.methods.attribution import Explain
 from streamcam.vision.models.download import Progress
-from streamcam.vision.models.registry import DEFAULT_MODEL
 
 _UNRELATED = "pictures"
+
+_DEFAULTS = Settings()
+_MODEL, _CAM = _DEFAULTS.model, _DEFAULTS.cam
 
 
 class Explainer:
@@ -58,35 +60,35 @@ class Explainer:
 
     def __init__(
         self,
-        model: str = DEFAULT_MODEL,
+        model: str = _MODEL.name,
         *,
         weights: Path | Literal["random"] | None = None,
         labels: Path | None = None,
-        device: str = "auto",
-        precision: Precision = "auto",
+        device: str = _MODEL.device,
+        precision: Precision = _MODEL.precision,
         confidence: float | None = None,
         classes: Sequence[str] | None = None,
-        grid: Grid = "fine",
-        method: str = EIGENCAM,
-        explain: Explain = "box",
-        why_top: int = DEFAULT_TOP,
-        batch: int = DEFAULT_BATCH,
+        grid: Grid = _CAM.grid,
+        method: str = _CAM.method,
+        explain: Explain = _CAM.explain,
+        why_top: int = _CAM.why_top,
+        batch: int = _MODEL.batch,
         progress: Progress | None = None,
     ) -> None:
         self._seen: Counter[str] = Counter()
         self._engine = build_engine(
-            model=model,
-            weights=weights,
-            labels=labels,
-            device=device,
-            precision=precision,
-            confidence=confidence,
-            classes=classes,
-            grid=grid,
-            method=method,
-            explain=explain,
-            why_top=why_top,
-            batch=batch,
+            ModelOptions(
+                name=model,
+                weights=weights,
+                labels=labels,
+                library=None,
+                device=device,
+                precision=precision,
+                confidence=confidence,
+                classes=classes or (),
+                batch=batch,
+            ),
+            CamOptions(method=method, explain=explain, why_every=1, why_top=why_top, grid=grid),
             progress=progress,
         )
 

@@ -6,13 +6,15 @@ arXiv:2108.07755) and generalised IoU loss (Rezatofighi et al. 2019, arXiv:1902.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torchvision.ops import generalized_box_iou_loss
+
+from streamcam.vision.models.nano_network import Nano
 
 # Assignment: how much score and overlap count, and how many places an object may claim (TOOD; the
 # smaller score exponent keeps unlearned scores from deciding early on).
@@ -36,6 +38,32 @@ class Assignment(NamedTuple):
     """`[P]`, index into the batch's objects."""
     quality: Tensor
     """`[P]`, 0..1: the score that the place should reach."""
+
+
+def nano_losses(
+    model: Nano, pixels: Tensor, targets: Sequence[Mapping[str, Tensor]]
+) -> dict[str, Tensor]:
+    """Training losses.
+
+    Args:
+        model: Being trained.
+        pixels: Normalised, `[B, 3, H, W]`.
+        targets: Of each image `boxes` (xyxy, pixels of the network's input) and `labels`.
+
+    Raises:
+        ValueError: A label is none of the model's categories.
+    """
+    classes = [_class_indices(model, target["labels"]) for target in targets]
+    logits, boxes, points = model.predict(pixels)
+    return detection_losses(logits, boxes, points, [target["boxes"] for target in targets], classes)
+
+
+def _class_indices(model: Nano, labels: Tensor) -> Tensor:
+    matches = labels[:, None] == model.category_ids
+    if not bool(matches.any(dim=1).all()):
+        unknown = sorted(set(labels.tolist()) - set(model.categories))
+        raise ValueError(f"labels that the detector does not know: {unknown}")
+    return matches.int().argmax(dim=1)
 
 
 def detection_losses(

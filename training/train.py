@@ -29,6 +29,7 @@ from training.augment import Recipe
 from training.data import category_names, load_photos, read_annotations, repeat_factors
 from training.ema import MovingAverage
 from training.evaluate import evaluate, table
+from training.nano_loss import nano_losses
 from training.samples import Batch, Drawer, Pool, Samples, batches
 from training.scenes import street_crops
 from training.team import Team
@@ -158,7 +159,7 @@ class Run:
             group["lr"] = rate
         pixels, targets = self._to_device(batch)
         with torch.autocast(self.device.type, torch.bfloat16):
-            losses = self.model.losses(pixels, targets)
+            losses = nano_losses(self.model, pixels, targets)
         self.optimizer.zero_grad()
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)

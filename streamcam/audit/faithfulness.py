@@ -28,8 +28,8 @@ from streamcam.types import HeatMap, Picture
 from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.methods.perturbation import MIN_SCORE
 from streamcam.vision.methods.targets import BoxTarget, scores_of
-from streamcam.vision.models.torchvision import Detector
-from streamcam.vision.models.torchvision_partial import Found
+from streamcam.vision.models.detector import Detector
+from streamcam.vision.models.network import Candidates
 
 # Shares of the picture that are covered. A box has a few per cent of the picture, so that is where
 # a good map's curve falls.
@@ -100,7 +100,7 @@ class FaithfulnessMeter:
         """Scores with the hottest shares, or the rest, replaced; None does not replace."""
         inside = self._canvas if hottest is None else hottest
         outside = self._canvas if rest is None else rest
-        detections: list[Found] = []
+        detections: list[Candidates] = []
         for first in range(0, len(_SHARES), self._chunk):
             shares = torch.tensor(_SHARES[first : first + self._chunk], device=order.device)
             hot = (order[None] >= 1 - shares[:, None, None])[:, None]
@@ -118,9 +118,9 @@ class FaithfulnessMeter:
             )
         return (coldest - hottest) / 2
 
-    def _forward(self, canvas: Tensor) -> list[Found]:
+    def _forward(self, canvas: Tensor) -> list[Candidates]:
         canvas = canvas.to(self._canvas.device)
-        return self._detector.look_again(canvas, [self._placement] * len(canvas), MIN_SCORE)
+        return self._detector.detect_on_canvas(canvas, [self._placement] * len(canvas), MIN_SCORE)
 
 
 def ranks(heat: HeatMap, placement: Letterbox, seed: int) -> Tensor:

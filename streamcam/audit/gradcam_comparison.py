@@ -23,8 +23,9 @@ from streamcam.audit.scores import Comparison
 from streamcam.types import FrameResult, HeatMap, Picture
 from streamcam.vision.cam.components import join_levels_as_published, principal_components
 from streamcam.vision.cam.geometry import Letterbox
-from streamcam.vision.models.registry import Activations
-from streamcam.vision.models.torchvision import Detector
+from streamcam.vision.models.detector import Detector
+from streamcam.vision.models.network import FeatureLevels
+from streamcam.vision.models.torch_network import torch_module
 
 Floats = npt.NDArray[np.float32]
 
@@ -49,15 +50,14 @@ class PublishedEigenCam:
 
     Args:
         detector: Its network is called as in the recipe.
-        activations: Where the maps come from.
+        levels: The detector's feature maps.
     """
 
-    def __init__(self, detector: Detector, activations: Activations) -> None:
-        self._detector = detector
-        self._level = activations.pool
-        network = detector.network
-        watched = network.get_submodule(activations.module)
-        self._cam = EigenCAM(network, [watched], reshape_transform=self._reshape)
+    def __init__(self, detector: Detector, levels: FeatureLevels) -> None:
+        self._level = levels.pool
+        module = torch_module(detector.network)
+        backbone = module.get_submodule("backbone")
+        self._cam = EigenCAM(module, [backbone], reshape_transform=self._reshape)
 
     def __enter__(self) -> Self:
         return self
@@ -65,13 +65,12 @@ class PublishedEigenCam:
     def __exit__(self, *exception: object) -> None:
         # Its hooks would keep every forward's activations.
         self._cam.activations_and_grads.release()
-        self._detector.drop()
 
     def __call__(self, result: FrameResult) -> PublishedMap:
         """Make the map of an explained frame."""
         boxes = np.array([d.box for d in result.detections], np.float32).reshape(-1, 4)
         labels = [d.class_id for d in result.detections]
-        pixels = torch.from_numpy(result.frame.picture).permute(2, 0, 1)[None].float()
+        pixels = torch.from_numpy(result.frame.picture).permute(2, 0, 1)[None] / 255
         begun = time.perf_counter()
         with torch.no_grad():
             (heat,) = self._cam(pixels, targets=[FasterRCNNBoxScoreTarget(labels, boxes)])
@@ -93,16 +92,15 @@ class PublishedEigenCam:
 
 @torch.inference_mode()
 def projection_as_published(
-    detector: Detector, activations: Activations, picture: Picture
+    detector: Detector, names: FeatureLevels, picture: Picture
 ) -> tuple[Floats, Letterbox]:
     """Our first component with the recipe's settings, and the picture's letterbox.
 
     In float32 as in the recipe, whatever the detector's precision.
     """
     canvas, placement = detector.canvas(picture)
-    levels = detector.network.get_submodule(activations.module)(canvas)
-    detector.drop()
-    rows, columns = levels[activations.pool].shape[-2:]
+    levels = torch_module(detector.network).get_submodule("backbone")(canvas)
+    rows, columns = levels[names.pool].shape[-2:]
     cells = join_levels_as_published(list(levels.values()), (rows, columns)).flatten(1, 2)
     found = principal_components(cells, torch.ones_like(cells[:, 0]))
     projection = (found.projections[0, 0] * found.scale[0]).reshape(rows, columns)
@@ -111,7 +109,7 @@ def projection_as_published(
 
 def compare(
     detector: Detector,
-    activations: Activations,
+    levels: FeatureLevels,
     results: Sequence[FrameResult],
     published: Sequence[PublishedMap],
     seconds_ours: float,
@@ -120,14 +118,14 @@ def compare(
 
     Args:
         detector: Of both.
-        activations: Where the maps come from.
+        levels: The detector's feature maps.
         results: Frames with our EigenCAM's maps.
         published: The published recipe's maps of the same frames.
         seconds_ours: Time of one of our maps.
     """
     errors, shifts = [], []
     for result, theirs in zip(results, published, strict=True):
-        ours, placement = projection_as_published(detector, activations, result.frame.picture)
+        ours, placement = projection_as_published(detector, levels, result.frame.picture)
         errors.append(_up_to_sign(ours, theirs.projection))
         shifts.append(stretch_error(placement))
     rows, columns = results[0].explanation.map.shape

@@ -24,6 +24,7 @@ from streamcam.types import Detection, Frame, FrameResult, HeatMap
 from streamcam.vision.cam.focus import measure_focus
 from streamcam.vision.engine import Engine
 from streamcam.vision.methods.targets import MIN_OVERLAP, BoxTarget, overlap
+from streamcam.vision.models.torch_network import torch_module
 
 AuditProgress = Callable[[str, int, int], None]
 """Called with the current step's description, its number, and the number of steps."""
@@ -148,7 +149,7 @@ class Audit:
 
     def _measure_visibility(self, inputs: MethodInputs) -> dict[str, tuple[HeatMap, HeatMap]]:
         """Which boxes one map of the frame shows; of all levels, and of the coarsest."""
-        coarsest = self._engine.cam.activations.pool
+        coarsest = self._engine.cam.levels.pool
         maps = {}
         for name in self._gradients:
             every = self._maps.of_frame(name, inputs)
@@ -160,7 +161,7 @@ class Audit:
 
     def _compare_with_shuffled(self, inputs: MethodInputs) -> None:
         own = {name: self._maps.of_boxes(name, inputs)[0] for name in self._names}
-        with shuffled(self._engine.detector.network, self._seed):
+        with shuffled(torch_module(self._engine.detector.network), self._seed):
             for name in self._names:
                 self._step(f"shuffling {name}")
                 others = self._maps.of_shuffled(name, inputs)
@@ -176,11 +177,11 @@ class Audit:
         steps = [self._clip_forward(frame) for frame in clip]
         self._measure_flicker(steps)
         frames = [one.result for one in (steps or inputs)]
-        activations = self._engine.cam.activations
-        with PublishedEigenCam(self._engine.detector, activations) as published:
+        levels = self._engine.cam.levels
+        with PublishedEigenCam(self._engine.detector, levels) as published:
             theirs = [published(result) for result in frames]
         ours = float(np.median([one.eigencam_seconds for one in inputs]))
-        comparison = compare(self._engine.detector, activations, frames, theirs, ours)
+        comparison = compare(self._engine.detector, levels, frames, theirs, ours)
         return comparison, _changes([one.heat for one in theirs]) if steps else None
 
     def _clip_forward(self, frame: Frame) -> MethodInputs:

@@ -24,7 +24,7 @@ from streamcam.vision.engine import Engine
 from streamcam.vision.methods.map_maker import MapMaker
 from streamcam.vision.methods.saved_activations import SavedActivations
 from streamcam.vision.methods.targets import BoxTarget, Group, Target
-from streamcam.vision.models.torchvision_partial import Found
+from streamcam.vision.models.network import Candidates
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ SIMILAR = 0.5
 class NearestTarget(BoxTarget):
     """For a network that does not find a box any more: the nearest of its class, else of any."""
 
-    def match(self, detections: Found, min_overlap: float = 0.0) -> int | None:
+    def match(self, detections: Candidates, min_overlap: float = 0.0) -> int | None:
         """Index of the nearest box; None only if there are no boxes."""
         own = BoxTarget.match(self, detections, min_overlap)
         if own is not None or not len(detections.boxes):
@@ -186,7 +186,7 @@ class MethodMaps:
     def _make(
         self, method: str, inputs: MethodInputs, groups: Sequence[Group], only: str | None = None
     ) -> Sequence[HeatMap]:
-        maker = MapMaker(self._engine.detector, method, self._engine.cam.grids, only)
+        maker = MapMaker(self._engine.detector, method, self._engine.cam.levels.grids, only)
         return list(maker(inputs.saved, [groups], [inputs.size])[0])
 
     def _baseline(self, name: str, size: Size) -> HeatMap:

@@ -16,7 +16,7 @@ from streamcam.bench.clip import Clip, make_clip
 from streamcam.bench.measurements import BenchReport, Machine, RunResult, Spread, Startup
 from streamcam.bench.streamcam_run import StreamcamRun, results_folder
 from streamcam.config import Settings
-from streamcam.pipeline.engine_provider import FetchProgress, build_engine, weights_choice
+from streamcam.pipeline.engine_provider import FetchProgress, build_engine, model_options
 
 if TYPE_CHECKING:
     from streamcam.bench.gradcam_baseline import GradCamBaseline
@@ -167,18 +167,11 @@ class _Runs:
         """Build everything; `opened` closes it."""
         start = time.perf_counter()
         from streamcam.bench.gradcam_baseline import build_gradcam_baseline
-        from streamcam.vision.models.library import Library
 
         imported = time.perf_counter()
         engine = opened.enter_context(build_engine(settings, fetching))
         built = time.perf_counter()
-        model = settings.model
-        gradcam = build_gradcam_baseline(
-            engine,
-            weights=weights_choice(model.weights),
-            labels=model.labels,
-            library=Library(model.library),
-        )
+        gradcam = build_gradcam_baseline(engine, model_options(settings))
         return cls(
             clip,
             settings,

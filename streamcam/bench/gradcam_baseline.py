@@ -9,7 +9,7 @@ Videos are read and written with OpenCV; the detector and the CAM are built once
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import cv2
 import numpy as np
@@ -25,11 +25,10 @@ from torchvision.transforms.functional import to_tensor
 
 from streamcam.errors import SinkError, SourceError
 from streamcam.types import HeatMap, Picture
-from streamcam.vision.build import load_model
+from streamcam.vision.build import ModelOptions, load_module
 from streamcam.vision.engine import Engine
-from streamcam.vision.models.library import Library
-from streamcam.vision.models.registry import Activations
-from streamcam.vision.models.weights import Loaded
+from streamcam.vision.models.family import LoadedModule
+from streamcam.vision.models.network import FeatureLevels
 
 Floats = npt.NDArray[np.float32]
 
@@ -51,17 +50,11 @@ class GradCamResult:
     picture: Picture
 
 
-def build_gradcam_baseline(
-    engine: Engine,
-    *,
-    weights: Path | Literal["random"] | None = None,
-    labels: Path | None = None,
-    library: Library | None = None,
-) -> "GradCamBaseline":
+def build_gradcam_baseline(engine: Engine, model: ModelOptions) -> "GradCamBaseline":
     """The recipe with an engine's detector, weights and device, and a network of its own."""
-    described = engine.description
-    spec, loaded = load_model(described.model, weights, labels, library)
-    return GradCamBaseline(loaded, spec.activations, engine.detector.device, described.confidence)
+    loaded, levels = load_module(model)
+    confidence = engine.description.confidence
+    return GradCamBaseline(loaded, levels, engine.detector.device, confidence)
 
 
 class GradCamBaseline:
@@ -69,22 +62,22 @@ class GradCamBaseline:
 
     Args:
         loaded: The detector.
-        activations: The module that the map is made of.
+        levels: The feature maps of its backbone.
         device: Of the detector.
         confidence: Minimum score of a detection.
     """
 
     def __init__(
-        self, loaded: Loaded, activations: Activations, device: torch.device, confidence: float
+        self, loaded: LoadedModule, levels: FeatureLevels, device: torch.device, confidence: float
     ) -> None:
-        self._network = loaded.network.eval().to(device)
-        self._classes = loaded.classes
+        self._network = loaded.module.eval().to(device)
+        self._classes = loaded.categories
         self._device = device
         self._confidence = confidence
-        self._level = activations.pool
-        watched = self._network.get_submodule(activations.module)
+        self._level = levels.pool
+        watched = self._network.get_submodule("backbone")
         self._cam = EigenCAM(self._network, [watched], reshape_transform=self._reshape)
-        self._colours = np.random.default_rng(0).uniform(0, 255, (len(loaded.classes) + 1, 3))
+        self._colours = np.random.default_rng(0).uniform(0, 255, (len(loaded.categories) + 1, 3))
 
     def __enter__(self) -> Self:
         return self

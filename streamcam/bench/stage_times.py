@@ -20,8 +20,8 @@ from streamcam.sinks.video import VideoSettings, VideoSink
 from streamcam.sources.inputs import open_source
 from streamcam.types import Frame, FrameResult, Picture
 from streamcam.vision.engine import Engine
-from streamcam.vision.models.torchvision import Detector, Forward
-from streamcam.vision.seen import download
+from streamcam.vision.host_outputs import download
+from streamcam.vision.models.detector import Detector, Forward
 
 ENGINE_STAGES = ("upload", "preprocess", "forward", "cam", "download", "stabilize")
 """In their order. The last is the host's part: sign, component, range, focus."""
@@ -67,11 +67,11 @@ class DetectorOnly:
         counts = []
         for start in range(0, len(self._pictures), self.batch):
             forward = self._forward(self._pictures[start : start + self.batch])
-            counts += [(scores >= confidence).sum() for scores in forward.scores]
+            counts += [(one.scores >= confidence).sum() for one in forward.detections]
         return int(torch.stack(counts).sum())
 
     def _forward(self, pictures: Sequence[Tensor]) -> Forward:
-        return self._detector.look(self._detector.prepare(pictures))
+        return self._detector.forward(self._detector.preprocess(pictures))
 
     def _seconds_a_frame(self, size: int) -> float:
         """The shortest of three times; infinite if the device's memory is too small."""
@@ -117,18 +117,18 @@ class StageClock:
         with torch.inference_mode():
             pictures = detector.upload([frame.picture for frame in frames])
             self._end("upload")
-            with self._engine.preparing():
-                prepared = detector.prepare(pictures)
+            with self._engine.preprocessing():
+                prepared = detector.preprocess(pictures)
             self._end("preprocess")
-            with self._engine.looking():
-                forward = detector.look(prepared)
+            with self._engine.forwarding():
+                forward = detector.forward(prepared)
             self._end("forward")
             guesses = self._engine.guesses(frames)
             found = self._engine.cam(forward.levels, forward.placements, guesses)
             self._end("cam")
             seen = download(forward, found)
             self._end("download")
-        results = [self._engine.settle(f, s) for f, s in zip(frames, seen, strict=True)]
+        results = [self._engine.result(f, s) for f, s in zip(frames, seen, strict=True)]
         self._end("stabilize")
         return results, dict(self._spent)
 

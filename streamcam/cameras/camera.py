@@ -10,7 +10,7 @@ from streamcam.cameras.sink_workers import LiveDelivery, SinkWorker
 from streamcam.cameras.stages import OnStage, unmeasured
 from streamcam.cameras.stats import CameraStats, Standing
 from streamcam.clock import Clock
-from streamcam.errors import DeviceError, SourceError, StreamcamError
+from streamcam.errors import DeviceError, DeviceMemoryError, SourceError, StreamcamError
 from streamcam.observer import Observer
 from streamcam.pipeline.inference import Inference
 from streamcam.pipeline.queue import Overflow
@@ -141,10 +141,8 @@ class Camera:
         """Run until the camera is over; tell whether to begin anew."""
         try:
             self._explain()
-        except (SourceError, DeviceError) as error:
-            self.fault = error
         except StreamcamError as error:
-            if error.retryable and self._reconnect:
+            if self._reconnect and _may_pass(error):
                 self._pause(error)
                 return True
             self.fault = error
@@ -226,3 +224,10 @@ class Camera:
     def _stand(self, state: CameraState, error: StreamcamError | None) -> None:
         self._standing = Standing(state, self._clock.monotonic(), error)
         self._observer.camera_changed(self.status())
+
+
+def _may_pass(error: StreamcamError) -> bool:
+    """Whether to wait and begin anew: sources reconnect by themselves, broken GPUs stay broken."""
+    if isinstance(error, DeviceError):
+        return isinstance(error, DeviceMemoryError)
+    return error.retryable and not isinstance(error, SourceError)

@@ -153,7 +153,7 @@ class Engines:
             try:
                 engine = self._loaded(key, settings)
                 detections = _filter(settings, engine.description.preset, ignore)
-                engine.admit(detections.confidence)
+                engine.lower_confidence(detections.confidence)
                 with self._lock:
                     self._clients[source] = _Client(key, settings, detections)
             finally:

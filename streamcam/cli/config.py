@@ -40,15 +40,15 @@ def settings_schema() -> None:
 
 
 def _check_models(settings: Settings) -> None:
-    from streamcam.vision.models.names import known_names, unknown_model
+    from streamcam.vision.models.names import is_known, known_names, unknown_model
 
-    known = known_names(settings.model.library)
+    library = settings.model.library
     named = {"model.name": settings.model.name}
     named |= {f"camera.{i}.model": one.model or "" for i, one in enumerate(settings.camera)}
-    unknown = {key: name for key, name in named.items() if name and name not in known}
-    for key, name in unknown.items():
-        error = unknown_model(name, known)
-        raise ConfigError(f"{key}: {error.message}", hint=error.hint)
+    for key, name in named.items():
+        if name and not is_known(name, library):
+            error = unknown_model(name, known_names(library))
+            raise ConfigError(f"{key}: {error.message}", hint=error.hint)
 
 
 def schema(

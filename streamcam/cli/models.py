@@ -15,7 +15,7 @@ from streamcam.config import load_settings
 from streamcam.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from streamcam.vision.models.catalogue import ModelCard
+    from streamcam.vision.models.family import ModelCard
     from streamcam.vision.models.library import Library
 
 app = typer.Typer(
@@ -28,9 +28,9 @@ Name = Annotated[str, typer.Argument(help="A model's name, see `streamcam models
 @app.command("list")
 def list_models(config: options.Config = None, json: options.Json = False) -> None:
     """List the detectors: what they find, how large, fast and accurate they are, what is here."""
-    from streamcam.vision.models.catalogue import list_models as catalogue
+    from streamcam.vision.models import library
 
-    cards = catalogue(_library(config))
+    cards = library.list_models(_library(config))
     if json:
         print_json([asdict(card) for card in cards])
     else:
@@ -44,7 +44,7 @@ def pull(
     quiet: options.Quiet = False,
 ) -> None:
     """Fetch published weights into torchvision's cache: with progress, resumed, checked."""
-    from streamcam.vision.models.inventory import pull as fetch
+    from streamcam.vision.models.library import pull as fetch
     from streamcam.vision.models.registry import model_names
 
     wanted = model_names() if every else names or []
@@ -90,9 +90,10 @@ def verify(
     json: options.Json = False,
 ) -> None:
     """Check weights against their checksums; exits 1 if any are damaged or absent."""
-    from streamcam.vision.models import inventory
+    from streamcam.vision.models.library import WeightsState
+    from streamcam.vision.models.library import verify as check
 
-    findings = inventory.verify(names or [], _library(config))
+    findings = check(names or [], _library(config))
     if json:
         print_json([asdict(finding) | {"path": str(finding.path)} for finding in findings])
     else:
@@ -102,7 +103,7 @@ def verify(
             state = " ".join(filter(None, (finding.state.value, finding.remark)))
             rows.add_row(finding.name, state, str(finding.path))
         output().print(rows)
-    if any(finding.state is not inventory.State.WHOLE for finding in findings):
+    if any(finding.state is not WeightsState.WHOLE for finding in findings):
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 
@@ -112,11 +113,12 @@ def path(
     config: options.Config = None,
 ) -> None:
     """Print where a model's weights are or belong, or the folders of all."""
-    from streamcam.vision.models import download, inventory
+    from streamcam.vision.models import download
+    from streamcam.vision.models.library import weights_file
 
     library = _library(config)
     if name is not None:
-        output().print(str(inventory.weights_file(name, library)), soft_wrap=True)
+        output().print(str(weights_file(name, library)), soft_wrap=True)
         return
     output().print(f"published  {download.cache_folder()}", soft_wrap=True)
     output().print(f"imported   {library.folder}", soft_wrap=True)

@@ -5,9 +5,8 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from streamcam.config import Settings
 from streamcam.errors import StreamcamError
@@ -15,6 +14,7 @@ from streamcam.pipeline.inference import Inference, InferencePipeline
 from streamcam.sinks.manifest import Provenance
 
 if TYPE_CHECKING:
+    from streamcam.vision.build import ModelOptions
     from streamcam.vision.engine import Engine
 
 FetchProgress = Callable[[str, int, int | None], None]
@@ -158,32 +158,15 @@ def build_engine(
     """
     # Here because it takes seconds: not for a file that is missing.
     _import_vision()
+    from streamcam.vision.build import CamOptions
     from streamcam.vision.build import build_engine as build
-    from streamcam.vision.models.library import Library
 
-    model = settings.model
-    return build(
-        model=model.name,
-        weights=weights_choice(model.weights),
-        labels=model.labels,
-        device=model.device,
-        precision=model.precision,
-        confidence=model.confidence,
-        classes=model.classes or None,
-        grid=settings.cam.grid,
-        method=settings.cam.method,
-        explain=settings.cam.explain,
-        why_every=settings.cam.why_every,
-        why_top=settings.cam.why_top,
-        batch=model.batch,
-        library=Library(model.library),
-        progress=fetching,
-        fuse=fuse,
-    )
+    cam = CamOptions(**settings.cam.model_dump())
+    return build(model_options(settings), cam, progress=fetching, fuse=fuse)
 
 
-def weights_choice(value: str | None) -> Path | Literal["random"] | None:
-    """Return what the setting `model.weights` means."""
-    if value == "random":
-        return "random"
-    return None if value is None else Path(value)
+def model_options(settings: Settings) -> "ModelOptions":
+    """Which detector the settings ask for."""
+    from streamcam.vision.build import ModelOptions
+
+    return ModelOptions(**settings.model.model_dump(exclude={"max_wait"}))

@@ -2,13 +2,13 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 import torchvision
 
-from streamcam.cam_methods import EIGENCAM, find_method
+from streamcam.cam_methods import EIGENCAM, METHODS, CamMethod, PerturbationFormula, find_method
 from streamcam.errors import UsageError
 from streamcam.vision.cam.eigencam import EigenCam, Grid
 from streamcam.vision.cpu.tuning import bfloat16_pays
@@ -18,129 +18,198 @@ from streamcam.vision.devices import (
     choose_device,
     choose_precision,
     describe_device,
-    device_errors,
+    loading_errors,
 )
 from streamcam.vision.engine import Engine, EngineDescription
 from streamcam.vision.methods.attribution import Attribution, Explain
 from streamcam.vision.methods.map_maker import MapMaker
+from streamcam.vision.models.detector import Detector
 from streamcam.vision.models.download import Progress
+from streamcam.vision.models.family import LoadedModule, LoadOptions, ModuleFamily, WeightsChoice
 from streamcam.vision.models.library import Library
-from streamcam.vision.models.registry import DEFAULT_MODEL, ModelSpec, find_model
-from streamcam.vision.models.torchvision import Detector
-from streamcam.vision.models.weights import Loaded, load_detector
+from streamcam.vision.models.network import FeatureLevels, Network
+from streamcam.vision.models.registry import find_family
+from streamcam.vision.models.torch_network import TorchNetwork
 
-DEFAULT_BATCH = 8
-DEFAULT_TOP = 5
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """The detector and the device that runs it.
+
+    Attributes:
+        name: Of the detector, or of an imported model.
+        weights: None for the published (or built-in) ones, a checkpoint, or "random" for the same
+            random ones every time.
+        labels: Names of the classes of `weights`: one a line, or JSON.
+        library: Folder of the imported models; None for the user's own.
+        device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
+        precision: "auto" takes half precision where the device has units for it; on a CPU only if
+            this network is not slower with it, and detects the same.
+        confidence: Score from which a detection counts, 0..1; None for the model's preset.
+        classes: Labels of the detections that are wanted; empty for all.
+        batch: Maximum number of frames in one forward pass.
+    """
+
+    name: str
+    weights: str | Path | None
+    labels: Path | None
+    library: Path | None
+    device: str
+    precision: Precision
+    confidence: float | None
+    classes: Sequence[str]
+    batch: int
+
+    @property
+    def weights_choice(self) -> WeightsChoice:
+        if self.weights is None or self.weights == "random":
+            return None if self.weights is None else "random"
+        return Path(self.weights)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CamOptions:
+    """How maps are made.
+
+    Attributes:
+        method: One of `streamcam.cam_methods`: "eigencam" for the strongest common pattern, any
+            other for why boxes got their scores.
+        explain: With another method, "box" for a map of each box, "frame" for one of all together.
+        why_every: With another method, every n-th explained frame of a source has its maps; those
+            in between have EigenCAM's.
+        why_top: Maximum number of boxes of a frame that are explained, the most confident.
+        grid: "fine" for maps of about 16 network pixels a cell, "pool" for the published recipe's.
+    """
+
+    method: str
+    explain: Explain
+    why_every: int
+    why_top: int
+    grid: Grid
 
 
 def build_engine(
-    *,
-    model: str = DEFAULT_MODEL,
-    weights: Path | Literal["random"] | None = None,
-    labels: Path | None = None,
-    device: str = "auto",
-    precision: Precision = "auto",
-    confidence: float | None = None,
-    classes: Sequence[str] | None = None,
-    grid: Grid = "fine",
-    method: str = EIGENCAM,
-    explain: Explain = "box",
-    why_every: int = 1,
-    why_top: int = DEFAULT_TOP,
-    batch: int = DEFAULT_BATCH,
-    library: Library | None = None,
-    progress: Progress | None = None,
-    fuse: bool = True,
+    model: ModelOptions, cam: CamOptions, *, progress: Progress | None = None, fuse: bool = True
 ) -> Engine:
     """Build a detector with its weights on a device, and the engine around it.
 
     Args:
-        model: The detector's name, or that of an imported model.
-        weights: None for the published (or built-in) ones, a checkpoint, or "random" for the same
-            random ones every time.
-        labels: Names of the classes of `weights`: one a line, or JSON.
-        device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
-        precision: "auto" takes half precision where the device has units for it; on a CPU only if
-            this network is not slower with it, and sees the same.
-        confidence: Score from which a detection counts, 0..1; None for the model's preset.
-        classes: Labels of the detections that are wanted; None for all.
-        grid: "fine" for maps of about 16 network pixels a cell, "pool" for the published recipe's.
-        method: How maps are made, one of `streamcam.cam_methods`: "eigencam" for the strongest
-            common pattern, any other for why boxes got their scores.
-        explain: With another method, "box" for a map of each box, "frame" for one of all together.
-        why_every: With another method, every n-th explained frame of a source has its maps; those
-            in between have EigenCAM's.
-        why_top: So many boxes of a frame are explained, the most confident.
-        batch: The most frames in one forward.
-        library: The imported models; None for the user's own folder of them.
-        progress: Is told how far a download is.
-        fuse: Fuse convolutions where that is quicker, see `Detector`.
+        model: Which detector.
+        cam: How maps are made.
+        progress: Called with the progress of downloads.
+        fuse: Fuse convolutions where that is quicker, see `TorchNetwork`.
 
     Raises:
-        UsageError: There is no such model, device, precision, class or method.
+        UsageError: There is no such model, device, precision, class or method, or the model has not
+            what the method needs.
         WeightsError: The weights cannot be used.
         WeightsUnavailableError: The weights are neither here nor can they be fetched.
-        DeviceError: The GPU is missing or failed.
+        DeviceError: The GPU is missing, failed, or has no room.
     """
-    find_method(method)
-    place = choose_device(device)
-    type_name = choose_precision(precision, place)
-    half_is_a_guess = precision == "auto" and type_name == "bf16"
-    spec, loaded = load_model(model, weights, labels, library, progress)
-    keep = None if classes is None else _class_ids(classes, loaded.classes, model)
-    threshold = spec.confidence if confidence is None else confidence
-    with device_errors():
-        detector = Detector(
-            loaded.network,
-            watched=spec.activations.module,
-            device=place,
-            dtype=DTYPES[type_name],
-            confidence=threshold,
-            fuse=fuse,
-        )
-    if half_is_a_guess and not bfloat16_pays(detector):
-        detector.stay_in_float32()
-        type_name = "fp32"
-    description = EngineDescription(
-        model=model,
-        weights=loaded.weights,
-        weights_sha256=loaded.sha256,
-        classes=loaded.classes,
-        method=method,
-        device=describe_device(place),
-        precision=type_name,
-        confidence=threshold,
-        grid=grid,
-        batch=batch,
-        versions={"torch": torch.__version__, "torchvision": torchvision.__version__},
-        preset=spec.confidence,
+    method = find_method(cam.method)
+    device = choose_device(model.device)
+    precision = choose_precision(model.precision, device)
+    architecture, weights, labels = _resolve(model)
+    options = LoadOptions(
+        weights=weights,
+        labels=labels,
+        device=device,
+        dtype=DTYPES[precision],
+        fuse=fuse,
+        progress=progress,
     )
-    cam = EigenCam(spec.activations, grid)
-    attribution = None
-    if method != EIGENCAM:
-        maker = MapMaker(detector, method, cam.grids)
-        attribution = Attribution(maker, explain=explain, every=why_every, top=why_top)
-    return Engine(detector, cam, description, keep=keep, attribution=attribution)
+    with loading_errors(model.name):
+        loaded = find_family(architecture).load(architecture, options)
+        network = loaded.network
+        _check_method(method, network, model.name)
+        keep = _class_ids(model.classes, network.categories, model.name) if model.classes else None
+        threshold = network.confidence if model.confidence is None else model.confidence
+        detector = Detector(network, threshold)
+        if model.precision == "auto":
+            _settle_precision(detector)
+        description = EngineDescription(
+            model=model.name,
+            weights=loaded.weights,
+            weights_sha256=loaded.sha256,
+            classes=network.categories,
+            method=cam.method,
+            device=describe_device(device),
+            precision=_PRECISIONS[network.dtype],
+            confidence=threshold,
+            grid=cam.grid,
+            batch=model.batch,
+            versions={"torch": torch.__version__, "torchvision": torchvision.__version__},
+            preset=network.confidence,
+        )
+        eigencam = EigenCam(network.levels, cam.grid)
+        attribution = _attribution(detector, eigencam, cam)
+        return Engine(detector, eigencam, description, keep=keep, attribution=attribution)
 
 
-def load_model(
-    model: str,
-    weights: Path | Literal["random"] | None = None,
-    labels: Path | None = None,
-    library: Library | None = None,
-    progress: Progress | None = None,
-) -> tuple[ModelSpec, Loaded]:
-    """A detector by its name, or that of an imported model, with its weights.
+def load_module(model: ModelOptions) -> tuple[LoadedModule, FeatureLevels]:
+    """A detector's torch module as it was published, and the feature maps of its backbone.
 
     Raises:
-        UsageError: There is no such model.
+        UsageError: There is no such model, or it is not made of torch modules.
         WeightsError: The weights cannot be used, or are neither here nor can be fetched.
     """
-    imported = (library or Library()).find(model)
-    spec = find_model(imported.architecture if imported else model)
-    if imported is not None:
-        weights, labels = weights or imported.weights, labels or imported.labels
-    return spec, load_detector(spec, weights, labels, progress)
+    architecture, weights, labels = _resolve(model)
+    family = find_family(architecture)
+    if not isinstance(family, ModuleFamily):
+        raise UsageError(f"{model.name} is not a torch module")
+    return family.load_module(architecture, weights, labels), family.levels(architecture)
+
+
+_PRECISIONS = {dtype: name for name, dtype in DTYPES.items()}
+
+
+def _resolve(model: ModelOptions) -> tuple[str, WeightsChoice, Path | None]:
+    """The name of the architecture, the weights and the labels; of an imported model its own."""
+    imported = Library(model.library).find(model.name)
+    if imported is None:
+        return model.name, model.weights_choice, model.labels
+    weights = model.weights_choice or imported.weights
+    return imported.architecture, weights, model.labels or imported.labels
+
+
+def _settle_precision(detector: Detector) -> None:
+    """Take bfloat16 back where it was only a guess and does not pay."""
+    network = detector.network
+    if not isinstance(network, TorchNetwork) or network.dtype != torch.bfloat16:
+        return
+    if not bfloat16_pays(detector, network):
+        network.stay_in_float32()
+
+
+def _attribution(detector: Detector, eigencam: EigenCam, cam: CamOptions) -> Attribution | None:
+    if cam.method == EIGENCAM:
+        return None
+    maker = MapMaker(detector, cam.method, eigencam.levels.grids)
+    return Attribution(maker, explain=cam.explain, every=cam.why_every, top=cam.why_top)
+
+
+def _check_method(method: CamMethod, network: Network, model: str) -> None:
+    """Refuse a method that needs what the network has not.
+
+    Raises:
+        UsageError: With the methods that it has.
+    """
+    if not _has(network, method):
+        known = [name for name, one in METHODS.items() if _has(network, one)]
+        raise UsageError(
+            f"{model} has no method {method.name!r}: it gives no gradients or cannot be run from "
+            "its feature maps",
+            hint=f"It has {', '.join(known)}.",
+        )
+
+
+def _has(network: Network, method: CamMethod) -> bool:
+    if method.gradient_formula is not None:
+        return network.differentiable
+    formula = method.formula
+    if isinstance(formula, PerturbationFormula) and formula.perturb == "activations":
+        return network.replayable
+    return True
 
 
 def _class_ids(wanted: Sequence[str], classes: Mapping[int, str], model: str) -> frozenset[int]:

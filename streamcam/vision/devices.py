@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from streamcam.errors import DeviceError, UsageError
+from streamcam.errors import DeviceError, DeviceMemoryError, UsageError
 
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
@@ -105,6 +105,24 @@ def computing_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(own)
+
+
+@contextmanager
+def loading_errors(what: str) -> Iterator[None]:
+    """Turn a device's failures while something is loaded into ours.
+
+    Raises:
+        DeviceMemoryError: There is no room for it now.
+        DeviceError: The GPU failed.
+    """
+    try:
+        with device_errors():
+            yield
+    except torch.OutOfMemoryError as error:
+        raise DeviceMemoryError(
+            f"the GPU has no room for {what}",
+            hint="Close what else uses it, or take a smaller model.",
+        ) from error
 
 
 @contextmanager

@@ -26,12 +26,12 @@ from streamcam.vision.cam.focus import map_peak, measure_focus
 from streamcam.vision.cam.stabilizer import MapStabilizer
 from streamcam.vision.cpu.tuning import fills_a_cpu, threads_for
 from streamcam.vision.devices import computing_threads, device_errors, torch_threads
+from streamcam.vision.host_outputs import HostOutputs, download
 from streamcam.vision.methods.attribution import Attribution
 from streamcam.vision.methods.saved_activations import SavedActivations
 from streamcam.vision.models.checkpoints import unnamed
-from streamcam.vision.models.torchvision import Detector, Forward
-from streamcam.vision.models.torchvision_transform import Prepared
-from streamcam.vision.seen import HostOutputs, download
+from streamcam.vision.models.detector import Detector, Forward
+from streamcam.vision.models.preprocess import NetworkInput
 
 METHOD = EIGENCAM
 
@@ -42,7 +42,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class EngineDescription:
-    """What made a result: for manifests and for people.
+    """The engine's parts and settings, for manifests and for people.
 
     Attributes:
         model: The detector's name.
@@ -74,22 +74,22 @@ class EngineDescription:
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedFrames:
+class FrameInputs:
     """Frames of one forward pass, on the device.
 
     Attributes:
         frames: In their order.
         due: Per frame whether its boxes are to be explained.
-        pictures: The frames' pictures, resized and padded to the network's canvas.
+        network_input: The frames' pictures, resized and padded to the network's canvas.
     """
 
     frames: Sequence[Frame]
     due: Sequence[bool]
-    pictures: Prepared
+    network_input: NetworkInput
 
 
 @dataclass(frozen=True, slots=True)
-class ForwardedFrames:
+class FrameOutputs:
     """Frames of one forward pass and what it gave, still on the device.
 
     Attributes:
@@ -105,10 +105,10 @@ class ForwardedFrames:
     saved: SavedActivations | None
 
 
-Inputs = Sequence[PreparedFrames]
+Inputs = Sequence[FrameInputs]
 """What `Engine.preprocess` gives: a batch, in as few forward passes as the memory allows."""
 
-Outputs = Sequence[ForwardedFrames]
+Outputs = Sequence[FrameOutputs]
 """What `Engine.forward` gives."""
 
 
@@ -119,9 +119,9 @@ class Engine:
     belongs to the thread of `postprocess`.
 
     Args:
-        detector: The network.
-        cam: Makes the maps from its feature maps.
-        description: What both are, for the record.
+        detector: Detects, and gives the feature maps.
+        cam: Makes the maps.
+        description: For records.
         keep: The class ids that are wanted, None for all.
         attribution: Explains boxes after the forward pass; None for EigenCAM alone.
     """
@@ -144,13 +144,12 @@ class Engine:
         self._fills_a_cpu = fills_a_cpu(detector)
         self._limit = 1 if self._fills_a_cpu else description.batch
         self._threads = threads_for(detector)
-        # What explains boxes runs the network too.
+        # Attribution runs the network too.
         self._network = threading.Lock()
-        self._stabiliser = MapStabilizer(baseline=blank_baseline(detector, cam))
+        self._stabilizer = MapStabilizer(baseline=blank_baseline(detector, cam))
 
     @property
     def description(self) -> EngineDescription:
-        """What made the results, for manifests."""
         return self._description
 
     @property
@@ -160,12 +159,10 @@ class Engine:
 
     @property
     def detector(self) -> Detector:
-        """What looks; for the same thread."""
         return self._detector
 
     @property
     def cam(self) -> EigenCam:
-        """What makes the ordinary maps."""
         return self._cam
 
     def explain(self, frames: Sequence[Frame]) -> list[FrameResult]:
@@ -189,7 +186,7 @@ class Engine:
             DeviceError: The GPU failed, or has no room for a single frame.
         """
         due = self._attribution.due(frames) if self._attribution else [False] * len(frames)
-        return self._prepare_all(frames, due)
+        return self._preprocess_parts(frames, due)
 
     def forward(self, inputs: Inputs) -> Outputs:
         """Run the network: detections and feature maps, still on the device.
@@ -208,20 +205,20 @@ class Engine:
         with computing_threads(torch_threads()):
             return [result for part in outputs for result in self._results(part)]
 
-    def admit(self, confidence: float) -> None:
-        """Give detections from this confidence on, if not so many were given before. Any thread."""
+    def lower_confidence(self, confidence: float) -> None:
+        """Give detections from this score on, if it is lower than the one before. Any thread."""
         if confidence < self._description.confidence:
-            self._detector.admit(confidence)
+            self._detector.lower_confidence(confidence)
             self._description = replace(self._description, confidence=confidence)
 
     def forget(self, source: str) -> None:
-        """Drop what is remembered of a source that has ended."""
-        self._stabiliser.forget(source)
+        """Drop the state of a source that has ended."""
+        self._stabilizer.forget(source)
         if self._attribution is not None:
             self._attribution.forget(source)
 
     def close(self) -> None:
-        """Let go of the detector. Idempotent."""
+        """Release the detector. Idempotent."""
         self._detector.close()
 
     def __enter__(self) -> Self:
@@ -231,65 +228,65 @@ class Engine:
         self.close()
 
     @contextmanager
-    def preparing(self) -> Iterator[None]:
-        """Prepare pictures, on a CPU in the calling thread alone: another batch is looked at."""
+    def preprocessing(self) -> Iterator[None]:
+        """Compute in the calling thread alone: another batch is in the forward pass meanwhile."""
         with computing_threads(1):
             yield
 
     @contextmanager
-    def looking(self) -> Iterator[None]:
-        """Have the network to oneself, with as many threads as are good for it."""
+    def forwarding(self) -> Iterator[None]:
+        """Use the network alone, with as many threads as are good for it."""
         with self._network, computing_threads(self._threads):
             yield
 
-    def _prepare_all(self, frames: Sequence[Frame], due: Sequence[bool]) -> list[PreparedFrames]:
-        """Prepare frames for as few forward passes as the device's memory allows."""
-        done: list[PreparedFrames] = []
+    def _preprocess_parts(self, frames: Sequence[Frame], due: Sequence[bool]) -> list[FrameInputs]:
+        """Preprocess frames for as few forward passes as the device's memory allows."""
+        done: list[FrameInputs] = []
         start = 0
         while start < len(frames):
             part = slice(start, start + self._limit)
             try:
-                done.append(self._prepare(frames[part], due[part]))
+                done.append(self._preprocess(frames[part], due[part]))
                 start = part.stop
             except torch.OutOfMemoryError:
                 self._shrink(len(frames[part]))
         return done
 
-    def _prepare(self, frames: Sequence[Frame], due: Sequence[bool]) -> PreparedFrames:
-        with device_errors(), self.preparing():
+    def _preprocess(self, frames: Sequence[Frame], due: Sequence[bool]) -> FrameInputs:
+        with device_errors(), self.preprocessing():
             pictures = self._detector.upload([frame.picture for frame in frames])
-            return PreparedFrames(frames, due, self._detector.prepare(pictures))
+            return FrameInputs(frames, due, self._detector.preprocess(pictures))
 
-    def _forward_or_split(self, part: PreparedFrames) -> list[ForwardedFrames]:
+    def _forward_or_split(self, part: FrameInputs) -> list[FrameOutputs]:
         """Run frames in one forward pass; in several where the device's memory forbids that."""
         if len(part.frames) <= self._limit:
             try:
                 return [self._forward(part)]
             except torch.OutOfMemoryError:
                 self._shrink(len(part.frames))
-        return list(self.forward(self._prepare_all(part.frames, part.due)))
+        return list(self.forward(self._preprocess_parts(part.frames, part.due)))
 
-    def _forward(self, part: PreparedFrames) -> ForwardedFrames:
-        with device_errors(), torch.inference_mode(), self.looking():
-            forward = self._detector.look(part.pictures)
+    def _forward(self, part: FrameInputs) -> FrameOutputs:
+        with device_errors(), torch.inference_mode(), self.forwarding():
+            forward = self._detector.forward(part.network_input)
             saved = _save_activations(forward, part.frames, part.due)
-            return ForwardedFrames(part.frames, part.due, forward, saved)
+            return FrameOutputs(part.frames, part.due, forward, saved)
 
-    def _results(self, part: ForwardedFrames) -> list[FrameResult]:
+    def _results(self, part: FrameOutputs) -> list[FrameResult]:
         try:
             on_host = self._download(part)
         except torch.OutOfMemoryError:
             self._shrink(len(part.frames))
-            again = self._prepare_all(part.frames, part.due)
+            again = self._preprocess_parts(part.frames, part.due)
             return self.postprocess(self.forward(again))
-        results = [self.settle(f, s) for f, s in zip(part.frames, on_host, strict=True)]
+        results = [self.result(f, s) for f, s in zip(part.frames, on_host, strict=True)]
         if self._attribution is None:
             return results
         exclusive = self._network if any(part.due) else nullcontext()
         with device_errors(), exclusive:
             return self._attribution.apply(results, part.saved, part.due)
 
-    def _download(self, part: ForwardedFrames) -> list[HostOutputs]:
+    def _download(self, part: FrameOutputs) -> list[HostOutputs]:
         """The components of each frame's map, and its detections, on the host."""
         guesses = self.guesses(part.frames)
         exclusive = self._network if self._fills_a_cpu else nullcontext()
@@ -303,7 +300,7 @@ class Engine:
                 "the GPU has no room for a single frame",
                 hint="Close what else uses it, or take a smaller model.",
             )
-        # The steps may find out in any order.
+        # The stages may find out in any order.
         self._limit = min(self._limit, tried // 2)
         if self._detector.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -312,30 +309,34 @@ class Engine:
         )
 
     def guesses(self, frames: Sequence[Frame]) -> list[Floats | None]:
-        """Where to start searching for each frame's directions: what its source showed before."""
-        return [self._stabiliser.guess(frame.source) for frame in frames]
+        """Start vectors of each frame's search for directions: those of its source's last frame."""
+        return [self._stabilizer.guess(frame.source) for frame in frames]
 
-    def settle(self, frame: Frame, seen: HostOutputs) -> FrameResult:
-        """Make a frame's result of what was downloaded for it; frames come in their order."""
+    def result(self, frame: Frame, outputs: HostOutputs) -> FrameResult:
+        """Make a frame's result of its outputs; frames of one source come in their order."""
         height, width = frame.picture.shape[:2]
-        settled = self._stabiliser.stabilize(frame, seen.directions, seen.maps, seen.shares)
+        stabilized = self._stabilizer.stabilize(
+            frame, outputs.directions, outputs.maps, outputs.shares
+        )
         explanation = Explanation(
             method=METHOD,
-            map=settled.heat,
-            explained_variance=float(seen.shares[settled.component]),
-            flicker=settled.flicker,
-            peak=map_peak(settled.heat, width, height),
+            map=stabilized.heat,
+            explained_variance=float(outputs.shares[stabilized.component]),
+            flicker=stabilized.flicker,
+            peak=map_peak(stabilized.heat, width, height),
         )
-        return FrameResult(frame, self._detections(seen, settled.heat, width, height), explanation)
+        return FrameResult(
+            frame, self._detections(outputs, stabilized.heat, width, height), explanation
+        )
 
     def _detections(
-        self, seen: HostOutputs, heat: HeatMap, width: int, height: int
+        self, outputs: HostOutputs, heat: HeatMap, width: int, height: int
     ) -> tuple[Detection, ...]:
-        wanted = seen.scores >= self._description.confidence
+        wanted = outputs.scores >= self._description.confidence
         if self._keep is not None:
-            wanted &= np.isin(seen.class_ids, list(self._keep))
-        boxes = _clip(seen.boxes[wanted], width, height)
-        ids, scores = seen.class_ids[wanted].tolist(), seen.scores[wanted].tolist()
+            wanted &= np.isin(outputs.class_ids, list(self._keep))
+        boxes = _clip(outputs.boxes[wanted], width, height)
+        ids, scores = outputs.class_ids[wanted].tolist(), outputs.scores[wanted].tolist()
         names = self._description.classes
         found = [
             Detection(names.get(i, unnamed(i)), i, score, box, focus)

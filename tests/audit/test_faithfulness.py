@@ -15,7 +15,8 @@ from streamcam.audit.method_maps import (
 from streamcam.types import HeatMap
 from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.methods.targets import BoxTarget
-from streamcam.vision.models.torchvision_partial import Found
+from streamcam.vision.models.network import Candidates
+from streamcam.vision.models.torch_network import torch_module
 from tests.vision.methods.scenes import looked, nano, street
 
 SIZE = (14, 24)
@@ -66,28 +67,29 @@ def test_ranks_follow_the_heat() -> None:
 
 def test_shuffled_weights_keep_their_values_and_are_restored() -> None:
     with nano() as detector:
-        before = {name: value.clone() for name, value in detector.network.state_dict().items()}
-        with shuffled(detector.network):
+        plain = torch_module(detector.network)
+        before = {name: value.clone() for name, value in plain.state_dict().items()}
+        with shuffled(plain):
             changed = [
                 name
-                for name, value in detector.network.state_dict().items()
+                for name, value in plain.state_dict().items()
                 if not torch.equal(value, before[name])
             ]
-            for name, value in detector.network.state_dict().items():
+            for name, value in plain.state_dict().items():
                 assert torch.allclose(value.double().sum(), before[name].double().sum(), rtol=1e-3)
         assert {name for name, value in before.items() if value.dim() > 1} == set(changed)
-        for name, value in detector.network.state_dict().items():
+        for name, value in plain.state_dict().items():
             assert torch.equal(value, before[name])
 
 
 def test_the_nearest_box_replaces_one_that_is_not_detected() -> None:
     far, near = (200.0, 0.0, 220.0, 20.0), (15.0, 10.0, 55.0, 30.0)
-    found = Found(torch.tensor([far, near]), torch.tensor([0.2, 0.1]), torch.tensor([1, 2]))
+    found = Candidates(torch.tensor([far, near]), torch.tensor([0.2, 0.1]), torch.tensor([1, 2]))
     box = (10.0, 10.0, 50.0, 30.0)
     assert BoxTarget(box, 1).match(found) is None
     assert NearestTarget(box, 1).match(found) == 0, "its class comes first"
     assert NearestTarget(box, 7).match(found) == 1
-    empty = Found(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
+    empty = Candidates(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
     assert NearestTarget(box, 1).match(empty) is None
 
 

@@ -15,16 +15,24 @@ from streamcam.types import Frame
 from streamcam.vision.cam.eigencam import EigenCam
 from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.engine import Engine
-from streamcam.vision.models.registry import find_model
 from tests.vision.methods.scenes import nano, street
-from tests.vision.scenes import engine, engine_around, frame, frames, grey, noise, with_patch
+from tests.vision.scenes import (
+    engine,
+    engine_around,
+    frame,
+    frames,
+    grey,
+    levels_of,
+    noise,
+    with_patch,
+)
 
 NAMES = {1: "person", 2: "bicycle", 3: "car", 6: "bus", 8: "truck", 17: "cat", 18: "dog"}
 
 
 @pytest.fixture(scope="module")
 def audited() -> Iterator[Engine]:
-    plain = engine_around(nano(), EigenCam(find_model("nano").activations))
+    plain = engine_around(nano(), EigenCam(levels_of("nano")))
     with plain:
         yield plain
 
@@ -126,10 +134,10 @@ def test_no_detections_are_an_error(audited: Engine) -> None:
 
 def test_the_published_recipe_leaves_no_hooks() -> None:
     with engine("nano", min_size=96, max_size=160) as plain:
-        backbone = plain.detector.network.get_submodule("backbone")
+        backbone = plain.detector.network.module.get_submodule("backbone")
         before = len(backbone._forward_hooks)
         (result,) = plain.explain(frames([with_patch(noise(96, 160), 40, 20, 40)]))
-        with PublishedEigenCam(plain.detector, plain.cam.activations) as published:
+        with PublishedEigenCam(plain.detector, plain.cam.levels) as published:
             made = published(result)
         assert len(backbone._forward_hooks) == before
     assert made.heat.shape == (96, 160)

@@ -11,10 +11,11 @@ from streamcam.audit.gradcam_comparison import projection_as_published
 from streamcam.bench.gradcam_baseline import Floats, build_gradcam_baseline
 from streamcam.bench.stage_times import ENGINE_STAGES, DetectorOnly, StageClock
 from streamcam.demo.source import DemoSource
+from streamcam.pipeline.engine_provider import model_options
 from streamcam.types import Frame, Picture
-from streamcam.vision.build import build_engine
 from streamcam.vision.engine import Engine
-from tests.vision.scenes import MOBILENET, frame
+from tests.vision.scenes import MOBILENET, frame, settings_of
+from tests.vision.scenes import build as build_engine
 
 SCENE = DemoSource("demo://street?width=320&height=180")
 
@@ -25,7 +26,7 @@ def scene(seconds: float, index: int = 0) -> Frame:
 
 def build(model: str, **settings: object) -> Engine:
     weights = None if model == "nano" else "random"
-    return build_engine(model=model, weights=weights, device="cpu", **settings)  # type: ignore[arg-type]
+    return build_engine(name=model, weights=weights, device="cpu", **settings)
 
 
 def drawn_as_published(projection: Floats, picture: Picture) -> Floats:
@@ -42,10 +43,12 @@ def test_the_recipes_map_equals_ours_with_its_settings(model: str) -> None:
     weights = None if model == "nano" else "random"
     with (
         build(model, precision="fp32") as engine,
-        build_gradcam_baseline(engine, weights=weights) as baseline,
+        build_gradcam_baseline(
+            engine, model_options(settings_of(name=model, weights=weights))
+        ) as baseline,
     ):
         theirs = baseline.explain(picture)
-        ours, _ = projection_as_published(engine.detector, engine.cam.activations, picture)
+        ours, _ = projection_as_published(engine.detector, engine.cam.levels, picture)
     assert theirs.heat.shape == (height, width)
     errors = [np.abs(drawn_as_published(s * ours, picture) - theirs.heat).max() for s in (1, -1)]
     assert min(errors) < 2e-3, "of a range of 0 to 1, up to the sign"
@@ -53,7 +56,11 @@ def test_the_recipes_map_equals_ours_with_its_settings(model: str) -> None:
 
 
 def test_the_recipe_finds_and_draws_the_same_boxes() -> None:
-    with build("nano", precision="fp32") as engine, build_gradcam_baseline(engine) as baseline:
+    nano = model_options(settings_of())
+    with (
+        build("nano", precision="fp32") as engine,
+        build_gradcam_baseline(engine, nano) as baseline,
+    ):
         (ours,) = engine.explain([scene(1.0)])
         theirs = baseline.explain(ours.frame.picture)
     order = np.argsort([-d.confidence for d in ours.detections])
@@ -94,7 +101,7 @@ def test_all_runs_agree_on_a_gpu() -> None:
     frames = [scene(seconds, index) for index, seconds in enumerate((0.5, 1.0, 1.5))]
     with (
         build_engine(device="cuda", precision="fp16", batch=4) as engine,
-        build_gradcam_baseline(engine) as baseline,
+        build_gradcam_baseline(engine, model_options(settings_of())) as baseline,
     ):
         results, seconds = StageClock(engine).explain(frames)
         alone = DetectorOnly(engine.detector, [one.picture for one in frames])

@@ -158,7 +158,7 @@ def test_a_slow_download_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -
     class Loaded:
         description = SimpleNamespace(preset=0.5)
 
-        def admit(self, confidence: float) -> None:
+        def lower_confidence(self, confidence: float) -> None:
             """Give no detections in any case."""
 
         def close(self) -> None:

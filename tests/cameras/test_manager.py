@@ -70,7 +70,7 @@ class TimedEngine:
         explanation = Explanation("stub", np.zeros((2, 2), np.float32), 1.0, None, (0.0, 0.0))
         return [FrameResult(frame, (), explanation) for frame in outputs]
 
-    def admit(self, confidence: float) -> None:
+    def lower_confidence(self, confidence: float) -> None:
         """Give no detections in any case."""
 
     def forget(self, source: str) -> None:

@@ -24,7 +24,7 @@ GRACE = 4.0
 
 
 class StuckEngine(StubEngine):
-    def admit(self, confidence: float) -> None:
+    def lower_confidence(self, confidence: float) -> None:
         pass
 
     def forward(self, inputs: Sequence[Frame]) -> Sequence[Frame]:

@@ -2,41 +2,79 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
 
+from streamcam.config import Settings
+from streamcam.config.schema import ModelSettings
+from streamcam.pipeline.engine_provider import build_engine
 from streamcam.types import Frame, Picture
 from streamcam.vision.cam.eigencam import EigenCam, Grid
 from streamcam.vision.engine import METHOD, Engine, EngineDescription
-from streamcam.vision.models.registry import find_model
-from streamcam.vision.models.torchvision import Detector
+from streamcam.vision.models.detector import Detector
+from streamcam.vision.models.family import LoadedModule, LoadOptions, ModuleFamily
+from streamcam.vision.models.nano import build_nano
+from streamcam.vision.models.network import FeatureLevels
+from streamcam.vision.models.registry import find_family
+from streamcam.vision.models.torch_network import TorchNetwork
+from streamcam.vision.models.torchvision import TorchvisionFamily
 
 MOBILENET = "fasterrcnn_mobilenet_v3_large_320_fpn"
 SSDLITE = "ssdlite320_mobilenet_v3_large"
 
 
-def network(name: str, **sizes: int) -> torch.nn.Module:
-    """A detector with the same random weights every time."""
+def family_of(name: str) -> ModuleFamily:
+    family = find_family(name)
+    assert isinstance(family, ModuleFamily)
+    return family
+
+
+def levels_of(name: str) -> FeatureLevels:
+    return family_of(name).levels(name)
+
+
+def module(name: str, **sizes: int) -> torch.nn.Module:
+    """A detector as it is built, with the same random weights every time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return find_model(name).build(**sizes)
+        return build_nano(**sizes) if name == "nano" else TorchvisionFamily().build(name, **sizes)
+
+
+def network_around(
+    name: str,
+    plain: torch.nn.Module,
+    *,
+    dtype: torch.dtype = torch.float32,
+    fuse: bool = True,
+) -> TorchNetwork:
+    """The network of a module, which is taken over, on the CPU."""
+    loaded = LoadedModule(plain, {}, "random", None)
+    made = family_of(name).network(name, loaded, LoadOptions(dtype=dtype, fuse=fuse))
+    assert isinstance(made, TorchNetwork)
+    return made
 
 
 def detector(name: str, *, confidence: float = 0.5, **sizes: int) -> Detector:
-    """The same, watched, in float32 on the CPU."""
-    return Detector(
-        network(name, **sizes),
-        watched=find_model(name).activations.module,
-        device=torch.device("cpu"),
-        confidence=confidence,
-    )
+    """A detector with random weights, in float32 on the CPU."""
+    return Detector(network_around(name, module(name, **sizes)), confidence)
 
 
 def engine(name: str, *, grid: Grid = "fine", batch: int = 8, **sizes: int) -> Engine:
     """The same, explaining."""
-    spec = find_model(name)
-    return engine_around(detector(name, **sizes), EigenCam(spec.activations, grid), batch=batch)
+    return engine_around(detector(name, **sizes), EigenCam(levels_of(name), grid), batch=batch)
+
+
+def settings_of(**overrides: Any) -> Settings:
+    """The default settings of the detector and its maps with some of them changed."""
+    model = {key: value for key, value in overrides.items() if key in ModelSettings.model_fields}
+    cam = {key: value for key, value in overrides.items() if key not in model}
+    return Settings.model_validate({"model": model, "cam": cam})
+
+
+def build(**overrides: Any) -> Engine:
+    return build_engine(settings_of(**overrides))
 
 
 def engine_around(watched: Detector, cam: EigenCam, *, batch: int = 8) -> Engine:

@@ -1,70 +1,64 @@
 """The engine as the pipeline uses it."""
 
 import logging
-from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from streamcam.errors import DeviceError, UsageError
-from streamcam.vision.build import build_engine
 from streamcam.vision.cam.eigencam import EigenCam
 from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.engine import Engine
-from streamcam.vision.models.registry import Activations
-from streamcam.vision.models.torchvision import Detector
-from tests.vision.scenes import engine, engine_around, frame, frames, grey, noise, with_patch
+from streamcam.vision.models.detector import Detector
+from streamcam.vision.models.network import (
+    Candidates,
+    FeatureLevels,
+    Levels,
+    Network,
+    Raw,
+    Sizing,
+    to_original,
+)
+from tests.vision.scenes import build, engine, engine_around, frame, frames, grey, noise, with_patch
 
 
-class Small(torch.nn.Module):
-    """A network of torchvision's interface with room for a few pictures, like a small GPU."""
+class Small(Network):
+    """A network with room for a few images, like a small GPU."""
 
     def __init__(self, room: int, error: Exception | None = None) -> None:
-        super().__init__()
-        self.transform = GeneralizedRCNNTransform(64, 96, [0.5] * 3, [0.25] * 3)
-        self.backbone = TwoLevelBackbone()
+        super().__init__(
+            sizing=Sizing(shortest=64, longest=96, mean=(128,) * 3, std=(64,) * 3),
+            levels=FeatureLevels.of({"fine": 8, "pool": 32}),
+            categories={},
+        )
         self.room = room
         self.error = error or torch.OutOfMemoryError("no room")
         self.batches: list[int] = []
 
-    def forward(self, images: list[Tensor]) -> list[dict[str, Tensor]]:
-        sizes = [(image.shape[1], image.shape[2]) for image in images]
-        batch, _ = self.transform(images)
-        self.batches.append(len(images))
-        if len(images) > self.room:
+    def forward(self, canvas: Tensor, placements: Sequence[Letterbox]) -> tuple[Raw, Levels]:
+        self.batches.append(len(placements))
+        if len(placements) > self.room:
             raise self.error
-        self.backbone(batch.tensors)
-        found = [
-            {
-                "boxes": torch.tensor([[-5.0, 8.0, 40.0, 32.0], [10.0, 10.0, 20.0, 200.0]]),
-                "scores": torch.tensor([0.4, 0.9]),
-                "labels": torch.tensor([1, 2]),
-            }
-            for _ in images
-        ]
-        result: list[dict[str, Tensor]] = self.transform.postprocess(
-            found, batch.image_sizes, sizes
-        )
-        return result
+        return {}, self.features(canvas)
 
-
-class TwoLevelBackbone(torch.nn.Module):
-    """Two levels of the picture itself, made smaller."""
-
-    def forward(self, pixels: Tensor) -> OrderedDict[str, Tensor]:
+    def features(self, canvas: Tensor) -> Levels:
+        """Two levels of the image itself, made smaller."""
         pool = torch.nn.functional.avg_pool2d
-        return OrderedDict({"fine": pool(pixels, 8), "pool": pool(pixels, 32)})
+        return {"fine": pool(canvas, 8), "pool": pool(canvas, 32)}
+
+    def decode(self, _: Raw, placements: Sequence[Letterbox], __: float) -> list[Candidates]:
+        boxes = torch.tensor([[-5.0, 8.0, 40.0, 32.0], [10.0, 10.0, 20.0, 200.0]])
+        scores, class_ids = torch.tensor([0.4, 0.9]), torch.tensor([1, 2])
+        return [Candidates(to_original(boxes, one), scores, class_ids) for one in placements]
 
 
 def small_engine(room: int, batch: int = 8, error: Exception | None = None) -> tuple[Small, Engine]:
     network = Small(room, error)
-    watched = Detector(network, watched="backbone", device=torch.device("cpu"), confidence=0.3)
-    cam = EigenCam(Activations(fine="fine", pool="pool", centre=0.5))
-    return network, engine_around(watched, cam, batch=batch)
+    return network, engine_around(Detector(network, 0.3), EigenCam(network.levels), batch=batch)
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_said_once(
@@ -210,7 +204,7 @@ def test_a_source_that_ended_is_forgotten() -> None:
 
 
 def test_it_describes_itself() -> None:
-    with build_engine(weights="random", confidence=0.25, batch=4, precision="fp32") as built:
+    with build(weights="random", confidence=0.25, batch=4, precision="fp32") as built:
         told = built.description
     assert (told.model, told.weights, told.weights_sha256) == ("nano", "random", None)
     assert (told.method, told.device, told.precision) == ("eigencam", "cpu", "fp32")
@@ -220,13 +214,13 @@ def test_it_describes_itself() -> None:
 
 
 def test_only_wanted_classes_are_kept() -> None:
-    with build_engine(weights="random", confidence=0.0, classes=["Dog", "cat"]) as built:
+    with build(weights="random", confidence=0.0, classes=["Dog", "cat"]) as built:
         (result,) = built.explain([frame(noise(96, 160))])
     assert {d.label for d in result.detections} <= {"dog", "cat"}
 
 
 def test_an_unknown_class_is_refused_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="persn") as caught:
-        build_engine(weights="random", classes=["persn"])
+        build(weights="random", classes=["persn"])
     assert caught.value.hint is not None
     assert "person" in caught.value.hint

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -19,11 +19,11 @@ from streamcam.vision.cam.components import (
     join_levels_as_published,
     principal_components,
 )
-from streamcam.vision.cam.geometry import GridGeometry, Letterbox, LevelGrids, Stride, to_frame
+from streamcam.vision.cam.geometry import GridGeometry, Letterbox, LevelGrids, to_frame
 from streamcam.vision.cam.stabilizer import above_background, natural_sign, upper_percentile
 from streamcam.vision.devices import computing_threads, device_errors
-from streamcam.vision.models.registry import Activations
-from streamcam.vision.models.torchvision import Detector
+from streamcam.vision.models.detector import Detector
+from streamcam.vision.models.network import FeatureLevels
 
 Floats = npt.NDArray[np.float32]
 Grid = Literal["fine", "pool"]
@@ -68,20 +68,14 @@ class EigenCam:
     """EigenCAM with a choice of grid.
 
     Attributes:
-        activations: Where in the detector the maps come from.
+        levels: The detector's feature maps.
         grid: "fine" has the cells of a level of about 16 pixels, the picture's own part only.
             "pool" is the published recipe: the coarsest level, padding included, so that the
             components equal pytorch_grad_cam's (they are cut to the picture afterwards).
-        strides: Of the levels, where they are no powers of two.
     """
 
-    activations: Activations
+    levels: FeatureLevels
     grid: Grid = "fine"
-    strides: Mapping[str, Stride] = field(default_factory=dict)
-
-    @property
-    def grids(self) -> LevelGrids:
-        return LevelGrids(self.activations.centre, self.strides)
 
     def __call__(
         self,
@@ -132,7 +126,7 @@ class EigenCam:
         self, levels: Mapping[str, Tensor], placement: Letterbox
     ) -> tuple[Tensor, GridGeometry]:
         """The cells of pictures of one size, [pictures, rows, columns, channels]."""
-        where, grids, found = self.activations, self.grids, list(levels.values())
+        where, grids, found = self.levels, self.levels.grids, list(levels.values())
         name = where.fine if self.grid == "fine" else where.pool
         rows, columns = levels[name].shape[-2:]
         size = (rows, columns)
@@ -142,7 +136,7 @@ class EigenCam:
             ratios = grids.ratios(list(levels), name)
             joined = join_levels(found, size, centre=grids.centre, inside=inside, ratios=ratios)
             return joined, geometry
-        published = LevelGrids(where.pool_centre, self.strides)
+        published = LevelGrids(where.pool_centre, where.strides)
         geometry = published.geometry(name, placement.canvas, size)
         return join_levels_as_published(found, size), geometry
 

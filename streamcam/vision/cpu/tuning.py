@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.devices import computing_threads, torch_threads
-from streamcam.vision.models.torchvision import Detector, Levels
-from streamcam.vision.models.torchvision_transform import Prepared
+from streamcam.vision.models.detector import Detector
+from streamcam.vision.models.network import Levels
+from streamcam.vision.models.preprocess import NetworkInput
+from streamcam.vision.models.torch_network import TorchNetwork
 
 # Up to this size (nano has 2.3 million weights, ssdlite320 3.4) convolutions are so short that
 # handing them to other threads costs as much as it saves. One frame of nano takes 12 ms in one
@@ -45,33 +47,39 @@ _MAX_ERROR = 0.05
 
 def threads_for(detector: Detector) -> int:
     """Number of threads torch should use for a detector's forward pass."""
-    if detector.device.type != "cpu" or detector.weights > _SMALL_NETWORK_WEIGHTS:
+    if detector.device.type != "cpu" or detector.network.weight_count > _SMALL_NETWORK_WEIGHTS:
         return torch_threads()
     return max(1, torch_threads() // _SMALL_NETWORK_SHARE)
 
 
 def fills_a_cpu(detector: Detector) -> bool:
     """Whether a single picture occupies all cores of a CPU, so that larger batches gain nothing."""
-    return detector.device.type == "cpu" and detector.pixels > _MIN_PIXELS_OF_ONE
+    return detector.device.type == "cpu" and detector.network.sizing.max_pixels > _MIN_PIXELS_OF_ONE
 
 
-def bfloat16_pays(detector: Detector) -> bool:
-    """Compare a detector on a CPU, created for bfloat16, with itself in float32.
+def bfloat16_pays(detector: Detector, network: TorchNetwork) -> bool:
+    """Compare a network on a CPU, created for bfloat16, with itself in float32.
 
-    The activations are compared; the heads that make boxes of them compute in float32 anyway.
+    The feature maps are compared; the heads that make boxes of them compute in float32 anyway.
+
+    Args:
+        detector: Of the network, with the confidence that it will have.
+        network: The network.
 
     Returns:
-        Whether bfloat16 should be used: its activations agree, and it is not clearly slower.
+        Whether bfloat16 should be used: its feature maps agree, and it is not clearly slower.
     """
     canvas = _scene()
-    half = detector.levels(canvas)
-    with detector.in_float32():
-        full = detector.levels(canvas)
+    with torch.inference_mode():
+        half = network.features(canvas)
+        with network.in_float32():
+            full = network.features(canvas)
     if not _agree(full, half):
         return False
     with computing_threads(threads_for(detector)):
         times = {
-            dtype: _seconds(detector, canvas, dtype) for dtype in (torch.float32, torch.bfloat16)
+            dtype: _seconds(detector, network, canvas, dtype)
+            for dtype in (torch.float32, torch.bfloat16)
         }
     return times[torch.float32] >= _MAX_TIME_SHARE * times[torch.bfloat16]
 
@@ -83,19 +91,21 @@ def _scene() -> Tensor:
     return nn.functional.interpolate(blobs, size=(_SIDE, _SIDE), mode="bilinear")
 
 
-def _seconds(detector: Detector, canvas: Tensor, dtype: torch.dtype) -> float:
+def _seconds(
+    detector: Detector, network: TorchNetwork, canvas: Tensor, dtype: torch.dtype
+) -> float:
     """CPU time of one forward pass, without preprocessing.
 
     Not wall-clock time, which depends on the machine's other load. At the detector's own
     confidence, so that post-processing takes as long as usual.
     """
     square = (_SIDE, _SIDE)
-    prepared = Prepared(canvas, [Letterbox(square, square, square)])
+    inputs = NetworkInput(canvas, [Letterbox(square, square, square)])
     times = []
-    with detector.in_float32() if dtype == torch.float32 else nullcontext():
+    with network.in_float32() if dtype == torch.float32 else nullcontext():
         for _ in range(_RUNS):
             begun = time.process_time()
-            detector.look(prepared)
+            detector.forward(inputs)
             times.append(time.process_time() - begun)
     return min(times)
 

@@ -10,8 +10,8 @@ from streamcam.vision.cam.components import principal_components
 from streamcam.vision.cam.geometry import LevelGrids
 from streamcam.vision.methods.saved_activations import Pyramid, SavedActivations
 from streamcam.vision.methods.targets import Group
-from streamcam.vision.models.torchvision import Detector
-from streamcam.vision.models.torchvision_partial import Found
+from streamcam.vision.models.detector import Detector
+from streamcam.vision.models.network import Candidates
 
 # The heads return boxes from half the targets' scores on: half precision in the ordinary forward
 # shifts scores.
@@ -98,14 +98,16 @@ def _backwards(
         for leaf in leaves:
             leaf.requires_grad_()
         levels = dict(zip(names, leaves, strict=True))
-        detections = detector.go_on(levels, saved.placements, threshold)
+        detections = detector.detect_from_levels(levels, saved.placements, threshold)
         totals = [_total(detections, groups, rank) for rank in range(max(map(len, groups)))]
     for rank, total in enumerate(totals):
         gradients = _gradients(total, leaves, keep_graph=rank + 1 < len(totals))
         yield dict(zip(names, gradients, strict=True))
 
 
-def _total(detections: Sequence[Found], groups: Sequence[Sequence[Group]], rank: int) -> Tensor:
+def _total(
+    detections: Sequence[Candidates], groups: Sequence[Sequence[Group]], rank: int
+) -> Tensor:
     """The sum of the logits of every image's group of this rank."""
     logits = [
         target.box.logit(one)

@@ -14,7 +14,7 @@ from streamcam.vision.methods.gradients import gradient_maps
 from streamcam.vision.methods.perturbation import perturbation_maps
 from streamcam.vision.methods.saved_activations import Pyramid, SavedActivations
 from streamcam.vision.methods.targets import Group
-from streamcam.vision.models.torchvision import Detector
+from streamcam.vision.models.detector import Detector
 
 Floats = npt.NDArray[np.float32]
 

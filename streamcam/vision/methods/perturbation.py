@@ -17,8 +17,8 @@ from streamcam.cam_methods import PerturbationFormula
 from streamcam.vision.cam.geometry import Letterbox, LevelGrids
 from streamcam.vision.methods.saved_activations import Pyramid, SavedActivations
 from streamcam.vision.methods.targets import Group, scores_of
-from streamcam.vision.models.torchvision import Detector
-from streamcam.vision.models.torchvision_partial import Found
+from streamcam.vision.models.detector import Detector
+from streamcam.vision.models.network import Candidates
 
 Channel: TypeAlias = tuple[str, int]
 """A level's name and the number of a channel in it."""
@@ -73,7 +73,7 @@ def channel_weights(
 ) -> Tensor:
     """The formula's weights of one image's channels, float32 [channels, groups] on the CPU."""
     threshold = min(MIN_SCORE, *(target.score / 2 for group in groups for target in group))
-    unchanged = detector.go_on(saved.levels, saved.placements, threshold)
+    unchanged = detector.detect_from_levels(saved.levels, saved.placements, threshold)
     if formula.perturb == "activations":
         passes = _without_channels(detector, saved, channels, threshold)
     else:
@@ -84,20 +84,20 @@ def channel_weights(
 
 def _without_channels(
     detector: Detector, saved: SavedActivations, channels: Sequence[Channel], threshold: float
-) -> Iterator[list[Found]]:
+) -> Iterator[list[Candidates]]:
     size = sum(level.nbytes for level in saved.levels.values())
     for some in _chunks(channels, size):
         levels = without_channels(saved.levels, some)
-        yield detector.go_on(levels, [saved.placements[0]] * len(some), threshold)
+        yield detector.detect_from_levels(levels, [saved.placements[0]] * len(some), threshold)
 
 
 def _masked_images(
     detector: Detector, saved: SavedActivations, channels: Sequence[Channel], threshold: float
-) -> Iterator[list[Found]]:
+) -> Iterator[list[Candidates]]:
     canvas, placement = detector.canvas(saved.pictures[0])
     for some in _chunks(channels, canvas.nbytes):
         masks = torch.stack([_mask(saved.levels[name][0, c], placement) for name, c in some])
-        yield detector.look_again(canvas * masks[:, None], [placement] * len(some), threshold)
+        yield detector.detect_on_canvas(canvas * masks[:, None], [placement] * len(some), threshold)
 
 
 def without_channels(
@@ -153,7 +153,7 @@ def _mask(channel: Tensor, placement: Letterbox) -> Tensor:
     return (spread - low) / (high - low).clamp(min=1e-8)
 
 
-def _group_scores(detections: Sequence[Found], groups: Sequence[Group]) -> Tensor:
+def _group_scores(detections: Sequence[Candidates], groups: Sequence[Group]) -> Tensor:
     """[results, groups]: the sum of each group's scores."""
     sums = [scores_of(detections, [t.box for t in group]).sum(axis=1) for group in groups]
     return torch.from_numpy(np.stack(sums, axis=1))

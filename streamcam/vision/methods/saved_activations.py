@@ -8,7 +8,8 @@ from torch import Tensor
 
 from streamcam.types import Picture
 from streamcam.vision.cam.geometry import GridGeometry, Letterbox, LevelGrids, Size, to_grid
-from streamcam.vision.models.torchvision import Forward, Levels
+from streamcam.vision.models.detector import Forward
+from streamcam.vision.models.network import Levels
 
 
 @dataclass(frozen=True, slots=True)

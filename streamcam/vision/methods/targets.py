@@ -18,7 +18,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from streamcam.types import Box, Detection
-from streamcam.vision.models.torchvision_partial import Found
+from streamcam.vision.models.network import Candidates
 
 MIN_OVERLAP = 0.5
 """Intersection over union from which two boxes of a class are one: COCO's easiest threshold."""
@@ -43,19 +43,19 @@ class BoxTarget:
     def of(cls, detection: Detection) -> "BoxTarget":
         return cls(detection.box, detection.class_id)
 
-    def __call__(self, detections: Found) -> Tensor:
+    def __call__(self, detections: Candidates) -> Tensor:
         """The matching box's score, 0..1, without dimensions; 0 if there is none."""
         index = self.match(detections)
         return detections.scores.new_zeros(()) if index is None else detections.scores[index]
 
-    def logit(self, detections: Found) -> Tensor:
+    def logit(self, detections: Candidates) -> Tensor:
         """Its score before the sigmoid, or against all other classes of a softmax; 0 if none."""
         index = self.match(detections)
         if index is None:
             return detections.scores.new_zeros(())
         return torch.logit(detections.scores[index], eps=_EPSILON)
 
-    def match(self, detections: Found, min_overlap: float = MIN_OVERLAP) -> int | None:
+    def match(self, detections: Candidates, min_overlap: float = MIN_OVERLAP) -> int | None:
         """Index of the detection of this class that overlaps the box most; None if none does."""
         of_class = torch.nonzero(detections.class_ids == self.class_id).flatten()
         if not len(of_class):
@@ -87,7 +87,9 @@ Group: TypeAlias = Sequence[Target]
 """Targets that share one map."""
 
 
-def scores_of(detections: Sequence[Found], targets: Sequence[BoxTarget]) -> npt.NDArray[np.float32]:
+def scores_of(
+    detections: Sequence[Candidates], targets: Sequence[BoxTarget]
+) -> npt.NDArray[np.float32]:
     """The scores of all targets in all results: [results, targets], 0 where one has no match."""
     scores = [torch.stack([target(one) for target in targets]) for one in detections]
     return torch.stack(scores).cpu().numpy().astype(np.float32)

@@ -23,20 +23,6 @@ _WRAPPERS = ("model", "state_dict", "model_state_dict")
 # What DataParallel and Lightning put before every name.
 _PREFIXES = ("module.", "model.")
 
-# The last layer of the class scores, and of the boxes beside it where each place has several.
-_HEADS = (
-    ("roi_heads.box_predictor.cls_score.weight", None),
-    ("head.classification_head.cls_logits.weight", "head.regression_head.bbox_reg.weight"),
-    (
-        "head.classification_head.module_list.0.weight",
-        "head.regression_head.module_list.0.weight",
-    ),
-    (
-        "head.classification_head.module_list.0.1.weight",
-        "head.regression_head.module_list.0.1.weight",
-    ),
-)
-
 # What torch raises for a file of something else: its reader takes the bytes for instructions.
 _UNREADABLE = (
     RuntimeError,
@@ -110,15 +96,6 @@ def _without_prefix(state: State) -> State:
         if all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): value for key, value in state.items()}
     return state
-
-
-def count_classes(state: State) -> int | None:
-    """How many classes a checkpoint's head tells apart; None where it has no head known here."""
-    for scores, boxes in _HEADS:
-        if scores in state:
-            places = 1 if boxes is None or boxes not in state else state[boxes].shape[0] // 4
-            return state[scores].shape[0] // max(1, places)
-    return None
 
 
 def load_state(network: nn.Module, state: State, path: Path, model: str) -> None:

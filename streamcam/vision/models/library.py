@@ -1,27 +1,20 @@
-"""A user's own models: imported once, checked, then used by a name like the others."""
+"""Models by name: a user's own, imported once and used like the others, and what is here of all."""
 
 import json
 import re
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
-import torch
-from safetensors import safe_open
-
 from streamcam.errors import UsageError, WeightsError, WeightsMismatchError
-from streamcam.vision.models.checkpoints import State, read_state
-from streamcam.vision.models.download import sha256
-from streamcam.vision.models.names import CARD, NANO, default_library
-from streamcam.vision.models.nano import NANO_ARCHITECTURE
-from streamcam.vision.models.registry import find_model, model_names
-from streamcam.vision.models.weights import load_detector
+from streamcam.vision.models.download import Progress, sha256
+from streamcam.vision.models.family import LoadOptions, ModelCard
+from streamcam.vision.models.names import CARD, default_library
+from streamcam.vision.models.registry import families, find_family, model_names
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-
-# Counters that BatchNorm keeps and FrozenBatchNorm does not; they tell nothing about the network.
-_COUNTER = "num_batches_tracked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +103,14 @@ class Library:
         """
         self._check_name(name, replace=replace)
         architecture = architecture or recognise(file)
-        loaded = load_detector(find_model(architecture), file, labels)
+        options = LoadOptions(weights=file, labels=labels)
+        loaded = find_family(architecture).load(architecture, options)
         part = self.folder / f".{name}.part"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         try:
             weights = shutil.copyfile(file, part / f"weights{file.suffix}")
-            classes = {str(number): label for number, label in loaded.classes.items()}
+            classes = {str(number): label for number, label in loaded.network.categories.items()}
             card = {
                 "architecture": architecture,
                 "weights": weights.name,
@@ -154,37 +148,110 @@ def recognise(file: Path) -> str:
         WeightsMismatchError: It belongs to none, or to several that look the same.
         WeightsError: The file cannot be read.
     """
-    if _is_nano(file):
-        return NANO
-    keys = _telling(read_state(file))
-    fitting = [name for name in model_names() if name != NANO and _keys(name) == keys]
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
-        raise WeightsMismatchError(
-            f"{file} may belong to {' or '.join(fitting)}", hint="Tell which: --architecture."
-        )
+    for family in families():
+        fitting = family.recognise(file)
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            raise WeightsMismatchError(
+                f"{file} may belong to {' or '.join(fitting)}", hint="Tell which: --architecture."
+            )
     raise WeightsMismatchError(
         f"{file} belongs to none of the detectors that streamcam knows",
         hint="It must be the state_dict of a detector of torchvision.models.detection.",
     )
 
 
-def _is_nano(file: Path) -> bool:
-    if file.suffix != ".safetensors" or not file.is_file():
-        return False
+def list_models(library: Library) -> list[ModelCard]:
+    """Every detector that can be used by name: built in, published, of plug-ins, then imported."""
+    ours = [family.card(name) for family in families() for name in family.names()]
+    return ours + [_imported_card(model) for model in library.models()]
+
+
+def _imported_card(model: ImportedModel) -> ModelCard:
+    present = model.weights.is_file()
+    return replace(
+        find_family(model.architecture).card(model.architecture),
+        name=model.name,
+        classes=len(model.classes),
+        size_mb=round(model.weights.stat().st_size / 1e6, 1) if present else 0.0,
+        licence="your own",
+        box_map=None,
+        origin=f"imported {model.architecture}",
+        present=present,
+    )
+
+
+class WeightsState(StrEnum):
+    """What checking a model's weights showed."""
+
+    WHOLE = "whole"
+    ABSENT = "not here"
+    DAMAGED = "damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsCheck:
+    """What checking one model's weights showed.
+
+    Attributes:
+        name: The model.
+        path: Its weights' file, or where it would be; None where it has none.
+        state: Whether it is there and whole.
+        remark: What is wrong, if anything.
+    """
+
+    name: str
+    path: Path | None
+    state: WeightsState
+    remark: str = ""
+
+
+def weights_file(name: str, library: Library) -> Path | None:
+    """Return where a model's weights are, or would be; None where it has no file.
+
+    Raises:
+        UsageError: There is no model of that name.
+    """
+    imported = library.find(name)
+    return find_family(name).weights_file(name) if imported is None else imported.weights
+
+
+def pull(name: str, progress: Progress | None = None) -> Path | None:
+    """Fetch a model's published weights unless they are here, check them, return their file.
+
+    Raises:
+        UsageError: There is no model of that name.
+        WeightsUnavailableError: They cannot be fetched.
+        WeightsError: The file that is here is damaged.
+    """
+    return find_family(name).fetch(name, progress)
+
+
+def verify(names: Sequence[str], library: Library) -> list[WeightsCheck]:
+    """Check the weights of these models, or of all that are here, against their checksums.
+
+    Raises:
+        UsageError: There is no model of a given name.
+    """
+    if names:
+        return [_verify(name, library) for name in names]
+    every = [*model_names(), *(model.name for model in library.models())]
+    checks = [_verify(name, library) for name in every]
+    return [check for check in checks if check.state is not WeightsState.ABSENT]
+
+
+def _verify(name: str, library: Library) -> WeightsCheck:
+    path = weights_file(name, library)
+    if path is None or not path.is_file():
+        return WeightsCheck(name, path, WeightsState.ABSENT)
+    imported = library.find(name)
+    if imported is not None and sha256(path) != imported.sha256:
+        remark = "its checksum is not the one of the import"
+        return WeightsCheck(name, path, WeightsState.DAMAGED, remark)
     try:
-        with safe_open(file, framework="pt") as content:
-            return (content.metadata() or {}).get("architecture") == NANO_ARCHITECTURE
-    except Exception:  # noqa: BLE001 - whatever is wrong with it, reading it next will say so
-        return False
-
-
-def _keys(name: str) -> set[str]:
-    """Return the names of a detector's tensors, without memory for the tensors."""
-    with torch.device("meta"):
-        return _telling(find_model(name).build().state_dict())
-
-
-def _telling(state: State) -> set[str]:
-    return {key for key in state if not key.endswith(_COUNTER)}
+        if imported is None:
+            pull(name)
+    except WeightsError as error:
+        return WeightsCheck(name, path, WeightsState.DAMAGED, str(error))
+    return WeightsCheck(name, path, WeightsState.WHOLE)

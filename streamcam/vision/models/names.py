@@ -50,6 +50,12 @@ def known_names(library: Path | None = None) -> list[str]:
     return list(dict.fromkeys([NANO, *TORCHVISION, *sorted(installed), *sorted(imported)]))
 
 
+def is_known(name: str, library: Path | None = None) -> bool:
+    """Whether there is a model of this name; of `family:model` only the family is checked."""
+    known = known_names(library)
+    return name in known or (":" in name and name.partition(":")[0] in known)
+
+
 def unknown_model(name: str, known: Iterable[str]) -> UsageError:
     """Return the error for a name that no detector has, with those that are near."""
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.4)

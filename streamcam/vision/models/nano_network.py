@@ -2,8 +2,8 @@
 
 A one-stage, anchor-free detector of about two million parameters, made of plain 3x3 convolutions
 so that it is quick on a CPU and fuses with its batch norms. It has the interface of torchvision's
-detection models: images in a list, losses out while training, boxes in the pixels of each image
-while evaluating, and a `backbone` whose output is an ordered dictionary of pyramid levels.
+detection models: images in a list, boxes in the pixels of each image out, and a `backbone` whose
+output is an ordered dictionary of pyramid levels.
 
 Sources of the parts: residual blocks (He et al. 2016, arXiv:1512.03385), cross-stage partial
 blocks (Wang et al. 2020, arXiv:1911.11929), feature pyramid (Lin et al. 2017, arXiv:1612.03144),
@@ -23,9 +23,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
-from torchvision.ops import Conv2dNormActivation, FeaturePyramidNetwork, batched_nms
+from torchvision.ops import Conv2dNormActivation, FeaturePyramidNetwork
 
-from training.nano_loss import detection_losses
+from streamcam.vision.models.detector import suppress
+from streamcam.vision.models.network import Candidates
 
 STRIDES = (8, 16, 32)
 PIXEL_MEAN = (0.485, 0.456, 0.406)
@@ -234,17 +235,10 @@ class Nano(nn.Module):
         self.head = NanoHead(self.backbone.out_channels, len(categories))
         self.register_buffer("category_ids", torch.tensor(list(categories)))
 
-    def forward(
-        self, images: list[Tensor], targets: list[dict[str, Tensor]] | None = None
-    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
-        """Losses (training, with targets) or detections (evaluating); images are CHW, 0..1."""
-        if self.training and targets is None:
-            raise ValueError("nano needs targets while training")
+    def forward(self, images: list[Tensor]) -> list[dict[str, Tensor]]:
+        """Detections of images [3, height, width], 0..1."""
         sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
-        batch, targets = self.transform(images, targets)
-        if self.training:
-            assert targets is not None
-            return self.losses(batch.tensors, targets)
+        batch, _ = self.transform(images)
         detections = self.detect(self.predict(batch.tensors), batch.image_sizes)
         return cast(
             "list[dict[str, Tensor]]",
@@ -256,63 +250,49 @@ class Nano(nn.Module):
         levels = self.backbone(pixels)
         return cast("Predictions", self.head(list(levels.values())))
 
-    def losses(self, pixels: Tensor, targets: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """Training losses for normalised pixels; targets hold `boxes` (xyxy) and `labels`."""
-        classes = [self._class_indices(target["labels"]) for target in targets]
-        logits, boxes, points = self.predict(pixels)
-        return detection_losses(
-            logits, boxes, points, [target["boxes"] for target in targets], classes
-        )
-
-    def _class_indices(self, labels: Tensor) -> Tensor:
-        matches = labels[:, None] == self.category_ids
-        if not bool(matches.any(dim=1).all()):
-            unknown = sorted(set(labels.tolist()) - set(self.categories))
-            raise ValueError(f"labels that the detector does not know: {unknown}")
-        return matches.int().argmax(dim=1)
-
     def detect(
         self, predictions: Predictions, sizes: Sequence[tuple[int, int]]
     ) -> list[dict[str, Tensor]]:
         """Best boxes of each image after suppression, in pixels of the network's input.
 
-        `sizes` are the heights and widths of the images in it, without their padding.
+        Args:
+            predictions: Of the head.
+            sizes: Height and width of each image in the network's input, without padding.
         """
-        logits, places = self._promising(predictions.logits)
-        count, _, classes = logits.shape
+        candidates = self.candidates(predictions.logits, predictions.boxes, sizes)
+        kept = suppress(candidates, self.nms_thresh, self.detections_per_img)
+        return [{"boxes": k.boxes, "labels": k.class_ids, "scores": k.scores} for k in kept]
+
+    def candidates(
+        self,
+        logits: Tensor,
+        boxes: Tensor,
+        sizes: Sequence[tuple[int, int]],
+        threshold: float | None = None,
+    ) -> list[Candidates]:
+        """Boxes of each image before suppression, in pixels of the network's input.
+
+        Args:
+            logits: `[B, N, C]`.
+            boxes: `[B, N, 4]`.
+            sizes: Height and width of each image in the network's input, without padding.
+            threshold: Score above which boxes are wanted; None for the model's own.
+        """
+        least = self.score_thresh if threshold is None else threshold
+        logits, places = _promising(logits, least)
+        classes = logits.shape[2]
         keep = min(_CANDIDATES, places.shape[1] * classes)
         top, index = logits.float().sigmoid().flatten(1).topk(keep, dim=1)
-        labels = index % classes
+        labels = self.category_ids[index % classes]
         places = places.gather(1, index // classes)
-        boxes = predictions.boxes.gather(1, places.unsqueeze(-1).expand(-1, -1, 4))
-        images = torch.arange(count, device=top.device).unsqueeze(1).expand_as(top)
+        boxes = boxes.gather(1, places.unsqueeze(-1).expand(-1, -1, 4))
         ends = torch.tensor([[w, h, w, h] for h, w in sizes], device=top.device).unsqueeze(1)
         boxes = boxes.clamp(min=0).minimum(ends)
-        valid = (top > self.score_thresh) & (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
-        top, labels, boxes, images = top[valid], labels[valid], boxes[valid], images[valid]
-        kept = batched_nms(boxes, top, images * classes + labels, self.nms_thresh)
-        results = []
-        for image in range(count):
-            chosen = kept[images[kept] == image][: self.detections_per_img]
-            results.append(
-                {
-                    "boxes": boxes[chosen],
-                    "labels": self.category_ids[labels[chosen]],
-                    "scores": top[chosen],
-                }
-            )
-        return results
-
-    def _promising(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits `[B, P, C]` of the places that can give boxes, and which those are, `[B, P]`.
-
-        Of thousands a few dozen have a class with score enough. However many they are, the best
-        candidates lie in as many of the best places.
-        """
-        strongest = logits.amax(dim=2)
-        busy = int((strongest.float().sigmoid() > self.score_thresh).sum(dim=1).max())
-        places = strongest.topk(min(busy, _CANDIDATES), dim=1).indices
-        return logits.gather(1, places.unsqueeze(-1).expand(-1, -1, logits.shape[2])), places
+        valid = (top > least) & (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
+        return [
+            Candidates(boxes[image][own], top[image][own], labels[image][own])
+            for image, own in enumerate(valid)
+        ]
 
     def fuse(self) -> Nano:
         """Fold every batch norm into its convolution, for evaluation only; returns self."""
@@ -322,3 +302,15 @@ class Nano(nn.Module):
                 module[0] = fuse_conv_bn_eval(cast("nn.Conv2d", module[0]), module[1])
                 module[1] = nn.Identity()
         return self
+
+
+def _promising(logits: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+    """Logits `[B, P, C]` of the places that can give boxes, and which those are, `[B, P]`.
+
+    Of thousands a few dozen have a class with score enough. However many they are, the best
+    candidates lie in as many of the best places.
+    """
+    strongest = logits.amax(dim=2)
+    busy = int((strongest.float().sigmoid() > threshold).sum(dim=1).max())
+    places = strongest.topk(min(busy, _CANDIDATES), dim=1).indices
+    return logits.gather(1, places.unsqueeze(-1).expand(-1, -1, logits.shape[2])), places

@@ -1,145 +1,75 @@
-"""The detectors that streamcam knows by name, and where their activations come from."""
+"""The detector families: those of streamcam, and those that other distributions bring.
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any
+A distribution brings a family by an entry point of the group `streamcam.detectors`, whose name is
+the family's and whose object is a `Family` without arguments:
 
-import torchvision
-from torch import nn
+    [project.entry-points."streamcam.detectors"]
+    mine = "my_package.detectors:MyFamily"
 
-from streamcam.vision.models.names import NANO, TORCHVISION, unknown_model
-from streamcam.vision.models.nano import NANO_CATEGORIES, NANO_CONFIDENCE, build_nano
+Its models are then called `mine`, or `mine:` and whatever the family makes of the rest.
+"""
 
-NANO_FILE = Path(__file__).parents[1] / "weights" / "nano.safetensors"
+import logging
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
+from streamcam.errors import UsageError
+from streamcam.vision.models.family import Family
+from streamcam.vision.models.names import ENTRY_POINTS, NANO, unknown_model
+from streamcam.vision.models.nano import NanoFamily
+from streamcam.vision.models.torchvision import TorchvisionFamily
+
 DEFAULT_MODEL = NANO
 
-# Where detectors' own demonstrations draw the line: a score that is more likely right than wrong.
-_CONFIDENCE = 0.5
+_log = logging.getLogger(__name__)
 
-# torchvision sets this for these models' published weights: they were trained before their batch
-# norms had an epsilon.
-_NO_EPS = frozenset(
-    {
-        "fasterrcnn_resnet50_fpn",
-        "keypointrcnn_resnet50_fpn",
-        "maskrcnn_resnet50_fpn",
-        "retinanet_resnet50_fpn",
-    }
-)
+_BUILT_IN: tuple[Family, ...] = (NanoFamily(), TorchvisionFamily())
 
 
-@dataclass(frozen=True, slots=True)
-class Activations:
-    """Where in a detector the maps are made of.
+def find_family(name: str) -> Family:
+    """The family of a model.
 
-    Attributes:
-        fine: Name of the pyramid level whose grid the maps have by default: of stride 16, or the
-            nearest that the network has (8 for SSD300, 32 for the MobileNet pyramids).
-        pool: Name of the level whose grid the published recipe uses: the coarsest useful one.
-        centre: Where in its stride a cell's centre lies, 0..1.
-        module: Path of the module whose output is the pyramid, an ordered dictionary of levels.
+    Raises:
+        UsageError: There is no model of that name, or its plug-in cannot be imported.
     """
-
-    fine: str
-    pool: str
-    centre: float
-    module: str = "backbone"
-
-    @property
-    def pool_centre(self) -> float:
-        """The same for the published recipe's grid.
-
-        It samples finer levels in the middle of a cell, and the coarsest at its own centre: halfway
-        between in all. Measured 0.18, 0.25 and 0.28 where `centre` is 0.
-        """
-        return (self.centre + 0.5) / 2
-
-
-# A 3x3 convolution of stride 2 with padding looks at pixel 2i for its cell i, and so does every one
-# after it: the cell's centre is at the beginning of its stride, not in the middle. Measured by the
-# centre of what a patch of noise changes in the joined levels, with random weights, in strides:
-# mobilenet -0.08, ssdlite 0.06, ResNet-50 -0.39 (its random pyramid drags coarse levels along; its
-# own cells of stride 32 give 0.02, and its anchors sit at 0). VGG shrinks by 2x2 pools, which look
-# at the middle: 0.51.
-_FIRST_PIXEL, _MIDDLE = 0.0, 0.5
-
-_RESNET = Activations(fine="2", pool="pool", centre=_FIRST_PIXEL)
-_RESNET_ONE_STAGE = Activations(fine="1", pool="p6", centre=_FIRST_PIXEL)
-_MOBILENET = Activations(fine="0", pool="pool", centre=_FIRST_PIXEL)
-
-_ACTIVATIONS: Mapping[str, Activations] = {
-    "fasterrcnn_mobilenet_v3_large_320_fpn": _MOBILENET,
-    "fasterrcnn_mobilenet_v3_large_fpn": _MOBILENET,
-    "fasterrcnn_resnet50_fpn": _RESNET,
-    "fasterrcnn_resnet50_fpn_v2": _RESNET,
-    "fcos_resnet50_fpn": _RESNET_ONE_STAGE,
-    "keypointrcnn_resnet50_fpn": _RESNET,
-    "maskrcnn_resnet50_fpn": _RESNET,
-    "maskrcnn_resnet50_fpn_v2": _RESNET,
-    "retinanet_resnet50_fpn": _RESNET_ONE_STAGE,
-    "retinanet_resnet50_fpn_v2": _RESNET_ONE_STAGE,
-    "ssd300_vgg16": Activations(fine="0", pool="2", centre=_MIDDLE),
-    "ssdlite320_mobilenet_v3_large": Activations(fine="0", pool="1", centre=_FIRST_PIXEL),
-}
-
-# Its stem begins at a quarter, and training pulled its cells towards the middle, where its boxes
-# are counted from: 0.31 to 0.45 in two states of the training, at every level.
-_NANO_ACTIVATIONS = Activations(fine="1", pool="2", centre=0.4)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSpec:
-    """All that is needed to build a detector and to make maps of it.
-
-    Attributes:
-        name: As the user writes it.
-        build: Makes the network with random weights; takes the sizes of a checkpoint.
-        activations: Where the maps come from.
-        categories: Names of the published weights' classes by id.
-        confidence: Score from which a detection counts, unless the user says otherwise.
-        published: torchvision's weights, None for the built-in detector.
-        batch_norm_eps: What the published weights' batch norms need, None for the usual.
-    """
-
-    name: str
-    build: Callable[..., nn.Module]
-    activations: Activations
-    categories: Mapping[int, str]
-    confidence: float = _CONFIDENCE
-    published: Any = None
-    batch_norm_eps: float | None = None
-
-    @property
-    def published_digest(self) -> str:
-        """The first digits of the published weights' SHA-256, from their file's name."""
-        return str(self.published.url).rsplit("-", 1)[-1].removesuffix(".pth")
+    for family in _BUILT_IN:
+        if name in family.names():
+            return family
+    plug_in = _plug_ins().get(name.partition(":")[0])
+    if plug_in is None:
+        raise unknown_model(name, model_names())
+    return _load(plug_in)
 
 
 def model_names() -> list[str]:
-    """Every detector's name, the default first."""
-    return [NANO, *TORCHVISION]
+    """Every model's name, the default first; of plug-ins those that they name."""
+    return [name for family in families() for name in family.names()]
 
 
-def find_model(name: str) -> ModelSpec:
-    """What is known of a detector.
+def families() -> list[Family]:
+    """All families; a plug-in that cannot be imported is left out with a warning."""
+    found = list(_BUILT_IN)
+    for plug_in in _plug_ins().values():
+        try:
+            found.append(_load(plug_in))
+        except UsageError as error:
+            _log.warning("%s", error.message)
+    return found
 
-    Raises:
-        UsageError: There is none of that name.
-    """
-    if name == NANO:
-        return ModelSpec(NANO, build_nano, _NANO_ACTIVATIONS, NANO_CATEGORIES, NANO_CONFIDENCE)
-    if name not in _ACTIVATIONS:
-        raise unknown_model(name, model_names())
-    published = torchvision.models.get_model_weights(name).DEFAULT
-    # Without weights_backbone=None torchvision downloads the backbone's.
-    builder = torchvision.models.get_model_builder(name)
-    return ModelSpec(
-        name=name,
-        build=partial(builder, weights=None, weights_backbone=None),
-        activations=_ACTIVATIONS[name],
-        categories=dict(enumerate(published.meta["categories"])),
-        published=published,
-        batch_norm_eps=0.0 if name in _NO_EPS else None,
-    )
+
+def _plug_ins() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+
+
+@cache
+def _load(plug_in: EntryPoint) -> Family:
+    try:
+        family = plug_in.load()()
+    except Exception as error:
+        raise UsageError(
+            f"the detector plug-in {plug_in.name} ({plug_in.value}) cannot be used: {error}",
+            hint="Reinstall it, or remove it.",
+        ) from error
+    if not isinstance(family, Family):
+        raise UsageError(f"the detector plug-in {plug_in.name} ({plug_in.value}) is not a Family")
+    return family

@@ -1,286 +1,265 @@
-"""One forward of a detector, giving boxes and the activations that the maps are made of."""
+"""torchvision's detectors: names, feature maps, published weights, and checkpoints of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
+import torchvision
+from torch import nn
+from torchvision.models import WeightsEnum
 
-from streamcam.types import Picture
-from streamcam.vision.cam.geometry import Letterbox
-from streamcam.vision.cpu.fusion import fuse_convolutions
-from streamcam.vision.cpu.optimize import (
-    add_half_precision_copies,
-    convolution_chains,
-    drop_half_precision_copies,
-    fold_batch_norms,
-    half_precision_copies,
+from streamcam.errors import UsageError, WeightsError, WeightsUnavailableError
+from streamcam.vision.models.checkpoints import State, load_state, read_labels, read_state, unnamed
+from streamcam.vision.models.download import Progress, cached_file, published_file, sha256
+from streamcam.vision.models.family import (
+    LoadedModule,
+    LoadOptions,
+    ModelCard,
+    ModuleFamily,
+    WeightsChoice,
 )
-from streamcam.vision.cpu.roi_align import pool_by_rows
-from streamcam.vision.models.torchvision_partial import Found, PartialForward
-from streamcam.vision.models.torchvision_transform import BytesTransform, Prepared
+from streamcam.vision.models.names import TORCHVISION
+from streamcam.vision.models.network import FeatureLevels
+from streamcam.vision.models.torch_network import TorchNetwork
+from streamcam.vision.models.torchvision_network import torchvision_network
 
-# The modules whose outputs become boxes and scores. Eight bits of mantissa are enough for
-# convolutions, not for coordinates: from here on everything is float32.
-_HEADS = ("rpn.head", "roi_heads.box_predictor", "head")
+# torchvision sets this for these models' published weights: they were trained before their batch
+# norms had an epsilon.
+_NO_EPS = frozenset(
+    {
+        "fasterrcnn_resnet50_fpn",
+        "keypointrcnn_resnet50_fpn",
+        "maskrcnn_resnet50_fpn",
+        "retinanet_resnet50_fpn",
+    }
+)
 
-# What holds as many weights as the backbone, beside it.
-_HEAVY = ("roi_heads.box_head",)
+# A 3x3 convolution of stride 2 with padding looks at pixel 2i for its cell i, and so does every one
+# after it: the cell's centre is at the beginning of its stride, not in the middle. Measured by the
+# centre of what a patch of noise changes in the joined levels, with random weights, in strides:
+# mobilenet -0.08, ssdlite 0.06, ResNet-50 -0.39 (its random pyramid drags coarse levels along; its
+# own cells of stride 32 give 0.02, and its anchors sit at 0). VGG shrinks by 2x2 pools, which look
+# at the middle: 0.51.
+_FIRST_PIXEL, _MIDDLE = 0.0, 0.5
 
-Levels = Mapping[str, Tensor]
-"""Activations by pyramid level, each [batch, channels, rows, columns]."""
+_RESNET = FeatureLevels.of({"0": 4, "1": 8, "2": 16, "3": 32, "pool": 64}, _FIRST_PIXEL)
+_RESNET_ONE_STAGE = FeatureLevels.of(
+    {"0": 8, "1": 16, "2": 32, "p6": 64, "p7": 128}, _FIRST_PIXEL, pool="p6"
+)
+_MOBILENET = FeatureLevels.of({"0": 32, "1": 32, "pool": 64}, _FIRST_PIXEL)
+
+_LEVELS: Mapping[str, FeatureLevels] = {
+    "fasterrcnn_mobilenet_v3_large_320_fpn": _MOBILENET,
+    "fasterrcnn_mobilenet_v3_large_fpn": _MOBILENET,
+    "fasterrcnn_resnet50_fpn": _RESNET,
+    "fasterrcnn_resnet50_fpn_v2": _RESNET,
+    "fcos_resnet50_fpn": _RESNET_ONE_STAGE,
+    "keypointrcnn_resnet50_fpn": _RESNET,
+    "maskrcnn_resnet50_fpn": _RESNET,
+    "maskrcnn_resnet50_fpn_v2": _RESNET,
+    "retinanet_resnet50_fpn": _RESNET_ONE_STAGE,
+    "retinanet_resnet50_fpn_v2": _RESNET_ONE_STAGE,
+    "ssd300_vgg16": FeatureLevels({}, _MIDDLE, fine="0", pool="2"),
+    "ssdlite320_mobilenet_v3_large": FeatureLevels({}, _FIRST_PIXEL, fine="0", pool="1"),
+}
+
+_INPUT_SIZES = {
+    "fasterrcnn_mobilenet_v3_large_320_fpn": "320 to 640",
+    "ssd300_vgg16": "300x300",
+    "ssdlite320_mobilenet_v3_large": "320x320",
+}
+_USUAL_INPUT_SIZE = "800 to 1333"
+
+# Billions of multiplications for one image, as torchvision publishes them.
+_FAST, _MEDIUM = 10, 100
+
+# The last layer of the class scores, and of the boxes beside it where each place has several.
+_LAST_LAYERS = (
+    ("roi_heads.box_predictor.cls_score.weight", None),
+    ("head.classification_head.cls_logits.weight", "head.regression_head.bbox_reg.weight"),
+    (
+        "head.classification_head.module_list.0.weight",
+        "head.regression_head.module_list.0.weight",
+    ),
+    (
+        "head.classification_head.module_list.0.1.weight",
+        "head.regression_head.module_list.0.1.weight",
+    ),
+)
+
+# Counters that BatchNorm keeps and FrozenBatchNorm does not; they tell nothing about the network.
+_COUNTER = "num_batches_tracked"
+
+_SEED = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Forward:
-    """What one forward of a batch gave, all on the detector's device.
+class TorchvisionFamily(ModuleFamily):
+    """The detectors of `torchvision.models.detection`."""
 
-    Attributes:
-        boxes: Per picture float32 [found, 4]: x1, y1, x2, y2 in the original picture's pixels.
-        scores: Per picture float32 [found], 0..1, falling.
-        class_ids: Per picture int64 [found].
-        levels: The activations, in the precision of the convolutions.
-        placements: Per picture where it lies on the network's canvas.
-    """
+    def names(self) -> Sequence[str]:
+        return TORCHVISION
 
-    boxes: list[Tensor]
-    scores: list[Tensor]
-    class_ids: list[Tensor]
-    levels: Levels
-    placements: Sequence[Letterbox]
+    def levels(self, name: str) -> FeatureLevels:
+        return _LEVELS[name]
 
+    def build(self, name: str, **sizes: int) -> nn.Module:
+        """A model's module with random weights.
 
-class Detector:
-    """A network of torchvision's interface, watched while it works.
+        Args:
+            name: The model.
+            sizes: `num_classes` and `num_keypoints`; `min_size` and `max_size` of the input.
+        """
+        # Without weights_backbone=None torchvision downloads the backbone's.
+        builder = torchvision.models.get_model_builder(name)
+        module: nn.Module = builder(weights=None, weights_backbone=None, **sizes)
+        return module
 
-    It takes the network over: evaluation mode, batch norms folded, channels-last weights (a
-    ResNet-50's forward takes a third less on a CPU with bfloat16 units), on a CPU boxes pooled by
-    rows and half precision's convolutions fused with what follows them, bytes for input, no masks
-    and no key points.
-
-    Args:
-        network: Takes a list of pictures, gives a list of boxes, scores and labels.
-        watched: Path of the module in it whose output is the activations.
-        device: Where it runs.
-        dtype: The type of its convolutions: float32, float16 or bfloat16 (by autocast).
-        confidence: Detections below this score are not made.
-        fuse: Fuse convolutions on a CPU in half precision. Their weights can then neither be read
-            nor changed.
-
-    Attributes:
-        weights: How many the network has.
-        pixels: The most that it sees of one picture.
-    """
-
-    def __init__(
+    def load_module(
         self,
-        network: nn.Module,
-        *,
-        watched: str,
-        device: torch.device,
-        dtype: torch.dtype = torch.float32,
-        confidence: float,
-        fuse: bool = True,
-    ) -> None:
-        self.device = device
-        self._dtype = dtype
-        self._network = network.eval().requires_grad_(False).to(device)
-        self.weights = sum(weight.numel() for weight in network.parameters())
-        self._lighten(watched, fuse=fuse)
-        self.admit(confidence)
-        self._transform = BytesTransform.like(network.transform)
-        network.transform = self._transform
-        self.pixels = self._transform.most_pixels
-        self._watched = network.get_submodule(watched)
-        self._replay = PartialForward(network, watched)
-        self._seen: Levels | None = None
-        self._hooks = [self._watched.register_forward_hook(self._see), *self._float_heads()]
+        name: str,
+        weights: WeightsChoice = None,
+        labels: Path | None = None,
+        progress: Progress | None = None,
+    ) -> LoadedModule:
+        categories = _categories(name)
+        if weights == "random":
+            if labels is not None:
+                raise UsageError("labels belong to weights, and random weights know no classes")
+            return LoadedModule(self._random(name), categories, "random", None)
+        if weights is None:
+            path, digest = published_file(_published(name).url, name, progress)
+            origin = path.name
+        elif weights.is_file():
+            path, digest, origin = weights, _digest(weights), str(weights)
+        else:
+            raise WeightsUnavailableError(f"there is no weights file {weights}")
+        state = read_state(path)
+        module = self.build(name, **_sizes(name, state))
+        load_state(module, state, path, name)
+        if name in _NO_EPS and digest.startswith(_published_digest(name)):
+            _set_batch_norm_eps(module, 0.0)
+        return LoadedModule(module, _name_classes(categories, state, labels), origin, digest)
 
-    def __call__(self, pictures: Sequence[Picture]) -> Forward:
-        """Look at pictures of any sizes in one forward.
-
-        Raises:
-            torch.OutOfMemoryError: The batch is too large for the device.
-        """
-        return self.look(self.prepare(self.upload(pictures)))
-
-    def upload(self, pictures: Sequence[Picture]) -> list[Tensor]:
-        """Bring pictures to the device, each uint8 [3, height, width]; does not wait for it."""
-        with torch.inference_mode():
-            return [self._upload(picture) for picture in pictures]
-
-    def prepare(self, pictures: Sequence[Tensor]) -> Prepared:
-        """Make pictures that are on the device, as `upload` gives them, ready to be looked at.
-
-        May be called from another thread than the rest.
-        """
-        with torch.inference_mode():
-            return self._transform.prepare(pictures)
-
-    def look(self, pictures: Prepared) -> Forward:
-        """Look at prepared pictures.
-
-        Raises:
-            torch.OutOfMemoryError: The batch is too large for the device.
-        """
-        with torch.inference_mode(), self._autocast():
-            found = self._network(pictures)
-        return Forward(
-            boxes=[one["boxes"].float() for one in found],
-            scores=[one["scores"].float() for one in found],
-            class_ids=[one["labels"] for one in found],
-            levels=self._take(),
-            placements=pictures.placements,
+    def network(self, name: str, loaded: LoadedModule, options: LoadOptions) -> TorchNetwork:
+        return torchvision_network(
+            loaded.module,
+            _LEVELS[name],
+            loaded.categories,
+            device=options.device,
+            dtype=options.dtype,
+            fuse=options.fuse,
         )
 
-    def admit(self, confidence: float) -> None:
-        """Make detections from this score on.
+    def card(self, name: str) -> ModelCard:
+        published = _published(name)
+        named = [
+            label
+            for label in _categories(name).values()
+            if label not in {"N/A", "__background__", "no person"}
+        ]
+        return ModelCard(
+            name=name,
+            task=_task(name),
+            classes=len(named),
+            size_mb=round(published.meta["_file_size"], 1),
+            licence="BSD-3-Clause",
+            box_map=published.meta["_metrics"]["COCO-val2017"]["box_map"],
+            input_size=_INPUT_SIZES.get(name, _USUAL_INPUT_SIZE),
+            speed=_speed(published.meta["_ops"]),
+            origin="torchvision",
+            present=self.weights_file(name).is_file(),
+        )
 
-        Suppression only ever drops the weaker of two boxes, so the threshold may as well come
-        before it.
-        """
-        heads = getattr(self._network, "roi_heads", self._network)
-        heads.score_thresh = confidence
+    def weights_file(self, name: str) -> Path:
+        return cached_file(_published(name).url)
 
-    def levels_of_greys(self, side: int, greys: Sequence[int]) -> Levels:
-        """The activations of a batch of empty pictures (0..255) that fill a square canvas."""
-        pixels = torch.tensor(greys, dtype=torch.float32, device=self.device)
-        pictures = pixels[:, None, None, None].expand(-1, 3, side, side)
-        return self.levels(torch.stack([self._transform.normalize(p) for p in pictures]))
+    def fetch(self, name: str, progress: Progress | None = None) -> Path:
+        return published_file(_published(name).url, name, progress)[0]
 
-    def levels(self, canvas: Tensor) -> Levels:
-        """The activations of prepared pictures, float32 [batch, 3, height, width], normalised."""
-        with torch.inference_mode(), self._autocast():
-            self._watched(canvas)
-        return self._take()
+    def recognise(self, checkpoint: Path) -> list[str]:
+        keys = _telling(read_state(checkpoint))
+        return [name for name in self.names() if self._keys(name) == keys]
 
-    def canvas(self, picture: Picture) -> tuple[Tensor, Letterbox]:
-        """Prepare a picture: float32 [1, 3, height, width], normalised, and its place on that."""
-        prepared = self.prepare(self.upload([picture]))
-        return prepared.canvas, prepared.placements[0]
+    def _random(self, name: str) -> nn.Module:
+        """The same random weights every time, for benchmarks and tests."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_SEED)
+            return self.build(name)
 
-    def look_again(
-        self, canvas: Tensor, placements: Sequence[Letterbox], least: float
-    ) -> list[Found]:
-        """Look at prepared pictures that were changed; see `PartialForward.on_canvas`."""
-        try:
-            with torch.inference_mode(), self._autocast():
-                return self._replay.on_canvas(canvas, placements, least)
-        finally:
-            self.drop()
-
-    @contextmanager
-    def in_float32(self) -> Iterator[None]:
-        """Compute in float32 for a while."""
-        own, self._dtype = self._dtype, torch.float32
-        try:
-            yield
-        finally:
-            self._dtype = own
-
-    def stay_in_float32(self) -> None:
-        """Compute in float32 from now on."""
-        self._dtype = torch.float32
-        drop_half_precision_copies(self._network)
-
-    def go_on(self, levels: Levels, placements: Sequence[Letterbox], least: float) -> list[Found]:
-        """Go on from activations that were changed, in float32; see `PartialForward.on_levels`.
-
-        Half precision would lose small gradients. With gradients enabled the result depends on the
-        levels that require them: the network's own weights never do.
-        """
-        return self._replay.on_levels(levels, placements, least)
-
-    @property
-    def network(self) -> nn.Module:
-        """What works inside; who uses it directly calls `drop` afterwards."""
-        return self._network
-
-    def drop(self) -> None:
-        """Let go of activations that nobody took."""
-        self._seen = None
-
-    def close(self) -> None:
-        """Stop watching the network. Idempotent."""
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def _lighten(self, watched: str, *, fuse: bool) -> None:
-        """Leave the network less to do for the same results."""
-        network = self._network
-        _find_only_boxes(network)
-        fold_batch_norms(network)
-        network.to(memory_format=torch.channels_last)
-        if self._half:
-            add_half_precision_copies(
-                network, [watched, *_HEAVY, *convolution_chains(network, _HEADS)], self._dtype
-            )
-        if self.device.type == "cpu":
-            pool_by_rows(network)
-            # Float32 gains nothing from it, and gradients pass through its heads.
-            for part in half_precision_copies(network) if fuse else ():
-                fuse_convolutions(part)
-
-    def _see(self, _module: nn.Module, _inputs: object, output: Levels) -> None:
-        self._seen = output
-
-    def _take(self) -> Levels:
-        """Hand the activations over, so that none live longer than their batch."""
-        levels, self._seen = self._seen, None
-        assert levels is not None, "the watched module took no part in the forward"
-        return levels
-
-    def _upload(self, picture: Picture) -> Tensor:
-        pixels = torch.from_numpy(picture)
-        if self.device.type == "cuda":
-            pixels = pixels.pin_memory().to(self.device, non_blocking=True)
-        return pixels.permute(2, 0, 1)
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self._dtype, enabled=self._half)
-
-    @property
-    def _half(self) -> bool:
-        return self._dtype != torch.float32
-
-    def _float_heads(self) -> list[RemovableHandle]:
-        modules = dict(self._network.named_modules())
-        heads = [modules[name] for name in _HEADS if name in modules]
-        if not self._half:
-            return []
-        return [head.register_forward_hook(_give_floats) for head in heads]
+    def _keys(self, name: str) -> set[str]:
+        """The names of a module's tensors, without memory for the tensors."""
+        with torch.device("meta"):
+            return _telling(self.build(name).state_dict())
 
 
-def _find_only_boxes(network: nn.Module) -> None:
-    """Leave out what no record shows: masks and key points are made from boxes and change none."""
-    heads = getattr(network, "roi_heads", network)
-    for extra in ("mask", "keypoint"):
-        if hasattr(heads, f"{extra}_roi_pool"):
-            setattr(heads, f"{extra}_roi_pool", None)
+def count_classes(state: State) -> int | None:
+    """How many classes a checkpoint's head tells apart; None where it has no head known here."""
+    for scores, boxes in _LAST_LAYERS:
+        if scores in state:
+            places = 1 if boxes is None or boxes not in state else state[boxes].shape[0] // 4
+            return state[scores].shape[0] // max(1, places)
+    return None
 
 
-def _give_floats(_module: nn.Module, _inputs: object, output: object) -> object:
-    return _to_float(output)
+def _published(name: str) -> WeightsEnum:
+    published: WeightsEnum = torchvision.models.get_model_weights(name).DEFAULT
+    return published
 
 
-def _to_float(value: object) -> object:
-    """Every tensor of a head's output in float32."""
-    if isinstance(value, Tensor):
-        return value.float()
-    if isinstance(value, dict):
-        return {key: _to_float(item) for key, item in value.items()}
-    if type(value) is list:
-        return [_to_float(item) for item in value]
-    if type(value) is tuple:
-        return tuple(_to_float(item) for item in value)
-    return value
+def _published_digest(name: str) -> str:
+    """The first digits of the published weights' SHA-256, from their file's name."""
+    return str(_published(name).url).rsplit("-", 1)[-1].removesuffix(".pth")
+
+
+def _categories(name: str) -> dict[int, str]:
+    return dict(enumerate(_published(name).meta["categories"]))
+
+
+def _digest(path: Path) -> str:
+    try:
+        return sha256(path)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _sizes(name: str, state: State) -> dict[str, int]:
+    """How many classes and key points a checkpoint has."""
+    sizes: dict[str, int] = {}
+    classes = count_classes(state)
+    if classes is not None:
+        sizes["num_classes"] = classes
+    points = state.get("roi_heads.keypoint_predictor.kps_score_lowres.weight")
+    if points is not None and name.startswith("keypoint"):
+        sizes["num_keypoints"] = points.shape[1]
+    return sizes
+
+
+def _set_batch_norm_eps(module: nn.Module, eps: float) -> None:
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.eps = eps
+
+
+def _name_classes(
+    categories: Mapping[int, str], state: State, labels: Path | None
+) -> Mapping[int, str]:
+    count = count_classes(state) or len(categories)
+    if labels is not None:
+        return read_labels(labels, range(count))
+    return categories if count == len(categories) else {i: unnamed(i) for i in range(count)}
+
+
+def _telling(state: State) -> set[str]:
+    return {key for key in state if not key.endswith(_COUNTER)}
+
+
+def _speed(billions: float) -> str:
+    if billions < _FAST:
+        return "fast"
+    return "medium" if billions < _MEDIUM else "slow"
+
+
+def _task(name: str) -> str:
+    if name.startswith("maskrcnn"):
+        return "instance segmentation"
+    return "key points" if name.startswith("keypointrcnn") else "object detection"

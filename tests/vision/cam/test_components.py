@@ -16,9 +16,8 @@ from streamcam.vision.cam.components import (
     principal_components,
 )
 from streamcam.vision.cam.geometry import LevelGrids, sample, sampling_grid
-from streamcam.vision.models.registry import find_model
-from streamcam.vision.models.torchvision import Detector
-from tests.vision.scenes import MOBILENET, detector, network, noise, with_patch
+from streamcam.vision.models.detector import Detector
+from tests.vision.scenes import MOBILENET, detector, levels_of, module, noise, with_patch
 
 SIZES = [(240, 320), (300, 200), (270, 480)]
 
@@ -52,8 +51,8 @@ def reshape(levels: dict[str, torch.Tensor], key: str) -> torch.Tensor:
 
 @pytest.mark.parametrize(("name", "sizes"), ARCHITECTURES, ids=[a[0] for a in ARCHITECTURES])
 def test_the_pool_grid_equals_pytorch_grad_cam(name: str, sizes: dict[str, int]) -> None:
-    key = find_model(name).activations.pool
-    plain = network(name, **sizes).eval()
+    key = levels_of(name).pool
+    plain = module(name, **sizes).eval()
     with detector(name, **sizes) as watched:
         for seed, (height, width) in enumerate(SIZES):
             picture = with_patch(noise(height, width, seed), 60, 80, 90)

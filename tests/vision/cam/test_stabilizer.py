@@ -7,7 +7,6 @@ import pytest
 
 from streamcam.demo.source import DemoSource
 from streamcam.types import FrameResult, Picture
-from streamcam.vision.build import build_engine
 from streamcam.vision.cam.stabilizer import (
     MapStabilizer,
     is_cut,
@@ -16,7 +15,7 @@ from streamcam.vision.cam.stabilizer import (
     upper_percentile,
 )
 from streamcam.vision.engine import Engine
-from tests.vision.scenes import engine, frame, grey, noise, with_patch
+from tests.vision.scenes import build, engine, frame, grey, noise, with_patch
 
 ROWS, COLUMNS, CHANNELS = 16, 24, 32
 RNG = np.random.default_rng(0)
@@ -227,7 +226,7 @@ def test_an_empty_picture_has_no_heat(nano: Engine) -> None:
 
 
 def test_the_shipped_detector_has_heat_on_objects_only() -> None:
-    with build_engine(device="cpu") as shipped:
+    with build(device="cpu") as shipped:
         for value in (0, 64, 128, 192, 255):
             (result,) = explained(shipped, [grey(432, 768, value)])
             assert result.explanation.map.max() == 0, value

@@ -8,9 +8,8 @@ from streamcam.vision.cpu import fusion
 from streamcam.vision.cpu.fusion import FusedBottleneck, FusedConvolution, fuse_convolutions
 from streamcam.vision.cpu.optimize import fold_batch_norms
 from streamcam.vision.devices import computing_threads
-from streamcam.vision.models.registry import find_model
 from tests.vision.cpu.test_optimize import PYRAMIDS, backbone, pixels, worst
-from tests.vision.scenes import network
+from tests.vision.scenes import module
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
@@ -110,8 +109,8 @@ def test_the_number_of_cached_sizes_is_limited(monkeypatch: pytest.MonkeyPatch) 
 
 def test_without_the_operators_the_network_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fusion, "_operators_work", lambda: False)
-    whole = network("nano")
-    path = find_model("nano").activations.module
+    whole = module("nano")
+    path = "backbone"
     fuse_convolutions(whole.get_submodule(path))
     assert not any(isinstance(module, FusedConvolution) for module in whole.modules())
 

@@ -4,21 +4,20 @@ import pytest
 import torch
 
 from streamcam.vision.cpu.optimize import HalfPrecisionCopy, convolution_chains, fold_batch_norms
-from streamcam.vision.models.registry import find_model
-from tests.vision.scenes import MOBILENET, SSDLITE, network
+from tests.vision.scenes import MOBILENET, SSDLITE, module
 
 PYRAMIDS = [MOBILENET, SSDLITE, "nano", "fasterrcnn_resnet50_fpn_v2", "ssd300_vgg16"]
 
 
 def backbone(name: str) -> torch.nn.Module:
     """A backbone whose batch norms change what passes, as after training."""
-    part = network(name).get_submodule(find_model(name).activations.module).eval()
+    part = module(name).get_submodule("backbone").eval()
     draw = torch.Generator().manual_seed(1)
-    for module in part.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            for values, low in ((module.weight.data, 0.5), (module.running_var, 0.5)):
+    for child in part.modules():
+        if isinstance(child, torch.nn.BatchNorm2d):
+            for values, low in ((child.weight.data, 0.5), (child.running_var, 0.5)):
                 values.copy_(low + torch.rand(values.shape, generator=draw))
-            module.running_mean.copy_(0.2 * torch.randn(module.running_mean.shape, generator=draw))
+            child.running_mean.copy_(0.2 * torch.randn(child.running_mean.shape, generator=draw))
     return part.requires_grad_(False)
 
 
@@ -42,7 +41,7 @@ def test_folded_batch_norms_change_nothing(name: str) -> None:
     with torch.inference_mode():
         expected = part(pixels(name))
         fold_batch_norms(part)
-        assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in part.modules())
+        assert not any(isinstance(child, torch.nn.BatchNorm2d) for child in part.modules())
         assert worst(expected, part(pixels(name))) < 1e-5
 
 
@@ -81,6 +80,6 @@ def test_half_precision_copies_equal_autocast(name: str) -> None:
 def test_chains_of_convolutions_are_found_in_heads_and_group_norms_left_out(
     name: str, expected: list[str]
 ) -> None:
-    whole = network(name).eval()
+    whole = module(name).eval()
     fold_batch_norms(whole)
     assert convolution_chains(whole, ["rpn.head", "head"]) == expected

@@ -5,7 +5,7 @@ import torch
 from torchvision.ops import MultiScaleRoIAlign
 
 from streamcam.vision.cpu.roi_align import RowRoIAlign, pool_by_rows
-from tests.vision.scenes import MOBILENET, network
+from tests.vision.scenes import MOBILENET, module
 
 IMAGES = [(200, 320), (192, 256)]
 CANVAS = (224, 320)
@@ -85,16 +85,16 @@ def test_half_precision_is_rounded_and_no_more() -> None:
 
 def test_gradients_reach_the_levels_as_torchvisions_do() -> None:
     gradients = []
-    for module in (pooler(), RowRoIAlign(pooler())):
+    for pool in (pooler(), RowRoIAlign(pooler())):
         own = {name: level.requires_grad_() for name, level in levels().items()}
-        module(own, boxes(), IMAGES).square().sum().backward()
+        pool(own, boxes(), IMAGES).square().sum().backward()
         gradients.append([level.grad for level in own.values()])
     for expected, found in zip(*gradients, strict=True):
         assert torch.allclose(found, expected, atol=1e-2, rtol=1e-3)
 
 
 def test_only_pooling_with_fixed_points_is_replaced() -> None:
-    two_stage, adaptive, one_stage = network(MOBILENET), network(MOBILENET), network("nano")
+    two_stage, adaptive, one_stage = module(MOBILENET), module(MOBILENET), module("nano")
     adaptive.roi_heads.box_roi_pool = pooler(sampling_ratio=0)
     for each in (two_stage, adaptive, one_stage):
         pool_by_rows(each)

@@ -13,9 +13,20 @@ from streamcam.vision.cpu import tuning
 from streamcam.vision.cpu.optimize import half_precision_copies
 from streamcam.vision.cpu.tuning import fills_a_cpu, threads_for
 from streamcam.vision.devices import Precision, computing_threads, torch_threads
-from streamcam.vision.models.torchvision import Detector, Forward
-from streamcam.vision.models.torchvision_transform import Prepared
-from tests.vision.scenes import MOBILENET, SSDLITE, detector, engine, frame, network, noise
+from streamcam.vision.models.detector import Detector, Forward
+from streamcam.vision.models.preprocess import NetworkInput
+from streamcam.vision.models.torch_network import TorchNetwork
+from tests.vision.scenes import (
+    MOBILENET,
+    SSDLITE,
+    detector,
+    engine,
+    frame,
+    module,
+    network_around,
+    noise,
+)
+from tests.vision.scenes import build as built
 
 
 @pytest.mark.parametrize(("cores", "share"), [(1, 1), (2, 1), (4, 1), (8, 2), (16, 4)])
@@ -71,7 +82,7 @@ def test_large_pictures_have_batches_of_one() -> None:
 
 def test_the_forward_pass_restores_the_number_of_threads() -> None:
     with engine("nano") as small, computing_threads(8):
-        with small.looking():
+        with small.forwarding():
             assert torch.get_num_threads() == threads_for(small.detector) < 8
         assert torch.get_num_threads() == 8
 
@@ -88,21 +99,15 @@ class Cancelling(nn.Module):
         return OrderedDict((name, level + 5000.0 - 5000.0) for name, level in levels.items())
 
 
-def watch(plain: nn.Module) -> Detector:
-    return Detector(
-        plain,
-        watched="backbone",
-        device=torch.device("cpu"),
-        dtype=torch.bfloat16,
-        confidence=0.5,
-    )
+def half(plain: nn.Module) -> tuple[Detector, TorchNetwork]:
+    network = network_around("nano", plain, dtype=torch.bfloat16)
+    return Detector(network, 0.5), network
 
 
 def test_a_network_that_bfloat16_changes_keeps_float32() -> None:
-    plain = network("nano")
+    plain = module("nano")
     plain.backbone = Cancelling(plain.backbone)
-    with watch(plain) as detector:
-        assert not tuning.bfloat16_pays(detector)
+    assert not tuning.bfloat16_pays(*half(plain))
 
 
 @pytest.mark.parametrize(("allowed", "expected"), [(100.0, False), (0.0, True)])
@@ -111,38 +116,34 @@ def test_equal_precisions_are_chosen_by_time(
 ) -> None:
     """With the bound at either end the outcome does not depend on this machine."""
     monkeypatch.setattr(tuning, "_MAX_TIME_SHARE", allowed)
-    with watch(network("nano")) as detector:
-        assert tuning.bfloat16_pays(detector) is expected
+    assert tuning.bfloat16_pays(*half(module("nano"))) is expected
 
 
 def test_only_boxes_that_the_detector_gives_are_made_in_the_trial(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A thousand weaker ones would take longer than all the rest."""
-    found: list[Tensor] = []
-    look = Detector.look
+    scores: list[Tensor] = []
+    forward = Detector.forward
 
-    def watched(detector: Detector, pictures: Prepared) -> Forward:
-        forward = look(detector, pictures)
-        found.extend(forward.scores)
-        return forward
+    def recorded(detector: Detector, inputs: NetworkInput) -> Forward:
+        outputs = forward(detector, inputs)
+        scores.extend(own.scores for own in outputs.detections)
+        return outputs
 
-    monkeypatch.setattr(Detector, "look", watched)
-    with watch(network("nano")) as detector:
-        tuning.bfloat16_pays(detector)
-    assert len(found) == 4, "twice in each precision"
-    assert all(bool((scores >= 0.5).all()) for scores in found)
+    monkeypatch.setattr(Detector, "forward", recorded)
+    tuning.bfloat16_pays(*half(module("nano")))
+    assert len(scores) == 4, "twice in each precision"
+    assert all(bool((own >= 0.5).all()) for own in scores)
 
 
-def test_a_detector_that_stays_in_float32_keeps_no_copy() -> None:
-    with watch(network("nano")) as detector:
-        assert len(half_precision_copies(detector.network)) == 10, (
-            "the backbone and nine towers of the head"
-        )
-        detector.stay_in_float32()
-        assert half_precision_copies(detector.network) == []
-        assert all(weight.dtype == torch.float32 for weight in detector.network.parameters())
-        assert detector.levels(torch.zeros((1, 3, 64, 64)))["0"].dtype == torch.float32
+def test_a_network_that_stays_in_float32_keeps_no_copy() -> None:
+    _, network = half(module("nano"))
+    assert len(half_precision_copies(network.module)) == 10, "the backbone, nine chains of the head"
+    network.stay_in_float32()
+    assert half_precision_copies(network.module) == []
+    assert all(weight.dtype == torch.float32 for weight in network.module.parameters())
+    assert network.features(torch.zeros((1, 3, 64, 64)))["0"].dtype == torch.float32
 
 
 @pytest.mark.parametrize(
@@ -154,5 +155,5 @@ def test_only_auto_follows_the_trial(
 ) -> None:
     monkeypatch.setattr(build, "bfloat16_pays", lambda *_: pays)
     monkeypatch.setattr("streamcam.vision.devices._has_bfloat16_units", lambda: True)
-    with build.build_engine(device="cpu", precision=asked) as engine:
+    with built(device="cpu", precision=asked) as engine:
         assert engine.description.precision == expected

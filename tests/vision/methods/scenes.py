@@ -10,10 +10,10 @@ from streamcam.types import Picture
 from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.methods.saved_activations import SavedActivations
 from streamcam.vision.methods.targets import BoxTarget, Target
-from streamcam.vision.models.nano import load_nano
-from streamcam.vision.models.registry import NANO_FILE
-from streamcam.vision.models.torchvision import Detector
-from streamcam.vision.models.torchvision_partial import Found
+from streamcam.vision.models.detector import Detector
+from streamcam.vision.models.family import LoadOptions
+from streamcam.vision.models.nano import NANO_FILE, load_nano, nano_network
+from streamcam.vision.models.network import Candidates
 
 
 @cache
@@ -23,9 +23,8 @@ def street(time: float = 1.0, seed: int = 1) -> Picture:
 
 def nano(confidence: float = 0.3) -> Detector:
     """The built-in detector with its weights, looking at small pictures as they are."""
-    network = load_nano(NANO_FILE, min_size=224, max_size=416).fuse()
-    device = torch.device("cpu")
-    return Detector(network, watched="backbone", device=device, confidence=confidence)
+    module = load_nano(NANO_FILE, min_size=224, max_size=416).fuse()
+    return Detector(nano_network(module, module.categories, LoadOptions()), confidence)
 
 
 def looked(detector: Detector, *pictures: Picture) -> tuple[SavedActivations, list[list[Target]]]:
@@ -37,10 +36,10 @@ def looked(detector: Detector, *pictures: Picture) -> tuple[SavedActivations, li
         [
             Target(BoxTarget(tuple(box), class_id), score)
             for box, class_id, score in zip(
-                boxes.tolist(), ids.tolist(), scores.tolist(), strict=True
+                own.boxes.tolist(), own.class_ids.tolist(), own.scores.tolist(), strict=True
             )
         ]
-        for boxes, ids, scores in zip(forward.boxes, forward.class_ids, forward.scores, strict=True)
+        for own in forward.detections
     ]
     return saved, found
 
@@ -50,10 +49,13 @@ class OnCanvas(nn.Module):
 
     def __init__(self, detector: Detector, placement: Letterbox, least: float) -> None:
         super().__init__()
-        self.network = detector.network
-        self._replay = detector._replay
+        self.module = detector.network.module
+        self._network = detector.network
+        self._suppress = detector._detections
         self._placement = placement
         self._least = least
 
-    def forward(self, canvas: torch.Tensor) -> list[Found]:
-        return self._replay.on_canvas(canvas, [self._placement] * len(canvas), self._least)
+    def forward(self, canvas: torch.Tensor) -> list[Candidates]:
+        placements = [self._placement] * len(canvas)
+        raw, _ = self._network.forward(canvas, placements)
+        return self._suppress(raw, placements, self._least)

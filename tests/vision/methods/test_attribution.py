@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from streamcam.cam_methods import METHODS
+from streamcam.cam_methods import METHODS, find_method
 from streamcam.clock import Clock
 from streamcam.errors import UsageError
 from streamcam.types import Frame, FrameResult
-from streamcam.vision.build import build_engine
 from streamcam.vision.cam.eigencam import EigenCam
-from streamcam.vision.cam.geometry import LevelGrids
 from streamcam.vision.engine import Engine
 from streamcam.vision.methods.attribution import (
     BUDGET_SHARE,
@@ -24,9 +22,8 @@ from streamcam.vision.methods.attribution import (
     TimeBudget,
 )
 from streamcam.vision.methods.map_maker import MapMaker
-from streamcam.vision.models.registry import find_model
 from tests.vision.methods.scenes import nano, street
-from tests.vision.scenes import engine_around, frame, grey
+from tests.vision.scenes import build, engine_around, frame, grey, levels_of
 
 
 def explaining(
@@ -37,8 +34,8 @@ def explaining(
     clock: Clock | None = None,
 ) -> Engine:
     detector = nano()
-    activations = find_model("nano").activations
-    maker = MapMaker(detector, method, LevelGrids(activations.centre))
+    activations = levels_of("nano")
+    maker = MapMaker(detector, method, activations.grids)
     attribution = Attribution(maker, explain=explain, every=every, top=top, clock=clock)
     plain = engine_around(detector, EigenCam(activations), batch=4)
     return Engine(detector, EigenCam(activations), plain.description, attribution=attribution)
@@ -46,7 +43,7 @@ def explaining(
 
 @pytest.fixture(scope="module")
 def ordinary() -> Iterator[Engine]:
-    with engine_around(nano(), EigenCam(find_model("nano").activations), batch=4) as plain:
+    with engine_around(nano(), EigenCam(levels_of("nano")), batch=4) as plain:
         yield plain
 
 
@@ -67,9 +64,9 @@ def test_boxes_never_change_because_of_the_method(ordinary: Engine, method: str)
 
 def test_eigencam_has_one_forward_and_so_have_gradients() -> None:
     forwards = []
-    for engine in (explaining(), engine_around(nano(), EigenCam(find_model("nano").activations))):
+    for engine in (explaining(), engine_around(nano(), EigenCam(levels_of("nano")))):
         seen: list[int] = []
-        backbone = engine.detector.network.get_submodule("backbone")
+        backbone = engine.detector.network.module.get_submodule("backbone")
         hook = backbone.register_forward_hook(
             lambda _m, inputs, _o, s=seen: s.append(len(inputs[0]))
         )
@@ -231,7 +228,7 @@ def test_out_of_memory_leaves_eigencam_with_one_warning(
         raise torch.OutOfMemoryError("no room")
 
     with explaining() as why, caplog.at_level(logging.WARNING, "streamcam"):
-        monkeypatch.setattr(why.detector, "go_on", full)
+        monkeypatch.setattr(why.detector, "detect_from_levels", full)
         results = why.explain(video(3))
     assert [r.explanation.method for r in results] == ["eigencam"] * 3
     assert [record.message for record in caplog.records] == [
@@ -241,15 +238,15 @@ def test_out_of_memory_leaves_eigencam_with_one_warning(
 
 def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match="gradcamm") as caught:
-        build_engine(weights="random", method="gradcamm")
+        find_method("gradcamm")
     assert caught.value.hint is not None
     assert all(method in caught.value.hint for method in METHODS)
 
 
 def test_half_precision_gives_the_same_maps_of_boxes() -> None:
     with (
-        build_engine(method="layercam", precision="bf16") as half,
-        build_engine(method="layercam", precision="fp32") as single,
+        build(method="layercam", precision="bf16") as half,
+        build(method="layercam", precision="fp32") as single,
     ):
         one, other = half.explain(video(1))[0], single.explain(video(1))[0]
     assert one.detections[0].why is not None

@@ -9,7 +9,6 @@ from pytorch_grad_cam import AblationCAM, LayerCAM, ScoreCAM
 from pytorch_grad_cam.ablation_layer import AblationLayerFasterRCNN
 
 from streamcam.cam_methods import METHODS
-from streamcam.vision.cam.eigencam import EigenCam
 from streamcam.vision.cam.focus import measure_focus
 from streamcam.vision.cam.geometry import LevelGrids
 from streamcam.vision.methods.gradients import _backwards, gradient_maps
@@ -19,10 +18,18 @@ from streamcam.vision.methods.perturbation import (
     without_channels,
 )
 from streamcam.vision.methods.targets import BoxTarget, Target, scores_of
-from streamcam.vision.models.registry import find_model
-from streamcam.vision.models.torchvision import Detector
+from streamcam.vision.models.detector import Detector
 from tests.vision.methods.scenes import OnCanvas, looked, nano, street
-from tests.vision.scenes import MOBILENET, SSDLITE, network, noise, with_patch
+from tests.vision.scenes import (
+    MOBILENET,
+    SSDLITE,
+    levels_of,
+    module,
+    network_around,
+    noise,
+    with_patch,
+)
+from tests.vision.scenes import detector as detector_of
 
 GRIDS = LevelGrids(0.4)
 SIZE = (14, 24)
@@ -44,7 +51,7 @@ def test_gradients_of_the_shared_forward_equal_those_of_pytorch_grad_cam(
     ours = [gradients[level][0] for gradients in _backwards(detector, saved, [groups])]
     canvas, placement = detector.canvas(street())
     model = OnCanvas(detector, placement, 0.1)
-    layer = detector.network.get_submodule("backbone.fpn.layer_blocks")[int(level)]
+    layer = detector.network.module.get_submodule("backbone.fpn.layer_blocks")[int(level)]
     with LayerCAM(model, [layer]) as cam:
         cam.compute_input_gradient = True  # the network's own weights are frozen
         for target, gradient in zip(targets, ours, strict=False):
@@ -54,7 +61,6 @@ def test_gradients_of_the_shared_forward_equal_those_of_pytorch_grad_cam(
             assert torch.allclose(
                 saved.levels[level], cam.activations_and_grads.activations[0], atol=1e-4
             )
-    detector.drop()
 
 
 def test_gradients_of_a_batch_equal_those_of_single_pictures(detector: Detector) -> None:
@@ -77,20 +83,18 @@ def test_score_weights_equal_pytorch_grad_cams(detector: Detector) -> None:
     ours = channel_weights(detector, saved, [targets[:1]], METHODS["scorecam"].formula, channels)
     canvas, placement = detector.canvas(street())
     model = OnCanvas(detector, placement, 0.01)
-    backbone = detector.network.get_submodule("backbone")
+    backbone = detector.network.module.get_submodule("backbone")
     with ScoreCAM(model, [backbone], lambda levels: levels["1"].abs()) as cam, torch.no_grad():
         activations = saved.levels["1"].abs().numpy()
         theirs = cam.get_cam_weights(canvas.clone(), None, [targets[0].box], activations, None)
-    detector.drop()
     assert ours[:, 0].numpy() == pytest.approx(theirs[0], abs=1e-5)
 
 
 def test_ablated_scores_equal_pytorch_grad_cams() -> None:
     """With its own constant, on the one pyramid that its layer for detectors knows."""
     name = "fasterrcnn_resnet50_fpn"
-    small = network(name, min_size=64, max_size=96, rpn_post_nms_top_n_test=8)
-    device = torch.device("cpu")
-    with Detector(small, watched="backbone", device=device, confidence=0.3) as detector:
+    small = module(name, min_size=64, max_size=96, rpn_post_nms_top_n_test=8)
+    with Detector(network_around(name, small), 0.3) as detector:
         picture = with_patch(noise(64, 96), 20, 10, 40)
         saved, (targets,) = looked(detector, picture)
         target = targets[0].box
@@ -112,8 +116,10 @@ def test_ablated_scores_equal_pytorch_grad_cams() -> None:
         channels = [(list(saved.levels)[place // 256], place % 256) for place in chosen]
         levels = without_channels(saved.levels, channels, value=-1000)
         placements = [saved.placements[0]] * len(channels)
-        (whole,) = scores_of(detector.go_on(saved.levels, saved.placements, 0.01), [target])
-        ablated = scores_of(detector.go_on(levels, placements, 0.01), [target])[:, 0]
+        (whole,) = scores_of(
+            detector.detect_from_levels(saved.levels, saved.placements, 0.01), [target]
+        )
+        ablated = scores_of(detector.detect_from_levels(levels, placements, 0.01), [target])[:, 0]
     assert (whole[0] - ablated) / whole[0] == pytest.approx(theirs, abs=1e-4)
     assert np.ptp(theirs) > 0
 
@@ -184,15 +190,10 @@ def test_a_target_without_match_gets_an_empty_map(detector: Detector, method: st
 )
 def test_every_kind_of_head_has_maps_of_boxes(name: str, confidence: float) -> None:
     sizes = {} if name == SSDLITE else {"min_size": 96, "max_size": 160}
-    with Detector(
-        network(name, **sizes),
-        watched="backbone",
-        device=torch.device("cpu"),
-        confidence=confidence,
-    ) as detector:
+    with detector_of(name, confidence=confidence, **sizes) as detector:
         saved, (targets,) = looked(detector, with_patch(noise(96, 160), 40, 20, 60))
         groups = [[target] for target in targets[:2]]
-        maker = MapMaker(detector, "layercam", EigenCam(find_model(name).activations).grids)
+        maker = MapMaker(detector, "layercam", levels_of(name).grids)
         (maps,) = maker(saved, [groups], [SIZE])
     assert maps.max(axis=(1, 2)).tolist() == pytest.approx([1, 1])
 
@@ -209,17 +210,18 @@ def test_no_hooks_or_activations_are_left(detector: Detector) -> None:
         gc.collect()
         counts.append(sum(issubclass(type(one), torch.Tensor) for one in gc.get_objects()))
     assert counts[0] == counts[-1]
-    assert not detector.network.training
-    assert all(parameter.grad is None for parameter in detector.network.parameters())
+    assert not detector.network.module.training
+    assert all(parameter.grad is None for parameter in detector.network.module.parameters())
 
 
 def test_the_network_is_unchanged(detector: Detector) -> None:
-    backbone, transform = detector.network.backbone, detector.network.transform
+    before = {name: value.clone() for name, value in detector.network.module.state_dict().items()}
     saved, (targets,) = looked(detector, street())
-    with pytest.raises(RuntimeError):
-        detector.go_on({"0": torch.zeros(1, 3, 4, 4)}, saved.placements, 0.1)
+    with pytest.raises((RuntimeError, ValueError)):
+        detector.detect_from_levels({"0": torch.zeros(1, 3, 4, 4)}, saved.placements, 0.1)
     canvas, placement = detector.canvas(street())
-    assert len(detector.look_again(canvas, [placement], 0.01)[0].scores) >= len(targets)
-    assert detector.network.backbone is backbone
-    assert detector.network.transform is transform
-    assert detector.network.score_thresh == pytest.approx(0.3)
+    assert len(detector.detect_on_canvas(canvas, [placement], 0.01)[0].scores) >= len(targets)
+    after = detector.network.module.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    scores = detector([street()]).detections[0].scores
+    assert scores.min() > 0.3, "its own threshold still holds"

@@ -4,13 +4,13 @@ import torch
 from pytorch_grad_cam.utils.model_targets import FasterRCNNBoxScoreTarget
 
 from streamcam.vision.methods.targets import BoxTarget, overlap, scores_of
-from streamcam.vision.models.torchvision_partial import Found
+from streamcam.vision.models.network import Candidates
 
 BOX = (10.0, 10.0, 50.0, 30.0)
 
 
-def found(*boxes: tuple[tuple[float, float, float, float], int, float]) -> Found:
-    return Found(
+def found(*boxes: tuple[tuple[float, float, float, float], int, float]) -> Candidates:
+    return Candidates(
         torch.tensor([b for b, _, _ in boxes]).reshape(-1, 4),
         torch.tensor([s for _, _, s in boxes]),
         torch.tensor([c for _, c, _ in boxes], dtype=torch.int64),
@@ -45,14 +45,14 @@ def test_the_score_equals_pytorch_grad_cams_if_nothing_moved() -> None:
     [found(), found((BOX, 2, 0.9)), found(((200.0, 0.0, 220.0, 20.0), 1, 0.9))],
     ids=["nothing", "other class", "elsewhere"],
 )
-def test_a_vanished_box_has_score_0(seen: Found) -> None:
+def test_a_vanished_box_has_score_0(seen: Candidates) -> None:
     assert float(BoxTarget(BOX, 1)(seen)) == 0
     assert float(BoxTarget(BOX, 1).logit(seen)) == 0
 
 
 def test_the_logit_has_a_gradient_where_the_score_is_saturated() -> None:
     raw = torch.tensor([6.0, -1.0], requires_grad=True)
-    seen = Found(torch.tensor([BOX, BOX]), raw.sigmoid(), torch.tensor([1, 2]))
+    seen = Candidates(torch.tensor([BOX, BOX]), raw.sigmoid(), torch.tensor([1, 2]))
     (gradient,) = torch.autograd.grad(BoxTarget(BOX, 1).logit(seen), raw)
     assert gradient.tolist() == pytest.approx([1, 0], abs=1e-3)
 

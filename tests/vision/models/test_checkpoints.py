@@ -10,16 +10,20 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from streamcam.errors import UsageError, WeightsError, WeightsMismatchError
-from streamcam.vision.models.checkpoints import count_classes, read_labels, read_state
-from streamcam.vision.models.registry import find_model
-from streamcam.vision.models.weights import load_detector
-from tests.vision.scenes import MOBILENET, SSDLITE
+from streamcam.vision.models.checkpoints import read_labels, read_state
+from streamcam.vision.models.family import LoadedModule, WeightsChoice
+from streamcam.vision.models.torchvision import count_classes
+from tests.vision.scenes import MOBILENET, SSDLITE, family_of, module
 
 State = dict[str, Tensor]
 
 
+def load(name: str, weights: WeightsChoice, labels: Path | None = None) -> LoadedModule:
+    return family_of(name).load_module(name, weights, labels)
+
+
 def trained(name: str, **sizes: int) -> State:
-    return find_model(name).build(**sizes).state_dict()
+    return module(name, **sizes).state_dict()
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +47,10 @@ def test_checkpoints_of_all_kinds_are_read(tmp_path: Path, ssdlite: State, wrapp
         save({"model": {f"module.{key}": value for key, value in ssdlite.items()}}, path)
     else:
         save(ssdlite if wrapping == "bare" else {wrapping: ssdlite, "epoch": 3}, path)
-    loaded = load_detector(find_model(SSDLITE), path)
-    own = loaded.network.state_dict()
+    loaded = load(SSDLITE, path)
+    own = loaded.module.state_dict()
     assert all(torch.equal(own[key], value) for key, value in ssdlite.items())
-    assert loaded.classes == {i: f"class {i}" for i in range(5)}
+    assert loaded.categories == {i: f"class {i}" for i in range(5)}
     assert loaded.weights == str(path)
     assert loaded.sha256 is not None
 
@@ -64,31 +68,30 @@ HEADS = [
 @pytest.mark.parametrize(("name", "classes"), HEADS)
 def test_the_class_count_is_read_from_the_head(name: str, classes: int) -> None:
     with torch.device("meta"):
-        state = find_model(name).build(num_classes=classes).state_dict()
+        state = module(name, num_classes=classes).state_dict()
     assert count_classes(state) == classes
 
 
 def test_a_key_point_detector_keeps_its_points(tmp_path: Path) -> None:
     name = "keypointrcnn_resnet50_fpn"
     path = save(trained(name, num_classes=2, num_keypoints=5), tmp_path / "points.pth")
-    network = load_detector(find_model(name), path).network
+    network = load(name, path).module
     predictor = network.get_submodule("roi_heads.keypoint_predictor.kps_score_lowres")
     assert predictor.out_channels == 5
 
 
 def test_published_batch_norms_without_epsilon(tmp_path: Path) -> None:
     """Only for the published weights: a user's own were trained with one."""
-    spec = find_model("fasterrcnn_resnet50_fpn")
-    path = save(trained(spec.name, num_classes=2), tmp_path / "own.pth")
-    network = load_detector(spec, path).network
-    assert spec.batch_norm_eps == 0
+    name = "fasterrcnn_resnet50_fpn"
+    path = save(trained(name, num_classes=2), tmp_path / "own.pth")
+    network = load(name, path).module
     assert network.get_submodule("backbone.body.bn1").eps == 1e-5
 
 
 def test_weights_of_another_network_are_named(tmp_path: Path, ssdlite: State) -> None:
     path = save(ssdlite, tmp_path / "own.pth")
     with pytest.raises(WeightsMismatchError) as caught:
-        load_detector(find_model(MOBILENET), path)
+        load(MOBILENET, path)
     assert MOBILENET in caught.value.message
     assert "lacks" in caught.value.message
     assert len(caught.value.message) < 500
@@ -98,14 +101,14 @@ def test_other_sizes_are_named(tmp_path: Path, ssdlite: State) -> None:
     key = "backbone.features.0.0.0.weight"
     state = {**ssdlite, key: torch.zeros(8, 3, 3, 3)}
     with pytest.raises(WeightsMismatchError) as caught:
-        load_detector(find_model(SSDLITE), save(state, tmp_path / "own.pth"))
+        load(SSDLITE, save(state, tmp_path / "own.pth"))
     assert f"{key} is 8x3x3x3 in the file, 16x3x3x3 in the model" in caught.value.message
 
 
 def test_a_surplus_is_named(tmp_path: Path, ssdlite: State) -> None:
     state = {**ssdlite, **{f"extra.{i}": torch.zeros(1) for i in range(9)}}
     with pytest.raises(WeightsMismatchError, match=r"extra\.0, extra\.1, extra\.2 and 6 more"):
-        load_detector(find_model(SSDLITE), save(state, tmp_path / "own.pth"))
+        load(SSDLITE, save(state, tmp_path / "own.pth"))
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
@@ -131,9 +134,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no weights file"):
         read_state(tmp_path / "own.pth")
     with pytest.raises(WeightsError, match="own"):
-        load_detector(find_model(SSDLITE), tmp_path / "own.pth")
+        load(SSDLITE, tmp_path / "own.pth")
     with pytest.raises(WeightsError, match="own"):
-        load_detector(find_model("nano"), tmp_path / "own.safetensors")
+        load("nano", tmp_path / "own.safetensors")
 
 
 class Harmful:
@@ -205,13 +208,13 @@ def test_missing_labels_are_refused(tmp_path: Path) -> None:
 def test_labels_name_the_classes_of_a_checkpoint(tmp_path: Path, ssdlite: State) -> None:
     path = save(ssdlite, tmp_path / "own.pth")
     labels = labels_file(tmp_path, "own.txt", "fox\nhen\ngoose\nowl")
-    classes = load_detector(find_model(SSDLITE), path, labels).classes
+    classes = load(SSDLITE, path, labels).categories
     assert classes == {0: "background", 1: "fox", 2: "hen", 3: "goose", 4: "owl"}
 
 
 def test_random_weights_are_the_same_every_time_and_have_no_labels(tmp_path: Path) -> None:
-    spec = find_model("nano")
-    first, second = (load_detector(spec, "random").network.state_dict() for _ in range(2))
+    name = "nano"
+    first, second = (load(name, "random").module.state_dict() for _ in range(2))
     assert all(torch.equal(first[key], second[key]) for key in first)
     with pytest.raises(UsageError):
-        load_detector(spec, "random", tmp_path / "labels.txt")
+        load(name, "random", tmp_path / "labels.txt")

@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from streamcam.errors import ExitCode, WeightsError, WeightsUnavailableError
-from streamcam.vision.build import build_engine
 from streamcam.vision.models import download
-from streamcam.vision.models.registry import ModelSpec, find_model
+from streamcam.vision.models import torchvision as family
+from tests.vision.scenes import SSDLITE, build, module
 
 CONTENT = bytes(range(256)) * 8192
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -189,20 +190,15 @@ def test_an_engine_is_built_from_what_was_fetched(
     server: Server, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole way, with weights of our own in the place of the published ones."""
-    spec = find_model("ssdlite320_mobilenet_v3_large")
     file = tmp_path / "weights.pth"
-    torch.save(spec.build().state_dict(), file)
+    torch.save(module(SSDLITE).state_dict(), file)
     server.content = file.read_bytes()
     digest = hashlib.sha256(server.content).hexdigest()
-
-    @dataclass
-    class Published:
-        url: str
-
     url = server.url.replace(NAME, f"ssdlite-{digest[:8]}.pth")
-    local = ModelSpec(spec.name, spec.build, spec.activations, spec.categories, 0.5, Published(url))
-    monkeypatch.setattr("streamcam.vision.build.find_model", lambda _: local)
-    with build_engine(model=spec.name, precision="fp32") as engine:
+    meta = family._published(SSDLITE).meta
+    published = SimpleNamespace(url=url, meta=meta)
+    monkeypatch.setattr(family, "_published", lambda _: published)
+    with build(name=SSDLITE, precision="fp32") as engine:
         assert engine.description.weights == f"ssdlite-{digest[:8]}.pth"
         assert engine.description.weights_sha256 == digest
         assert engine.description.classes[1] == "person"

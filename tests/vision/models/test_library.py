@@ -9,12 +9,16 @@ from safetensors.torch import save_file
 
 from streamcam.errors import UsageError, WeightsError, WeightsMismatchError
 from streamcam.types import Frame
-from streamcam.vision.build import build_engine
-from streamcam.vision.models.catalogue import list_models
-from streamcam.vision.models.inventory import State, verify, weights_file
-from streamcam.vision.models.library import Library, recognise
+from streamcam.vision.models.library import (
+    Library,
+    WeightsState,
+    list_models,
+    recognise,
+    verify,
+    weights_file,
+)
 from streamcam.vision.models.nano import build_nano, save_nano
-from streamcam.vision.models.registry import find_model
+from tests.vision.scenes import build, module
 
 ARCHITECTURE = "ssdlite320_mobilenet_v3_large"
 
@@ -24,7 +28,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A detector of a user's own: three classes and the background."""
     torch.manual_seed(1)
     path = tmp_path_factory.mktemp("own") / "own.pth"
-    torch.save({"model": find_model(ARCHITECTURE).build(num_classes=4).state_dict()}, path)
+    torch.save({"model": module(ARCHITECTURE, num_classes=4).state_dict()}, path)
     return path
 
 
@@ -42,7 +46,7 @@ def test_an_imported_model_is_used_by_its_name(
     added = library.add(checkpoint, "farm", labels=labels)
     assert added.architecture == ARCHITECTURE
     assert added.classes == {0: "background", 1: "fox", 2: "hen", 3: "goose"}
-    engine = build_engine(model="farm", library=library, confidence=0.0, device="cpu")
+    engine = build(name="farm", library=library.folder, confidence=0.0, device="cpu")
     try:
         picture = np.zeros((64, 64, 3), np.uint8)
         (result,) = engine.explain([Frame("own", 0, 0, Fraction(1), 0.0, picture)])
@@ -58,18 +62,18 @@ def test_the_list_and_the_check_know_it(tmp_path: Path, checkpoint: Path) -> Non
     card = next(card for card in list_models(library) if card.name == "farm")
     assert (card.classes, card.present, card.origin) == (4, True, f"imported {ARCHITECTURE}")
     assert weights_file("farm", library) == added.weights
-    assert [finding.state for finding in verify(["farm"], library)] == [State.WHOLE]
+    assert [finding.state for finding in verify(["farm"], library)] == [WeightsState.WHOLE]
     damaged = bytearray(added.weights.read_bytes())
     damaged[-100] ^= 1
     added.weights.write_bytes(damaged)
-    assert [finding.state for finding in verify(["farm"], library)] == [State.DAMAGED]
+    assert [finding.state for finding in verify(["farm"], library)] == [WeightsState.DAMAGED]
 
 
 @pytest.mark.parametrize(
     "name", ["fcos_resnet50_fpn", "fasterrcnn_resnet50_fpn_v2", "keypointrcnn_resnet50_fpn"]
 )
 def test_architecture_is_recognised_by_the_tensors(tmp_path: Path, name: str) -> None:
-    state = find_model(name).build(num_classes=3).state_dict()
+    state = module(name, num_classes=3).state_dict()
     path = tmp_path / "weights.safetensors"
     # What torch trains on a pretrained backbone has frozen norms, which do not count batches.
     save_file({k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}, path)
@@ -86,7 +90,7 @@ def test_nano_is_recognised(tmp_path: Path) -> None:
 def test_detectors_that_look_alike_must_be_told_apart(tmp_path: Path) -> None:
     name = "fasterrcnn_mobilenet_v3_large_fpn"
     path = tmp_path / "weights.pth"
-    torch.save(find_model(name).build(num_classes=2).state_dict(), path)
+    torch.save(module(name, num_classes=2).state_dict(), path)
     with pytest.raises(WeightsMismatchError, match="320_fpn or fasterrcnn") as caught:
         recognise(path)
     assert "--architecture" in (caught.value.hint or "")

@@ -1,4 +1,4 @@
-"""What a batch gave, brought to the host."""
+"""Copies a batch's detections and maps to NumPy in one transfer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,23 @@ import torch
 from torch import Tensor
 
 from streamcam.vision.cam.eigencam import FrameComponents
-from streamcam.vision.models.torchvision import Forward
+from streamcam.vision.models.detector import Forward
 
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class HostOutputs:
-    """What is known of one frame, on the host."""
+    """The outputs of one frame as arrays.
+
+    Attributes:
+        boxes: [count, 4]: x1, y1, x2, y2 in pixels of the frame.
+        scores: [count], 0..1.
+        class_ids: [count].
+        directions: [components, channels], unit length, signs arbitrary.
+        maps: [components, rows, columns], spanning the frame.
+        shares: [components], of the variance.
+    """
 
     boxes: Floats
     scores: Floats
@@ -28,11 +37,11 @@ class HostOutputs:
 
 
 def download(forward: Forward, candidates: Sequence[FrameComponents]) -> list[HostOutputs]:
-    """Everything that a batch gave, in one transfer."""
+    """Copy the outputs of a forward pass and the components of its maps, frame by frame."""
     fields: tuple[Callable[[int], Tensor], ...] = (
-        lambda i: forward.boxes[i],
-        lambda i: forward.scores[i],
-        lambda i: forward.class_ids[i].float(),
+        lambda i: forward.detections[i].boxes,
+        lambda i: forward.detections[i].scores,
+        lambda i: forward.detections[i].class_ids.float(),
         lambda i: candidates[i].directions,
         lambda i: candidates[i].maps,
         lambda i: candidates[i].shares,
@@ -49,7 +58,7 @@ def download(forward: Forward, candidates: Sequence[FrameComponents]) -> list[Ho
 
 
 def _on_host(tensors: Sequence[Tensor]) -> list[Floats]:
-    """Tensors as arrays; from a GPU all together, since each transfer is waited for."""
+    """Tensors as arrays; of a GPU in one transfer, since each one waits for the device."""
     if all(tensor.is_cpu for tensor in tensors):
         return [tensor.numpy() for tensor in tensors]
     flat = torch.cat([tensor.flatten() for tensor in tensors]).cpu().numpy()

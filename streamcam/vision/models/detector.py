@@ -1,0 +1,170 @@
+"""A detector of any family: images in, detections and feature maps out, in one forward pass."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+from torchvision.ops import batched_nms
+
+from streamcam.types import Picture
+from streamcam.vision.cam.geometry import Letterbox
+from streamcam.vision.models.network import Candidates, Levels, Network, Raw
+from streamcam.vision.models.preprocess import NetworkInput, Preprocessor
+
+_MAX_DETECTIONS = 100
+"""Most boxes of an image after suppression, as COCO's evaluation counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Outputs of one forward pass of a batch, all on the detector's device.
+
+    Attributes:
+        detections: Per image its boxes, scores falling.
+        levels: The feature maps, in the precision of the convolutions.
+        placements: Per image where it lies on the network's canvas.
+    """
+
+    detections: Sequence[Candidates]
+    levels: Levels
+    placements: Sequence[Letterbox]
+
+
+class Detector:
+    """A network with its preprocessing, its threshold and its suppression.
+
+    Args:
+        network: Of any family.
+        confidence: Score above which boxes are detections, 0..1.
+    """
+
+    def __init__(self, network: Network, confidence: float) -> None:
+        self.network = network
+        self._confidence = confidence
+        self._preprocessor = Preprocessor(network.sizing, network.device)
+
+    def __call__(self, pictures: Sequence[Picture]) -> Forward:
+        """Detect in images of any sizes, in one forward pass.
+
+        Raises:
+            torch.OutOfMemoryError: The batch is too large for the device.
+        """
+        return self.forward(self.preprocess(self.upload(pictures)))
+
+    @property
+    def device(self) -> torch.device:
+        return self.network.device
+
+    def upload(self, pictures: Sequence[Picture]) -> list[Tensor]:
+        """Bring images to the device, each uint8 [3, height, width]; does not wait for it."""
+        return self._preprocessor.upload(pictures)
+
+    def preprocess(self, images: Sequence[Tensor]) -> NetworkInput:
+        """Make the network's input of images that `upload` gave. From any thread."""
+        return self._preprocessor(images)
+
+    def forward(self, inputs: NetworkInput) -> Forward:
+        """Run the network once.
+
+        Raises:
+            torch.OutOfMemoryError: The batch is too large for the device.
+        """
+        with torch.inference_mode():
+            raw, levels = self.network.forward(inputs.canvas, inputs.placements)
+            detections = self._detections(raw, inputs.placements, self._confidence)
+        return Forward(detections, levels, inputs.placements)
+
+    def lower_confidence(self, confidence: float) -> None:
+        """Give detections from this score on, if it is lower than the one before. Any thread."""
+        self._confidence = min(self._confidence, confidence)
+
+    def canvas(self, picture: Picture) -> tuple[Tensor, Letterbox]:
+        """The network's input for one image, [1, 3, height, width], and its place on that."""
+        inputs = self.preprocess(self.upload([picture]))
+        return inputs.canvas, inputs.placements[0]
+
+    def levels_of_greys(self, side: int, greys: Sequence[int]) -> Levels:
+        """The feature maps of a batch of empty images (0..255) that fill a square canvas."""
+        pixels = torch.tensor(greys, dtype=torch.float32, device=self.device)
+        images = pixels[:, None, None, None].expand(-1, 3, side, side)
+        with torch.inference_mode():
+            return self.network.features(self._preprocessor.normalize(images))
+
+    def detect_on_canvas(
+        self, canvas: Tensor, placements: Sequence[Letterbox], threshold: float
+    ) -> list[Candidates]:
+        """Detect on network inputs that were changed.
+
+        Args:
+            canvas: float32 [batch, 3, height, width], normalised.
+            placements: Where each image lies on it.
+            threshold: Score above which boxes are detections.
+        """
+        with torch.inference_mode():
+            raw, _ = self.network.forward(canvas, placements)
+            return self._detections(raw, placements, threshold)
+
+    def detect_from_levels(
+        self, levels: Levels, placements: Sequence[Letterbox], threshold: float
+    ) -> list[Candidates]:
+        """Detect from feature maps that were changed, in float32.
+
+        Half precision would lose small gradients. With gradients enabled the result depends on the
+        levels that require them: the network's own weights never do.
+
+        Args:
+            levels: float32, each [batch, channels, rows, columns].
+            placements: Where each image lies on the canvas.
+            threshold: Score above which boxes are detections.
+        """
+        raw = self.network.from_levels(levels, placements)
+        return self._detections(raw, placements, threshold)
+
+    def close(self) -> None:
+        """Release the network. Idempotent."""
+        self.network.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _detections(
+        self, raw: Raw, placements: Sequence[Letterbox], threshold: float
+    ) -> list[Candidates]:
+        candidates = self.network.decode(raw, placements, threshold)
+        if self.network.suppress is None:
+            return candidates
+        return suppress(candidates, self.network.suppress)
+
+
+def suppress(
+    candidates: Sequence[Candidates], overlap: float, limit: int = _MAX_DETECTIONS
+) -> list[Candidates]:
+    """Drop the weaker of two boxes of one class that overlap, in every image.
+
+    Non-maximum suppression, class by class.
+
+    Args:
+        candidates: Of each image.
+        overlap: Intersection over union above which two boxes are one object, 0..1.
+        limit: Most boxes of an image that are kept.
+
+    Returns:
+        For each image what is left, scores falling.
+    """
+    counts = [len(one.scores) for one in candidates]
+    boxes = torch.cat([one.boxes for one in candidates])
+    scores = torch.cat([one.scores for one in candidates])
+    class_ids = torch.cat([one.class_ids for one in candidates])
+    images = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    images = images.to(boxes.device)
+    classes, ranks = torch.unique(class_ids, return_inverse=True)
+    # Suppression tells groups apart by moving their boxes away from each other: small numbers of
+    # groups keep the boxes' coordinates exact.
+    kept = batched_nms(boxes.detach(), scores.detach(), images * len(classes) + ranks, overlap)
+    chosen = [kept[images[kept] == image][:limit] for image in range(len(counts))]
+    return [Candidates(boxes[own], scores[own], class_ids[own]) for own in chosen]

@@ -1,0 +1,171 @@
+"""A detector family: models of one kind, how their weights are found, and how they are loaded."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import torch
+from torch import nn
+
+from streamcam.vision.models.download import Progress
+from streamcam.vision.models.network import FeatureLevels, Network
+
+WeightsChoice: TypeAlias = Path | Literal["random"] | None
+"""A checkpoint, the same random weights every time, or None for the published (built-in) ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """How a model is loaded.
+
+    Attributes:
+        weights: Which weights it gets.
+        labels: Names of the classes of `weights`: one a line, or JSON.
+        device: Where it runs.
+        dtype: The type of its convolutions.
+        fuse: Fuse convolutions where that is quicker, see `TorchNetwork`.
+        progress: Called with the progress of downloads.
+    """
+
+    weights: WeightsChoice = None
+    labels: Path | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    dtype: torch.dtype = torch.float32
+    fuse: bool = True
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A network and where its weights are from.
+
+    Attributes:
+        network: On its device, ready.
+        weights: The weights' file, by name if published and by path if the user's; or "random".
+        sha256: Of that file, None for random weights.
+    """
+
+    network: Network
+    weights: str
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """One detector in a list of them.
+
+    Attributes:
+        name: As the user writes it.
+        task: What it was made for; streamcam uses its boxes.
+        classes: How many kinds of things it detects; 0 where that is not known before loading.
+        size_mb: Its weights' file, in megabytes.
+        licence: Of the published weights.
+        box_map: COCO val2017 box mAP as published, in per cent; None where there is none.
+        input_size: To what an image is resized, in pixels.
+        speed: "fast", "medium" or "slow", by its arithmetic for an image; "" where not known.
+        origin: "built in", "torchvision" (downloaded on first use), "imported" or a plug-in's name.
+        present: Whether the weights are here.
+    """
+
+    name: str
+    task: str = "object detection"
+    classes: int = 0
+    size_mb: float = 0.0
+    licence: str = ""
+    box_map: float | None = None
+    input_size: str = ""
+    speed: str = ""
+    origin: str = ""
+    present: bool = True
+
+
+class Family(ABC):
+    """Models of one kind; how other distributions bring one is told in `registry`."""
+
+    @abstractmethod
+    def names(self) -> Sequence[str]:
+        """The models' names, as users write them."""
+
+    @abstractmethod
+    def load(self, name: str, options: LoadOptions) -> Loaded:
+        """Load one of them.
+
+        Raises:
+            UsageError: The options do not fit the model.
+            WeightsError: The weights or the labels cannot be used.
+            WeightsUnavailableError: The weights are neither here nor can they be fetched.
+        """
+
+    def card(self, name: str) -> ModelCard:
+        """What people want to know of a model before they choose it."""
+        return ModelCard(name=name)
+
+    def weights_file(self, name: str) -> Path | None:
+        """Where a model's published weights are, or would be; None where it has no file."""
+        del name
+        return None
+
+    def fetch(self, name: str, progress: Progress | None = None) -> Path | None:
+        """Fetch a model's published weights unless they are here, and check them.
+
+        Raises:
+            WeightsUnavailableError: They cannot be fetched.
+            WeightsError: The file that is here is damaged.
+        """
+        del progress
+        return self.weights_file(name)
+
+    def recognise(self, checkpoint: Path) -> list[str]:
+        """The models that a checkpoint may belong to.
+
+        Raises:
+            WeightsError: The file cannot be read.
+        """
+        del checkpoint
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModule:
+    """A torch module of torchvision's interface and where its weights are from.
+
+    Attributes:
+        module: Takes a list of images, float32 [3, height, width], 0..1, and gives a dictionary of
+            boxes, scores and labels for each. Evaluating, on the CPU, in float32.
+        categories: Class names by class id.
+        weights: As in `Loaded`.
+        sha256: As in `Loaded`.
+    """
+
+    module: nn.Module
+    categories: Mapping[int, str]
+    weights: str
+    sha256: str | None
+
+
+class ModuleFamily(Family):
+    """A family of torch modules with torchvision's interface, which other tools can use too."""
+
+    @abstractmethod
+    def load_module(
+        self,
+        name: str,
+        weights: WeightsChoice = None,
+        labels: Path | None = None,
+        progress: Progress | None = None,
+    ) -> LoadedModule:
+        """Load a model's module; raises what `load` raises."""
+
+    @abstractmethod
+    def levels(self, name: str) -> FeatureLevels:
+        """The feature maps that the backbone of a model's module gives."""
+
+    @abstractmethod
+    def network(self, name: str, loaded: LoadedModule, options: LoadOptions) -> Network:
+        """Make a network of a module, which is taken over."""
+
+    def load(self, name: str, options: LoadOptions) -> Loaded:
+        loaded = self.load_module(name, options.weights, options.labels, options.progress)
+        return Loaded(self.network(name, loaded, options), loaded.weights, loaded.sha256)

@@ -1,0 +1,147 @@
+"""From images of bytes to the network's canvas."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from streamcam.types import Picture
+from streamcam.vision.cam.geometry import Letterbox, Size
+from streamcam.vision.models.network import Sizing
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkInput:
+    """The images of a batch, ready for the network.
+
+    Attributes:
+        canvas: float32 [batch, 3, height, width], normalised; padded where images are smaller.
+        placements: Where each image lies on it.
+    """
+
+    canvas: Tensor
+    placements: Sequence[Letterbox]
+
+    def __len__(self) -> int:
+        return len(self.placements)
+
+
+class Preprocessor:
+    """Resizes, normalises and pads images as a network wants them.
+
+    Bytes are resized first and normalised then, which for 1080p is a fifth of the work of the usual
+    order; both steps are linear and a resize's weights sum to one, so the numbers are the same.
+
+    Args:
+        sizing: What the network wants.
+        device: Where the network is.
+    """
+
+    def __init__(self, sizing: Sizing, device: torch.device) -> None:
+        self._sizing = sizing
+        self._device = device
+
+    def upload(self, pictures: Sequence[Picture]) -> list[Tensor]:
+        """Bring images to the device, each uint8 [3, height, width]; does not wait for it."""
+        with torch.inference_mode():
+            return [self._upload(picture) for picture in pictures]
+
+    def __call__(self, images: Sequence[Tensor]) -> NetworkInput:
+        """Make the canvas of uint8 images [3, height, width] of any sizes, on the device."""
+        with torch.inference_mode():
+            sizes = [self._resized(image) for image in images]
+            canvas = self._canvas_size(sizes)
+            make = self._on_gpu if any(image.is_cuda for image in images) else self._on_cpu
+            pixels = make(images, sizes, canvas)
+        placements = [
+            Letterbox((image.shape[1], image.shape[2]), size, canvas)
+            for image, size in zip(images, sizes, strict=True)
+        ]
+        return NetworkInput(pixels, placements)
+
+    def normalize(self, image: Tensor) -> Tensor:
+        """Normalise float values 0..255, [..., 3, height, width], channels as the network's."""
+        mean, std = (
+            torch.tensor(values, dtype=torch.float32, device=image.device)[:, None, None]
+            for values in (self._sizing.mean, self._sizing.std)
+        )
+        return (image - mean) / std
+
+    def _upload(self, picture: Picture) -> Tensor:
+        pixels = torch.from_numpy(picture)
+        if self._device.type == "cuda":
+            pixels = pixels.pin_memory().to(self._device, non_blocking=True)
+        return pixels.permute(2, 0, 1)
+
+    def _resized(self, image: Tensor) -> Size:
+        """Height and width that an image is resized to."""
+        if self._sizing.stretch is not None:
+            return self._sizing.stretch
+        height, width = image.shape[-2:]
+        shortest, longest = self._sizing.shortest, self._sizing.longest
+        scale = min(shortest / min(height, width), longest / max(height, width))
+        return math.floor(height * scale), math.floor(width * scale)
+
+    def _canvas_size(self, sizes: Sequence[Size]) -> Size:
+        multiple = self._sizing.multiple
+        height, width = (
+            math.ceil(max(sides) / multiple) * multiple for sides in zip(*sizes, strict=True)
+        )
+        return height, width
+
+    def _padding(self) -> tuple[float, ...]:
+        """The padding's normalised value by channel."""
+        sizing = self._sizing
+        if sizing.pad is None:
+            return (0.0, 0.0, 0.0)
+        return tuple(
+            (sizing.pad - mean) / std for mean, std in zip(sizing.mean, sizing.std, strict=True)
+        )
+
+    def _on_gpu(self, images: Sequence[Tensor], sizes: Sequence[Size], canvas: Size) -> Tensor:
+        padding = torch.tensor(self._padding(), device=images[0].device)
+        pixels = padding[None, :, None, None].repeat(len(images), 1, *canvas)
+        for image, (rows, columns), place in zip(images, sizes, pixels, strict=True):
+            colours = image.flip(0) if self._sizing.bgr else image
+            small = functional.interpolate(
+                colours[None].float(), (rows, columns), mode="bilinear", align_corners=False
+            )[0]
+            place[:, :rows, :columns] = self.normalize(small)
+        return pixels
+
+    def _on_cpu(self, images: Sequence[Tensor], sizes: Sequence[Size], canvas: Size) -> Tensor:
+        """The same on a CPU, channels last as convolutions want them.
+
+        OpenCV's resize is bilinear as torch's, to 0.02 grey levels, in a third of the time; each
+        row is normalised as it is written to its place, and what lies between is overwritten by the
+        next image: fresh memory would cost as much as the resize. All in all 1.1 instead of 1.9 ms
+        for 768x432 and nano.
+        """
+        height, width = canvas
+        pixels = torch.empty((len(images), height, width * 3))
+        padding = torch.tensor(self._padding()).repeat(width)
+        factor = 1 / torch.tensor(self._sizing.std)
+        addend = -torch.tensor(self._sizing.mean) * factor
+        full = small = np.empty((0, 0, 3), np.float32)
+        for image, (rows, columns), place in zip(images, sizes, pixels, strict=True):
+            picture = image.permute(1, 2, 0).numpy()
+            full, small = _sized(full, picture.shape), _sized(small, (rows, columns, 3))
+            np.copyto(full, picture[..., ::-1] if self._sizing.bgr else picture)
+            cv2.resize(full, (columns, rows), dst=small)
+            flat = torch.from_numpy(small.reshape(rows, -1))
+            part = place[:rows, : columns * 3]
+            torch.addcmul(addend.repeat(columns), flat, factor.repeat(columns), out=part)
+            place[rows:] = padding
+            place[:rows, columns * 3 :] = padding[columns * 3 :]
+        return pixels.reshape(len(images), height, width, 3).permute(0, 3, 1, 2)
+
+
+def _sized(scratch: npt.NDArray[np.float32], shape: Sequence[int]) -> npt.NDArray[np.float32]:
+    """The same array if it has the shape, else a new one."""
+    return scratch if scratch.shape == tuple(shape) else np.empty(shape, np.float32)
