@@ -12,7 +12,6 @@ from pydantic import BaseModel
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.config.schema import OutputSettings
-from streamcam.errors import StreamcamError
 from streamcam.render import Annotator, Style
 from streamcam.sinks.base import Sink, SinkTarget
 from streamcam.sinks.manifest import MANIFEST, Provenance, read_manifest, write_manifest
@@ -81,14 +80,14 @@ class Delivery:
             self.abort()
             return {}
         outputs: dict[str, Path] = {}
-        failure: StreamcamError | None = None
+        failure: Exception | None = None
         for sink in self._sinks:
             try:
                 path = sink.finish()
                 if path is not None and sink.result_file is not None:
                     outputs[sink.result_file.kind] = path
-            except StreamcamError as error:
-                sink.abort()
+            except Exception as error:  # noqa: BLE001 - raised below, once the others are published
+                self._abort(sink)
                 failure = failure or error
         if failure is not None:
             raise failure
@@ -97,10 +96,13 @@ class Delivery:
     def abort(self) -> None:
         """Discard all unpublished output."""
         for sink in self._sinks:
-            try:
-                sink.abort()
-            except StreamcamError as error:
-                _log.warning("%s", error.message)
+            self._abort(sink)
+
+    def _abort(self, sink: Sink[BaseModel]) -> None:
+        try:
+            sink.abort()
+        except Exception as error:  # noqa: BLE001 - the others must be aborted too
+            _log.warning("%s: not aborted: %s", type(sink).__name__, error)
 
 
 class Results:

@@ -56,11 +56,6 @@ class NpzSink(Sink[SinkSettings]):
         return cls(target.path(cls.result_file))
 
     def write(self, item: Item, picture: Picture | None = None) -> None:  # noqa: ARG002
-        """Add an explained frame's maps; frames that were not explained are ignored.
-
-        Raises:
-            SinkError: They cannot be written.
-        """
         if isinstance(item, Frame):
             return
         with writing(str(self._file.path)):
@@ -70,11 +65,6 @@ class NpzSink(Sink[SinkSettings]):
                     np.lib.format.write_array(member, heat.astype(np.float32, copy=False))
 
     def finish(self) -> Path:
-        """Publish the file, and return its path.
-
-        Raises:
-            SinkError: There are no maps, or it cannot be published.
-        """
         if self._archive is None:
             raise SinkError(f"{self._file.path}: no frame was explained, so there are no maps")
         with writing(str(self._file.path)):
@@ -114,11 +104,6 @@ class PngSink(Sink[SinkSettings]):
         return cls(target.path(cls.result_file))
 
     def write(self, item: Item, picture: Picture | None = None) -> None:  # noqa: ARG002
-        """Add an explained frame's maps; frames that were not explained are ignored.
-
-        Raises:
-            SinkError: They cannot be written.
-        """
         if isinstance(item, Frame):
             return
         with writing(str(self._folder)):
@@ -129,11 +114,6 @@ class PngSink(Sink[SinkSettings]):
                 (self._part / (name + _ENDING)).write_bytes(content.tobytes())
 
     def finish(self) -> Path:
-        """Publish the folder, and return its path.
-
-        Raises:
-            SinkError: There are no maps, or it cannot be published.
-        """
         if not self._begun:
             raise SinkError(f"{self._folder}: no frame was explained, so there are no maps")
         with writing(str(self._folder)):

@@ -44,11 +44,6 @@ class JsonlSink(Sink[SinkSettings]):
         return cls(target.path(cls.result_file))
 
     def write(self, item: Item, picture: Picture | None = None) -> None:  # noqa: ARG002
-        """Add an explained frame's line; frames that were not explained are ignored.
-
-        Raises:
-            SinkError: It cannot be written.
-        """
         if isinstance(item, Frame):
             return
         content = line(item)
@@ -58,11 +53,6 @@ class JsonlSink(Sink[SinkSettings]):
             stream.flush()
 
     def finish(self) -> Path:
-        """Publish the records, and return the file's path.
-
-        Raises:
-            SinkError: There are none, or they cannot be published.
-        """
         if self._stream is None:
             raise SinkError(f"{self._file.path}: no frame was explained, so there are no records")
         with writing(str(self._file.path)):

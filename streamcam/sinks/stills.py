@@ -55,11 +55,6 @@ class StillSink(Sink[SinkSettings]):
             self._best, self._score = picture, score
 
     def finish(self) -> Path:
-        """Write and publish the picture, and return its path.
-
-        Raises:
-            SinkError: There is no picture, or it cannot be written.
-        """
         if self._best is None:
             raise SinkError(f"{self._path}: no frame was explained, so there is no picture")
         return write_file(self._path, _jpeg(self._path, self._best))

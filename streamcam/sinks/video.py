@@ -228,11 +228,6 @@ class VideoSink(Sink[VideoSettings]):
             )
 
     def finish(self) -> Path:
-        """Complete, sync and publish the video, and return its path.
-
-        Raises:
-            SinkError: It has no frames, or cannot be written.
-        """
         if self._writer is None or self._held is None:
             raise SinkError(f"{self._file.path}: no frame was written, so there is no video")
         with writing(str(self._file.path)):

@@ -17,7 +17,7 @@ def seen(*detections: Detection) -> FrameResult:
 
 
 def at(x: float, y: float, label: str = "person", confidence: float = 0.9) -> Detection:
-    """Return a detection that stands at a place, in shares of width and height."""
+    """Return a detection whose object stands at x, y, in shares of width and height."""
     x, y = x * WIDTH, y * HEIGHT
     return Detection(label, 1, confidence, (x - 10, y - 30, x + 10, y), Focus(0.3, 2.0, True))
 

@@ -23,8 +23,8 @@ from tests.processes import eventually
 from tests.sinks.items import explained, frame, picture
 
 
-class Book(Sink[SinkSettings]):
-    """A sink that remembers, and waits or fails where a test says so."""
+class StubSink(Sink[SinkSettings]):
+    """A sink that records its calls, and blocks or fails where a test wants it to."""
 
     needs_picture = True
 
@@ -36,7 +36,7 @@ class Book(Sink[SinkSettings]):
         self.fault = fault
 
     @classmethod
-    def create(cls, target: SinkTarget, settings: SinkSettings) -> "Book":
+    def create(cls, target: SinkTarget, settings: SinkSettings) -> "StubSink":
         raise NotImplementedError
 
     def write(self, item: Item, picture: Picture | None) -> None:
@@ -50,7 +50,7 @@ class Book(Sink[SinkSettings]):
         self.ended += "finished"
         if self.fault is not None:
             raise self.fault
-        return Path("book")
+        return Path("sink")
 
     def abort(self) -> None:
         self.ended += "aborted"
@@ -104,117 +104,117 @@ def submit(to: SinkWorker, *indices: int) -> None:
 
 
 def test_all_is_written_and_completed_at_the_end() -> None:
-    book = Book()
-    with worker(lambda: book) as made:
+    sink = StubSink()
+    with worker(lambda: sink) as made:
         submit(made, *range(5))
-    assert book.indices == list(range(5))
-    assert all((shown == picture(index)).all() for index, shown in book.written)
-    assert book.ended == "finished"
+    assert sink.indices == list(range(5))
+    assert all((shown == picture(index)).all() for index, shown in sink.written)
+    assert sink.ended == "finished"
     assert (made.dropped, made.error) == (0, None)
 
 
-def test_nothing_is_made_where_nothing_comes() -> None:
-    made: list[Book] = []
-    with worker(lambda: made.append(Book()) or made[-1]):  # type: ignore[func-returns-value]
+def test_no_sink_is_created_without_results() -> None:
+    made: list[StubSink] = []
+    with worker(lambda: made.append(StubSink()) or made[-1]):  # type: ignore[func-returns-value]
         pass
     assert not made
 
 
-def test_it_is_prepared_once_though_nothing_comes() -> None:
+def test_recovery_runs_once_even_without_results() -> None:
     prepared: list[str] = []
-    with worker(Book, prepare=lambda: prepared.append(threading.current_thread().name)):
+    with worker(StubSink, prepare=lambda: prepared.append(threading.current_thread().name)):
         pass
     assert prepared == ["streamcam recording yard"]
 
 
-def test_what_cannot_be_prepared_is_told_and_holds_nothing_up(
+def test_a_failing_recovery_is_logged_and_delays_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def fail() -> None:
         raise SinkError("no such folder")
 
-    book = Book()
-    with worker(lambda: book, prepare=fail) as made:
+    sink = StubSink()
+    with worker(lambda: sink, prepare=fail) as made:
         submit(made, 0)
-    assert book.indices == [0]
+    assert sink.indices == [0]
     assert made.dropped == 0
     assert "yard: recording: no such folder" in caplog.text
 
 
-def test_a_stuck_sink_keeps_nobody_waiting() -> None:
-    book = Book()
-    book.gate.clear()
-    with worker(lambda: book) as made:
+def test_a_blocked_sink_blocks_nobody_else() -> None:
+    sink = StubSink()
+    sink.gate.clear()
+    with worker(lambda: sink) as made:
         submit(made, *range(100))
         assert not made.join(0.05)
         assert made.dropped >= 100 - 11, "ten wait, and one may be with the sink"
-        book.gate.set()
-    assert book.indices[-1] == 99, "the newest is not lost"
-    assert made.dropped + len(book.indices) == 100
-    assert book.ended == "finished"
+        sink.gate.set()
+    assert sink.indices[-1] == 99, "the newest is not lost"
+    assert made.dropped + len(sink.indices) == 100
+    assert sink.ended == "finished"
 
 
 @pytest.mark.parametrize("error", [SinkError("no route"), OSError("I/O"), ValueError("odd")])
-def test_a_failing_sink_is_put_away_and_made_anew(
+def test_a_failing_sink_is_aborted_and_created_again(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = ManualClock()
-    books = [Book(error), Book(error), Book()]
-    left = iter(books)
+    sinks = [StubSink(error), StubSink(error), StubSink()]
+    left = iter(sinks)
     with worker(lambda: next(left), clock) as made:
         submit(made, 0)
-        assert eventually(lambda: books[0].ended)
+        assert eventually(lambda: sinks[0].ended)
         assert made.error is not None
         assert str(error) in made.error
         submit(made, 1, 2)
         assert eventually(lambda: made.dropped == 3), "while it pauses"
         clock.now += 2.1
         submit(made, 3)
-        assert eventually(lambda: books[1].ended)
+        assert eventually(lambda: sinks[1].ended)
         clock.now += 2.0  # now it pauses for longer
         clock.now += 2.1
         submit(made, 4, 5)
-        assert eventually(lambda: books[2].indices == [4, 5])
+        assert eventually(lambda: sinks[2].indices == [4, 5])
         assert made.error is None
     assert made.dropped == 4
-    assert [book.ended for book in books] == ["aborted", "aborted", "finished"]
-    told = [record.getMessage() for record in caplog.records if "stopped" in record.message]
-    assert len(told) == 1, "the same fault is told once"
+    assert [sink.ended for sink in sinks] == ["aborted", "aborted", "finished"]
+    messages = [record.getMessage() for record in caplog.records if "stopped" in record.message]
+    assert len(messages) == 1, "the same error is logged once"
     assert "yard: recording goes on" in caplog.text
 
 
 def test_a_sink_that_cannot_be_made_is_tried_again() -> None:
-    clock, book = ManualClock(), Book()
+    clock, sink = ManualClock(), StubSink()
     tries: list[int] = []
 
     def make() -> Sink[Any]:
         tries.append(1)
         if len(tries) == 1:
             raise SinkError("no such folder")
-        return book
+        return sink
 
     with worker(make, clock) as made:
         submit(made, 0)
         assert eventually(lambda: made.error == "no such folder")
         clock.now += 10
         submit(made, 1)
-        assert eventually(lambda: book.indices == [1])
+        assert eventually(lambda: sink.indices == [1])
 
 
 @pytest.mark.parametrize("error", [SinkError("torn"), OSError("I/O")])
-def test_an_end_that_fails_is_told(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    book = Book()
-    with worker(lambda: book) as made:
+def test_a_failing_finish_is_logged(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    sink = StubSink()
+    with worker(lambda: sink) as made:
         submit(made, 0)
-        assert eventually(lambda: book.written)
-        book.fault = error
-    assert book.ended == "finishedaborted"
+        assert eventually(lambda: sink.written)
+        sink.fault = error
+    assert sink.ended == "finishedaborted"
     assert "yard: recording could not be completed" in caplog.text
     assert str(error) in caplog.text
 
 
 def test_a_full_disk_that_is_emptied(tmp_path: Path) -> None:
-    """A real sink, and a device that is always full in the place of its file."""
+    """A real sink, and a device that is always full instead of its file."""
     clock, path = ManualClock(), tmp_path / "a.jsonl"
     (tmp_path / "a.jsonl.part").symlink_to("/dev/full")
     with worker(lambda: JsonlSink(path), clock) as made:

@@ -32,11 +32,11 @@ def test_a_picture_is_shown_as_usual_until_it_counts_as_still() -> None:
 
 
 def test_a_still_picture_says_for_how_long() -> None:
-    said = annotate(result(42.0), Style(timestamp=False))
-    assert not np.array_equal(said, annotate(result(43.0), Style(timestamp=False)))
-    unsaid = annotate(result(42.0), BARE)
-    assert not np.array_equal(said, unsaid)
-    assert np.array_equal(said[:300], unsaid[:300]), "only the corner at the bottom tells"
+    warned = annotate(result(42.0), Style(timestamp=False))
+    assert not np.array_equal(warned, annotate(result(43.0), Style(timestamp=False)))
+    bare = annotate(result(42.0), BARE)
+    assert not np.array_equal(warned, bare)
+    assert np.array_equal(warned[:300], bare[:300]), "only the corner at the bottom differs"
 
 
 def test_a_held_map_fades_with_its_age() -> None:

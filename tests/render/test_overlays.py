@@ -146,7 +146,7 @@ def test_the_thumbnails_stays_with_its_age_until_the_shot_ends_or_it_is_old() ->
     held = annotator.annotate(result(7.6, age=0.4))
     assert np.array_equal(cells(first)[0], cells(held)[0])
     note = np.s_[74:92, 2:400]
-    assert (held[note] != first[note]).any(), "the age is told"
+    assert (held[note] != first[note]).any(), "the age is shown"
     passed = annotator.annotate(frame(plain(), time=7.7, sampled=False))
     assert np.array_equal(cells(first)[1], cells(passed)[1])
     old = annotator.annotate(frame(plain(), time=13, sampled=False))

@@ -23,7 +23,7 @@ PERSON = Detection("person", 1, 0.87654, (10.123, 5.0, 60.456, 64.0), Focus(0.3,
 
 
 def picture(index: int, size: tuple[int, int] = SIZE) -> Picture:
-    """A picture of one colour that tells its index, and that H.264 keeps."""
+    """A picture of one colour that depends on its index, and that H.264 preserves."""
     width, height = size
     return np.full((height, width, 3), (30 + index * 7 % 200, 90, 200 - index * 5 % 150), np.uint8)
 

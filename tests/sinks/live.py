@@ -19,7 +19,7 @@ from tests.sinks.items import PERSON, explained
 START = datetime(2025, 3, 1, 11, 59, 58, 250_000, tzinfo=UTC)
 SIZE = (64, 48)
 NUMBERS = 70
-"""How many pictures can be told apart."""
+"""How many pictures can be distinguished."""
 
 
 def shown(index: int, size: tuple[int, int] = SIZE) -> Picture:
@@ -32,7 +32,7 @@ def live(
     *,
     found: bool = True,
     utc: datetime | None = None,
-    anew: bool = False,
+    reconnected: bool = False,
     pts: int | None = None,
 ) -> FrameResult:
     """Return frame `index` of a camera, taken `time` seconds after `START` unless `utc` says so."""
@@ -44,7 +44,7 @@ def live(
         time,
         shown(index),
         time_utc=utc or START + timedelta(seconds=time),
-        discontinuity=anew,
+        discontinuity=reconnected,
     )
     return explained(frame, [PERSON] if found else [])
 

@@ -190,7 +190,7 @@ def test_damaged_sound_costs_no_picture(
         for frame in shown:
             sink.write(frame, frame.picture)
         result = sink.finish()
-    assert len(caplog.records) == 1, "said once"
+    assert len(caplog.records) == 1, "logged once"
     assert "damaged" in caplog.text
     assert listen(result).end == pytest.approx(1.5, abs=0.2)
     with av.open(str(result)) as container:

@@ -19,20 +19,20 @@ from streamcam.sinks.records import JsonlSink
 from streamcam.sinks.stills import StillSink
 from streamcam.sinks.video import VideoSink
 from streamcam.types import Picture
+from tests.sinks.disk import file_size_limit
 from tests.sinks.items import SIZE, explained, frame, info, picture
-from tests.sinks.room import little_room
 
 MakeSink = Callable[[Path], Sink[Any] | SegmentRecorder]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of sink, made for a path: that of its file, or of the folder of its files.
+    """How to create a sink for a path: of its file, or of the folder of its files.
 
     Attributes:
         make: Makes it.
         files: What it has written below the path after `finish`.
-        lasting: Whether each piece that is whole stays, whatever comes: live sources only.
+        lasting: Whether complete parts are published by `abort` too: cameras only.
     """
 
     make: MakeSink
@@ -203,7 +203,7 @@ def test_a_device_that_is_full_from_the_start(make: MakeSink, path: Path) -> Non
 
 
 def test_a_disk_that_is_full_from_the_start(make: MakeSink, path: Path, tmp_path: Path) -> None:
-    with little_room(0):
+    with file_size_limit(0):
         sink = make(path)
         with pytest.raises(DiskFullError, match=path.name):
             write_and_finish(sink)
@@ -213,7 +213,7 @@ def test_a_disk_that_is_full_from_the_start(make: MakeSink, path: Path, tmp_path
 
 
 def test_a_disk_that_fills_up_midway(kind: Kind, path: Path, tmp_path: Path) -> None:
-    with little_room(20_000):
+    with file_size_limit(20_000):
         sink = kind.make(path)
         noise = np.random.default_rng(0)
         with pytest.raises(DiskFullError, match=path.name):  # noqa: PT012

@@ -85,7 +85,7 @@ Publish = Callable[..., PictureWriter]
 
 
 def taken(server: RtspServer, count: int) -> list[av.VideoFrame]:
-    """Return what a server has taken, once it is so many frames."""
+    """Return what a server received, once there are enough frames."""
     deadline = time.monotonic() + PATIENCE
     frames: list[av.VideoFrame] = []
     pause = threading.Event()
@@ -214,8 +214,8 @@ def test_credentials_are_shown_nowhere(
     assert "401" in (camera.sink.error or "")
     lists = [command for command in commands if "publish_process" in command]
     assert lists
-    told = f"{camera.sink.url} {camera.sink.error} {caplog.text} {lists}"
-    assert not [secret for secret in SECRETS if secret in told]
+    shown = f"{camera.sink.url} {camera.sink.error} {caplog.text} {lists}"
+    assert not [secret for secret in SECRETS if secret in shown]
     names = [thread.name for thread in threading.enumerate()]
     assert not [secret for secret in SECRETS if secret in str(names)]
 
@@ -267,7 +267,7 @@ class Incoming:
 
 @contextmanager
 def listening(scheme: str, most: int | None = None) -> Iterator[tuple[str, list[av.VideoFrame]]]:
-    """Listen, and keep the frames that come, up to so many or to the end."""
+    """Receive frames, up to a number or to the end."""
     seen: list[av.VideoFrame] = []
 
     def read(listener: socket.socket) -> None:
@@ -311,7 +311,7 @@ def test_frames_keep_their_distance_in_time(publish: Publish) -> None:
     with listening("tcp") as (address, seen):
         camera = publish(address)
         camera.until_sent(15)
-        camera.index += 7  # as if so many had been dropped
+        camera.index += 7  # as if these had been dropped
         camera.until_sent(5)
         camera.sink.finish()
     numbers = np.array([number_of(picture(frame)) for frame in seen])

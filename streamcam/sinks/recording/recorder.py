@@ -235,11 +235,6 @@ class RecordingSink(Sink[RecordingSettings]):
         recover(target.folder)
 
     def write(self, item: Item, picture: Picture | None) -> None:
-        """Record an explained frame; frames in between are ignored.
-
-        Raises:
-            SinkError: It cannot be written.
-        """
         if isinstance(item, Frame):
             return
         if self._source is None:
@@ -263,7 +258,6 @@ class RecordingSink(Sink[RecordingSettings]):
         return folder
 
     def abort(self) -> None:
-        """Publish the complete part of the running segment."""
         self._segments.abort()
 
     def _write_manifest(self, source: SourceInfo, made_with: Provenance, outcome: Outcome) -> None:

@@ -21,8 +21,8 @@ from streamcam.sinks.recording.fragmented_mp4 import read_layout
 from streamcam.sinks.recording.recorder import RecordingSettings, SegmentRecorder
 from streamcam.sinks.recording.recovery import recover
 from streamcam.types import FrameResult, Picture
+from tests.sinks.disk import file_size_limit
 from tests.sinks.live import START, live, record, shown, written
-from tests.sinks.room import little_room
 
 ONE_THREAD = EncoderSettings(encoder="libx264", threads=1)
 
@@ -79,7 +79,7 @@ def test_uneven_times_are_kept_and_pts_that_begin_anew_do_not_matter(tmp_path: P
 
 
 def test_a_connection_made_anew_begins_a_segment(tmp_path: Path) -> None:
-    results = [live(i, i / 5, anew=i == 4, pts=0) for i in range(8)]
+    results = [live(i, i / 5, reconnected=i == 4, pts=0) for i in range(8)]
     recorded(tmp_path, results)
     assert [segment.frames for segment in written(tmp_path)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
@@ -158,7 +158,7 @@ def test_nothing_is_overwritten_whatever_the_wall_clock_does(tmp_path: Path) -> 
     hours = timedelta(hours=3)
     results = []
     for index, utc in enumerate([START, START, START + hours, START, START - hours, START]):
-        results.append(live(2 * index, 2.0 * index, utc=utc, anew=True))
+        results.append(live(2 * index, 2.0 * index, utc=utc, reconnected=True))
         results.append(live(2 * index + 1, 2.0 * index + 0.5, utc=utc))
     recorded(tmp_path, results)
     assert {segment.stem: segment.frames for segment in written(tmp_path)} == {
@@ -230,7 +230,9 @@ def test_a_long_run_of_detections_is_cut_as_usual(tmp_path: Path) -> None:
 
 def test_a_pre_roll_that_reaches_over_a_new_connection_is_two_segments(tmp_path: Path) -> None:
     chosen = settings(record="detections", pre_roll=2.0, post_roll=0.0)
-    recorded(tmp_path, [live(i, i / 5, found=i == 8, anew=i == 5) for i in range(20)], chosen)
+    recorded(
+        tmp_path, [live(i, i / 5, found=i == 8, reconnected=i == 5) for i in range(20)], chosen
+    )
     assert [segment.frames for segment in written(tmp_path)] == [[0, 1, 2, 3, 4], [5, 6, 7, 8]]
 
 
@@ -291,7 +293,7 @@ def noise(index: int) -> Picture:
 @pytest.mark.parametrize("size", [100, 700, 8_000, 8_100, 20_000])
 def test_a_full_disk_does_not_take_the_frames_before_it_along(tmp_path: Path, size: int) -> None:
     sink = SegmentRecorder(tmp_path, settings())
-    with little_room(size):
+    with file_size_limit(size):
         with pytest.raises(DiskFullError, match="no space left"):  # noqa: PT012
             for index, result in enumerate(steady(100)):
                 sink.write(result, noise(index))
@@ -315,7 +317,7 @@ def test_a_disk_that_is_full_when_a_segment_is_completed(tmp_path: Path) -> None
     sink = SegmentRecorder(tmp_path, settings(1))
     record(sink, *steady(5))
     (part,) = tmp_path.rglob("*.mp4.part")
-    with little_room(part.stat().st_size + 200):  # for the last frame, not for the index
+    with file_size_limit(part.stat().st_size + 200):  # for the last frame, not for the index
         with pytest.raises(DiskFullError):
             record(sink, live(5, 1.0))
         sink.abort()
@@ -325,7 +327,7 @@ def test_a_disk_that_is_full_when_a_segment_is_completed(tmp_path: Path) -> None
 
 def test_a_disk_that_takes_half_of_a_write_is_noticed(tmp_path: Path) -> None:
     full = pytest.raises(OSError, match=os.strerror(errno.EFBIG))
-    with little_room(10), WholeFile(tmp_path / "x", "xb") as file, full:
+    with file_size_limit(10), WholeFile(tmp_path / "x", "xb") as file, full:
         file.write(b"more than that")
 
 

@@ -1,4 +1,4 @@
-"""A camera's segments, and the manifest that says what they were made with."""
+"""A camera's segments, and the manifest beside them."""
 
 import json
 from fractions import Fraction

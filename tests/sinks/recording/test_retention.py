@@ -196,7 +196,7 @@ def test_room_is_made_free_on_the_disk(tmp_path: Path, monkeypatch: pytest.Monke
     real = os.statvfs
 
     def statvfs(path: Path) -> os.statvfs_result:
-        """A disk that has little room, and that does not tell at once what became free."""
+        """A disk with little space that reports freed space late."""
         fields = list(real(path))
         fields[1], fields[4] = 4096, 10
         return os.statvfs_result(fields)

@@ -1,4 +1,4 @@
-"""A disk with little room."""
+"""A disk with little space."""
 
 import resource
 from collections.abc import Iterator
@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def little_room(size: int) -> Iterator[None]:
-    """Let no file grow beyond so many bytes, as if the disk were full then.
+def file_size_limit(size: int) -> Iterator[None]:
+    """Let no file grow beyond `size` bytes, as if the disk were full then.
 
-    It holds for the whole process, for the file too that the test runner's own output may go to.
+    It applies to the whole process, also to a file that the test runner's output goes to.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))

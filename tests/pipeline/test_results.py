@@ -1,0 +1,65 @@
+"""One sink that fails does not cost the results of the others."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamcam.errors import SinkError
+from streamcam.pipeline.results import Delivery
+from streamcam.sinks.base import Sink, SinkSettings, SinkTarget
+from streamcam.sinks.records import JsonlSink
+from streamcam.types import Item, Picture
+from tests.sinks.items import explained, frame, picture
+
+
+class FailingSink(Sink[SinkSettings]):
+    """Fails at its end, and when it is aborted."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error_raised = error
+
+    @classmethod
+    def create(cls, target: SinkTarget, settings: SinkSettings) -> "FailingSink":
+        raise NotImplementedError
+
+    def write(self, item: Item, picture: Picture | None) -> None:
+        """Take everything."""
+
+    def finish(self) -> None:
+        raise self.error_raised
+
+    def abort(self) -> None:
+        raise self.error_raised
+
+
+def delivery(*sinks: Sink[Any]) -> Delivery:
+    return Delivery(sinks, lambda _: picture(0))
+
+
+@pytest.mark.parametrize("error", [SinkError("no room"), ValueError("odd")])
+def test_the_other_sinks_are_published(error: Exception, tmp_path: Path) -> None:
+    records = tmp_path / "a.jsonl"
+    made = delivery(FailingSink(error), JsonlSink(records))
+    made.write(explained(frame(0)))
+    with pytest.raises(type(error)) as raised:
+        made.finish()
+    assert raised.value is error
+    assert records.exists()
+
+
+@pytest.mark.parametrize("error", [SinkError("no room"), ValueError("odd")])
+def test_the_other_sinks_are_aborted(error: Exception, tmp_path: Path) -> None:
+    made = delivery(FailingSink(error), JsonlSink(tmp_path / "a.jsonl"))
+    made.write(explained(frame(0)))
+    made.abort()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_frames_between_explained_ones_are_not_counted(tmp_path: Path) -> None:
+    made = delivery(JsonlSink(tmp_path / "a.jsonl"))
+    for item in (explained(frame(0)), frame(1, sampled=False), explained(frame(2))):
+        made.write(item)
+    assert made.finish() == {"records": tmp_path / "a.jsonl"}
+    assert (made.explained, made.detections["person"]) == (2, 2)
+    assert made.seconds == pytest.approx(0.08)
