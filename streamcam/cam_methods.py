@@ -1,7 +1,7 @@
 """The CAM methods: name, label, legend, meaning and formula of each, in one list.
 
-A method is added by one entry of `METHODS`; the configuration, the options' help, the legend of the
-video, the audit and the engine all read that list. Configuration, command line and rendering must
+A method is added by one entry of `METHODS`; configuration, options, the legend of the video, the
+audit and the engine all read that list. Configuration, command line and rendering must
 not import torch, so this module does not: formulas use the methods of the tensors that they get.
 What runs a formula (forward, backward, perturbed forwards) is in `streamcam.vision.methods`.
 """
@@ -99,21 +99,6 @@ def find_method(name: str) -> CamMethod:
     if name not in METHODS:
         raise UsageError(f"there is no method {name!r}", hint=f"Known: {', '.join(METHODS)}.")
     return METHODS[name]
-
-
-def methods_help() -> str:
-    """All methods by kind, for the help of an option."""
-    gradient = [name for name, one in METHODS.items() if one.gradient_formula]
-    perturbation = [name for name, one in METHODS.items() if one.formula and name not in gradient]
-    return (
-        f"How the map is made: `{EIGENCAM}` (what the network responds to), or why boxes got their "
-        f"scores: by gradients {_quoted(gradient)}; by perturbation, slowly, "
-        f"{_quoted(perturbation)}."
-    )
-
-
-def _quoted(names: list[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
 
 
 def gradcam(activations: Tensor, gradients: Tensor) -> Tensor:

@@ -221,23 +221,20 @@ def number(key: str, value: float | None) -> str:
 def as_values(source: str, report: AuditReport, engine: "EngineDescription") -> dict[str, Any]:
     """An audit as plain values for JSON."""
     comparison = report.comparison
+    described = ("model", "weights", "weights_sha256", "device", "precision", "grid")
+    flicker = report.published_flicker
     return {
         "streamcam_version": __version__,
         "source": source,
-        "model": engine.model,
-        "weights": engine.weights,
-        "weights_sha256": engine.weights_sha256,
-        "device": engine.device,
-        "precision": engine.precision,
-        "grid": engine.grid,
+        **{name: getattr(engine, name) for name in described},
         "frames": report.frames,
         "boxes": report.boxes,
         "boxes_with_truth": report.known,
         "methods": {name: _rounded(asdict(scores)) for name, scores in report.methods.items()},
         "insane": [name for name, scores in report.methods.items() if not scores.sane],
         "visible": {
-            name: {"all_levels": round(seen.every, _DIGITS), "one_level": round(seen.one, _DIGITS)}
-            for name, seen in report.visibility.items()
+            name: _rounded({"all_levels": shown.every, "one_level": shown.one})
+            for name, shown in report.visibility.items()
         },
         "notebook": {
             "relative_error": comparison.error,
@@ -246,9 +243,7 @@ def as_values(source: str, report: AuditReport, engine: "EngineDescription") -> 
             "cells_ours": list(comparison.cells[1]),
             "inverted_frames": comparison.inverted,
             "frames": comparison.frames,
-            "flicker": None
-            if report.published_flicker is None
-            else round(report.published_flicker, _DIGITS),
+            "flicker": None if flicker is None else round(flicker, _DIGITS),
             "seconds": round(comparison.seconds, _DIGITS),
             "seconds_ours": round(comparison.seconds_ours, _DIGITS),
         },
@@ -273,19 +268,19 @@ def remarks(report: AuditReport) -> Sequence[str]:
     known = f", {report.known} of them on known objects" if report.known else ", no truth given"
     boxes, frames = _count(report.boxes, "box", "boxes"), _count(report.frames, "frame", "frames")
     found = [f"{boxes} in {frames}{known}.", _sanity(report)]
-    for name, seen in report.visibility.items():
+    for name, shown in report.visibility.items():
         if name in ("layercam", "gradcam"):
             found.append(
-                f"One {name} map for all boxes shows {seen.every:.0%} of them with all levels "
-                f"summed, {seen.one:.0%} with the coarsest level alone."
+                f"One {name} map for all boxes shows {shown.every:.0%} of them with all levels "
+                f"summed, {shown.one:.0%} with the coarsest level alone."
             )
     found.append(
-        f"The notebook's EigenCAM: its component equals ours with its settings to "
+        f"The notebook's EigenCAM: its component equals ours with its settings up to "
         f"{comparison.error:.0e}. It shifts the map by up to {comparison.shift:.0f} pixels, has "
         f"{rows}x{columns} cells where ours has {own_rows}x{own_columns}, is inverted in "
         f"{comparison.inverted} of {comparison.frames} frames, and takes "
         f"{comparison.seconds * 1000:.0f} ms a frame; ours "
-        f"{comparison.seconds_ours * 1000:.1f} ms on top of the only forward."
+        f"{comparison.seconds_ours * 1000:.1f} ms in addition to the only forward."
     )
     return found
 
@@ -296,8 +291,8 @@ def _sanity(report: AuditReport) -> str:
     if not insane:
         return "Every method's map changes when the network's weights are shuffled, as it must."
     return (
-        f"Fails the sanity check: {', '.join(insane)}. With shuffled weights the map stays much "
-        "the same, so it shows the picture or the place more than what was learnt."
+        f"Fails the sanity check: {', '.join(insane)}. With shuffled weights the map hardly "
+        "changes, so it depends on the picture or the position more than on what was learnt."
     )
 
 

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from streamcam.version import __version__
@@ -145,22 +145,14 @@ class BenchReport:
 
 def as_values(report: BenchReport) -> dict[str, Any]:
     """A report for `--json`: seconds, frames per second, and ratios of speeds."""
+    whole = ("source", "width", "height", "frames", "rounds", "model", "weights")
+    without = report.detector_seconds
     return {
         "version": __version__,
-        "source": report.source,
-        "width": report.width,
-        "height": report.height,
-        "frames": report.frames,
-        "rounds": report.rounds,
-        "model": report.model,
-        "weights": report.weights,
+        **{name: getattr(report, name) for name in whole},
         "machine": {
-            "device": report.machine.device,
-            "processor": report.machine.processor,
-            "cores": report.machine.cores,
-            "threads": report.machine.threads,
+            **asdict(report.machine),
             "load": [round(load, 2) for load in report.machine.load],
-            "torch": report.machine.torch,
         },
         "ratio": {
             "streamcam_over_article": round(report.over_gradcam.median, 4),
@@ -183,15 +175,11 @@ def as_values(report: BenchReport) -> dict[str, Any]:
         },
         "overlap": round(report.overlap, 3),
         "map": {
-            "with": round(report.detector_seconds + report.map_seconds, _DIGITS),
-            "without": round(report.detector_seconds, _DIGITS),
-            "overhead": round(report.map_seconds / report.detector_seconds, 4),
+            "with": round(without + report.map_seconds, _DIGITS),
+            "without": round(without, _DIGITS),
+            "overhead": round(report.map_seconds / without, 4),
         },
-        "startup": {
-            "imports": round(report.startup.imports, 3),
-            "engine": round(report.startup.engine, 3),
-            "first_frame": round(report.startup.first_frame, 3),
-        },
+        "startup": {name: round(value, 3) for name, value in asdict(report.startup).items()},
     }
 
 
