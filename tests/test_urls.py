@@ -43,7 +43,7 @@ def test_secrets_are_removed_in_every_form(text: str) -> None:
     assert "t0ken" not in redacted
 
 
-def test_a_password_is_known_whatever_it_holds() -> None:
+def test_passwords_with_special_characters() -> None:
     redacted = Redactor("rtsp://admin:se\"c'r e<t>@cam/live")
     assert redacted("401 for admin with se\"c'r e<t>") == "401 for admin with ***"
 

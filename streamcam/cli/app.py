@@ -24,13 +24,13 @@ PURPOSES = {
     "live": "Explain a camera or stream as it comes, and record it in segments.",
     "serve": "Run all cameras and watched folders of the configuration, with health, metrics and "
     "a page.",
-    "status": "Show how a running `streamcam serve` is: cameras, files, room.",
+    "status": "Show the state of a running `streamcam serve`: cameras, files, space.",
     "demo": "Explain a drawn street with the built-in detector: needs no camera and no network.",
     "audit": "Measure how far each method's maps can be trusted, on frames of your own.",
     "bench": "Measure how fast streamcam is, on frames of your own.",
     "schema": "Print the JSON Schema of a file that streamcam writes.",
     "doctor": "Print versions, devices, codecs, caches and free space: what a bug report needs.",
-    "jobs": "See and change what a watcher knows of its files.",
+    "jobs": "See and change the jobs of watched folders.",
     "models": "The detectors that can be used by name, and their weights.",
     "config": "See, check and describe the settings.",
 }

@@ -20,7 +20,7 @@ from streamcam.jobs.job_record import JobRecord, JobState
 from streamcam.jobs.store import JobStore
 from streamcam.jobs.watcher import state_folder
 
-app = typer.Typer(no_args_is_help=True, help="See and change what a watcher knows of its files.")
+app = typer.Typer(no_args_is_help=True, help="See and change the jobs of watched folders.")
 
 _STYLES = {
     JobState.FOUND: "dim",

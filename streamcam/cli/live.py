@@ -45,10 +45,11 @@ def live(
     flags: dict[str, dict[str, object]],
     option: Annotated[
         list[str] | None,
-        typer.Option("--option", help="An option of FFmpeg's for reading, KEY=VALUE; repeatable."),
+        typer.Option("--option", help="An option of FFmpeg for reading, KEY=VALUE; repeatable."),
     ] = None,
     reconnect: Annotated[
-        bool, typer.Option("--reconnect", help="Connect again, for ever, when it is lost.")
+        bool,
+        typer.Option("--reconnect", help="Reconnect, without a limit, after a connection is lost."),
     ] = False,
     seconds: Annotated[
         float | None, typer.Option("--duration", min=0.1, help="End after this many seconds.")
@@ -70,7 +71,7 @@ def live(
 
 
 def _changes(flags: dict[str, dict[str, object]]) -> dict[str, object]:
-    """Take the options of the camera, and those that win over what it has of its own."""
+    """Take the options that override the camera's own settings."""
     own = flags.pop("camera")
     for key in set(flags["live"]) & set(CameraSettings.model_fields):
         own[key] = flags["live"].pop(key)

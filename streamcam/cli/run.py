@@ -48,7 +48,7 @@ def run(
 def explain(
     settings: Settings, entries: Sequence[Entry], *, quiet: bool, json: bool = False
 ) -> list[JobReport]:
-    """Explain the entries while a person watches, who may stop it with Ctrl-C."""
+    """Explain the entries with progress on the terminal, until Ctrl-C."""
     try:
         with file_reporter(len(entries), quiet=quiet, lines=json) as observer:
             work = Run(settings, observer)
@@ -56,5 +56,5 @@ def explain(
                 return work.explain(entries)
     except KeyboardInterrupt:
         show_error("forced to stop; unfinished results were removed")
-        # A thread that hangs in native code must not hold up the person who asked twice.
+        # A thread that hangs in native code must not delay the second Ctrl-C.
         os._exit(FORCED)

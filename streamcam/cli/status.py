@@ -1,4 +1,4 @@
-"""`streamcam status`: how a running service is, from the terminal."""
+"""`streamcam status`: the state of a running service."""
 
 import os
 import sys
@@ -26,15 +26,18 @@ _TIMEOUT_SECONDS = 5.0
 def status(
     url: Annotated[
         str | None,
-        typer.Option("--url", help="Where the service is. Unset: as the configuration says."),
+        typer.Option(
+            "--url", help="URL of the service. Unset: host and port of the configuration."
+        ),
     ] = None,
     token_file: Annotated[
-        Path | None, typer.Option("--token-file", help="File with the token, if it wants one.")
+        Path | None,
+        typer.Option("--token-file", help="File with the token, if the service has one."),
     ] = None,
     config: options.Config = None,
     json: options.Json = False,
 ) -> None:
-    """Show how a running `streamcam serve` is: cameras, files, room."""
+    """Show the state of a running `streamcam serve`: cameras, files, space."""
     if url is None:
         http = load_settings(config, os.environ).http
         url, token_file = _url(http.host, http.port), token_file or http.token_file
@@ -57,7 +60,7 @@ def _ask(url: str, token_file: Path | None) -> bytes:
     request = urllib.request.Request(url)  # noqa: S310 - http and https only, see above
     if token_file is not None:
         request.add_header("Authorization", f"Bearer {_token(token_file)}")
-    # Straight to the box: a proxy of the environment does not know it.
+    # Directly: proxies of the environment do not know local addresses.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
@@ -75,7 +78,7 @@ def _ask(url: str, token_file: Path | None) -> bytes:
 def _refused(url: str, code: int) -> SourceUnavailableError:
     if code in (401, 403):
         return SourceUnavailableError(
-            f"{url}: wants a token", hint="Name the file that holds it with --token-file."
+            f"{url}: requires a token", hint="Name the file that holds it with --token-file."
         )
     return SourceUnavailableError(f"{url}: answered with status {code}")
 

@@ -22,15 +22,17 @@ from streamcam.observer import Observer
 def watch(
     folders: Annotated[list[Path], typer.Argument(help="Folders to watch.", metavar="FOLDER...")],
     flags: Tables,
-    once: Annotated[bool, typer.Option("--once", help="Explain what is there, then end.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Explain the present files, then end.")
+    ] = False,
     config: options.Config = None,
     quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Watch folders: explain each video and picture that comes into them, for ever.
 
-    A file is taken once it is closed and stood still for --settle seconds. Results mirror the tree
-    below the folder. `streamcam jobs` lists what is done, failed or waiting.
+    A file is taken once it is closed and unchanged for the time of --settle. Results mirror the
+    tree below the folder. `streamcam jobs` lists what is done, failed or waiting.
     """
     settings = load_settings(config, os.environ, flags)
     raise typer.Exit(_watch(folders, settings, once=once, quiet=quiet, json=json))
@@ -43,7 +45,7 @@ def _watch(
         with _reporter(quiet=quiet, json=json) as observer:
             work = Watcher(folders, settings, observer, once=once)
             with stopped_by_signals(
-                work.stop, "running files end within seconds or are given back"
+                work.stop, "running files end within seconds or are queued again"
             ):
                 failed = work.run()
     except KeyboardInterrupt:
@@ -51,7 +53,7 @@ def _watch(
         os._exit(FORCED)
     code = ExitCode.SOME_FAILED if once and failed else ExitCode.OK
     if work.stuck:
-        # A thread that hangs in native code must not keep the process from ending.
+        # A thread that hangs in native code must not keep the process alive.
         os._exit(code)
     return code
 

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from streamcam.config.fields import BareUnit, Duration, Flag, NameList, Section, SinkTables, Size
 
 _FILES = "files"
-"""What metrics call all files of watched folders together, where they name a camera."""
+"""The name of all files of watched folders in metrics that have a camera's name."""
 
 
 class LiveSettings(Section):
@@ -58,7 +58,7 @@ class CameraSettings(Section):
     )
     format: Annotated[str | None, Flag()] = Field(
         None,
-        description="FFmpeg's input format, where it cannot be told from the URL, e.g. `lavfi`.",
+        description="FFmpeg's input format, where the URL does not determine it, e.g. `lavfi`.",
         examples=["v4l2"],
     )
     options: dict[str, str] = Field(
@@ -113,9 +113,9 @@ class CameraSettings(Section):
 
     @field_validator("name")
     @classmethod
-    def _is_no_other_things_name(cls, name: str) -> str:
+    def _is_not_reserved(cls, name: str) -> str:
         if name.casefold() == _FILES:
-            raise ValueError(f"{name!r} is what the files of watched folders are called")
+            raise ValueError(f"{name!r} is the name of the files of watched folders")
         return name
 
     @field_validator("ignore")

@@ -95,7 +95,7 @@ class CamSettings(Section):
         EIGENCAM,
         description="How the map is made. "
         + " ".join(f"`{method.name}`: {method.meaning}." for method in METHODS.values())
-        + " All but `eigencam` tell why boxes got their scores. See docs/explanations.md.",
+        + " All but `eigencam` explain the scores of boxes. See docs/explanations.md.",
     )
     explain: Annotated[Literal["box", "frame"], Flag()] = Field(
         "box",
@@ -171,7 +171,7 @@ class OutputSettings(Section):
         Path("streamcam-output"), description="Folder for the results."
     )
     overwrite: Annotated[bool, Flag()] = Field(
-        False, description="Explain again what has results already; otherwise it is skipped."
+        False, description="Explain sources again that have results; otherwise they are skipped."
     )
     video: Annotated[Literal["sampled", "full", "off"], Flag()] = Field(
         "sampled",
@@ -230,7 +230,7 @@ class WatchSettings(Section):
     after: Annotated[str, Flag()] = Field(
         "keep",
         pattern=r"^(keep|delete|move:.+)$",
-        description="What becomes of explained files: `keep`, `delete`, or `move:DIR`.",
+        description="What happens to explained files: `keep`, `delete`, or `move:DIR`.",
     )
     state: Annotated[Path | None, Flag()] = Field(
         None,
@@ -271,9 +271,9 @@ class FolderSettings(Section):
 
 
 class HttpSettings(Section):
-    """The live page, the API, health and metrics, as `streamcam serve` offers them."""
+    """The live page, the API, health and metrics of `streamcam serve`."""
 
-    enabled: bool = Field(True, description="Whether they are offered.")
+    enabled: bool = Field(True, description="Whether they are served.")
     host: str = Field(
         "127.0.0.1",
         min_length=1,

@@ -41,7 +41,7 @@ def test_the_overview_loads_nothing_heavy(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("name", PURPOSES)
-def test_the_overview_says_what_the_command_says(name: str) -> None:
+def test_the_overview_shows_the_first_line_of_each_help(name: str) -> None:
     purpose, *_ = str(getattr(load(name), "help", None)).split("\n\n")
     assert purpose == PURPOSES[name]
 

@@ -17,7 +17,7 @@ def test_show_prints_the_shipped_file(streamcam: Streamcam) -> None:
     assert shown.stdout == SHIPPED.read_text(encoding="utf-8")
 
 
-def test_show_tells_what_is_in_force(streamcam: Streamcam, tmp_path: Path) -> None:
+def test_show_prints_the_merged_settings(streamcam: Streamcam, tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("[sampling]\nmax_fps = 2\n")
     shown = streamcam("config", "show", "--config", file, STREAMCAM_OUTPUT_VIDEO="full")

@@ -10,7 +10,7 @@ import streamcam as package
 from tests.cli.conftest import Streamcam
 
 
-def test_doctor_tells_what_a_bug_report_needs(streamcam: Streamcam, tmp_path: Path) -> None:
+def test_doctor_prints_what_a_bug_report_needs(streamcam: Streamcam, tmp_path: Path) -> None:
     done = streamcam("doctor", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)

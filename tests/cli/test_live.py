@@ -103,7 +103,7 @@ def test_records_are_printed_and_recorded(streamcam: Streamcam, tmp_path: Path) 
     assert "results in streamcam-output/street" in done.stderr
 
 
-def test_what_is_seen_decides_what_is_recorded(streamcam: Streamcam, tmp_path: Path) -> None:
+def test_only_detections_are_recorded(streamcam: Streamcam, tmp_path: Path) -> None:
     options = ("--duration", 2, "--record", "detections", "--json")
     done = streamcam("live", *BLACK, *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -236,7 +236,7 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
-def test_debugging_shows_what_ffmpeg_says_without_secrets(
+def test_debugging_shows_ffmpeg_messages_without_secrets(
     live: StartLive, rtsp_server: StartRtsp
 ) -> None:
     server = rtsp_server(password="tops3cret")
@@ -255,12 +255,12 @@ def test_debugging_shows_what_ffmpeg_says_without_secrets(
         (["demo://street", "--record", "now"], 2, "record: Input should be 'always'"),
         (["demo://street", "--publish", "ftp://x"], 2, "publish: "),
         (["demo://street", "--name", "../up"], 2, "name: String should match"),
-        (["demo://street", "--name", "files"], 2, "what the files of watched folders are called"),
+        (["demo://street", "--name", "files"], 2, "is the name of the files of watched folders"),
         (["demo://street", "--segment", "0"], 78, "live.segment: must be greater"),
         (["demo://street", "--weights", "none.pth"], 69, "none.pth"),
     ],
 )
-def test_faults_of_the_command_line_are_told(
+def test_usage_errors(
     streamcam: Streamcam, tmp_path: Path, words: list[str], code: int, message: str
 ) -> None:
     done = streamcam("live", *words, cwd=tmp_path)

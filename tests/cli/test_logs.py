@@ -78,7 +78,7 @@ def json(made: logging.LogRecord, *, debug: bool = False, journal: bool = False)
     return JsonFormatter(Redactor(CAMERA), debug=debug, journal=journal).format(made)
 
 
-def test_a_line_of_text_says_when_how_bad_who_and_what() -> None:
+def test_a_text_line_has_time_level_logger_and_message() -> None:
     assert text(record("%s: no answer", "door")) == (
         "2026-07-01T12:00:00.250Z WARNING streamcam.test: door: no answer"
     )
@@ -143,7 +143,7 @@ def test_tracebacks_are_for_debugging_only() -> None:
     assert orjson.loads(json(made, debug=True))["traceback"][0].startswith("Traceback")
 
 
-def test_an_error_that_is_told_already_is_not_told_twice() -> None:
+def test_an_error_in_the_message_is_not_repeated() -> None:
     error = raised("no answer")
     assert text(record("door: %s", error, error=error)).endswith("streamcam.test: door: no answer")
 
@@ -187,7 +187,7 @@ class Log:
         return lines
 
 
-def test_a_fact_that_repeats_itself_is_told_once_a_period_with_its_total() -> None:
+def test_a_repeated_record_is_written_once_a_period_with_its_count() -> None:
     log = Log()
     assert log.told("door", times=42) == ["<4>streamcam.test: door: no answer"]
     assert log.told("gate") == []
@@ -204,7 +204,7 @@ def test_a_fact_that_repeats_itself_is_told_once_a_period_with_its_total() -> No
     assert log.written() == ["<4>streamcam.test: door: no answer (and 1 more in the last 70 s)"]
 
 
-def test_every_record_is_told_or_counted() -> None:
+def test_every_record_is_written_or_counted() -> None:
     log = Log()
     lines: list[str] = []
     for second in range(1000):
@@ -236,7 +236,7 @@ def test_what_is_held_back_comes_with_the_next_line_of_anybody() -> None:
     ]
 
 
-def test_a_fact_that_rested_for_a_period_is_told_at_once_again() -> None:
+def test_a_record_after_a_period_without_any_is_written_at_once() -> None:
     log = Log()
     log.told("door")
     log.clock.now = 61.0
@@ -262,7 +262,7 @@ def test_facts_that_are_over_are_forgotten() -> None:
     assert len(log.repeats._periods) <= 60
 
 
-def test_json_tells_the_total_as_a_number() -> None:
+def test_json_has_the_count_as_a_number() -> None:
     log = Log(JsonFormatter)
     log.told("door", times=5)
     log.repeats.flush()
@@ -321,7 +321,7 @@ def service(log_format: str) -> list[str]:
     return [sys.executable, "-c", SERVICE, log_format]
 
 
-def test_the_end_of_the_process_tells_what_was_held_back() -> None:
+def test_counted_records_are_written_at_exit() -> None:
     read, write = os.pipe()
     found = os.fstat(write)
     variables = environment(JOURNAL_STREAM=f"{found.st_dev}:{found.st_ino}")

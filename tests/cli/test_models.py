@@ -41,7 +41,7 @@ def test_import_use_verify_and_path(streamcam: Streamcam, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("command", ["pull", "run"])
-def test_without_a_network_the_message_says_what_to_put_where(
+def test_without_a_network_the_hint_has_url_and_folder(
     streamcam: Streamcam, tmp_path: Path, command: str
 ) -> None:
     name = "ssdlite320_mobilenet_v3_large"

@@ -84,11 +84,11 @@ def result(inputs: Path, streamcam: Streamcam, tmp_path_factory: pytest.TempPath
     return Result(inputs, folder, streamcam("run", *sources, "--output", folder, "--json"))
 
 
-def test_exit_code_says_that_some_inputs_failed(result: Result) -> None:
+def test_exit_code_is_1_if_some_inputs_failed(result: Result) -> None:
     assert result.process.returncode == 1, result.process.stderr
 
 
-def test_good_inputs_are_done_whatever_stands_beside_them(result: Result) -> None:
+def test_good_inputs_are_explained_beside_bad_ones(result: Result) -> None:
     done = {name for name, report in result.reports.items() if report["outcome"] == "done"}
     assert done == {Path(SCENE).name, "uneven.mp4", "Straße 1.png"}
 
@@ -150,7 +150,7 @@ def test_video_shows_the_source_and_the_heat_on_it(result: Result) -> None:
         assert np.median(change) < around_peak.mean(), "the picture is drowned in heat"
 
 
-def test_people_of_the_drawn_street_are_found_inside_the_frame(result: Result) -> None:
+def test_people_of_the_demo_scene_are_found_inside_the_frame(result: Result) -> None:
     report = result.reports[Path(SCENE).name]
     records = lines(Path(report["outputs"]["records"]))
     assert len(records) == 10
@@ -172,7 +172,9 @@ def test_picture_becomes_a_picture_in_the_mirrored_folder(result: Result) -> Non
     assert np.abs(annotated.astype(int) - original).mean() > 5
 
 
-def test_results_are_not_made_twice_unless_asked(result: Result, streamcam: Streamcam) -> None:
+def test_existing_results_are_skipped_without_overwrite(
+    result: Result, streamcam: Streamcam
+) -> None:
     clip = result.inputs / "uneven.mp4"
     video = Path(result.reports["uneven.mp4"]["outputs"]["video"])
     before = video.stat().st_mtime_ns
@@ -255,7 +257,7 @@ def test_second_interrupt_forces_and_leaves_nothing(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_a_single_missing_file_exits_69_and_is_told_even_when_quiet(
+def test_a_single_missing_file_exits_69_and_is_reported_even_when_quiet(
     streamcam: Streamcam, tmp_path: Path
 ) -> None:
     done = streamcam("run", tmp_path / "absent.mp4", "-o", tmp_path / "out", "--quiet")
@@ -277,7 +279,7 @@ def test_a_single_missing_file_exits_69_and_is_told_even_when_quiet(
         (["--no-such-flag"], 2, "--no-such-flag"),
     ],
 )
-def test_faults_of_the_command_line_are_told_in_two_lines(
+def test_usage_errors_are_two_lines(
     streamcam: Streamcam,
     inputs: Path,
     tmp_path: Path,

@@ -33,7 +33,7 @@ def test_a_port_that_is_taken_is_named(streamcam: Streamcam, tmp_path: Path) -> 
         (BARS + BARS, 78, "two cameras are called 'bars'"),
     ],
 )
-def test_what_cannot_be_served_is_told(
+def test_a_configuration_that_cannot_be_served_is_reported(
     streamcam: Streamcam, tmp_path: Path, config: str, code: int, message: str
 ) -> None:
     (tmp_path / "file").touch()

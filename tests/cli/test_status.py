@@ -28,7 +28,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path | None]]:
         ("host = '10.0.0.7'", "http://10.0.0.7:8719"),
     ],
 )
-def test_the_service_is_where_the_configuration_says(
+def test_the_url_is_the_configured_one(
     asked: list[tuple[str, Path | None]], tmp_path: Path, http: str, url: str
 ) -> None:
     file = tmp_path / "config.toml"
@@ -37,7 +37,7 @@ def test_the_service_is_where_the_configuration_says(
     assert asked == [(f"{url}/api/status", Path("/etc/token"))]
 
 
-def test_a_named_service_needs_no_configuration(
+def test_a_given_url_needs_no_configuration(
     asked: list[tuple[str, Path | None]], tmp_path: Path
 ) -> None:
     command.status(url="http://box:1/", config=tmp_path / "absent.toml", json=True)

@@ -92,7 +92,7 @@ def test_jobs_are_retried_and_forgotten(shift: Shift) -> None:
         (["forget", "1", "--status", "done"], "name either jobs or a --status"),
     ],
 )
-def test_faults_in_jobs_are_told(shift: Shift, words: list[str], message: str) -> None:
+def test_usage_errors_of_jobs(shift: Shift, words: list[str], message: str) -> None:
     done = shift.jobs(*words)
     assert done.returncode == 2
     assert message in done.stderr
@@ -108,7 +108,7 @@ def test_faults_in_jobs_are_told(shift: Shift, words: list[str], message: str) -
         (["watch", "in", "--once", "--settle", "0.1", "--weights", "no.pth"], 69, "no.pth"),
     ],
 )
-def test_faults_of_the_command_line_are_told(
+def test_usage_errors(
     streamcam: Streamcam, tmp_path: Path, words: list[str], code: int, message: str
 ) -> None:
     (tmp_path / "in" / "deep").mkdir(parents=True)

@@ -46,7 +46,7 @@ def test_names(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "-rf", ".hidden", "a/b", "höf", "x" * 65])
-def test_names_that_no_folder_should_bear(name: str, tmp_path: Path) -> None:
+def test_names_that_no_folder_may_have(name: str, tmp_path: Path) -> None:
     assert "camera.0.name:" in fault(camera(name=name), tmp_path)
 
 
@@ -120,7 +120,7 @@ def test_sizes_may_be_written_as_people_do(tmp_path: Path) -> None:
         f"[[camera]]\nname = 'a'\nurl = 'rtsp://u:{SECRET}@c'\nmax_fps = 'rtsp://u:{SECRET}@c'",
     ],
 )
-def test_no_error_tells_a_secret(text: str, tmp_path: Path) -> None:
+def test_no_error_contains_a_secret(text: str, tmp_path: Path) -> None:
     assert fault(text, tmp_path).startswith("camera")
 
 
