@@ -107,7 +107,7 @@ def test_only_detections_are_recorded(streamcam: Streamcam, tmp_path: Path) -> N
     options = ("--duration", 2, "--record", "detections", "--json")
     done = streamcam("live", *BLACK, *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("\n") > 3
+    assert done.stdout.count("\n") >= 1
     (manifest,) = (path for path in tmp_path.rglob("*") if path.is_file())
     assert manifest.name == "night.manifest.json"
 
