@@ -1,4 +1,4 @@
-"""streamcam in a few lines of Python: pictures in, boxes and maps out.
+"""The Python API: pictures in, boxes and maps out.
 
 from streamcam import Explainer
 
@@ -34,7 +34,7 @@ _MODEL, _CAM = _DEFAULTS.model, _DEFAULTS.cam
 
 
 class Explainer:
-    """A detector that shows what it looks at. For one thread; a context manager.
+    """A detector with maps of what it responds to. For one thread; a context manager.
 
     Args:
         model: The detector's name: "nano", or one of torchvision's.
@@ -48,9 +48,9 @@ class Explainer:
         method: "eigencam", or why boxes got their scores: "layercam", "hirescam", "gradcam", ...
         explain: With another method, "box" for a map of each box (`detection.why.map`), "frame" for
             one of all together.
-        why_top: So many boxes of a picture are explained, the most confident.
-        batch: The most pictures in one forward.
-        progress: Is told how far a download is: file name, bytes so far, bytes in all if known.
+        why_top: Maximum number of boxes of a picture that are explained, the most confident.
+        batch: Maximum number of pictures in one forward pass.
+        progress: Called during downloads: file name, bytes so far, bytes in all if known.
 
     Raises:
         UsageError: There is no such model, device, precision, class or method.
@@ -75,7 +75,7 @@ class Explainer:
         batch: int = _MODEL.batch,
         progress: Progress | None = None,
     ) -> None:
-        self._seen: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
         self._engine = build_engine(
             ModelOptions(
                 name=model,
@@ -94,7 +94,7 @@ class Explainer:
 
     @property
     def description(self) -> EngineDescription:
-        """What makes the results: model, weights, classes, device, precision, versions."""
+        """Model, weights, classes, device, precision and versions."""
         return self._engine.description
 
     @overload
@@ -139,8 +139,8 @@ class Explainer:
 
     def _frame(self, picture: Picture, video: str | None, rate: Fraction) -> Frame:
         source = _UNRELATED if video is None else video
-        index = self._seen[source]
-        self._seen[source] += 1
+        index = self._counts[source]
+        self._counts[source] += 1
         return Frame(
             source=source,
             index=index,
@@ -152,12 +152,12 @@ class Explainer:
         )
 
     def forget(self, video: str) -> None:
-        """Drop what is remembered of a video that has ended."""
-        del self._seen[video]
+        """Drop the state of a video that has ended."""
+        del self._counts[video]
         self._engine.forget(video)
 
     def close(self) -> None:
-        """Let go of the model. Idempotent."""
+        """Release the model. Idempotent."""
         self._engine.close()
 
     def __enter__(self) -> Self:

@@ -71,10 +71,10 @@ class PublishedEigenCam:
         boxes = np.array([d.box for d in result.detections], np.float32).reshape(-1, 4)
         labels = [d.class_id for d in result.detections]
         pixels = torch.from_numpy(result.frame.picture).permute(2, 0, 1)[None] / 255
-        begun = time.perf_counter()
+        start = time.perf_counter()
         with torch.no_grad():
             (heat,) = self._cam(pixels, targets=[FasterRCNNBoxScoreTarget(labels, boxes)])
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - start
         activations = self._cam.activations_and_grads.activations[0].numpy()
         return PublishedMap(heat, get_2d_projection(activations)[0], seconds)
 

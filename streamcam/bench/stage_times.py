@@ -126,9 +126,9 @@ class StageClock:
             guesses = self._engine.guesses(frames)
             found = self._engine.cam(forward.levels, forward.placements, guesses)
             self._end("cam")
-            seen = download(forward, found)
+            outputs = download(forward, found)
             self._end("download")
-        results = [self._engine.result(f, s) for f, s in zip(frames, seen, strict=True)]
+        results = [self._engine.result(f, s) for f, s in zip(frames, outputs, strict=True)]
         self._end("stabilize")
         return results, dict(self._spent)
 

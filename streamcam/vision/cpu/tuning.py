@@ -104,9 +104,9 @@ def _seconds(
     times = []
     with network.in_float32() if dtype == torch.float32 else nullcontext():
         for _ in range(_RUNS):
-            begun = time.process_time()
+            start = time.process_time()
             detector.forward(inputs)
-            times.append(time.process_time() - begun)
+            times.append(time.process_time() - start)
     return min(times)
 
 

@@ -36,7 +36,7 @@ _MAX_AGE_SECONDS = 10.0
 # of ordinary frames at three quarters of what it was, and live queues drop what exceeds that.
 BUDGET_SHARE = 0.25
 
-# A longer pass would be seen as a stutter of the live picture, however rare it is.
+# A longer pass would make the live picture stutter visibly, however rare it is.
 MAX_PASS_SECONDS = 0.25
 
 # The first passes on a device are slow, so the quickest of this many decides.

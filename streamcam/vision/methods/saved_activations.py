@@ -46,7 +46,7 @@ class Pyramid:
         """Sum the levels' maps on one grid over the frame.
 
         Only what raises the score is shown (ReLU). The levels keep their proportions: the one that
-        a box was found on outweighs the others, and a box found on another is seen beside it.
+        a box was detected on outweighs the others, and boxes of other levels are visible too.
 
         Args:
             maps: By level, each [targets, rows, columns]; of all levels or of some.

@@ -23,7 +23,7 @@ from streamcam.vision.models.network import Candidates
 MIN_OVERLAP = 0.5
 """Intersection over union from which two boxes of a class are one: COCO's easiest threshold."""
 
-# Keeps the logarithms finite; float32 cannot tell a score closer to 1 from 1.
+# Keeps the logarithms finite; in float32 a score closer to 1 equals 1.
 _EPSILON = 1e-6
 
 
