@@ -66,14 +66,14 @@ class Sink(ABC, Generic[S]):
     needs_picture: bool = False
 
     @classmethod
-    @abstractmethod
     def create(cls, target: SinkTarget, settings: S) -> Self:
-        """Make the sink for one source.
+        """Create the sink for one source: by default by `cls(target, settings)`.
 
         Args:
             target: The source, and where its results go.
             settings: An instance of `settings_type`.
         """
+        return cls(target, settings)  # type: ignore[call-arg]
 
     @classmethod
     def uses_picture(cls, settings: S) -> bool:  # noqa: ARG003
@@ -114,3 +114,20 @@ class Sink(ABC, Generic[S]):
     def error(self) -> str | None:
         """What is wrong at this moment although `write` raises nothing. From any thread."""
         return None
+
+
+class FileSink(Sink[SinkSettings]):
+    """A sink of one file, or one folder, that has no settings.
+
+    Args:
+        path: The final path of the file.
+    """
+
+    result_file: ClassVar[ResultFile]
+
+    @abstractmethod
+    def __init__(self, path: Path) -> None: ...
+
+    @classmethod
+    def create(cls, target: SinkTarget, settings: SinkSettings) -> Self:  # noqa: ARG003
+        return cls(target.path(cls.result_file))

@@ -9,7 +9,6 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 import cv2
 import numpy as np
@@ -17,7 +16,7 @@ import numpy as np
 from streamcam.errors import SinkError
 from streamcam.files import PART, FolderLock, PartFile, replace_folder
 from streamcam.media_errors import writing
-from streamcam.sinks.base import Sink, SinkSettings, SinkTarget
+from streamcam.sinks.base import FileSink
 from streamcam.sinks.result_paths import ResultFile
 from streamcam.types import Frame, FrameResult, HeatMap, Item, Picture
 
@@ -36,13 +35,10 @@ def named_maps(result: FrameResult) -> Iterator[tuple[str, HeatMap]]:
             yield f"{name}.box-{index}", detection.why.map
 
 
-class NpzSink(Sink[SinkSettings]):
+class NpzSink(FileSink):
     """Writes a source's maps into one `.npz` file: float32, [rows, columns], 0..1 each.
 
     `numpy.load` reads them one by one, so the file may be larger than memory.
-
-    Args:
-        path: Where it goes.
     """
 
     result_file = ResultFile("maps", ".maps.npz", "maps")
@@ -50,10 +46,6 @@ class NpzSink(Sink[SinkSettings]):
     def __init__(self, path: Path) -> None:
         self._file = PartFile(path)
         self._archive: zipfile.ZipFile | None = None
-
-    @classmethod
-    def create(cls, target: SinkTarget, settings: SinkSettings) -> Self:  # noqa: ARG003
-        return cls(target.path(cls.result_file))
 
     def write(self, item: Item, picture: Picture | None = None) -> None:  # noqa: ARG002
         if isinstance(item, Frame):
@@ -84,12 +76,8 @@ class NpzSink(Sink[SinkSettings]):
         return self._archive
 
 
-class PngSink(Sink[SinkSettings]):
-    """Writes a source's maps into a folder: greyscale PNG of 16 bits, 0 for 0 and 65535 for 1.
-
-    Args:
-        folder: Where they go; its name appears when it is complete.
-    """
+class PngSink(FileSink):
+    """Writes a source's maps into a folder: greyscale PNG of 16 bits, 0 for 0 and 65535 for 1."""
 
     result_file = ResultFile("maps", ".maps", "maps")
 
@@ -98,10 +86,6 @@ class PngSink(Sink[SinkSettings]):
         self._part = self._folder.with_name(self._folder.name + PART)
         self._lock = FolderLock(self._part)
         self._begun = False
-
-    @classmethod
-    def create(cls, target: SinkTarget, settings: SinkSettings) -> Self:  # noqa: ARG003
-        return cls(target.path(cls.result_file))
 
     def write(self, item: Item, picture: Picture | None = None) -> None:  # noqa: ARG002
         if isinstance(item, Frame):

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 import orjson
 
@@ -10,7 +10,7 @@ from streamcam.clock import iso_utc
 from streamcam.errors import SinkError
 from streamcam.files import PartFile
 from streamcam.media_errors import writing
-from streamcam.sinks.base import Sink, SinkSettings, SinkTarget
+from streamcam.sinks.base import FileSink
 from streamcam.sinks.result_paths import ResultFile
 from streamcam.types import (
     BoxMap,
@@ -24,13 +24,10 @@ from streamcam.types import (
 )
 
 
-class JsonlSink(Sink[SinkSettings]):
+class JsonlSink(FileSink):
     """Writes one line per explained frame; its form is the schema "record".
 
     Each line reaches the `.part` file at once, so that it can be followed while it grows.
-
-    Args:
-        path: Where it goes.
     """
 
     result_file = ResultFile("records", ".detections.jsonl", "JSON records", "application/jsonl")
@@ -38,10 +35,6 @@ class JsonlSink(Sink[SinkSettings]):
     def __init__(self, path: Path) -> None:
         self._file = PartFile(path)
         self._stream: BinaryIO | None = None
-
-    @classmethod
-    def create(cls, target: SinkTarget, settings: SinkSettings) -> Self:  # noqa: ARG003
-        return cls(target.path(cls.result_file))
 
     def write(self, item: Item, picture: Picture | None = None) -> None:  # noqa: ARG002
         if isinstance(item, Frame):

@@ -1,13 +1,12 @@
 """One annotated picture."""
 
 from pathlib import Path
-from typing import Self
 
 import cv2
 
 from streamcam.errors import SinkError
 from streamcam.files import write_file
-from streamcam.sinks.base import Sink, SinkSettings, SinkTarget
+from streamcam.sinks.base import FileSink
 from streamcam.sinks.result_paths import ResultFile
 from streamcam.types import Frame, Item, Picture
 
@@ -23,13 +22,10 @@ _MAX_SIDE = 65_500
 """Pixels of the longest side of a JPEG, a limit of libjpeg."""
 
 
-class StillSink(Sink[SinkSettings]):
+class StillSink(FileSink):
     """Writes one annotated picture as a JPEG: the one with the highest sum of confidences.
 
     Of equal ones the first is written.
-
-    Args:
-        path: Where it goes.
     """
 
     result_file = ResultFile("picture", ".heatmap.jpg", "still picture", "image/jpeg")
@@ -39,10 +35,6 @@ class StillSink(Sink[SinkSettings]):
         self._path = path.absolute()
         self._best: Picture | None = None
         self._score = 0.0
-
-    @classmethod
-    def create(cls, target: SinkTarget, settings: SinkSettings) -> Self:  # noqa: ARG003
-        return cls(target.path(cls.result_file))
 
     def write(self, item: Item, picture: Picture | None) -> None:
         """Consider an annotated picture; frames that were not explained are ignored."""

@@ -35,10 +35,6 @@ class StubSink(Sink[SinkSettings]):
         self.gate.set()
         self.fault = fault
 
-    @classmethod
-    def create(cls, target: SinkTarget, settings: SinkSettings) -> "StubSink":
-        raise NotImplementedError
-
     def write(self, item: Item, picture: Picture | None) -> None:
         self.gate.wait(10)
         if self.fault is not None:

@@ -7,7 +7,7 @@ import pytest
 
 from streamcam.errors import SinkError
 from streamcam.pipeline.results import Delivery
-from streamcam.sinks.base import Sink, SinkSettings, SinkTarget
+from streamcam.sinks.base import Sink, SinkSettings
 from streamcam.sinks.records import JsonlSink
 from streamcam.types import Item, Picture
 from tests.sinks.items import explained, frame, picture
@@ -18,10 +18,6 @@ class FailingSink(Sink[SinkSettings]):
 
     def __init__(self, error: Exception) -> None:
         self.error_raised = error
-
-    @classmethod
-    def create(cls, target: SinkTarget, settings: SinkSettings) -> "FailingSink":
-        raise NotImplementedError
 
     def write(self, item: Item, picture: Picture | None) -> None:
         """Take everything."""

@@ -17,7 +17,6 @@ SINK = '''
 """Writes when each explained frame was taken, as text."""
 
 from pathlib import Path
-from typing import Self
 
 from streamcam.files import write_file
 from streamcam.sinks.base import Sink, SinkSettings, SinkTarget
@@ -33,14 +32,10 @@ class TimesSink(Sink[TimesSettings]):
     settings_type = TimesSettings
     result_file = ResultFile("times", ".times.txt", "times of the frames", "text/plain")
 
-    def __init__(self, path: Path, digits: int) -> None:
-        self._path = path
-        self._digits = digits
+    def __init__(self, target: SinkTarget, settings: TimesSettings) -> None:
+        self._path = target.path(self.result_file)
+        self._digits = settings.digits
         self._times: list[float] = []
-
-    @classmethod
-    def create(cls, target: SinkTarget, settings: TimesSettings) -> Self:
-        return cls(target.path(cls.result_file), settings.digits)
 
     def write(self, item: Item, picture: Picture | None) -> None:
         if isinstance(item, FrameResult):

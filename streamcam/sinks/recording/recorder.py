@@ -3,7 +3,7 @@
 import logging
 from collections import Counter, deque
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 from streamcam.clock import Clock
 from streamcam.errors import SinkError
@@ -221,10 +221,6 @@ class RecordingSink(Sink[RecordingSettings]):
         self._started_monotonic = self._clock.monotonic()
         self._explained = 0
         self._detections: Counter[str] = Counter()
-
-    @classmethod
-    def create(cls, target: SinkTarget, settings: RecordingSettings) -> Self:
-        return cls(target, settings)
 
     @classmethod
     def uses_picture(cls, settings: RecordingSettings) -> bool:
