@@ -11,7 +11,7 @@ from rich.text import Text
 from streamcam.audit.auditor import AuditPlan, run_audit
 from streamcam.audit.scores import MEASURES, AuditReport, as_values, number, remarks, rows
 from streamcam.cli import options
-from streamcam.cli.progress import step_reporter
+from streamcam.cli.progress import StepReporter
 from streamcam.cli.terminal import output, print_json, printable, table
 from streamcam.config import load_settings
 from streamcam.config.load import Tables
@@ -53,7 +53,7 @@ def audit(
     settings = load_settings(config, os.environ, flags)
     wanted = [name.strip() for name in (methods or "").split(",") if name.strip()]
     plan = AuditPlan(source, frames=frames, top=top, methods=wanted, truth=truth)
-    with step_reporter(quiet=quiet, lines=json) as steps:
+    with StepReporter(quiet=quiet, lines=json) as steps:
         report, engine = run_audit(plan, settings, progress=steps.step, fetching=steps.fetch)
     values = as_values(expand([source])[0].id if "://" in source else source, report, engine)
     page = _write(source, settings.output.folder, report, values)

@@ -16,7 +16,7 @@ from streamcam.bench.measurements import (
     remarks,
 )
 from streamcam.cli import options
-from streamcam.cli.progress import step_reporter
+from streamcam.cli.progress import StepReporter
 from streamcam.cli.terminal import errors, output, print_json, table
 from streamcam.config import load_settings
 
@@ -74,7 +74,7 @@ def bench(
     )
     settings = load_settings(config, os.environ, flags)
     plan = BenchPlan(source, frames, rounds)
-    with step_reporter(quiet=quiet or json or not errors().is_terminal) as steps:
+    with StepReporter(quiet=quiet or json or not errors().is_terminal) as steps:
         report = run_bench(plan, settings, progress=steps.step, fetching=steps.fetch)
     if json:
         print_json(as_values(report))

@@ -111,50 +111,24 @@ class JsonReporter(LineReporter):
 
 
 class StepReporter:
-    """Shows the steps of a measurement as lines; this one prints nothing."""
+    """Shows the steps of a measurement: a bar on a terminal, lines elsewhere; a context manager.
 
-    def step(self, name: str, done: int, total: int) -> None:
-        """Step `done` of `total` begins."""
+    Args:
+        quiet: Show nothing.
+        lines: Lines even on a terminal.
+    """
 
-    def fetch(self, name: str, done: int, total: int | None) -> None:
-        """A download progressed, see `Observer.download_progressed`."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
-
-
-class _StepLines(StepReporter):
-    def __init__(self) -> None:
-        self._reporter = LineReporter()
-
-    def step(self, name: str, done: int, total: int) -> None:
-        if done * _LINES // total > (done - 1) * _LINES // total:
-            self._reporter.notice(f"{done * 100 // total} %: {name}")
-
-    def fetch(self, name: str, done: int, total: int | None) -> None:
-        if done == total:
-            self._reporter.notice(f"fetched {name}")
-
-
-class _StepBar(StepReporter):
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool, lines: bool = False) -> None:
+        has_bar = errors().is_terminal and not lines and not quiet
+        self._lines = None if has_bar or quiet else LineReporter()
         self._bar = Progress(
             *(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn()),
             TimeRemainingColumn(),
             console=errors(),
             transient=True,
+            disable=not has_bar,
         )
         self._task = self._bar.add_task("loading the model", total=None)
-
-    def step(self, name: str, done: int, total: int) -> None:
-        self._bar.update(self._task, description=name, completed=done, total=total)
-
-    def fetch(self, name: str, done: int, total: int | None) -> None:
-        text = f"fetching {name} {size(done)}"
-        self._bar.update(self._task, description=text, completed=done, total=total)
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -163,14 +137,15 @@ class _StepBar(StepReporter):
     def __exit__(self, *exception: object) -> None:
         self._bar.stop()
 
+    def step(self, name: str, done: int, total: int) -> None:
+        """Show that `done` of `total` steps are done, and the one that begins."""
+        self._bar.update(self._task, description=name, completed=done, total=total)
+        if self._lines and done * _LINES // total > (done - 1) * _LINES // total:
+            self._lines.notice(f"{done * 100 // total} %: {name}")
 
-def step_reporter(*, quiet: bool, lines: bool = False) -> StepReporter:
-    """Return a context manager that shows a measurement's steps: a bar on a terminal, else lines.
-
-    Args:
-        quiet: Show nothing.
-        lines: Lines even on a terminal.
-    """
-    if quiet:
-        return StepReporter()
-    return _StepLines() if lines or not errors().is_terminal else _StepBar()
+    def fetch(self, name: str, done: int, total: int | None) -> None:
+        """Show a download, see `Observer.download_progressed`."""
+        text = f"fetching {name} {size(done)}"
+        self._bar.update(self._task, description=text, completed=done, total=total)
+        if self._lines:
+            self._lines.download_progressed(name, done, total)

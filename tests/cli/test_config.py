@@ -2,6 +2,7 @@ import json
 import tomllib
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from streamcam.config.camera_schema import CameraSettings
@@ -84,3 +85,15 @@ def test_schema_describes_every_section(streamcam: Streamcam) -> None:
     shipped = tomllib.loads(SHIPPED.read_text(encoding="utf-8"))
     tables = {"camera", "folder", "sinks"}  # they stand there as examples that are commented out
     assert set(schema["properties"]) == set(shipped) | tables
+
+
+@pytest.mark.parametrize("name", ["record", "manifest"])
+def test_schema_prints_a_valid_schema(streamcam: Streamcam, name: str) -> None:
+    schema = json.loads(streamcam("schema", name).stdout)
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_unknown_schema_is_a_usage_error(streamcam: Streamcam) -> None:
+    done = streamcam("schema", "recrod")
+    assert done.returncode == 2
+    assert "record, manifest" in done.stderr or "manifest, record" in done.stderr

@@ -62,3 +62,13 @@ def test_unknown_names_suggest_near_ones(streamcam: Streamcam) -> None:
     done = streamcam("models", "pull", "retinanet_resnet50")
     assert done.returncode == 2
     assert "retinanet_resnet50_fpn" in done.stderr
+
+
+def test_models_lists_every_detector(streamcam: Streamcam) -> None:
+    cards = {
+        card["name"]: card for card in json.loads(streamcam("models", "list", "--json").stdout)
+    }
+    assert {"nano", "fasterrcnn_resnet50_fpn_v2", "ssdlite320_mobilenet_v3_large"} <= set(cards)
+    assert len(cards) == 13
+    table = streamcam("models", "list").stdout
+    assert all(name in table for name in cards)

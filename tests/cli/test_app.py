@@ -1,4 +1,4 @@
-"""The overview loads none of the commands, and nobody who calls one can tell."""
+"""The overview imports none of the commands, without a difference to the user."""
 
 import subprocess
 import sys
@@ -6,6 +6,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+import streamcam as package
 from streamcam.cli.app import PURPOSES, app, load
 from tests.cli.conftest import Streamcam, environment
 
@@ -72,3 +73,7 @@ def test_a_shell_completes_commands_and_what_follows_them(words: str, offered: s
     asked = {"_STREAMCAM_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": place}
     done = CliRunner().invoke(app, [], prog_name="streamcam", env=asked)
     assert offered in done.stdout.split()
+
+
+def test_version(streamcam: Streamcam) -> None:
+    assert streamcam("--version").stdout == f"streamcam {package.__version__}\n"
