@@ -7,8 +7,8 @@ from dataclasses import replace
 from streamcam.clock import Clock
 from streamcam.errors import ExitCode, StreamcamError
 from streamcam.observer import Observer
+from streamcam.pipeline.file_results import Delivery, Results
 from streamcam.pipeline.inference import Inference
-from streamcam.pipeline.results import Delivery, Results
 from streamcam.pipeline.sampler import Sampler
 from streamcam.pipeline.stream import Stream
 from streamcam.sources.base import Source

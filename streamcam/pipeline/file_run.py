@@ -8,7 +8,7 @@ from streamcam.config import Settings
 from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import EngineProvider, LazyEngineProvider
 from streamcam.pipeline.file_job import Job
-from streamcam.pipeline.results import Results
+from streamcam.pipeline.file_results import Results
 from streamcam.pipeline.sampler import Sampler
 from streamcam.sources.inputs import Entry
 from streamcam.types import JobReport

@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 
 from streamcam.errors import CorruptMediaError, SinkError
+from streamcam.pipeline.file_results import Delivery
 from streamcam.pipeline.inference import Inference
-from streamcam.pipeline.results import Delivery
 from streamcam.pipeline.sampler import Sampler
 from streamcam.pipeline.stream import Stream
 from streamcam.sources.base import Selector

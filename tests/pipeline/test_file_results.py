@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from streamcam.errors import SinkError
-from streamcam.pipeline.results import Delivery
+from streamcam.pipeline.file_results import Delivery
 from streamcam.sinks.base import Sink, SinkSettings
 from streamcam.sinks.records import JsonlSink
 from streamcam.types import Item, Picture
