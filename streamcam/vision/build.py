@@ -11,7 +11,7 @@ import torchvision
 from streamcam.cam_methods import EIGENCAM, METHODS, CamMethod, PerturbationFormula, find_method
 from streamcam.errors import UsageError
 from streamcam.vision.cam.eigencam import EigenCam, Grid
-from streamcam.vision.cpu.tuning import bfloat16_pays
+from streamcam.vision.cpu.tuning import prefers_bfloat16
 from streamcam.vision.devices import (
     DTYPES,
     Precision,
@@ -177,7 +177,7 @@ def _settle_precision(detector: Detector) -> None:
     network = detector.network
     if not isinstance(network, TorchNetwork) or network.dtype != torch.bfloat16:
         return
-    if not bfloat16_pays(detector, network):
+    if not prefers_bfloat16(detector, network):
         network.stay_in_float32()
 
 

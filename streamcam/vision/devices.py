@@ -54,7 +54,7 @@ def _require_cuda(name: str, device: torch.device) -> None:
 def choose_precision(name: Precision, device: torch.device) -> Literal["fp32", "fp16", "bf16"]:
     """The precision of a name; "auto" is half precision where the device has units for it.
 
-    On a CPU that is a guess, which `bfloat16_pays` confirms for one network.
+    On a CPU that is a guess, which `prefers_bfloat16` confirms for one network.
 
     Raises:
         UsageError: The device cannot compute in it.

@@ -24,7 +24,7 @@ from streamcam.types import (
 from streamcam.vision.cam.eigencam import EigenCam, blank_baseline
 from streamcam.vision.cam.focus import map_peak, measure_focus
 from streamcam.vision.cam.stabilizer import MapStabilizer
-from streamcam.vision.cpu.tuning import fills_a_cpu, threads_for
+from streamcam.vision.cpu.tuning import saturates_cpu, threads_for
 from streamcam.vision.devices import computing_threads, device_errors, torch_threads
 from streamcam.vision.host_outputs import HostOutputs, download
 from streamcam.vision.methods.attribution import Attribution
@@ -141,7 +141,7 @@ class Engine:
         self._keep = keep
         self._attribution = attribution
         # Where one picture keeps all cores busy, several at once or a map beside it only disturb.
-        self._fills_a_cpu = fills_a_cpu(detector)
+        self._fills_a_cpu = saturates_cpu(detector)
         self._limit = 1 if self._fills_a_cpu else description.batch
         self._threads = threads_for(detector)
         # Attribution runs the network too.

@@ -17,7 +17,7 @@ from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.methods.targets import BoxTarget
 from streamcam.vision.models.network import Candidates
 from streamcam.vision.models.torch_network import torch_module
-from tests.vision.methods.scenes import looked, nano, street
+from tests.vision.methods.scenes import forward_with_targets, nano, street
 
 SIZE = (14, 24)
 
@@ -34,7 +34,7 @@ def box_map(box: tuple[float, float, float, float], *, inside: float) -> HeatMap
 
 def test_a_map_of_the_box_beats_chance_and_its_negative_is_worse() -> None:
     with nano() as detector:
-        _, (targets,) = looked(detector, street())
+        _, (targets,) = forward_with_targets(detector, street())
         target = targets[0].box
         meter = FaithfulnessMeter(detector, street())
         good = meter.measure(box_map(target.box, inside=1), target)

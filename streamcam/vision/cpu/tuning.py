@@ -52,12 +52,12 @@ def threads_for(detector: Detector) -> int:
     return max(1, torch_threads() // _SMALL_NETWORK_SHARE)
 
 
-def fills_a_cpu(detector: Detector) -> bool:
+def saturates_cpu(detector: Detector) -> bool:
     """Whether a single picture occupies all cores of a CPU, so that larger batches gain nothing."""
     return detector.device.type == "cpu" and detector.network.sizing.max_pixels > _MIN_PIXELS_OF_ONE
 
 
-def bfloat16_pays(detector: Detector, network: TorchNetwork) -> bool:
+def prefers_bfloat16(detector: Detector, network: TorchNetwork) -> bool:
     """Compare a network on a CPU, created for bfloat16, with itself in float32.
 
     The feature maps are compared; the heads that make boxes of them compute in float32 anyway.

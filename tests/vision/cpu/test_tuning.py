@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from streamcam.vision import build
 from streamcam.vision.cpu import tuning
 from streamcam.vision.cpu.optimize import half_precision_copies
-from streamcam.vision.cpu.tuning import fills_a_cpu, threads_for
+from streamcam.vision.cpu.tuning import saturates_cpu, threads_for
 from streamcam.vision.devices import Precision, computing_threads, torch_threads
 from streamcam.vision.models.detector import Detector, Forward
 from streamcam.vision.models.preprocess import NetworkInput
@@ -71,8 +71,8 @@ def test_postprocessing_uses_all_threads() -> None:
 
 
 def test_a_picture_of_a_million_pixels_fills_a_cpu() -> None:
-    assert fills_a_cpu(detector("fasterrcnn_resnet50_fpn"))
-    assert not any(fills_a_cpu(detector(name)) for name in ("nano", MOBILENET, SSDLITE))
+    assert saturates_cpu(detector("fasterrcnn_resnet50_fpn"))
+    assert not any(saturates_cpu(detector(name)) for name in ("nano", MOBILENET, SSDLITE))
 
 
 def test_large_pictures_have_batches_of_one() -> None:
@@ -107,7 +107,7 @@ def half(plain: nn.Module) -> tuple[Detector, TorchNetwork]:
 def test_a_network_that_bfloat16_changes_keeps_float32() -> None:
     plain = module("nano")
     plain.backbone = Cancelling(plain.backbone)
-    assert not tuning.bfloat16_pays(*half(plain))
+    assert not tuning.prefers_bfloat16(*half(plain))
 
 
 @pytest.mark.parametrize(("allowed", "expected"), [(100.0, False), (0.0, True)])
@@ -116,7 +116,7 @@ def test_equal_precisions_are_chosen_by_time(
 ) -> None:
     """With the bound at either end the outcome does not depend on this machine."""
     monkeypatch.setattr(tuning, "_MAX_TIME_SHARE", allowed)
-    assert tuning.bfloat16_pays(*half(module("nano"))) is expected
+    assert tuning.prefers_bfloat16(*half(module("nano"))) is expected
 
 
 def test_only_boxes_that_the_detector_gives_are_made_in_the_trial(
@@ -132,7 +132,7 @@ def test_only_boxes_that_the_detector_gives_are_made_in_the_trial(
         return outputs
 
     monkeypatch.setattr(Detector, "forward", recorded)
-    tuning.bfloat16_pays(*half(module("nano")))
+    tuning.prefers_bfloat16(*half(module("nano")))
     assert len(scores) == 4, "twice in each precision"
     assert all(bool((own >= 0.5).all()) for own in scores)
 
@@ -153,7 +153,7 @@ def test_a_network_that_stays_in_float32_keeps_no_copy() -> None:
 def test_only_auto_follows_the_trial(
     monkeypatch: pytest.MonkeyPatch, asked: Precision, pays: bool, expected: str
 ) -> None:
-    monkeypatch.setattr(build, "bfloat16_pays", lambda *_: pays)
+    monkeypatch.setattr(build, "prefers_bfloat16", lambda *_: pays)
     monkeypatch.setattr("streamcam.vision.devices._has_bfloat16_units", lambda: True)
     with built(device="cpu", precision=asked) as engine:
         assert engine.description.precision == expected

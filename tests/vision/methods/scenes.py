@@ -27,7 +27,9 @@ def nano(confidence: float = 0.3) -> Detector:
     return Detector(nano_network(module, module.categories, LoadOptions()), confidence)
 
 
-def looked(detector: Detector, *pictures: Picture) -> tuple[SavedActivations, list[list[Target]]]:
+def forward_with_targets(
+    detector: Detector, *pictures: Picture
+) -> tuple[SavedActivations, list[list[Target]]]:
     """The saved activations of a forward, and what it found in each picture."""
     with torch.inference_mode():
         forward = detector(pictures)

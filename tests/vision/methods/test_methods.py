@@ -19,7 +19,7 @@ from streamcam.vision.methods.perturbation import (
 )
 from streamcam.vision.methods.targets import BoxTarget, Target, scores_of
 from streamcam.vision.models.detector import Detector
-from tests.vision.methods.scenes import OnCanvas, looked, nano, street
+from tests.vision.methods.scenes import OnCanvas, forward_with_targets, nano, street
 from tests.vision.scenes import (
     MOBILENET,
     SSDLITE,
@@ -46,7 +46,7 @@ def detector() -> Detector:
 def test_gradients_of_the_shared_forward_equal_those_of_pytorch_grad_cam(
     detector: Detector, level: str
 ) -> None:
-    saved, (targets,) = looked(detector, street())
+    saved, (targets,) = forward_with_targets(detector, street())
     groups = [[target] for target in targets[:3]]
     ours = [gradients[level][0] for gradients in _backwards(detector, saved, [groups])]
     canvas, placement = detector.canvas(street())
@@ -64,7 +64,7 @@ def test_gradients_of_the_shared_forward_equal_those_of_pytorch_grad_cam(
 
 
 def test_gradients_of_a_batch_equal_those_of_single_pictures(detector: Detector) -> None:
-    saved, found = looked(detector, street(1.0), street(4.0))
+    saved, found = forward_with_targets(detector, street(1.0), street(4.0))
     groups = [
         [[target] for target in own[:count]] for own, count in zip(found, (3, 2), strict=True)
     ]
@@ -78,7 +78,7 @@ def test_gradients_of_a_batch_equal_those_of_single_pictures(detector: Detector)
 
 
 def test_score_weights_equal_pytorch_grad_cams(detector: Detector) -> None:
-    saved, (targets,) = looked(detector, street())
+    saved, (targets,) = forward_with_targets(detector, street())
     channels = [("1", channel) for channel in range(64)]
     ours = channel_weights(detector, saved, [targets[:1]], METHODS["scorecam"].formula, channels)
     canvas, placement = detector.canvas(street())
@@ -96,7 +96,7 @@ def test_ablated_scores_equal_pytorch_grad_cams() -> None:
     small = module(name, min_size=64, max_size=96, rpn_post_nms_top_n_test=8)
     with Detector(network_around(name, small), 0.3) as detector:
         picture = with_patch(noise(64, 96), 20, 10, 40)
-        saved, (targets,) = looked(detector, picture)
+        saved, (targets,) = forward_with_targets(detector, picture)
         target = targets[0].box
         canvas, placement = detector.canvas(picture)
         model = OnCanvas(detector, placement, 0.01)
@@ -130,7 +130,7 @@ def _remember(cam: AblationCAM, chosen: list[int]) -> np.ndarray:
 
 
 def test_the_score_falls_without_the_channels_of_the_largest_weights(detector: Detector) -> None:
-    saved, (targets,) = looked(detector, street())
+    saved, (targets,) = forward_with_targets(detector, street())
     channels = [(level, channel) for level in ("0", "1", "2") for channel in range(64)]
     formula = METHODS["ablationcam"].formula
     weights = channel_weights(detector, saved, [targets[:1]], formula, channels)[:, 0]
@@ -141,7 +141,7 @@ def test_the_score_falls_without_the_channels_of_the_largest_weights(detector: D
 
 @pytest.mark.parametrize("method", WITH_TARGETS)
 def test_maps_of_boxes_are_whole_and_differ(detector: Detector, method: str) -> None:
-    saved, (targets,) = looked(detector, street())
+    saved, (targets,) = forward_with_targets(detector, street())
     groups = [[target] for target in targets[:2]]
     (maps,) = MapMaker(detector, method, GRIDS)(saved, [groups], [SIZE])
     assert maps.shape == (2, *SIZE)
@@ -160,8 +160,8 @@ def test_maps_of_boxes_are_whole_and_differ(detector: Detector, method: str) -> 
 def test_padding_does_not_shift_the_map() -> None:
     """The same picture on a wider canvas, beside a larger one, gives the same map."""
     with nano() as detector:
-        saved, found = looked(detector, street(), np.rot90(street()).copy())
-        alone, (own,) = looked(detector, street())
+        saved, found = forward_with_targets(detector, street(), np.rot90(street()).copy())
+        alone, (own,) = forward_with_targets(detector, street())
         assert saved.placements[0].canvas != alone.placements[0].canvas
         maker = MapMaker(detector, "layercam", GRIDS)
         groups = [[[own[0]]], [found[1][:1]]]
@@ -173,7 +173,7 @@ def test_padding_does_not_shift_the_map() -> None:
 # Score-CAM is left out: its softmax of nothing weighs all channels alike.
 @pytest.mark.parametrize("method", [name for name in WITH_TARGETS if name != "scorecam"])
 def test_a_target_without_match_gets_an_empty_map(detector: Detector, method: str) -> None:
-    saved, _ = looked(detector, street())
+    saved, _ = forward_with_targets(detector, street())
     nowhere = Target(BoxTarget((1.0, 1.0, 4.0, 4.0), 44), 0.5)
     (maps,) = MapMaker(detector, method, GRIDS)(saved, [[[nowhere]]], [SIZE])
     assert maps.max() == 0
@@ -191,7 +191,7 @@ def test_a_target_without_match_gets_an_empty_map(detector: Detector, method: st
 def test_every_kind_of_head_has_maps_of_boxes(name: str, confidence: float) -> None:
     sizes = {} if name == SSDLITE else {"min_size": 96, "max_size": 160}
     with detector_of(name, confidence=confidence, **sizes) as detector:
-        saved, (targets,) = looked(detector, with_patch(noise(96, 160), 40, 20, 60))
+        saved, (targets,) = forward_with_targets(detector, with_patch(noise(96, 160), 40, 20, 60))
         groups = [[target] for target in targets[:2]]
         maker = MapMaker(detector, "layercam", levels_of(name).grids)
         (maps,) = maker(saved, [groups], [SIZE])
@@ -200,7 +200,7 @@ def test_every_kind_of_head_has_maps_of_boxes(name: str, confidence: float) -> N
 
 def test_no_hooks_or_activations_are_left(detector: Detector) -> None:
     def explain() -> None:
-        saved, (targets,) = looked(detector, street())
+        saved, (targets,) = forward_with_targets(detector, street())
         MapMaker(detector, "layercam", GRIDS)(saved, [[[target] for target in targets]], [SIZE])
 
     explain()
@@ -216,7 +216,7 @@ def test_no_hooks_or_activations_are_left(detector: Detector) -> None:
 
 def test_the_network_is_unchanged(detector: Detector) -> None:
     before = {name: value.clone() for name, value in detector.network.module.state_dict().items()}
-    saved, (targets,) = looked(detector, street())
+    saved, (targets,) = forward_with_targets(detector, street())
     with pytest.raises((RuntimeError, ValueError)):
         detector.detect_from_levels({"0": torch.zeros(1, 3, 4, 4)}, saved.placements, 0.1)
     canvas, placement = detector.canvas(street())
