@@ -118,6 +118,11 @@ class Camera:
         """Whether it has not ended."""
         return not self._ended
 
+    @property
+    def failed(self) -> bool:
+        """Whether it has ended by a fault."""
+        return self._ended and self.fault is not None
+
     def status(self) -> CameraStatus:
         """Return how it is at this moment. From any thread."""
         return self._figures.status(self._sinks, self._standing)

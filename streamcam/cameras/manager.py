@@ -132,9 +132,12 @@ class CameraManager:
         return next((fault for fault in faults if isinstance(fault, DeviceError)), None)
 
     def reconcile(self, plans: Sequence[CameraPlan]) -> None:
-        """Run exactly the cameras that are planned; those whose plan is as it was go on."""
+        """Run exactly the cameras that are planned; those whose plan is unchanged go on.
+
+        A camera that has failed is started again: its weights may be there now.
+        """
         wanted = {plan.name: plan for plan in plans}
-        gone = [c for c in self.cameras if wanted.get(c.plan.name) != c.plan]
+        gone = [c for c in self.cameras if c.failed or wanted.get(c.plan.name) != c.plan]
         self._end(gone, _REMOVAL_SECONDS)
         with self._lock:
             kept = {name: camera for name, camera in self._cameras.items() if camera not in gone}

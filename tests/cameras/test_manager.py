@@ -24,7 +24,7 @@ from streamcam.cameras import manager as manager_module
 from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.plan import plans
 from streamcam.config.schema import Settings
-from streamcam.errors import DeviceError, WeightsUnavailableError
+from streamcam.errors import DeviceError, DeviceMemoryError, WeightsError, WeightsUnavailableError
 from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import build_engine
 from streamcam.retry import RestartLimit
@@ -218,6 +218,48 @@ def test_a_camera_without_its_weights_fails_alone(fleet: CameraManager, observer
     assert sound.state is CameraState.LIVE
     assert fleet.fault is None
     assert CameraState.BACKING_OFF not in observer.states("sound")
+
+
+def test_a_failed_camera_is_started_again_on_reload(
+    fleet: CameraManager, engine: TimedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its settings are the same, what it lacked is there now."""
+    damaged = True
+
+    def build(_: Settings, __: object) -> Any:
+        if damaged:
+            raise WeightsError("these weights are damaged")
+        return engine
+
+    monkeypatch.setattr(engines_room, "build_engine", build)
+    planned = plans(settings({"name": "a"}))
+    fleet.reconcile(planned)
+    assert eventually(lambda: fleet.cameras[0].failed)
+    damaged = False
+    fleet.reconcile(planned)
+    assert eventually(lambda: fleet.statuses()[0].state is CameraState.LIVE)
+    running = fleet.cameras[0]
+    fleet.reconcile(planned)
+    assert fleet.cameras[0] is running, "a camera that runs is left alone"
+
+
+def test_a_gpu_without_room_is_waited_for(
+    fleet: CameraManager, observer: EventLog, engine: TimedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What else uses it may end; any other fault of the GPU is final."""
+    tries: list[str] = []
+
+    def build(_: Settings, __: object) -> Any:
+        tries.append("load")
+        if len(tries) < 8:
+            raise DeviceMemoryError("the GPU has no room for nano")
+        return engine
+
+    monkeypatch.setattr(engines_room, "build_engine", build)
+    fleet.reconcile(plans(settings({"name": "a"})))
+    assert eventually(lambda: fleet.statuses()[0].state is CameraState.LIVE)
+    assert len(tries) == 8, "more often than a camera may be restarted"
+    assert CameraState.FAILED not in observer.states("a")
 
 
 def test_weights_that_may_come_later_are_tried_again(
