@@ -23,7 +23,7 @@ DUPLICATE_CLASSES = {"Standing"}
 DUPLICATE_MODULES = {
     *("files", "plan", "stages"),
 }
-SMALL_MODULES = {"streamcam.cameras.files", "streamcam.vision.diagnosis"}
+SMALL_MODULES = {"streamcam.cameras.files"}
 
 
 def name_of(path: Path) -> str:

@@ -43,10 +43,10 @@ def _check_models(settings: Settings) -> None:
     from streamcam.vision.models.names import is_known, known_names, unknown_model
 
     library = settings.model.library
-    named = {"model.name": settings.model.name}
-    named |= {f"camera.{i}.model": one.model or "" for i, one in enumerate(settings.camera)}
-    for key, name in named.items():
-        if name and not is_known(name, library):
+    models = {"model.name": settings.model.name}
+    models |= {f"camera.{i}.model": c.model for i, c in enumerate(settings.camera) if c.model}
+    for key, name in models.items():
+        if not is_known(name, library):
             error = unknown_model(name, known_names(library))
             raise ConfigError(f"{key}: {error.message}", hint=error.hint)
 

@@ -71,9 +71,9 @@ def _version(package: str) -> str:
 
 
 def _device() -> Facts:
-    from streamcam.vision.diagnosis import facts
+    from streamcam.vision.devices import torch_facts
 
-    return facts()
+    return torch_facts()
 
 
 def _video() -> Facts:

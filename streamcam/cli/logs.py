@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from streamcam.cli.terminal import errors
-from streamcam.clock import Clock
+from streamcam.clock import Clock, iso_utc
 from streamcam.urls import redacted_url
 
 Redact: TypeAlias = Callable[[str], str]
@@ -45,7 +45,7 @@ class LineFormatter(logging.Formatter):
     """The bare message, without secrets, on one line; with its traceback only for debugging.
 
     Args:
-        redact: Takes the secrets out.
+        redact: Removes secrets from a text.
         debug: Show tracebacks.
         journal: Begin every line with its priority.
     """
@@ -150,8 +150,7 @@ def _repetitions(record: logging.LogRecord) -> str:
 
 
 def _time(record: logging.LogRecord) -> str:
-    time = datetime.fromtimestamp(record.created, UTC)
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso_utc(datetime.fromtimestamp(record.created, UTC))
 
 
 def _priority(level: int) -> int:

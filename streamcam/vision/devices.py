@@ -164,3 +164,29 @@ def device_memory(names: Iterable[str]) -> dict[str, tuple[int, int]]:
         free, total = torch.cuda.mem_get_info(index)
         memory[f"cuda:{index}"] = (total - free, total)
     return memory
+
+
+def torch_facts() -> dict[str, str]:
+    """Return torch's devices, threads and cache of weights, by name, for bug reports."""
+    cache = Path(torch.hub.get_dir()) / "checkpoints"
+    files = sorted(path.name for path in cache.glob("*.pth")) if cache.is_dir() else []
+    return {
+        "CUDA": _cuda_fact(),
+        **{f"cuda:{number}": _gpu_fact(number) for number in range(torch.cuda.device_count())},
+        "CPU": torch.backends.cpu.get_cpu_capability(),
+        "threads": str(torch.get_num_threads()),
+        "weights cache": f"{cache} ({', '.join(files) or 'empty'})",
+    }
+
+
+def _cuda_fact() -> str:
+    if torch.cuda.is_available():
+        return f"available, version {torch.version.cuda}"
+    built = torch.version.cuda
+    return f"not available (torch is built for {built})" if built else "not in this torch build"
+
+
+def _gpu_fact(number: int) -> str:
+    properties = torch.cuda.get_device_properties(number)
+    memory = properties.total_memory / 1e9
+    return f"{properties.name}, {memory:.1f} GB, compute {properties.major}.{properties.minor}"

@@ -1,12 +1,13 @@
 import json
 import tomllib
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import jsonschema
 import pytest
 
 from streamcam.config.camera_schema import CameraSettings
-from streamcam.vision.models.names import known_names
+from streamcam.vision.models import names
 from tests.cli.conftest import Streamcam
 
 SHIPPED = Path(__file__).parents[2] / "config.toml"
@@ -69,9 +70,17 @@ def test_check_knows_imported_models(streamcam: Streamcam, tmp_path: Path) -> No
     assert streamcam("config", "check", file).returncode == 0
 
 
+def test_installed_families_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = EntryPoint("mine", "my_package.detectors:MyFamily", names.ENTRY_POINTS)
+    monkeypatch.setattr(names, "entry_points", lambda **_: [entry])
+    assert names.is_known("mine")
+    assert names.is_known("mine:large")
+    assert not names.is_known("other:large")
+
+
 def test_every_example_of_a_detector_exists() -> None:
     (example,) = CameraSettings.model_fields["model"].examples or ()
-    assert example in known_names()
+    assert example in names.known_names()
 
 
 def test_a_bad_variable_is_named(streamcam: Streamcam) -> None:
