@@ -17,9 +17,6 @@ _QUALITY = 80
 # 92, as of stills, takes half as much again.
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
 
-_LEASE_SECONDS = 3.0
-"""Clients renew within a second; a short pause of the network does not end the encoding."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LatestResult:
@@ -72,7 +69,6 @@ class PreviewSink:
         self._draw = draw
         self._clock = clock or Clock()
         self._latest: LatestResult | None = None
-        self._lease_end = float("-inf")
         self._encoding = threading.Lock()
         self._encoded: Preview | None = None
         self.encodings = 0
@@ -81,15 +77,6 @@ class PreviewSink:
     def latest(self) -> LatestResult | None:
         """The newest explained frame; None before the first."""
         return self._latest
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether a client watches, or did until a moment ago."""
-        return self._clock.monotonic() < self._lease_end
-
-    def renew_lease(self) -> None:
-        """Register that a client watches; to be repeated at least every second."""
-        self._lease_end = self._clock.monotonic() + _LEASE_SECONDS
 
     def write(self, item: Item, picture: Picture | None = None) -> None:
         """Take the newest item; frames that were not explained are ignored.
@@ -105,7 +92,6 @@ class PreviewSink:
 
     def preview(self) -> Preview | None:
         """Return the newest picture, encoded once for all clients; None before the first."""
-        self.renew_lease()
         with self._encoding:
             latest = self._latest
             if latest is None:

@@ -31,7 +31,7 @@ def test_nothing_is_drawn_or_encoded_unless_somebody_looks() -> None:
     sink = PreviewSink(lambda result: (drawn.append(result.frame.index), bare(result))[1])
     for index in range(20):
         sink.write(of_colour(index))
-    assert (drawn, sink.encodings, sink.is_watched) == ([], 0, False)
+    assert (drawn, sink.encodings) == ([], 0)
     sink.preview()
     assert (drawn, sink.encodings) == ([19], 1)
 
@@ -88,17 +88,6 @@ def test_large_pictures_are_made_smaller_in_their_shape() -> None:
     decoded = cv2.imdecode(np.frombuffer(preview.jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert decoded.shape == (320, LONGEST_SIDE, 3)
     np.testing.assert_allclose(mean(preview), COLOURS[0], atol=4)
-
-
-def test_it_is_wanted_for_a_moment_after_somebody_asked() -> None:
-    clock = ManualClock(100.0)
-    sink = PreviewSink(bare, clock)
-    assert not sink.is_watched
-    sink.renew_lease()
-    clock.now += 2.9
-    assert sink.is_watched
-    clock.now += 0.2
-    assert not sink.is_watched
 
 
 def test_it_tells_when_a_picture_came() -> None:

@@ -94,10 +94,7 @@ class PictureRoutes:
 
     def _requested(self, names: Mapping[str, int]) -> dict[str, PreviewSink]:
         found = ((name, self._service.preview(name)) for name in names)
-        sinks = {name: sink for name, sink in found if sink is not None}
-        for sink in sinks.values():
-            sink.renew_lease()
-        return sinks
+        return {name: sink for name, sink in found if sink is not None}
 
     async def _encoded(self, sink: PreviewSink) -> Preview:
         preview = await to_thread.run_sync(sink.preview, limiter=self._encoders)

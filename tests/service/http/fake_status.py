@@ -58,6 +58,7 @@ class FakeStatus(ServiceStatus):
         self._store = store
         self.statuses: dict[str, CameraStatus] = {}
         self.previews: dict[str, PreviewSink] = {}
+        self.requested: dict[str, float] = {}
         self.recorded: dict[str, Path] = {}
         self.progress: dict[int, float] = {}
         self.reasons: list[str] = []
@@ -84,7 +85,12 @@ class FakeStatus(ServiceStatus):
         return list(self.statuses.values())
 
     def preview(self, camera: str) -> PreviewSink | None:
+        self.requested[camera] = time.monotonic()
         return self.previews.get(camera)
+
+    def is_watched(self, camera: str) -> bool:
+        """Whether its preview was asked for within the last second."""
+        return time.monotonic() - self.requested.get(camera, -1.0) < 1.0
 
     def recordings(self, camera: str) -> Path | None:
         return self.recorded.get(camera)

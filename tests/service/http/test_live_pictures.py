@@ -64,7 +64,7 @@ def test_it_waits_for_a_newer_picture_and_skips_older_ones(fake: FakeStatus, ser
     answers: list[Answer] = []
     asking = threading.Thread(target=lambda: answers.append(ask("/api/live?front=1")))
     asking.start()
-    eventually(lambda: front.is_watched, "it is asked for")
+    eventually(lambda: fake.is_watched("front"), "it is asked for")
     assert front.encodings == 0
     front.write(coloured(GREEN))
     asking.join(10)
@@ -84,11 +84,11 @@ def test_a_response_is_empty_when_nothing_is_new(
 
 
 def test_who_leaves_is_not_waited_for(fake: FakeStatus, serve: Serve) -> None:
-    front = fake.add("front")
+    fake.add("front")
     ask = serve(fake, max_clients=1)
     with socket.create_connection(("127.0.0.1", ask.port)) as watcher:
         watcher.sendall(b"GET /api/live?front=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        eventually(lambda: front.is_watched, "it is asked for")
+        eventually(lambda: fake.is_watched("front"), "it is asked for")
     began = time.monotonic()
     eventually(lambda: ask("/api/status").status == 200, "its place is free")
     assert time.monotonic() - began < live_pictures.MAX_WAIT_SECONDS / 2
