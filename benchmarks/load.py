@@ -14,7 +14,7 @@ from unittest.mock import patch
 from benchmarks import processes
 from benchmarks.observer import FrameRecorder, ms, p95
 from streamcam.cameras.manager import CameraManager
-from streamcam.cameras.stages import OnStage
+from streamcam.cameras.sink_workers import OnStage
 from streamcam.types import Picture
 
 ENOUGH = 0.95

@@ -25,8 +25,8 @@ from pathlib import Path
 from streamcam.cli.app import share_cores
 from streamcam.config import Settings, load_settings
 from streamcam.observer import Observer
-from streamcam.pipeline.file_run import Run
-from streamcam.pipeline.sampler import Sampler
+from streamcam.pipeline.file_job import Run
+from streamcam.pipeline.stream import Sampler
 from streamcam.sinks.video import VideoSettings, VideoSink
 from streamcam.sources.inputs import expand, open_source
 

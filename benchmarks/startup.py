@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from streamcam.cli.app import share_cores
 from streamcam.config import load_settings
 from streamcam.observer import Observer
-from streamcam.pipeline.file_run import Run
+from streamcam.pipeline.file_job import Run
 from streamcam.sources.inputs import expand
 from streamcam.types import Item, JobReport, SourceInfo
 

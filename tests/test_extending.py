@@ -149,7 +149,7 @@ def test_a_source(tmp_path: Path) -> None:
 
 def test_a_setting(tmp_path: Path) -> None:
     touched = changed("A setting", tmp_path)
-    assert touched == ["streamcam/config/schema.py", "streamcam/pipeline/sampler.py"]
+    assert touched == ["streamcam/config/schema.py", "streamcam/pipeline/stream.py"]
     assert "at most N frames" in streamcam(tmp_path, "run", "--help").stdout
     streamcam(tmp_path, "run", SCENE, "--limit", "3", "-o", "out")
     assert len(records(tmp_path / "out")) == 3

@@ -13,7 +13,7 @@ from streamcam.cam_methods import EIGENCAM, METHODS, find_method
 from streamcam.config import Settings
 from streamcam.errors import SourceError
 from streamcam.pipeline.engine_provider import FetchProgress, build_engine
-from streamcam.pipeline.sampler import Sampler
+from streamcam.pipeline.stream import Sampler
 from streamcam.sinks.registry import is_result
 from streamcam.sources.base import FiniteSource
 from streamcam.sources.inputs import Entry, expand, open_source

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from streamcam.errors import SourceError, UsageError
-from streamcam.pipeline.sampler import Sampler
+from streamcam.pipeline.stream import Sampler
 from streamcam.sinks.video import VideoSettings, VideoSink
 from streamcam.sources.base import Source
 from streamcam.sources.inputs import Entry, expand, open_source

@@ -11,7 +11,7 @@ from torch import Tensor
 from streamcam.bench.clip import Clip
 from streamcam.bench.measurements import Spread
 from streamcam.config import Settings
-from streamcam.pipeline.sampler import Sampler
+from streamcam.pipeline.stream import Sampler
 from streamcam.render import Annotator
 from streamcam.sinks.base import Sink, SinkSettings
 from streamcam.sinks.records import JsonlSink

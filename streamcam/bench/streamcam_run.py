@@ -9,7 +9,7 @@ from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import provenance_of
-from streamcam.pipeline.file_run import make_job
+from streamcam.pipeline.file_job import make_job
 from streamcam.pipeline.inference import Inference, InferencePipeline
 from streamcam.sinks.manifest import Provenance
 from streamcam.types import Item, JobReport

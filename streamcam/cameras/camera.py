@@ -1,4 +1,4 @@
-"""One camera at work: read, explained, handed out, for as long as it is wanted."""
+"""One camera: its source, its detector, its sinks and its restarts, in a thread of its own."""
 
 import logging
 import threading
@@ -6,16 +6,14 @@ from collections.abc import Callable, Sequence
 
 from streamcam.cameras.engines import Engines
 from streamcam.cameras.plan import CameraPlan
-from streamcam.cameras.sink_workers import LiveDelivery, SinkWorker
-from streamcam.cameras.stages import OnStage, unmeasured
-from streamcam.cameras.stats import CameraStats, Standing
+from streamcam.cameras.sink_workers import LiveDelivery, OnStage, SinkWorker, unmeasured
+from streamcam.cameras.stats import CameraStats
 from streamcam.clock import Clock
 from streamcam.errors import DeviceError, DeviceMemoryError, SourceError, StreamcamError
 from streamcam.observer import Observer
 from streamcam.pipeline.inference import Inference
 from streamcam.pipeline.queue import Overflow
-from streamcam.pipeline.sampler import Sampler
-from streamcam.pipeline.stream import Stream
+from streamcam.pipeline.stream import Sampler, Stream
 from streamcam.render import Style, annotate
 from streamcam.retry import Backoff, RestartLimit
 from streamcam.sinks.preview import PreviewSink
@@ -36,19 +34,18 @@ class Camera:
     """Runs one camera in a thread of its own; its faults stay here.
 
     Args:
-        plan: What is wanted.
-        pipeline: Where its frames are explained.
-        engines: Where its detector comes from.
+        plan: Its settings, all defaults filled in.
+        pipeline: Explains its frames.
+        engines: Loads its detector.
         start_sinks: Starts the workers of its sinks.
-        style: What its pictures look like.
-        observer: Is told how it fares.
-        clock: Where the time comes from.
-        on_stage: Told how long stages take.
+        style: Of the annotated pictures.
+        observer: Receives its events.
+        clock: Measures times.
+        on_stage: Called with the seconds that stages take.
         reconnect: Whether it is connected again when it is lost.
 
     Attributes:
-        plan: What is wanted.
-        preview: Its newest result, for whoever looks.
+        preview: Its newest result.
         fault: Why it was given up, None while it was not.
         settled: Whether it has its detector, or waits for one that cannot be had now.
     """
@@ -81,9 +78,10 @@ class Camera:
         self._sinks: Sequence[SinkWorker] = ()
         self._stream: Stream | None = None
         self._stopping = threading.Event()
-        self._standing: Standing | None = None
+        # Its state between two runs and after the last, which its source does not know.
+        self._override: LiveStatus | None = None
         self._ended = False
-        self._figures = CameraStats(plan.name, plan.address.redacted, self._new_source(), clock)
+        self._stats = CameraStats(plan.name, plan.address.redacted, self._new_source(), clock)
         self._restarts = RestartLimit(clock)
         self._pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         self._thread = threading.Thread(
@@ -91,7 +89,6 @@ class Camera:
         )
 
     def start(self) -> None:
-        """Begin; once."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -107,7 +104,7 @@ class Camera:
             self._stream.cancel()
 
     def join(self, timeout: float) -> bool:
-        """Wait for its end; tell whether it came within so many seconds."""
+        """Wait for its end; return whether it came within `timeout` seconds."""
         deadline = self._clock.monotonic() + timeout
         self._thread.join(timeout)
         waits = [sink.join(max(0.0, deadline - self._clock.monotonic())) for sink in self._sinks]
@@ -115,7 +112,6 @@ class Camera:
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended."""
         return not self._ended
 
     @property
@@ -124,12 +120,12 @@ class Camera:
         return self._ended and self.fault is not None
 
     def status(self) -> CameraStatus:
-        """Return how it is at this moment. From any thread."""
-        return self._figures.status(self._sinks, self._standing)
+        """Return its status. From any thread."""
+        return self._stats.status(self._sinks, self._override)
 
     def _on_frame(self, result: FrameResult, latency: float) -> None:
         self._pauses.reset()
-        self._figures.note(result, latency)
+        self._stats.note(result, latency)
         self._observer.camera_frame(result, latency)
 
     def _run(self) -> None:
@@ -140,10 +136,10 @@ class Camera:
             for sink in self._sinks:
                 sink.close()
             self._ended = self.settled = True
-            self._stand(CameraState.FAILED if self.fault else CameraState.STOPPED, self.fault)
+            self._enter(CameraState.FAILED if self.fault else CameraState.STOPPED, self.fault)
 
     def _explain_once(self) -> bool:
-        """Run until the camera is over; tell whether to begin anew."""
+        """Run until the camera ends; return whether to begin again."""
         try:
             self._explain()
         except StreamcamError as error:
@@ -181,7 +177,7 @@ class Camera:
         )
         sampler = Sampler(max_fps=self.plan.max_fps)
         stream = self._pipeline.open(source, sampler, delivery, overflow=Overflow.DROP_OLDEST)
-        self._figures.begin(source, stream, delivery)
+        self._stats.begin(source, stream, delivery)
         self._stream = stream
         if self._stopping.is_set():
             stream.stop()
@@ -193,13 +189,13 @@ class Camera:
             self.plan.address,
             timeouts=self.plan.timeouts,
             reconnect=self._reconnect,
-            on_change=self._tell,
+            on_change=self._report_change,
             clock=self._clock,
         )
 
-    def _tell(self, report: LiveStatus) -> None:
-        """Pass on how the source fares; its end is told by the camera's own."""
-        if report.state is not CameraState.STOPPED:
+    def _report_change(self, status: LiveStatus) -> None:
+        # The end of the source is reported as the camera's own.
+        if status.state is not CameraState.STOPPED:
             self._observer.camera_changed(self.status())
 
     def _draw(self, result: FrameResult) -> Picture:
@@ -222,17 +218,17 @@ class Camera:
             pause,
             extra={"source": self.plan.name},
         )
-        self._stand(CameraState.BACKING_OFF, error)
+        self._enter(CameraState.BACKING_OFF, error)
         self._stopping.wait(pause)
-        self._standing = None
+        self._override = None
 
-    def _stand(self, state: CameraState, error: StreamcamError | None) -> None:
-        self._standing = Standing(state, self._clock.monotonic(), error)
+    def _enter(self, state: CameraState, error: StreamcamError | None) -> None:
+        self._override = LiveStatus(state, self._clock.monotonic(), error)
         self._observer.camera_changed(self.status())
 
 
 def _may_pass(error: StreamcamError) -> bool:
-    """Whether to wait and begin anew: sources reconnect by themselves, broken GPUs stay broken."""
+    """Whether to wait and begin again: sources reconnect by themselves, broken GPUs stay broken."""
     if isinstance(error, DeviceError):
         return isinstance(error, DeviceMemoryError)
     return error.retryable and not isinstance(error, SourceError)

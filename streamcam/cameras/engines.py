@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -17,9 +17,10 @@ from streamcam.types import Detection, Frame, FrameResult
 if TYPE_CHECKING:
     from streamcam.vision.engine import Engine, Inputs, Outputs
 
-FILES = ""
-"""Stands for all sources that have asked for nothing themselves: the files of watched folders."""
+T = TypeVar("T")
 
+FILES = ""
+"""Stands for all sources without an assignment of their own: the files of watched folders."""
 
 Region = npt.NDArray[np.float32]
 """float32, [corners, 2]: x, y in shares of the frame's width and height."""
@@ -70,61 +71,36 @@ def region(numbers: Sequence[float]) -> Region:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Client:
-    """What a source asked for."""
-
     key: str
     settings: Settings
     filter: DetectionFilter
 
 
 @dataclass(frozen=True, slots=True)
-class _EngineInput:
-    """One engine's share of a batch, preprocessed.
-
-    Attributes:
-        indices: Places of its frames in the batch.
-        engine: The engine.
-        inputs: The frames on its device.
-    """
+class _Share(Generic[T]):
+    """One engine's share of a batch, between two stages; `indices` are its frames' places."""
 
     indices: Sequence[int]
     engine: "Engine"
-    inputs: "Inputs"
+    value: T
 
 
 @dataclass(frozen=True, slots=True)
-class _EngineOutput:
-    """One engine's share of a batch after the forward pass."""
-
-    indices: Sequence[int]
-    engine: "Engine"
-    outputs: "Outputs"
-
-
-@dataclass(frozen=True, slots=True)
-class EngineInputs:
-    """A batch for several engines: each frame's client, and each engine's share."""
+class SharedBatch(Generic[T]):
+    """A batch for several engines, between two stages: each frame's client, each engine's share."""
 
     clients: Sequence[_Client]
-    parts: Sequence[_EngineInput]
-
-
-@dataclass(frozen=True, slots=True)
-class EngineOutputs:
-    """A batch after the forward passes of its engines."""
-
-    clients: Sequence[_Client]
-    parts: Sequence[_EngineOutput]
+    shares: Sequence[_Share[T]]
 
 
 class Engines:
     """Several engines behind one interface; the stages run in the threads of the pipeline.
 
     A detector is loaded when the first source asks for it, shared by all that ask for the same, and
-    let go with the last of them.
+    closed with the last of them.
 
     Args:
-        fetching: Is told of downloads.
+        fetching: Called with the progress of downloads.
     """
 
     def __init__(self, fetching: FetchProgress | None = None) -> None:
@@ -160,7 +136,7 @@ class Engines:
                 self._close_unused(key)
 
     def release(self, source: str) -> None:
-        """Let go of a source's detector, once no frame of it is on its way. From any thread."""
+        """Release a source's detector, once no frame of it is in the engine. From any thread."""
         client = self._clients.get(source)
         if client is None:
             return
@@ -170,44 +146,36 @@ class Engines:
             self._close_unused(client.key)
 
     def provenance(self, source: str) -> Provenance:
-        """Return what a source's results are made with."""
         client = self._client(source)
         return provenance_of(self._engines[client.key], client.settings)
 
-    def preprocess(self, frames: Sequence[Frame]) -> EngineInputs:
+    def preprocess(self, frames: Sequence[Frame]) -> "SharedBatch[Inputs]":
         """Preprocess frames of any sources, for one pass of each engine."""
         clients = [self._client(frame.source) for frame in frames]
         groups: dict[str, list[int]] = {}
         for index, client in enumerate(clients):
             groups.setdefault(client.key, []).append(index)
-        return EngineInputs(
-            clients,
-            [
-                _EngineInput(indices, engine, engine.preprocess([frames[i] for i in indices]))
-                for indices, engine in ((i, self._engines[key]) for key, i in groups.items())
-            ],
-        )
+        shares = [
+            _Share(indices, engine, engine.preprocess([frames[i] for i in indices]))
+            for indices, engine in ((i, self._engines[key]) for key, i in groups.items())
+        ]
+        return SharedBatch(clients, shares)
 
-    def forward(self, inputs: EngineInputs) -> EngineOutputs:
-        """Run every engine on its frames."""
-        return EngineOutputs(
-            inputs.clients,
-            [
-                _EngineOutput(part.indices, part.engine, part.engine.forward(part.inputs))
-                for part in inputs.parts
-            ],
-        )
+    def forward(self, inputs: "SharedBatch[Inputs]") -> "SharedBatch[Outputs]":
+        shares = [
+            _Share(share.indices, share.engine, share.engine.forward(share.value))
+            for share in inputs.shares
+        ]
+        return SharedBatch(inputs.clients, shares)
 
-    def postprocess(self, outputs: EngineOutputs) -> list[FrameResult]:
-        """Make the results, filtered as their sources asked for, in the frames' order."""
+    def postprocess(self, outputs: "SharedBatch[Outputs]") -> list[FrameResult]:
         results: dict[int, FrameResult] = {}
-        for part in outputs.parts:
-            made = part.engine.postprocess(part.outputs)
-            results.update(zip(part.indices, made, strict=True))
+        for share in outputs.shares:
+            made = share.engine.postprocess(share.value)
+            results.update(zip(share.indices, made, strict=True))
         return [client.filter.apply(results[i]) for i, client in enumerate(outputs.clients)]
 
     def forget(self, source: str) -> None:
-        """Drop what is kept of a source that has ended."""
         client = self._clients.get(source) or self._clients.get(FILES)
         # The engine may have been released meanwhile by the thread that reloads.
         engine = None if client is None else self._engines.get(client.key)
@@ -216,7 +184,7 @@ class Engines:
 
     @property
     def devices(self) -> list[str]:
-        """Where the detectors run, with the GPUs' names. From any thread."""
+        """The detectors' devices, with the GPUs' names. From any thread."""
         with self._lock:
             return sorted({engine.description.device for engine in self._engines.values()})
 
@@ -230,7 +198,6 @@ class Engines:
         return device_memory(gpus)
 
     def close(self) -> None:
-        """Let go of all detectors."""
         with self._lock:
             for engine in self._engines.values():
                 engine.close()
@@ -238,7 +205,7 @@ class Engines:
             self._clients.clear()
 
     def _turn(self, key: str) -> threading.Lock:
-        """Return the lock under which a detector is loaded and let go."""
+        """Return the lock under which a detector is loaded and closed."""
         with self._lock:
             return self._turns.setdefault(key, threading.Lock())
 

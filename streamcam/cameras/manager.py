@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Self
 
 from streamcam.cameras.camera import Camera
-from streamcam.cameras.engines import Engines
-from streamcam.cameras.files import SharedEngineProvider
+from streamcam.cameras.engines import FILES, Engines
 from streamcam.cameras.plan import CameraPlan
-from streamcam.cameras.sink_workers import start_sinks
-from streamcam.cameras.stages import OnStage, unmeasured
+from streamcam.cameras.sink_workers import OnStage, start_sinks, unmeasured
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.config.camera_schema import RetentionSettings
@@ -20,6 +18,7 @@ from streamcam.errors import DeviceError
 from streamcam.observer import Observer
 from streamcam.pipeline.inference import Inference, InferencePipeline
 from streamcam.render import Style
+from streamcam.sinks.manifest import Provenance
 from streamcam.sinks.preview import PreviewSink
 from streamcam.sinks.recording.retention import Retention, RetentionThread
 from streamcam.types import CameraStatus
@@ -37,10 +36,9 @@ class CameraManager:
     """Runs cameras; a context manager. Its methods are for one thread but for those that say so.
 
     Args:
-        settings: What the user wants; each camera's plan brings its own.
-        observer: Is told how the cameras fare.
-        on_stage: Told how long stages take.
-        clock: Where the time comes from.
+        settings: Of the process; each camera's plan brings its own.
+        observer: Receives the cameras' events.
+        on_stage: Called with the seconds that stages take.
         reconnect: Whether cameras are connected again when they are lost.
 
     Attributes:
@@ -60,9 +58,9 @@ class CameraManager:
         self._observer = observer
         self._clock = clock or Clock()
         self._reconnect = reconnect
+        self._on_stage = on_stage
         self._engines = Engines(observer.download_progressed)
         model = settings.model
-        self._on_stage = on_stage
         self._pipeline = InferencePipeline(
             self._engines,
             batch=model.batch,
@@ -99,15 +97,14 @@ class CameraManager:
 
     @property
     def pipeline(self) -> Inference:
-        """The pipeline of all cameras. From any thread."""
         return self._pipeline
 
-    def file_engine_provider(self, settings: Settings) -> SharedEngineProvider:
+    def file_engine_provider(self, settings: Settings) -> "SharedEngineProvider":
         """Return a provider by which files share the cameras' pipeline. From any thread."""
         return SharedEngineProvider(settings, self._pipeline, self._engines)
 
     def memory(self) -> dict[str, tuple[int, int]]:
-        """Return the GPUs' memory in use and in all, in bytes. From any thread."""
+        """Return the GPUs' memory in bytes, used and total, by GPU. From any thread."""
         return self._engines.memory()
 
     @property
@@ -116,11 +113,11 @@ class CameraManager:
         return all(camera.settled for camera in self.cameras)
 
     def statuses(self) -> list[CameraStatus]:
-        """Return how all cameras are at this moment. From any thread."""
+        """Return the status of each camera. From any thread."""
         return [camera.status() for camera in self.cameras]
 
     def preview(self, name: str) -> PreviewSink | None:
-        """Return a camera's newest result, for whoever looks. From any thread."""
+        """Return a camera's newest result, None without that camera. From any thread."""
         with self._lock:
             camera = self._cameras.get(name)
         return None if camera is None else camera.preview
@@ -152,7 +149,7 @@ class CameraManager:
         self._retention.retention = make_retention(folder, bounds, self._clock)
 
     def stop(self, grace: float) -> None:
-        """End all cameras; what does not end within so many seconds is given up."""
+        """End all cameras; those that do not end within `grace` seconds are left behind."""
         self._end(self.cameras, grace)
 
     def _end(self, cameras: Sequence[Camera], grace: float) -> None:
@@ -183,7 +180,7 @@ class CameraManager:
 
 
 def make_retention(folder: Path, settings: RetentionSettings, clock: Clock) -> Retention:
-    """Return the retention of an output folder that the settings describe."""
+    """Return the retention of an output folder."""
     return Retention(
         folder,
         max_age=settings.max_age,
@@ -192,3 +189,22 @@ def make_retention(folder: Path, settings: RetentionSettings, clock: Clock) -> R
         min_free=settings.min_free,
         clock=clock,
     )
+
+
+class SharedEngineProvider:
+    """Lets files share the cameras' pipeline and engines; an `EngineProvider`."""
+
+    def __init__(self, settings: Settings, pipeline: Inference, engines: Engines) -> None:
+        self._settings = settings
+        self._pipeline = pipeline
+        self._engines = engines
+
+    def pipeline(self) -> Inference:
+        self._engines.assign(FILES, self._settings)
+        return self._pipeline
+
+    def provenance(self) -> Provenance:
+        return self._engines.provenance(FILES)
+
+    def close(self) -> None:
+        self._engines.release(FILES)

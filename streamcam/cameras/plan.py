@@ -1,4 +1,4 @@
-"""What is to be done with one camera, all defaults filled in."""
+"""The settings of one camera, all defaults filled in."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,16 +10,13 @@ from streamcam.sources.live import Address, Timeouts
 
 @dataclass(frozen=True, slots=True)
 class CameraPlan:
-    """A camera and all that is wanted of it; two that are equal need no change.
+    """A camera's settings; a camera goes on while its plan stays equal.
 
     Attributes:
         name: Its name, and that of its folder.
-        address: Where it is read from.
-        timeouts: Limits for waiting on it.
-        max_fps: Explained frames a second, at most.
+        max_fps: Maximum explained frames a second.
         settings: The settings that concern it, with its own detector.
         ignore: Regions whose detections do not count, see `CameraSettings.ignore`.
-        record: What is recorded.
         publish: URL to which the annotated pictures are sent.
     """
 
@@ -34,7 +31,6 @@ class CameraPlan:
 
     @classmethod
     def of(cls, camera: CameraSettings, settings: Settings) -> "CameraPlan":
-        """Fill in what the camera leaves out."""
         live = settings.live
         return cls(
             name=camera.name,

@@ -11,7 +11,6 @@ from pydantic import BaseModel
 
 from streamcam.cameras.engines import Engines
 from streamcam.cameras.plan import CameraPlan
-from streamcam.cameras.stages import OnStage, unmeasured
 from streamcam.clock import Clock
 from streamcam.errors import SinkError, StreamcamError
 from streamcam.pipeline.queue import BoundedQueue, Overflow
@@ -26,6 +25,9 @@ from streamcam.types import FrameResult, Item, Picture, SourceInfo
 
 _log = logging.getLogger(__name__)
 
+OnStage = Callable[[str, float], None]
+"""Called with a stage's name and the seconds that a frame (in the engine a batch) spent in it."""
+
 # One core is enough for the few frames a second of one camera.
 _ENCODER_THREADS = 1
 
@@ -35,6 +37,10 @@ _CAPACITY = 10
 # A full disk, or a server that is down, recovers in minutes, not at once.
 _FIRST_PAUSE = 2.0
 _LONGEST_PAUSE = 60.0
+
+
+def unmeasured(stage: str, seconds: float) -> None:
+    """Measure nothing."""
 
 
 class SinkWorker:

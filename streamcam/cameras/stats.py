@@ -1,23 +1,70 @@
-"""What is known of a camera: its figures over all that it went through."""
+"""What is measured of a camera, over all its runs."""
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from streamcam.cameras.meters import LatencyMeter, RateMeter
+import numpy as np
+
 from streamcam.cameras.sink_workers import LiveDelivery, SinkWorker
 from streamcam.clock import Clock
-from streamcam.errors import SourceUnavailableError, StreamcamError
+from streamcam.errors import SourceUnavailableError
 from streamcam.pipeline.stream import Stream
-from streamcam.sources.live import LiveSource
+from streamcam.sources.live import LiveSource, LiveStatus
 from streamcam.types import (
     STANDSTILL_SECONDS,
     CameraState,
     CameraStatus,
     Counts,
     FrameResult,
+    Latency,
 )
+
+# A minute at five frames a second.
+_LATENCIES = 300
+
+_RATE_SECONDS = 5.0
+
+
+class RateMeter:
+    """Events a second over the last seconds, from their count at several moments."""
+
+    def __init__(self) -> None:
+        self._counts: deque[tuple[float, int]] = deque()
+
+    def note(self, count: int, now: float) -> None:
+        self._counts.append((now, count))
+        while now - self._counts[0][0] > _RATE_SECONDS:
+            self._counts.popleft()
+
+    @property
+    def rate(self) -> float:
+        if len(self._counts) < 2:
+            return 0.0
+        (begin, first), (end, last) = self._counts[0], self._counts[-1]
+        return (last - first) / (end - begin) if end > begin else 0.0
+
+
+class LatencyMeter:
+    """Latency over the last few hundred frames; of each the part spent in the decoder."""
+
+    def __init__(self) -> None:
+        self._seconds: deque[float] = deque(maxlen=_LATENCIES)
+        self._waited: deque[float] = deque(maxlen=_LATENCIES)
+
+    def note(self, seconds: float, waited: float) -> None:
+        self._seconds.append(seconds)
+        self._waited.append(waited)
+
+    @property
+    def latency(self) -> Latency | None:
+        """The percentiles, None before the first frame."""
+        seconds, waited = list(self._seconds), list(self._waited)
+        if not seconds:
+            return None
+        p50, p95 = np.percentile(seconds, (50, 95))
+        return Latency(float(p50), float(p95), float(np.mean(waited)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +93,6 @@ class _Tally:
         )
 
     def counts(self) -> Counts:
-        """Return what became of the frames: every one that was decoded has its place."""
         dropped = {"rate": self.decoded - self.received, **self.dropped}
         return Counts(
             decoded=self.decoded,
@@ -57,32 +103,8 @@ class _Tally:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a camera is where its source does not know: between two runs, and after the last.
-
-    Attributes:
-        state: How it is.
-        since: Monotonic seconds when it came into that state.
-        error: Why.
-    """
-
-    state: CameraState
-    since: float
-    error: StreamcamError | None = None
-
-
 class CameraStats:
-    """Keeps a camera's figures; from any thread.
-
-    A camera's run may end by a fault of ours and begin anew; the figures go on.
-
-    Args:
-        name: The camera's name.
-        url: Where it is read from, without credentials.
-        source: What it is read by first.
-        clock: Where the time comes from.
-    """
+    """Counts and rates of a camera; from any thread. They go on when its run begins again."""
 
     def __init__(self, name: str, url: str, source: LiveSource, clock: Clock) -> None:
         self._name = name
@@ -98,40 +120,36 @@ class CameraStats:
         self._decoded_rate, self._explained_rate = RateMeter(), RateMeter()
 
     def begin(self, source: LiveSource, stream: Stream, delivery: LiveDelivery) -> None:
-        """Note that another run begins."""
         with self._lock:
             self._past = self._tally()
             self._source, self._stream, self._delivery = source, stream, delivery
 
     def note(self, result: FrameResult, latency: float) -> None:
-        """Note that a frame has gone out, so many seconds after its data came in."""
+        """Note a frame that was delivered `latency` seconds after its data came in."""
         with self._lock:
             self._last = result
             self._latency.note(latency, self._source.status.waited)
             self._measure()
 
-    def status(self, sinks: Sequence[SinkWorker], standing: Standing | None = None) -> CameraStatus:
-        """Return what is known at this moment.
-
-        Args:
-            sinks: The workers of the camera's sinks.
-            standing: How it is, where its source does not know.
-        """
+    def status(
+        self, sinks: Sequence[SinkWorker], override: LiveStatus | None = None
+    ) -> CameraStatus:
+        """Return the camera's status; `override` gives its state where its source does not know."""
         with self._lock:
             self._measure()
             tally = self._tally()
-            report, info = self._source.status, self._source.info
-            told = standing or self._standstill(report.state) or report
+            live, info = self._source.status, self._source.info
+            shown = override or self._standstill(live.state) or live
             return CameraStatus(
                 name=self._name,
                 url=self._url,
-                state=told.state,
-                since=told.since,
-                error=None if told.error is None else told.error.message,
-                hint=None if told.error is None else told.error.hint,
+                state=shown.state,
+                since=shown.since,
+                error=None if shown.error is None else shown.error.message,
+                hint=None if shown.error is None else shown.error.hint,
                 width=info.width,
                 height=info.height,
-                codec=report.codec,
+                codec=live.codec,
                 frame_rate=self._decoded_rate.rate,
                 explained_rate=self._explained_rate.rate,
                 last_frame_age=self._last_frame_age(),
@@ -143,7 +161,7 @@ class CameraStats:
             )
 
     def _tally(self) -> _Tally:
-        report = self._source.status
+        live = self._source.status
         # In this order, so that what comes in meanwhile makes no sum negative.
         explained = self._delivery.explained if self._delivery else 0
         detections = self._delivery.detections.copy() if self._delivery else Counter()
@@ -154,8 +172,8 @@ class CameraStats:
             self._source.corrupt,
             received,
             explained,
-            report.connections,
-            report.killed,
+            live.connections,
+            live.killed,
             dropped,
             detections,
         )
@@ -166,15 +184,15 @@ class CameraStats:
         explained = self._delivery.explained if self._delivery else 0
         self._explained_rate.note(self._past.explained + explained, now)
 
-    def _standstill(self, state: CameraState) -> Standing | None:
-        """Return how a camera is that sends the same picture again and again."""
+    def _standstill(self, state: CameraState) -> LiveStatus | None:
+        """Return the state of a camera that sends the same picture again and again."""
         if self._last is None or state is not CameraState.LIVE:
             return None
         still = self._last.frame.unchanged
         if still < STANDSTILL_SECONDS:
             return None
         error = SourceUnavailableError(f"{self._name}: its picture stands still for {still:.0f} s")
-        return Standing(CameraState.STALLED, self._clock.monotonic() - still, error)
+        return LiveStatus(CameraState.STALLED, self._clock.monotonic() - still, error)
 
     def _last_frame_age(self) -> float | None:
         if self._last is None:

@@ -12,8 +12,7 @@ from streamcam.cli.tables import file_reporter
 from streamcam.cli.terminal import FORCED, print_json, show_error, stopped_by_signals
 from streamcam.config import Settings, load_settings
 from streamcam.config.load import Tables
-from streamcam.pipeline.file_job import exit_code
-from streamcam.pipeline.file_run import Run
+from streamcam.pipeline.file_job import Run, exit_code
 from streamcam.sinks.registry import is_result
 from streamcam.sources.inputs import Entry, expand
 from streamcam.types import JobReport

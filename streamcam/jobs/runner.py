@@ -16,7 +16,7 @@ from streamcam.jobs.store import JobStore
 from streamcam.jobs.watched_files import WatchedFolder
 from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import EngineProvider
-from streamcam.pipeline.file_run import make_job
+from streamcam.pipeline.file_job import make_job
 from streamcam.sinks.manifest import MANIFEST, read_manifest
 from streamcam.sinks.registry import remove_results
 from streamcam.sinks.result_paths import result_path

@@ -7,7 +7,7 @@ from streamcam.bench.benchmark import run_alternately, speed_ratio
 from streamcam.bench.clip import make_clip
 from streamcam.bench.measurements import Spread
 from streamcam.errors import UsageError
-from streamcam.pipeline.sampler import Sampler
+from streamcam.pipeline.stream import Sampler
 from streamcam.sources.inputs import open_source
 
 SCENE = "demo://street?seconds=1&width=192&height=108"

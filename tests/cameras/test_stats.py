@@ -1,14 +1,75 @@
-"""What is told of a camera."""
+"""Rates, latencies and the status of a camera."""
 
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
-from streamcam.cameras.stats import CameraStats
+import pytest
+
+from streamcam.cameras.stats import CameraStats, LatencyMeter, RateMeter
 from streamcam.sources.live import LiveSource, LiveStatus
 from streamcam.types import STANDSTILL_SECONDS, CameraState, SourceInfo
 from tests.clocks import ManualClock
 from tests.sinks.live import live
+
+
+def test_the_rate_over_the_last_seconds() -> None:
+    meter = RateMeter()
+    assert meter.rate == 0
+    for quarter in range(100):
+        meter.note(round(quarter * 2.5), 50 + quarter / 4)
+    assert meter.rate == pytest.approx(10.0, rel=0.03)
+
+
+def test_a_change_shows_within_seconds_and_silence_is_nought() -> None:
+    meter = RateMeter()
+    for quarter in range(40):
+        meter.note(10 * quarter, quarter / 4)
+    for quarter in range(40, 52):
+        meter.note(390, quarter / 4)
+    assert 0 < meter.rate < 40
+    for quarter in range(52, 100):
+        meter.note(390, quarter / 4)
+    assert meter.rate == 0
+
+
+def test_a_long_silence_between_two_notes() -> None:
+    meter = RateMeter()
+    meter.note(0, 0.0)
+    meter.note(500, 1000.0)
+    assert meter.rate == 0.0
+    meter.note(505, 1001.0)
+    assert meter.rate == 5.0
+
+
+def test_two_notes_at_one_moment() -> None:
+    meter = RateMeter()
+    meter.note(0, 1.0)
+    meter.note(3, 1.0)
+    assert meter.rate == 0.0
+
+
+def test_memory_stays_bounded() -> None:
+    rate, latency = RateMeter(), LatencyMeter()
+    for thousandth in range(20_000):
+        rate.note(thousandth, thousandth / 1000)
+        latency.note(0.1, 0.0)
+    assert len(rate._counts) <= 5001
+    assert len(latency._seconds) == len(latency._waited) == 300
+
+
+def test_percentiles_of_the_latency() -> None:
+    meter = LatencyMeter()
+    assert meter.latency is None
+    for percent in range(101):
+        meter.note(percent / 100, 0.08)
+    latency = meter.latency
+    assert latency is not None
+    assert (latency.p50, latency.p95, latency.decoder) == pytest.approx((0.5, 0.95, 0.08))
+    for _ in range(300):
+        meter.note(0.2, 0.0)
+    assert meter.latency is not None
+    assert meter.latency.p95 == pytest.approx(0.2), "what is long ago is forgotten"
 
 
 def figures(state: CameraState, clock: ManualClock) -> CameraStats:

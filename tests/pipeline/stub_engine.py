@@ -12,8 +12,7 @@ import numpy as np
 from streamcam.errors import CorruptMediaError, SinkError
 from streamcam.pipeline.file_results import Delivery
 from streamcam.pipeline.inference import Inference
-from streamcam.pipeline.sampler import Sampler
-from streamcam.pipeline.stream import Stream
+from streamcam.pipeline.stream import Sampler, Stream
 from streamcam.sources.base import Selector
 from streamcam.types import (
     Explanation,

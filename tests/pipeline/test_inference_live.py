@@ -8,8 +8,7 @@ import pytest
 from streamcam.errors import DeviceError, SinkError
 from streamcam.pipeline.inference import InferencePipeline
 from streamcam.pipeline.queue import Overflow
-from streamcam.pipeline.sampler import Sampler
-from streamcam.pipeline.stream import Stream
+from streamcam.pipeline.stream import Sampler, Stream
 from streamcam.sources.base import Selector
 from streamcam.types import Frame, Item
 from tests.pipeline.stub_engine import (

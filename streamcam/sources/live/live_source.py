@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import partial
 
 from streamcam.clock import Clock
-from streamcam.errors import SourceError, SourceUnavailableError
+from streamcam.errors import SourceError, SourceUnavailableError, StreamcamError
 from streamcam.retry import Backoff
 from streamcam.sources.base import DecodedFrame, Selector, sampled
 from streamcam.sources.live.address import Address
@@ -36,7 +36,7 @@ class LiveStatus:
 
     state: CameraState
     since: float
-    error: SourceError | None = None
+    error: StreamcamError | None = None
     connections: int = 0
     killed: int = 0
     codec: str | None = None
@@ -261,7 +261,7 @@ class LiveSource:
         self._change(CameraState.BACKING_OFF, error)
         self._interrupted.wait(pause)
 
-    def _change(self, state: CameraState, error: SourceError | None = None) -> None:
+    def _change(self, state: CameraState, error: StreamcamError | None = None) -> None:
         if state is self._status.state and error is self._status.error:
             return
         if state is CameraState.CONNECTING:

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from streamcam.pipeline.sampler import Sampler
+from streamcam.pipeline.stream import Sampler
 
 
 def selected(sampler: Sampler, times: list[float]) -> list[float]:
