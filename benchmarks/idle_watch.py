@@ -18,9 +18,8 @@ import time
 from pathlib import Path
 
 from streamcam.jobs.database import FILE_NAME
-from streamcam.jobs.job_record import JobState
+from streamcam.jobs.job_record import JobState, identity_of
 from streamcam.jobs.store import JobStore
-from streamcam.jobs.watched_files import identity_of
 
 TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -70,16 +70,10 @@ _MIGRATIONS_TABLE = """
 
 
 class Database:
-    """One SQLite connection that threads share; SQLite's errors become streamcam's.
+    """One SQLite connection that threads share; a missing file is made, with its folder.
 
-    All methods raise `JobStoreError` where the database cannot be used, and `DiskFullError`.
-
-    Args:
-        path: The file; it is made, with its folder, when it is missing.
-
-    Raises:
-        JobStoreError: It cannot be opened, is damaged, or was made by a newer streamcam.
-        DiskFullError: The disk is full.
+    All methods, and opening, raise `JobStoreError` where the database cannot be used or was made by
+    a newer streamcam, and `DiskFullError`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -93,17 +87,14 @@ class Database:
             )
             self._connection.row_factory = sqlite3.Row
             try:
-                self._configure()
+                _enable_wal(self._connection)
+                # In WAL mode a killed process loses nothing; after a power cut the last jobs are
+                # done again, which costs less than a sync for every change of every job.
+                self._connection.execute("PRAGMA synchronous = NORMAL")
                 migrate(self._connection)
             except BaseException:
                 self._connection.close()
                 raise
-
-    def _configure(self) -> None:
-        _enable_wal(self._connection)
-        # In WAL mode a killed process loses nothing; after a power cut the last jobs are done
-        # again, which costs less than a sync for every change of every job.
-        self._connection.execute("PRAGMA synchronous = NORMAL")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -128,7 +119,6 @@ class Database:
             return self._connection.execute(statement, values).rowcount
 
     def rows(self, statement: str, *values: SqlValue) -> list[sqlite3.Row]:
-        """Return the rows of a query, or of a statement that returns rows."""
         with self._lock, self._mapped_errors():
             return self._connection.execute(statement, values).fetchall()
 
@@ -166,16 +156,11 @@ class Database:
 
 
 def placeholders(values: Sequence[object]) -> str:
-    """Return a question mark for each value, for a list in SQL."""
     return ", ".join("?" * len(values))
 
 
 def migrate(connection: sqlite3.Connection, migrations: Migrations = MIGRATIONS) -> None:
-    """Bring a database to the current schema: all migrations that are missing, or none of them.
-
-    Raises:
-        JobStoreError: The database was made by a newer streamcam.
-    """
+    """Bring a database to the current schema: all migrations that are missing, or none of them."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute(_MIGRATIONS_TABLE)
@@ -201,10 +186,7 @@ def _version(connection: sqlite3.Connection, known: int) -> int:
 
 
 def _enable_wal(connection: sqlite3.Connection) -> None:
-    """Switch a new database to write-ahead logging.
-
-    SQLite's own timeout does not apply here: it fails at once while another process does the same.
-    """
+    """Switch to write-ahead logging; SQLite's timeout does not apply if two processes do it."""
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:

@@ -9,15 +9,14 @@ from math import inf
 from pathlib import Path
 
 from streamcam.clock import Clock
-from streamcam.jobs.folder_observer import FolderObserver
-from streamcam.jobs.job_record import EnqueueResult, FileStatus
+from streamcam.config.schema import WatchSettings
+from streamcam.jobs.job_record import EnqueueResult, FileStat, FileStatus, identity_of
 from streamcam.jobs.resources import OngoingConditions
 from streamcam.jobs.store import JobStore
 from streamcam.jobs.watched_files import (
-    FileStat,
+    FolderObserver,
     Selection,
     WatchedFolder,
-    identity_of,
     is_being_written,
     scan,
     stat_regular,
@@ -28,23 +27,6 @@ _INOTIFY_LIMITS = (errno.ENOSPC, errno.EMFILE)
 # A fingerprint of a long file took 1.6 ms from memory and 5 ms from a disk: a batch of this size
 # keeps the job store from the runners for a third of a second.
 _BATCH = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """When intake scans, and how long it waits for files.
-
-    Attributes:
-        settle: Seconds for which a file must not change before it counts as complete.
-        rescan: Seconds between scans of a folder whose events arrive.
-        poll: Seconds between scans of a folder whose events do not.
-        events: Whether to ask the kernel for events at all.
-    """
-
-    settle: float
-    rescan: float
-    poll: float
-    events: bool = True
 
 
 @dataclass(slots=True)
@@ -76,17 +58,15 @@ class Intake:
     """Watches the folders; driven by `tick`, from one thread.
 
     Args:
-        conditions: Logs folders and files that cannot be read, and lost events.
         on_change: Called with a file that has changed while its job is running.
         wake: Called from another thread when something has happened.
-        observer: Makes the observer of events, given what to call with a path.
     """
 
     def __init__(
         self,
         folders: Sequence[WatchedFolder],
         selection: Selection,
-        schedule: Schedule,
+        settings: WatchSettings,
         store: JobStore,
         conditions: OngoingConditions,
         *,
@@ -97,7 +77,7 @@ class Intake:
     ) -> None:
         self._states = [_FolderState(folder) for folder in folders]
         self._selection = selection
-        self._schedule = schedule
+        self._settings = settings
         self._store = store
         self._conditions = conditions
         self._on_change = on_change
@@ -110,7 +90,6 @@ class Intake:
 
     @property
     def waiting(self) -> int:
-        """Number of files that are not queued yet."""
         return len(self._candidates)
 
     @property
@@ -126,12 +105,7 @@ class Intake:
             self._check_path(state, path, wait=wait)
 
     def tick(self) -> float:
-        """Do what is due; return the monotonic time at which something will be.
-
-        Raises:
-            JobStoreError: The job store cannot be used.
-            DiskFullError: The disk is full.
-        """
+        """Do what is due; return the monotonic time at which something will be."""
         if self._events:
             with self._store.transaction():
                 self._handle_events()
@@ -144,12 +118,10 @@ class Intake:
 
     def rescan(self) -> None:
         """Scan all folders soon: a file that was found could not be stored."""
-        soon = self._clock.monotonic() + self._schedule.poll
         for state in self._states:
-            state.next_scan = min(state.next_scan, soon)
+            self._scan_within(state, self._settings.poll_interval)
 
     def stop(self) -> None:
-        """Stop watching. Idempotent."""
         self._stopped.set()
         self._observer.stop()
 
@@ -178,10 +150,12 @@ class Intake:
         """
         folder = state.folder.path
         if self._selection.reaches_folder(folder, path):
-            for file, result in scan(folder, path, self._selection, lambda *_: None):
-                self._consider(state, file, FileStat.of(result), expected=True)
-            again = self._clock.monotonic() + self._schedule.settle
-            state.next_scan = min(state.next_scan, again)
+            for file, stat in scan(folder, path, self._selection, lambda *_: None):
+                self._consider(state, file, stat, expected=True)
+            self._scan_within(state, self._settings.settle)
+
+    def _scan_within(self, state: _FolderState, seconds: float) -> None:
+        state.next_scan = min(state.next_scan, self._clock.monotonic() + seconds)
 
     def _state_of(self, path: Path) -> _FolderState | None:
         fitting = [state for state in self._states if path.is_relative_to(state.folder.path)]
@@ -194,20 +168,20 @@ class Intake:
         failed: dict[Path, OSError] = {}
         folder = state.folder.path
         found = scan(folder, folder, self._selection, failed.__setitem__)
-        by_age = sorted(found, key=lambda pair: (pair[1].st_mtime_ns, pair[0]))
+        by_age = sorted(found, key=lambda pair: (pair[1].mtime_ns, pair[0]))
         expected = events_began or not state.scanned
         with self._store.transaction():
-            for path, result in by_age:
-                self._consider(state, path, FileStat.of(result), expected=expected)
+            for path, stat in by_age:
+                self._consider(state, path, stat, expected=expected)
         state.scanned = True
         self._log_failures(folder, failed)
         reliable = state.has_events and not state.events_lost and folder not in failed
-        pause = self._schedule.rescan if reliable else self._schedule.poll
+        pause = self._settings.rescan if reliable else self._settings.poll_interval
         state.next_scan = self._clock.monotonic() + pause
 
     def _ensure_events(self, state: _FolderState) -> bool:
         """Make sure that events arrive; return whether they did not before."""
-        if not self._schedule.events:
+        if self._settings.poll:
             return False
         had_events, state.has_events = state.has_events, False
         folder = state.folder.path
@@ -219,7 +193,7 @@ class Intake:
                 self._conditions.begin(
                     ("limit", folder),
                     f"{folder}: the kernel watches no more folders ({error.strerror}); scanning "
-                    f"every {self._schedule.poll:g} s instead. More: sysctl fs.inotify",
+                    f"every {self._settings.poll_interval:g} s instead. More: sysctl fs.inotify",
                     f"{folder}: the kernel watches it again",
                 )
             return False
@@ -242,9 +216,9 @@ class Intake:
     # Candidates
 
     def _check_path(self, state: _FolderState, path: Path, *, wait: float | None = None) -> None:
-        result = stat_regular(path)
-        if result is not None:
-            self._consider(state, path, FileStat.of(result), expected=True)
+        stat = stat_regular(path)
+        if stat is not None:
+            self._consider(state, path, stat, expected=True)
             if wait is not None and path in self._candidates:
                 self._candidates[path].wait = wait
                 self._candidates[path].due = self._clock.monotonic() + wait
@@ -256,7 +230,7 @@ class Intake:
             return
         status = self._store.check_file(state.folder.path, path, stat)
         if status is not FileStatus.KNOWN:
-            wait = self._schedule.settle
+            wait = self._settings.settle
             # Only a file that was not known proves that an event was lost.
             expected |= status is not FileStatus.NEW
             due = self._clock.monotonic() + wait
@@ -273,13 +247,13 @@ class Intake:
 
     def _check_complete(self, path: Path, candidate: _Candidate) -> None:
         try:
-            result = stat_regular(path)
-            if result is None:
+            stat = stat_regular(path)
+            if stat is None:
                 self._candidates.pop(path)
                 self._store.discard_file(path)
                 return
-            if FileStat.of(result) != candidate.stat or is_being_written(path):
-                self._wait_again(candidate, FileStat.of(result))
+            if stat != candidate.stat or is_being_written(path):
+                self._wait_again(candidate, stat)
                 return
             identity = identity_of(path)
         except OSError as error:
@@ -304,7 +278,6 @@ class Intake:
         candidate.due = self._clock.monotonic() + candidate.wait
 
     def _wait_for_job(self, path: Path, candidate: _Candidate) -> None:
-        """The file's job is running: end it if the file is not the one that it began with."""
         status = self._store.check_file(candidate.state.folder.path, path, candidate.stat)
         if status is FileStatus.KNOWN:
             self._candidates.pop(path)
@@ -318,10 +291,10 @@ class Intake:
         if candidate.expected or not state.has_events or state.events_lost:
             return
         state.events_lost = True
-        state.next_scan = min(state.next_scan, self._clock.monotonic() + self._schedule.poll)
+        self._scan_within(state, self._settings.poll_interval)
         self._conditions.begin(
             ("events lost", state.folder.path),
             f"{state.folder.path}: {path.name} came without an event; scanning every "
-            f"{self._schedule.poll:g} s from now on",
+            f"{self._settings.poll_interval:g} s from now on",
             "",
         )

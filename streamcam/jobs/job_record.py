@@ -1,5 +1,6 @@
-"""What the job store knows of a file, and what it answers."""
+"""What the job store knows of a file: its identity, its job, and the answers about it."""
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -7,14 +8,60 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from pathlib import Path
+from typing import NamedTuple, Self
 
 from streamcam.files import readable
-from streamcam.jobs.watched_files import FileIdentity, FileStat
 
 # An end without a trace (kill -9, power, the kernel's out-of-memory killer) rarely is the file's
 # fault, but a file that makes the kernel kill us each time must not do so without end. In 100
 # random kills of a soak one file took part in 24, and still was not to blame.
 _KILLS_PER_ATTEMPT = 20
+
+_BLOCK = 1 << 16
+_BLOCKS = 16
+
+
+class FileStat(NamedTuple):
+    """What a scan tells of a file without opening it; the time is in nanoseconds since 1970."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, result: os.stat_result) -> Self:
+        return cls(result.st_size, result.st_mtime_ns, result.st_ino)
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """A file's stat, and a digest of its size and of blocks of its content, in hexadecimal."""
+
+    stat: FileStat
+    fingerprint: str
+
+
+def identity_of(path: Path) -> FileIdentity:
+    """Read a file's identity.
+
+    The fingerprint covers the whole of a file up to 1 MiB; of a longer one 16 blocks of 64 KiB at
+    even distances, the first and the last included. That is a constant cost, and detects any
+    re-encoding, cut or append; a change of the same length between the blocks goes unnoticed.
+    Raises `OSError` where the file cannot be read.
+    """
+    with path.open("rb") as file:
+        stat = FileStat.of(os.fstat(file.fileno()))
+        digest = hashlib.blake2b(str(stat.size).encode(), digest_size=16)
+        for offset in _block_offsets(stat.size):
+            file.seek(offset)
+            digest.update(file.read(_BLOCK))
+    return FileIdentity(stat, digest.hexdigest())
+
+
+def _block_offsets(size: int) -> list[int]:
+    if size <= _BLOCK * _BLOCKS:
+        return list(range(0, size, _BLOCK))
+    return [(size - _BLOCK) * step // (_BLOCKS - 1) for step in range(_BLOCKS)]
 
 
 class JobState(StrEnum):
@@ -56,18 +103,14 @@ class JobRecord:
 
     Attributes:
         root: The watched folder that it lies in.
-        path: The file, absolute.
         stem: Name of its results below the output folder, without ending; None before it is ready.
-        identity: Identity of the complete file; None before it is complete.
+        identity: None before the file is complete.
         arrived: When the file, or its present content, was first found.
         not_before: When it may be tried (again).
-        started: When it was last claimed.
         attempts: How often it was tried and failed, the running attempt included.
-        crashes: How often the process crashed while this job ran.
-        kills: How often the process ended without a trace while this job ran.
+        crashes, kills: How often the process crashed, or ended without a trace, while it ran.
         redo: Whether existing results belong to other content, or are to be made again.
         owner: The process that runs it, which updates `heartbeat`.
-        outputs: The files that were written, by kind.
         post_action: Whether the source is still to be moved or deleted ("due"), or was ("over").
     """
 
@@ -99,7 +142,6 @@ class JobRecord:
 
     @property
     def name(self) -> str:
-        """The path for people and JSON."""
         return readable(self.path)
 
     @classmethod
@@ -132,23 +174,17 @@ class JobRecord:
 
 @dataclass(frozen=True, slots=True)
 class RecoveredJob:
-    """A job that was taken from a process that has ended.
-
-    Attributes:
-        job: The job, as it was.
-        state: READY to be tried again, or FAILED when it was given up.
-        reason: Why it was given up.
-    """
+    """A job, as it was, of a process that has ended; and why it was given up, if it was."""
 
     job: JobRecord
-    state: JobState
-    reason: str | None = None
+    reason: str | None
 
 
 def reason_to_give_up(crashes: int, kills: int, crash: str | None, max_attempts: int) -> str | None:
     """Return why a job that was running when its process ended is not tried again, if so.
 
-    `crashes` and `kills` (ends without a trace) include this time's, which `crash` describes.
+    The numbers of crashes and kills (ends without a trace) include this time's, which `crash`
+    describes.
     """
     if crash is not None and crashes >= max_attempts:
         return f"the process crashed {crashes} times while it worked on this file: {crash}"

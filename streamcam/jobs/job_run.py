@@ -1,18 +1,26 @@
-"""The execution of one claimed job, in a thread, and its result."""
+"""The execution of one claimed job, in a thread, and what happens to its source afterwards."""
 
+import errno
+import os
+import shutil
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from enum import Enum, auto
+from itertools import chain, count
 from pathlib import Path
 
 from streamcam.errors import StreamcamError
-from streamcam.jobs.job_record import JobRecord
+from streamcam.files import PartFile
+from streamcam.jobs.job_record import JobRecord, identity_of
 from streamcam.jobs.store import JobStore
-from streamcam.jobs.watched_files import identity_of
+from streamcam.jobs.watched_files import WatchedFolder
 from streamcam.pipeline.file_job import Job
 from streamcam.types import JobReport, Outcome
+
+_MOVE = "move:"
 
 
 class JobResult(Enum):
@@ -25,11 +33,9 @@ class JobResult(Enum):
     RELEASED = auto()
     """Stopped before its end."""
     CHANGED = auto()
-    """The file has changed."""
     INCOMPLETE = auto()
     """The file cannot be read, but changed so lately that it may not be complete."""
     MISSING = auto()
-    """The file is not there any more."""
     TAKEN_OVER = auto()
     """Another process owns the job."""
 
@@ -43,11 +49,8 @@ class JobRun:
         wake: Called at the end, from the run's thread.
 
     Attributes:
-        report: How the execution ended.
-        result: What becomes of the job.
         fault: The error that broke the execution itself.
         published: Whether publishing of the results has begun.
-        ended: Whether the execution has ended.
     """
 
     def __init__(
@@ -71,11 +74,6 @@ class JobRun:
         self._wake = wake
         self._job: Job | None = None
 
-    @property
-    def path(self) -> Path:
-        """The file as it was named when the job was claimed."""
-        return self.record.path
-
     def start(self, job: Job) -> None:
         """Run a file job that asks `may_publish` before it publishes, in a thread."""
         self._job = job
@@ -83,7 +81,6 @@ class JobRun:
         threading.Thread(target=self._run, args=(job,), name=name, daemon=True).start()
 
     def abort(self) -> None:
-        """Stop soon, and remove what was written."""
         if self._job is not None:
             self._job.abort()
 
@@ -149,5 +146,68 @@ class JobRun:
 
 
 def with_outcome(report: JobReport, error: str, outcome: Outcome) -> JobReport:
-    """Return a report that tells people why a job ended as it did."""
     return replace(report, outcome=outcome, error=error, outputs={})
+
+
+@dataclass(frozen=True, slots=True)
+class PostAction:
+    """What to do with the sources of jobs that are done: delete them, or move them to a folder."""
+
+    delete: bool = False
+    folder: Path | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "PostAction":
+        """Read `keep`, `delete` or `move:DIR`."""
+        folder = Path(text.removeprefix(_MOVE)).absolute() if text.startswith(_MOVE) else None
+        return cls(delete=text == "delete", folder=folder)
+
+    @property
+    def clears_sources(self) -> bool:
+        return self.delete or self.folder is not None
+
+    def apply(self, job: JobRecord, folders: Sequence[WatchedFolder]) -> None:
+        """Move or delete a job's source, unless it is gone or has other content by now.
+
+        Raises:
+            OSError: That is not possible now.
+            SinkError: It cannot be written to another disk.
+        """
+        # Another watcher, or a person, may do the same at any moment.
+        with suppress(FileNotFoundError):
+            now = identity_of(job.path)
+            if job.identity is None or now.fingerprint != job.identity.fingerprint:
+                return
+            if self.delete:
+                job.path.unlink()
+            elif self.folder is not None:
+                _move(job.path, self.folder / _relative_path(job, folders))
+
+
+def _relative_path(job: JobRecord, folders: Sequence[WatchedFolder]) -> Path:
+    subfolder = next((folder.subfolder for folder in folders if folder.path == job.root), "")
+    return Path(subfolder) / job.path.relative_to(job.root)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move a file, replacing nothing; on another disk it appears there whole or not at all."""
+    numbered = (target.with_stem(f"{target.stem}~{number}") for number in count(2))
+    free = next(path for path in chain((target,), numbered) if not os.path.lexists(path))
+    free.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        source.rename(free)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy(source, free)
+        source.unlink()
+
+
+def _copy(source: Path, target: Path) -> None:
+    file = PartFile(target)
+    try:
+        shutil.copy2(source, file.prepare())
+        file.publish()
+    except BaseException:
+        file.discard()
+        raise

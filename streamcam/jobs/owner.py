@@ -24,7 +24,7 @@ _CRASH_PREFIX, _CRASH_ENDING = "crash-", ".log"
 
 
 def this_process() -> str:
-    """Return this process's name in the job store: unlike that of any process before or after it.
+    """Return a name for this process that no process before or after it has.
 
     Made of the host, the boot, the PID namespace, the process id, and the time at which the
     process started, since ids are used again.
@@ -43,7 +43,6 @@ def has_ended(owner: str) -> bool | None:
 
 
 def is_abandoned(owner: str, heartbeat: float) -> bool:
-    """Tell whether a job's owner has ended, or has not reported for too long."""
     ended = has_ended(owner)
     if ended is not None:
         return ended
@@ -71,13 +70,10 @@ def _started(pid: int) -> str:
 
 
 class CrashLog:
-    """Has the interpreter log a fatal signal to a file; a context manager.
+    """Has the interpreter log a fatal signal to a file in a folder; a context manager.
 
     A killed process leaves only its name, a crashed one the signal's too, and a traceback: that
     distinguishes a decoder crashed by a file from an impatient operator.
-
-    Args:
-        folder: Where the logs lie; it exists.
     """
 
     def __init__(self, folder: Path, owner: str) -> None:
@@ -109,7 +105,6 @@ def crash_of(folder: Path, owner: str) -> str | None:
 
 
 def remove_old_crash_logs(folder: Path) -> None:
-    """Remove the logs of processes that have ended."""
     for path in folder.glob(f"{_CRASH_PREFIX}*{_CRASH_ENDING}"):
         owner, _ = _read_crash(path)
         if not owner or has_ended(owner):

@@ -36,7 +36,6 @@ class OngoingConditions:
         self._end_texts[key] = end_text
 
     def end(self, key: Hashable) -> None:
-        """Log that a condition is over, if it held."""
         text = self._end_texts.pop(key, None)
         if text is not None:
             self._log(text)
@@ -52,10 +51,8 @@ class EngineLoader:
     """Loads the engine in a thread, so that it blocks neither signals nor folders.
 
     Args:
-        conditions: Logs that it cannot be loaded, and when it can.
         wake: Called when loading has ended, from the loader's thread.
         patient: Whether to try again when it cannot be loaded now.
-        backoff: Pauses between attempts.
     """
 
     def __init__(
@@ -137,13 +134,7 @@ class EngineLoader:
 
 
 class DiskGuard:
-    """Holds jobs back while the disk that takes the results is nearly full.
-
-    Args:
-        folder: The output folder; it may not exist yet.
-        min_free: Bytes that have to be free.
-        conditions: Logs when jobs are held back and when they go on.
-    """
+    """Holds jobs back while the disk of the output folder has less than `min_free` bytes free."""
 
     def __init__(
         self, folder: Path, min_free: int, conditions: OngoingConditions, clock: Clock
@@ -156,11 +147,9 @@ class DiskGuard:
         self._until = 0.0
 
     def free_space(self) -> int:
-        """Return the free bytes for results."""
         return free_space(self._folder)
 
     def has_space(self) -> bool:
-        """Tell whether a job may start."""
         free = self.free_space()
         if free < self._min_free or not self._is_enough(free):
             self._conditions.begin(

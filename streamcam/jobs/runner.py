@@ -9,8 +9,7 @@ from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.errors import DeviceError, DiskFullError, StreamcamError
 from streamcam.jobs.job_record import JobRecord, JobState
-from streamcam.jobs.job_run import JobResult, JobRun, with_outcome
-from streamcam.jobs.post_action import PostAction
+from streamcam.jobs.job_run import JobResult, JobRun, PostAction, with_outcome
 from streamcam.jobs.resources import DiskGuard, EngineLoader, OngoingConditions
 from streamcam.jobs.store import JobStore
 from streamcam.jobs.watched_files import WatchedFolder
@@ -41,8 +40,6 @@ class Runner:
     """Claims jobs and runs them; driven by `tick`, from one thread.
 
     Args:
-        post_action: What to do with the sources of jobs that are done.
-        conditions: Logs a full disk, a missing engine and sources that cannot be moved.
         wake: Called from the jobs' threads when one has ended.
         on_change: Called with a file that must be checked again, and the seconds for which it must
             not change, None for the usual time.
@@ -89,7 +86,6 @@ class Runner:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing runs and nothing waits to be run."""
         return not self._runs and not self._store.count_ready(self._roots)
 
     def tick(self, *, claiming: bool = True) -> None:
@@ -105,7 +101,6 @@ class Runner:
             pass
 
     def run_post_actions(self) -> None:
-        """Move or delete the sources of jobs that are done."""
         if not self._post_action.clears_sources:
             return
         for job in self._store.due_post_actions(self._roots):
@@ -122,9 +117,8 @@ class Runner:
             self._conditions.end(("after", job.path))
 
     def abort_changed(self, path: Path) -> None:
-        """Abort the job of a file that has changed."""
         for run in self._runs:
-            if run.path == path:
+            if run.record.path == path:
                 run.abort()
 
     def stop(self, grace: float, abort_within: float) -> bool:

@@ -13,6 +13,8 @@ from streamcam.errors import UsageError
 from streamcam.jobs.database import FILE_NAME, Database, SqlValue, placeholders
 from streamcam.jobs.job_record import (
     EnqueueResult,
+    FileIdentity,
+    FileStat,
     FileStatus,
     JobRecord,
     JobState,
@@ -20,7 +22,6 @@ from streamcam.jobs.job_record import (
     reason_to_give_up,
 )
 from streamcam.jobs.owner import is_abandoned
-from streamcam.jobs.watched_files import FileIdentity, FileStat
 
 _VANISHED = "the file went away before it was explained"
 
@@ -29,13 +30,8 @@ class JobStore:
     """Jobs for intake, runners and people; usable from any thread, by several processes at once.
 
     Each change is one transaction that also checks its precondition (the job is still the owner's,
-    or still ready), so that several processes can share a store.
-
-    Args:
-        path: The database file; it is made, with its folder, when it is missing.
-        clears_sources: Whether the source of a job that is done is to be moved or deleted.
-
-    All methods raise `JobStoreError`, and those that write `DiskFullError` when the disk is full.
+    or still ready). All methods raise `JobStoreError`, and those that write `DiskFullError`. With
+    `clears_sources` the source of a job that is done is to be moved or deleted.
     """
 
     def __init__(self, path: Path, *, clears_sources: bool = False) -> None:
@@ -44,11 +40,7 @@ class JobStore:
 
     @classmethod
     def open_existing(cls, state: Path) -> "JobStore":
-        """Open the store in a state folder.
-
-        Raises:
-            UsageError: There is none.
-        """
+        """Open the store in a state folder; raises `UsageError` where there is none."""
         path = state / FILE_NAME
         if not path.exists():
             raise UsageError(
@@ -113,10 +105,7 @@ class JobStore:
     def _rename(
         self, former: Row, found: Row, identity: FileIdentity, stems: Sequence[str]
     ) -> None:
-        """Continue the job of a renamed file under the new name.
-
-        Results that exist, or are being written, keep their names.
-        """
+        """Continue a renamed file's job; results that exist or are being made keep their names."""
         self._database.execute("DELETE FROM jobs WHERE id = ?", found["id"])
         statement = (
             "UPDATE jobs SET root = ?, path = ?, size = ?, mtime_ns = ?, inode = ? WHERE id = ?"
@@ -186,7 +175,6 @@ class JobStore:
         )
 
     def heartbeat(self, owner: str) -> None:
-        """Note that the owner of running jobs is alive."""
         statement = "UPDATE jobs SET heartbeat = ? WHERE state = 'running' AND owner = ?"
         self._database.execute(statement, time.time(), owner)
 
@@ -242,7 +230,6 @@ class JobStore:
         return int(count)
 
     def due_post_actions(self, roots: Sequence[Path]) -> list[JobRecord]:
-        """Return the jobs of folders whose sources are still to be moved or deleted."""
         due = self._records("SELECT * FROM jobs WHERE after = 'due'")
         return [job for job in due if job.root in roots]
 
@@ -254,10 +241,7 @@ class JobStore:
         """Return the running jobs of ended processes to the queue, or give them up as failed.
 
         They go to its end: a file that ends the process must not keep the others from their turn.
-
-        Args:
-            crash: Returns what crashed a process, None if it ended without a trace.
-            max_attempts: Number of crashes after which a job is given up.
+        `crash` returns what crashed a process, None if it ended without a trace.
         """
         running = self._records("SELECT * FROM jobs WHERE state = 'running'")
         orphans = [j for j in running if is_abandoned(j.owner or "", j.heartbeat or 0.0)]
@@ -280,7 +264,7 @@ class JobStore:
         )
         values = (state, crashes, kills, crash is None, now, ended, reason, hint)
         changed = self._disown(job.id, job.owner or "", changes, *values)
-        return RecoveredJob(job, state, reason) if changed else None
+        return RecoveredJob(job, reason) if changed else None
 
     # For people
 
@@ -296,17 +280,12 @@ class JobStore:
         return latest[::-1]
 
     def counts(self) -> dict[JobState, int]:
-        """Return the number of jobs in each state."""
         rows = self._database.rows("SELECT state, count(*) AS number FROM jobs GROUP BY state")
         numbers = {row["state"]: row["number"] for row in rows}
         return {state: numbers.get(state, 0) for state in JobState}
 
     def find(self, word: str) -> JobRecord:
-        """Return the job with this number, or of this file.
-
-        Raises:
-            UsageError: There is none.
-        """
+        """Return the job with this number, or of this file; raises `UsageError` without one."""
         path = Path(word).absolute()
         number = int(word) if word.isdecimal() else None
         statement = "SELECT * FROM jobs WHERE id = ? OR path IN (?, ?)"

@@ -1,4 +1,4 @@
-"""Watched folders, their inputs, what identifies a file, and results left unfinished."""
+"""Watched folders: their inputs, events of the file system, and results left unfinished."""
 
 import fcntl
 import fnmatch
@@ -8,24 +8,44 @@ import shutil
 import signal
 import stat
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver, ObservedWatch
 
 from streamcam.errors import SinkError, UsageError
 from streamcam.files import PART, FolderLock
+from streamcam.jobs.job_record import FileStat
 from streamcam.sinks.registry import is_result
 from streamcam.sources.inputs import is_media
 
 _TEMPORARY = (".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload", ".download", "~")
 _PATH_DIGEST = 8
 
-_BLOCK = 1 << 16
-_BLOCKS = 16
-
 # Where it cannot be known whether a process still writes a file: far longer than a writer pauses.
 _ABANDONED_SECONDS = 3600.0
+
+# Modifications are not among them: a copy of 10 GB would be a flood. A file that was created is
+# polled until it no longer changes.
+_EVENTS: list[type[FileSystemEvent]] = [
+    FileCreatedEvent,
+    FileClosedEvent,
+    FileMovedEvent,
+    DirCreatedEvent,
+    DirMovedEvent,
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +110,8 @@ def _unique_tails(paths: Sequence[Path]) -> list[str]:
 class Selection:
     """Which files below a folder are inputs.
 
-    Attributes:
-        recursive: Whether files in nested folders are inputs too.
-        include: Patterns for names or relative paths; empty for every name of a media file.
-        exclude: Patterns for names or relative paths that never are inputs.
-        ignored: streamcam's own folders: results, state, explained sources.
+    Patterns are for names or relative paths; an empty `include` means every name of a media file.
+    `ignored` are streamcam's own folders: results, state, explained sources.
     """
 
     recursive: bool = True
@@ -103,7 +120,6 @@ class Selection:
     ignored: Sequence[Path] = ()
 
     def wants_file(self, folder: Path, file: Path) -> bool:
-        """Tell by its name whether a file below a folder is an input."""
         if is_temporary(file.name) or is_result(file):
             return False
         relative = file.relative_to(folder)
@@ -112,7 +128,6 @@ class Selection:
         return _matches(relative, self.include) if self.include else is_media(file)
 
     def wants_folder(self, folder: Path, nested: Path) -> bool:
-        """Tell by its name whether a watched folder, or one nested in it, may hold inputs."""
         if nested == folder:
             return True
         if not self.recursive or nested.name.startswith(".") or nested in self.ignored:
@@ -127,7 +142,6 @@ class Selection:
         return all(self.wants_folder(folder, p) for p in (nested, *nested.parents)[:depth])
 
     def reaches_file(self, folder: Path, file: Path) -> bool:
-        """Tell whether a file is an input by its name and by those of the folders above it."""
         return self.reaches_folder(folder, file.parent) and self.wants_file(folder, file)
 
 
@@ -140,13 +154,12 @@ def _matches(relative: Path, patterns: Sequence[str]) -> bool:
 
 
 def is_temporary(name: str) -> bool:
-    """Tell whether a name is one that programs give to unfinished files."""
     return name.startswith((".", "~")) or name.lower().endswith(_TEMPORARY)
 
 
 def scan(
     folder: Path, start: Path, selection: Selection, on_error: Callable[[Path, OSError], None]
-) -> Iterator[tuple[Path, os.stat_result]]:
+) -> Iterator[tuple[Path, FileStat]]:
     """Yield the inputs in `start`, which is a watched folder or nested in it, and below.
 
     Inputs are regular files and links to them. Links to folders are not followed, so there are no
@@ -167,18 +180,18 @@ def scan(
                 if selection.wants_folder(folder, path):
                     pending.append(path)
             elif selection.wants_file(folder, path):
-                result = stat_regular(entry)
-                if result is not None:
-                    yield path, result
+                found = stat_regular(entry)
+                if found is not None:
+                    yield path, found
 
 
-def stat_regular(entry: "os.DirEntry[str] | Path") -> os.stat_result | None:
+def stat_regular(entry: "os.DirEntry[str] | Path") -> FileStat | None:
     """Return the stat of a regular file or of a link to one; None for anything else."""
     try:
         result = entry.stat()
     except OSError:
         return None
-    return result if stat.S_ISREG(result.st_mode) else None
+    return FileStat.of(result) if stat.S_ISREG(result.st_mode) else None
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -188,70 +201,11 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-class FileStat(NamedTuple):
-    """What a scan tells of a file without opening it.
-
-    Attributes:
-        size: In bytes.
-        mtime_ns: Time of the last change, nanoseconds since 1970.
-        inode: Its number in the file system.
-    """
-
-    size: int
-    mtime_ns: int
-    inode: int
-
-    @classmethod
-    def of(cls, result: os.stat_result) -> Self:
-        return cls(result.st_size, result.st_mtime_ns, result.st_ino)
-
-
-@dataclass(frozen=True, slots=True)
-class FileIdentity:
-    """A file's stat and content.
-
-    Attributes:
-        stat: Size, time and inode.
-        fingerprint: Digest of its size and of blocks of its content, in hexadecimal.
-    """
-
-    stat: FileStat
-    fingerprint: str
-
-
-def identity_of(path: Path) -> FileIdentity:
-    """Read a file's identity.
-
-    The fingerprint covers the whole of a file up to 1 MiB; of a longer one 16 blocks of 64 KiB at
-    even distances, the first and the last included. That is a constant cost, and detects any
-    re-encoding, cut or append; a change of the same length between the blocks goes unnoticed.
-
-    Raises:
-        OSError: The file is not there or may not be read.
-    """
-    with path.open("rb") as file:
-        stat = FileStat.of(os.fstat(file.fileno()))
-        digest = hashlib.blake2b(str(stat.size).encode(), digest_size=16)
-        for offset in _block_offsets(stat.size):
-            file.seek(offset)
-            digest.update(file.read(_BLOCK))
-    return FileIdentity(stat, digest.hexdigest())
-
-
-def _block_offsets(size: int) -> list[int]:
-    if size <= _BLOCK * _BLOCKS:
-        return list(range(0, size, _BLOCK))
-    return [(size - _BLOCK) * step // (_BLOCKS - 1) for step in range(_BLOCKS)]
-
-
 def is_being_written(path: Path) -> bool | None:
     """Tell whether any process has the file open for writing; None where that cannot be known.
 
-    Linux grants a read lease only on a file that nobody has open for writing. Not every file system
-    has leases, and they are granted to a file's owner and to root only.
-
-    Raises:
-        OSError: The file is not there or may not be read.
+    Linux grants a read lease only on a file that nobody has open for writing, only to its owner and
+    to root, and not on every file system. Raises `OSError` where the file cannot be opened.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -269,12 +223,76 @@ def is_being_written(path: Path) -> bool | None:
     return False
 
 
-def remove_unfinished_results(output: Path) -> list[Path]:
-    """Remove unfinished files and folders of results that no process writes any more.
+class _Handler(FileSystemEventHandler):
+    def __init__(self, on_path: Callable[[Path, bool], None]) -> None:
+        self._on_path = on_path
 
-    Returns:
-        What was removed.
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        path = event.dest_path or event.src_path
+        self._on_path(Path(str(path)), event.is_directory)
+
+
+class FolderObserver:
+    """Watches folders through inotify.
+
+    `on_path` is called, from a thread of the observer's, with what appeared or was closed, and
+    whether it is a folder.
     """
+
+    def __init__(self, on_path: Callable[[Path, bool], None], *, recursive: bool) -> None:
+        self._handler = _Handler(on_path)
+        self._recursive = recursive
+        self._observer: BaseObserver | None = None
+        self._folders: dict[Path, tuple[ObservedWatch, tuple[int, int]]] = {}
+
+    def watch(self, folder: Path) -> bool:
+        """Watch a folder, again where it was replaced; return whether it was not watched before.
+
+        Raises:
+            OSError: It is not there, may not be read, or the kernel's limits are reached.
+        """
+        stat = folder.stat()
+        inode = (stat.st_dev, stat.st_ino)
+        handle, known_inode = self._folders.get(folder, (None, None))
+        if handle is not None and known_inode == inode and self._is_alive(handle):
+            return False
+        self.unwatch(folder)
+        handle = self._started_observer().schedule(
+            self._handler, str(folder), recursive=self._recursive, event_filter=_EVENTS
+        )
+        self._folders[folder] = handle, inode
+        return True
+
+    def unwatch(self, folder: Path) -> None:
+        handle, _ = self._folders.pop(folder, (None, None))
+        if handle is not None and self._observer is not None:
+            self._observer.unschedule(handle)
+
+    def stop(self) -> None:
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join()
+            self._observer = None
+
+    def _started_observer(self) -> BaseObserver:
+        if self._observer is None:
+            # Nested folders that appear together are reported twice: by the kernel, and by
+            # watchdog's own scan. It warns of that, and handles it.
+            warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
+            observer = Observer()
+            observer.start()
+            self._observer = observer
+        return self._observer
+
+    def _is_alive(self, handle: ObservedWatch) -> bool:
+        assert self._observer is not None
+        return any(
+            emitter.watch == handle and emitter.is_alive() for emitter in self._observer.emitters
+        )
+
+
+def remove_unfinished_results(output: Path) -> list[Path]:
+    """Remove files and folders of results that no process writes any more; return them."""
     return [path for path in _unfinished(output) if _remove_if_abandoned(path)]
 
 
@@ -302,7 +320,6 @@ def _remove_if_abandoned(path: Path) -> bool:
 
 
 def _remove_unlocked_folder(folder: Path) -> bool:
-    """Remove a folder unless its writer, which holds its lock, is alive."""
     lock = FolderLock(folder)
     try:
         lock.acquire()

@@ -2,15 +2,16 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.errors import DiskFullError
 from streamcam.jobs.database import FILE_NAME
-from streamcam.jobs.intake import Intake, Schedule
+from streamcam.jobs.intake import Intake
+from streamcam.jobs.job_run import PostAction
 from streamcam.jobs.owner import CrashLog, crash_of, remove_old_crash_logs, this_process
-from streamcam.jobs.post_action import PostAction
 from streamcam.jobs.resources import EngineLoader, OngoingConditions
 from streamcam.jobs.runner import Runner
 from streamcam.jobs.store import JobStore
@@ -122,7 +123,7 @@ class Watcher:
         return Intake(
             self._folders,
             selection,
-            Schedule(watch.settle, watch.rescan, watch.poll_interval, events=not watch.poll),
+            watch,
             self._store,
             self._conditions,
             on_change=self._runner.abort_changed,
@@ -192,15 +193,13 @@ class Watcher:
 
     def _recover_jobs(self) -> None:
         """Take over the jobs of processes that have ended, and remove what they left."""
-        recovered = self._store.recover(self._crash_of, self._settings.watch.max_attempts)
+        crash = partial(crash_of, self._state)
+        recovered = self._store.recover(crash, self._settings.watch.max_attempts)
         for each in recovered:
             reason = each.reason or "back in the queue: the process that had it has ended"
             self._observer.notice(f"{each.job.name}: {reason}")
         if recovered or not self._next_maintenance:
             remove_unfinished_results(self._settings.output.folder)
-
-    def _crash_of(self, owner: str) -> str | None:
-        return crash_of(self._state, owner)
 
     def _is_done(self, seconds: float) -> bool:
         """Tell whether everything that is there is explained, or will not be ready soon."""

@@ -15,9 +15,8 @@ import av
 import pytest
 
 from streamcam.jobs.database import FILE_NAME
-from streamcam.jobs.job_record import JobRecord, JobState
+from streamcam.jobs.job_record import JobRecord, JobState, identity_of
 from streamcam.jobs.store import JobStore
-from streamcam.jobs.watched_files import identity_of
 from tests.cli.conftest import environment
 from tests.media import numbered, write_video
 

@@ -12,17 +12,22 @@ from pathlib import Path
 
 import pytest
 
-from streamcam.jobs.folder_observer import FolderObserver
-from streamcam.jobs.intake import Intake, Schedule
-from streamcam.jobs.job_record import JobState
+from streamcam.config.schema import WatchSettings
+from streamcam.jobs.intake import Intake
+from streamcam.jobs.job_record import JobState, identity_of
 from streamcam.jobs.resources import OngoingConditions
 from streamcam.jobs.store import JobStore
-from streamcam.jobs.watched_files import Selection, identity_of, is_being_written, resolve_folders
+from streamcam.jobs.watched_files import (
+    FolderObserver,
+    Selection,
+    is_being_written,
+    resolve_folders,
+)
 from tests.jobs.conftest import TIMEOUT, eventually
 
 SETTLE = 0.15
 NEVER = 3600.0
-BY_EVENTS = Schedule(SETTLE, NEVER, 0.1)
+BY_EVENTS = WatchSettings(settle=SETTLE, rescan=NEVER, poll_interval=0.1)
 
 
 class Harness:
@@ -39,7 +44,7 @@ class Harness:
     def open(
         self,
         *,
-        schedule: Schedule = BY_EVENTS,
+        settings: WatchSettings = BY_EVENTS,
         selection: Selection | None = None,
         observer: Callable[..., FolderObserver] = FolderObserver,
     ) -> Intake:
@@ -47,7 +52,7 @@ class Harness:
         intake = Intake(
             resolve_folders([self.root], recursive=True),
             selection or Selection(),
-            schedule,
+            settings,
             self.store,
             OngoingConditions(self.log.append),
             on_change=self.changed.append,
@@ -246,7 +251,7 @@ def test_results_inside_the_watched_folder_are_no_inputs(harness: Harness) -> No
 
 def test_a_folder_that_vanishes_and_returns_is_logged_once_each(harness: Harness) -> None:
     put(harness.root, "a.mp4", "one")
-    intake = harness.open(schedule=Schedule(SETTLE, 0.2, 0.1))
+    intake = harness.open(settings=WatchSettings(settle=SETTLE, rescan=0.2, poll_interval=0.1))
     harness.until_ready(intake, "a.mp4")
     moved = harness.root.rename(harness.root.with_name("moved"))
     harness.until(intake, lambda: harness.log, "logged that it is gone")
@@ -264,7 +269,7 @@ def test_a_folder_that_vanishes_and_returns_is_logged_once_each(harness: Harness
 
 
 def test_a_folder_that_is_replaced_is_watched_again(harness: Harness) -> None:
-    intake = harness.open(schedule=Schedule(SETTLE, 0.2, 0.1))
+    intake = harness.open(settings=WatchSettings(settle=SETTLE, rescan=0.2, poll_interval=0.1))
     shutil.rmtree(harness.root)
     harness.root.mkdir()
     harness.rest(intake, 0.5)
@@ -318,7 +323,10 @@ class SilentObserver(FolderObserver):
 
 
 def test_lost_events_are_noticed_and_made_up_for(harness: Harness) -> None:
-    intake = harness.open(schedule=Schedule(SETTLE, 0.5, 0.1), observer=SilentObserver)
+    intake = harness.open(
+        settings=WatchSettings(settle=SETTLE, rescan=0.5, poll_interval=0.1),
+        observer=SilentObserver,
+    )
     put(harness.root, "a.mp4", "one")
     harness.until_ready(intake, "a.mp4")
     put(harness.root, "b.mp4", "two")
@@ -329,7 +337,8 @@ def test_lost_events_are_noticed_and_made_up_for(harness: Harness) -> None:
 
 def test_polling_asks_the_kernel_for_nothing(harness: Harness) -> None:
     intake = harness.open(
-        schedule=Schedule(SETTLE, NEVER, 0.1, events=False), observer=StarvedObserver
+        settings=WatchSettings(settle=SETTLE, rescan=NEVER, poll=True, poll_interval=0.1),
+        observer=StarvedObserver,
     )
     put(harness.root, "sub/a.mp4")
     harness.until_ready(intake, "sub/a.mp4")
@@ -340,7 +349,8 @@ UNREADABLE = """
 import os, sys, time
 from pathlib import Path
 from streamcam.jobs.resources import OngoingConditions
-from streamcam.jobs.intake import Intake, Schedule
+from streamcam.config.schema import WatchSettings
+from streamcam.jobs.intake import Intake
 from streamcam.jobs.job_record import JobState
 from streamcam.jobs.store import JobStore
 from streamcam.jobs.watched_files import Selection, resolve_folders
@@ -352,7 +362,8 @@ for name in ("shut/a.mp4", "shut.mp4", "open.mp4"): (root / name).write_text(nam
 for name in ("shut", "shut.mp4"): (root / name).chmod(0)
 log = []
 store = JobStore(home / "state" / "store")
-intake = Intake(resolve_folders([root], recursive=True), Selection(), Schedule(0.1, 0.2, 0.1),
+intake = Intake(resolve_folders([root], recursive=True), Selection(),
+                WatchSettings(settle=0.1, rescan=0.2, poll_interval=0.1),
                 store, OngoingConditions(log.append))
 def until(*names):
     end = time.monotonic() + 20

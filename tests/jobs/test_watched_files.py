@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from streamcam.errors import UsageError
+from streamcam.jobs.job_record import identity_of
 from streamcam.jobs.watched_files import (
     Selection,
-    identity_of,
     is_being_written,
     is_temporary,
     remove_unfinished_results,
