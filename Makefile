@@ -25,8 +25,6 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED)
 	$(BIN)/streamcam demo --output $(DEMO_OUTPUT)
 
-# OpenMP's threads would otherwise spin while they wait, which slows everything beside them down.
-test: export OMP_WAIT_POLICY := PASSIVE
 test: lint
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 

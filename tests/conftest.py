@@ -10,6 +10,10 @@ import pytest
 
 from tests.servers.fixtures import rtsp_server as rtsp_server
 
+# OpenMP's threads would otherwise spin while they wait, which slows everything beside them down. It
+# is read when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 TEST_DATA = os.environ.get("STREAMCAM_TEST_DATA", Path(__file__).parents[1] / "../shared/data")
 
 GRACE = 2.0
