@@ -23,7 +23,7 @@ from streamcam.types import Frame, FrameResult, Picture
 from streamcam.vision.build import CamOptions, ModelOptions, build_engine
 from streamcam.vision.cam.eigencam import Grid
 from streamcam.vision.devices import Precision
-from streamcam.vision.engine import EngineDescription
+from streamcam.vision.engine_io import EngineDescription
 from streamcam.vision.methods.attribution import Explain
 from streamcam.vision.models.download import Progress
 

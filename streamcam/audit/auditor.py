@@ -20,7 +20,7 @@ from streamcam.sources.inputs import Entry, expand, open_source
 from streamcam.types import Frame
 
 if TYPE_CHECKING:
-    from streamcam.vision.engine import EngineDescription
+    from streamcam.vision.engine_io import EngineDescription
 
 # Of the clip for flicker: three changes, at the default sampling rate.
 _CLIP_FRAMES = 4

@@ -8,7 +8,7 @@ from streamcam.types import Detection, Frame, HeatMap
 from streamcam.version import __version__
 
 if TYPE_CHECKING:
-    from streamcam.vision.engine import EngineDescription
+    from streamcam.vision.engine_io import EngineDescription
 
 NOTEBOOK = "notebook's EigenCAM"
 """Name of the row of the published recipe, of which only flicker and time are comparable."""

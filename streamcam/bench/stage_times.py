@@ -20,7 +20,7 @@ from streamcam.sinks.video import VideoSettings, VideoSink
 from streamcam.sources.inputs import open_source
 from streamcam.types import Frame, FrameResult, Picture
 from streamcam.vision.engine import Engine
-from streamcam.vision.host_outputs import download
+from streamcam.vision.engine_io import download
 from streamcam.vision.models.detector import Detector, Forward
 
 ENGINE_STAGES = ("upload", "preprocess", "forward", "cam", "download", "stabilize")

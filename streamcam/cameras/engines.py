@@ -15,7 +15,8 @@ from streamcam.sinks.manifest import Provenance
 from streamcam.types import Detection, Frame, FrameResult
 
 if TYPE_CHECKING:
-    from streamcam.vision.engine import Engine, Inputs, Outputs
+    from streamcam.vision.engine import Engine
+    from streamcam.vision.engine_io import Inputs, Outputs
 
 T = TypeVar("T")
 

@@ -20,7 +20,8 @@ from streamcam.vision.devices import (
     describe_device,
     loading_errors,
 )
-from streamcam.vision.engine import Engine, EngineDescription
+from streamcam.vision.engine import Engine
+from streamcam.vision.engine_io import EngineDescription
 from streamcam.vision.methods.attribution import Attribution, Explain
 from streamcam.vision.methods.map_maker import MapMaker
 from streamcam.vision.models.detector import Detector

@@ -2,13 +2,12 @@
 
 import logging
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from streamcam.cam_methods import EIGENCAM
@@ -26,90 +25,22 @@ from streamcam.vision.cam.focus import map_peak, measure_focus
 from streamcam.vision.cam.stabilizer import MapStabilizer
 from streamcam.vision.cpu.tuning import saturates_cpu, threads_for
 from streamcam.vision.devices import computing_threads, device_errors, torch_threads
-from streamcam.vision.host_outputs import HostOutputs, download
+from streamcam.vision.engine_io import (
+    EngineDescription,
+    Floats,
+    FrameInputs,
+    FrameOutputs,
+    HostOutputs,
+    Inputs,
+    Outputs,
+    download,
+)
 from streamcam.vision.methods.attribution import Attribution
 from streamcam.vision.methods.saved_activations import SavedActivations
 from streamcam.vision.models.checkpoints import unnamed
 from streamcam.vision.models.detector import Detector, Forward
-from streamcam.vision.models.preprocess import NetworkInput
-
-METHOD = EIGENCAM
 
 _log = logging.getLogger(__name__)
-
-Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class EngineDescription:
-    """The engine's parts and settings, for manifests and for people.
-
-    Attributes:
-        model: The detector's name.
-        weights: Where its weights are from: a file's name or path, or "random".
-        weights_sha256: Of the weights' file; None for random weights.
-        classes: Names by class id, as the model counts.
-        method: How the maps are made.
-        device: Where it runs, with the GPU's name.
-        precision: "fp32", "fp16" or "bf16".
-        confidence: Score from which a detection counts.
-        grid: "fine" or "pool".
-        batch: The most pictures in one forward.
-        versions: Of torch and torchvision.
-        preset: The confidence that the model recommends.
-    """
-
-    model: str
-    weights: str
-    weights_sha256: str | None
-    classes: Mapping[int, str]
-    method: str
-    device: str
-    precision: str
-    confidence: float
-    grid: str
-    batch: int
-    versions: Mapping[str, str]
-    preset: float = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class FrameInputs:
-    """Frames of one forward pass, on the device.
-
-    Attributes:
-        frames: In their order.
-        due: Per frame whether its boxes are to be explained.
-        network_input: The frames' pictures, resized and padded to the network's canvas.
-    """
-
-    frames: Sequence[Frame]
-    due: Sequence[bool]
-    network_input: NetworkInput
-
-
-@dataclass(frozen=True, slots=True)
-class FrameOutputs:
-    """Frames of one forward pass and what it gave, still on the device.
-
-    Attributes:
-        frames: In their order.
-        due: Per frame whether its boxes are to be explained.
-        forward: Detections and feature maps.
-        saved: Activations for explaining boxes, None where no frame is due.
-    """
-
-    frames: Sequence[Frame]
-    due: Sequence[bool]
-    forward: Forward
-    saved: SavedActivations | None
-
-
-Inputs = Sequence[FrameInputs]
-"""What `Engine.preprocess` gives: a batch, in as few forward passes as the memory allows."""
-
-Outputs = Sequence[FrameOutputs]
-"""What `Engine.forward` gives."""
 
 
 class Engine:
@@ -319,7 +250,7 @@ class Engine:
             frame, outputs.directions, outputs.maps, outputs.shares
         )
         explanation = Explanation(
-            method=METHOD,
+            method=EIGENCAM,
             map=stabilized.heat,
             explained_variance=float(outputs.shares[stabilized.component]),
             flicker=stabilized.flicker,

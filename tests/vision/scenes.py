@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from streamcam.cam_methods import EIGENCAM
 from streamcam.config import Settings
 from streamcam.config.schema import ModelSettings
 from streamcam.pipeline.engine_provider import build_engine
 from streamcam.types import Frame, Picture
 from streamcam.vision.cam.eigencam import EigenCam, Grid
-from streamcam.vision.engine import METHOD, Engine, EngineDescription
+from streamcam.vision.engine import Engine
+from streamcam.vision.engine_io import EngineDescription
 from streamcam.vision.models.detector import Detector
 from streamcam.vision.models.family import LoadedModule, LoadOptions, ModuleFamily
 from streamcam.vision.models.nano import build_nano
@@ -83,7 +85,7 @@ def engine_around(watched: Detector, cam: EigenCam, *, batch: int = 8) -> Engine
         weights="random",
         weights_sha256=None,
         classes={},
-        method=METHOD,
+        method=EIGENCAM,
         device="cpu",
         precision="fp32",
         confidence=0.0,

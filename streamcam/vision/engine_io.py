@@ -1,0 +1,144 @@
+"""What goes into the engine's stages and comes out of them, and what describes the engine."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from streamcam.types import Frame
+from streamcam.vision.cam.eigencam import FrameComponents
+from streamcam.vision.methods.saved_activations import SavedActivations
+from streamcam.vision.models.detector import Forward
+from streamcam.vision.models.preprocess import NetworkInput
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineDescription:
+    """The engine's parts and settings, for manifests and for people.
+
+    Attributes:
+        model: The detector's name.
+        weights: Where its weights are from: a file's name or path, or "random".
+        weights_sha256: Of the weights' file; None for random weights.
+        classes: Names by class id, as the model counts.
+        method: How the maps are made.
+        device: Where it runs, with the GPU's name.
+        precision: "fp32", "fp16" or "bf16".
+        confidence: Score from which a detection counts.
+        grid: "fine" or "pool".
+        batch: The most pictures in one forward.
+        versions: Of torch and torchvision.
+        preset: The confidence that the model recommends.
+    """
+
+    model: str
+    weights: str
+    weights_sha256: str | None
+    classes: Mapping[int, str]
+    method: str
+    device: str
+    precision: str
+    confidence: float
+    grid: str
+    batch: int
+    versions: Mapping[str, str]
+    preset: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class FrameInputs:
+    """Frames of one forward pass, on the device.
+
+    Attributes:
+        frames: In their order.
+        due: Per frame whether its boxes are to be explained.
+        network_input: The frames' pictures, resized and padded to the network's canvas.
+    """
+
+    frames: Sequence[Frame]
+    due: Sequence[bool]
+    network_input: NetworkInput
+
+
+@dataclass(frozen=True, slots=True)
+class FrameOutputs:
+    """Frames of one forward pass and what it gave, still on the device.
+
+    Attributes:
+        frames: In their order.
+        due: Per frame whether its boxes are to be explained.
+        forward: Detections and feature maps.
+        saved: Activations for explaining boxes, None where no frame is due.
+    """
+
+    frames: Sequence[Frame]
+    due: Sequence[bool]
+    forward: Forward
+    saved: SavedActivations | None
+
+
+Inputs = Sequence[FrameInputs]
+"""What `Engine.preprocess` gives: a batch, in as few forward passes as the memory allows."""
+
+Outputs = Sequence[FrameOutputs]
+"""What `Engine.forward` gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostOutputs:
+    """The outputs of one frame as arrays.
+
+    Attributes:
+        boxes: [count, 4]: x1, y1, x2, y2 in pixels of the frame.
+        scores: [count], 0..1.
+        class_ids: [count].
+        directions: [components, channels], unit length, signs arbitrary.
+        maps: [components, rows, columns], spanning the frame.
+        shares: [components], of the variance.
+    """
+
+    boxes: Floats
+    scores: Floats
+    class_ids: npt.NDArray[np.int64]
+    directions: Floats
+    maps: Floats
+    shares: Floats
+
+
+def download(forward: Forward, candidates: Sequence[FrameComponents]) -> list[HostOutputs]:
+    """Copy the outputs of a forward pass and the components of its maps, frame by frame."""
+    fields: tuple[Callable[[int], Tensor], ...] = (
+        lambda i: forward.detections[i].boxes,
+        lambda i: forward.detections[i].scores,
+        lambda i: forward.detections[i].class_ids.float(),
+        lambda i: candidates[i].directions,
+        lambda i: candidates[i].maps,
+        lambda i: candidates[i].shares,
+    )
+    tensors = [field(i) for i in range(len(candidates)) for field in fields]
+    arrays = _on_host(tensors)
+    size = len(fields)
+    return [
+        HostOutputs(boxes, scores, ids.astype(np.int64), directions, maps, shares)
+        for boxes, scores, ids, directions, maps, shares in (
+            arrays[first : first + size] for first in range(0, len(arrays), size)
+        )
+    ]
+
+
+def _on_host(tensors: Sequence[Tensor]) -> list[Floats]:
+    """Tensors as arrays; of a GPU in one transfer, since each one waits for the device."""
+    if all(tensor.is_cpu for tensor in tensors):
+        return [tensor.numpy() for tensor in tensors]
+    flat = torch.cat([tensor.flatten() for tensor in tensors]).cpu().numpy()
+    ends = np.cumsum([0, *(tensor.numel() for tensor in tensors)])
+    return [
+        flat[start:end].reshape(tuple(tensor.shape))
+        for (start, end), tensor in zip(pairwise(ends), tensors, strict=True)
+    ]

@@ -1,0 +1,196 @@
+"""What every detector family keeps, whatever its networks are made of."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from streamcam.vision.cam.geometry import Letterbox
+from streamcam.vision.models.detector import Detector, suppress
+from streamcam.vision.models.network import (
+    Candidates,
+    FeatureLevels,
+    Levels,
+    Network,
+    Raw,
+    Sizing,
+    to_original,
+)
+from tests.vision.scenes import (
+    MOBILENET,
+    SSDLITE,
+    grey,
+    module,
+    network_around,
+    noise,
+    with_patch,
+)
+
+SMALL = {"min_size": 128, "max_size": 192}
+
+
+class TokenNetwork(Network):
+    """A network without torch modules whose cells are 14 pixels wide and 28 high."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            sizing=Sizing(stretch=(140, 140), multiple=1, bgr=True, pad=114),
+            levels=FeatureLevels.of({"tokens": (28, 14)}),
+            categories={0: "thing"},
+            suppress=0.5,
+            differentiable=True,
+            replayable=True,
+        )
+
+    def forward(self, canvas: Tensor, placements: Sequence[Letterbox]) -> tuple[Raw, Levels]:
+        levels = {"tokens": nn.functional.avg_pool2d(canvas, (28, 14))}
+        return self.from_levels(levels, placements), levels
+
+    def from_levels(self, levels: Levels, _: Sequence[Letterbox]) -> Raw:
+        return {"scores": levels["tokens"].mean(dim=1)}
+
+    def decode(
+        self, raw: Raw, placements: Sequence[Letterbox], threshold: float
+    ) -> list[Candidates]:
+        found = []
+        for scores, placement in zip(raw["scores"], placements, strict=True):
+            y, x = (scores > threshold).nonzero().unbind(1)
+            boxes = torch.stack([x * 14, y * 28, (x + 1) * 14, (y + 1) * 28], dim=1).float()
+            found.append(
+                Candidates(to_original(boxes, placement), scores[y, x], torch.zeros_like(x))
+            )
+        return found
+
+
+NETWORKS: dict[str, Callable[[], Network]] = {
+    "nano": lambda: network_around("nano", module("nano", **SMALL)),
+    MOBILENET: lambda: network_around(MOBILENET, module(MOBILENET, **SMALL)),
+    SSDLITE: lambda: network_around(SSDLITE, module(SSDLITE)),
+    "fcos_resnet50_fpn": lambda: network_around(
+        "fcos_resnet50_fpn", module("fcos_resnet50_fpn", **SMALL)
+    ),
+    "retinanet_resnet50_fpn": lambda: network_around(
+        "retinanet_resnet50_fpn", module("retinanet_resnet50_fpn", **SMALL)
+    ),
+    "tokens": TokenNetwork,
+}
+
+PICTURES = [with_patch(grey(120, 180), 60, 30, 60), noise(90, 60)]
+
+THRESHOLD = 0.005
+
+
+@pytest.fixture(scope="module", params=list(NETWORKS))
+def network(request: pytest.FixtureRequest) -> Iterator[Network]:
+    made = NETWORKS[request.param]()
+    yield made
+    made.close()
+
+
+def test_levels_are_where_they_are_said_to_be(network: Network) -> None:
+    """The canvas is covered by the cells, in the order and the strides that are told."""
+    inputs = Detector(network, THRESHOLD).preprocess(
+        [torch.from_numpy(picture).permute(2, 0, 1) for picture in PICTURES]
+    )
+    with torch.inference_mode():
+        _, levels = network.forward(inputs.canvas, inputs.placements)
+    height, width = inputs.canvas.shape[2:]
+    assert {network.levels.fine, network.levels.pool} <= set(levels)
+    for name, level in levels.items():
+        assert level.ndim == 4
+        assert level.shape[0] == len(PICTURES)
+        stride_y, stride_x = network.levels.strides.get(name, (None, None))
+        if stride_y is not None and stride_x is not None:
+            assert level.shape[2] == -(-height // int(stride_y))
+            assert level.shape[3] == -(-width // int(stride_x))
+
+
+def test_features_are_those_of_the_forward_pass(network: Network) -> None:
+    canvas, placement = Detector(network, THRESHOLD).canvas(PICTURES[0])
+    with torch.inference_mode():
+        _, levels = network.forward(canvas, [placement])
+        alone = network.features(canvas)
+    assert list(alone) == list(levels)
+    assert all(torch.equal(alone[name], level) for name, level in levels.items())
+
+
+def test_detections_lie_in_the_picture_and_above_the_threshold(network: Network) -> None:
+    forward = Detector(network, THRESHOLD)(PICTURES)
+    assert len(forward.detections) == len(PICTURES)
+    for picture, own in zip(PICTURES, forward.detections, strict=True):
+        height, width = picture.shape[:2]
+        assert own.boxes.shape == (len(own.scores), 4)
+        assert len(own.class_ids) == len(own.scores) > 0
+        assert bool((own.scores > THRESHOLD).all() and (own.scores <= 1).all())
+        assert bool((own.scores.diff() <= 0).all()), "falling"
+        assert bool((own.boxes[:, 2:] >= own.boxes[:, :2]).all())
+        assert float(own.boxes.min()) >= -1e-3
+        assert bool((own.boxes <= torch.tensor([width, height] * 2) + 1e-2).all())
+
+
+def test_a_picture_has_the_same_detections_alone_and_in_a_batch(network: Network) -> None:
+    detector = Detector(network, THRESHOLD)
+    together = detector([PICTURES[0], PICTURES[0]]).detections
+    (alone,) = detector([PICTURES[0]]).detections
+    for own in together:
+        assert torch.allclose(own.scores, alone.scores, atol=1e-4)
+
+
+def test_the_outputs_follow_from_the_levels(network: Network) -> None:
+    """What gradient and perturbation methods rely on, where a network offers it."""
+    assert network.replayable
+    detector = Detector(network, THRESHOLD)
+    canvas, placement = detector.canvas(PICTURES[0])
+    with torch.inference_mode():
+        raw, levels = network.forward(canvas, [placement])
+        (expected,) = network.decode(raw, [placement], THRESHOLD)
+        copies = {name: level.float().clone() for name, level in levels.items()}
+        replayed = network.from_levels(copies, [placement])
+        (found,) = network.decode(replayed, [placement], THRESHOLD)
+    assert torch.equal(found.boxes, expected.boxes)
+    assert torch.equal(found.scores, expected.scores)
+
+
+def test_gradients_reach_the_levels(network: Network) -> None:
+    assert network.differentiable
+    detector = Detector(network, THRESHOLD)
+    canvas, placement = detector.canvas(PICTURES[0])
+    with torch.inference_mode():
+        _, levels = network.forward(canvas, [placement])
+    leaves = {name: level.clone().float().requires_grad_() for name, level in copied(levels)}
+    (found,) = detector.detect_from_levels(leaves, [placement], THRESHOLD)
+    found.scores[0].backward()
+    gradients = [leaf.grad for leaf in leaves.values() if leaf.grad is not None]
+    assert any(float(gradient.abs().max()) > 0 for gradient in gradients)
+
+
+def copied(levels: Levels) -> list[tuple[str, Tensor]]:
+    """The levels as ordinary tensors: those of inference mode take no part in a backward pass."""
+    return [(name, torch.from_numpy(level.numpy().copy())) for name, level in levels.items()]
+
+
+def test_suppression_keeps_the_best_of_each_class() -> None:
+    boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 10, 10], [1, 0, 10, 10], [50, 50, 60, 60]])
+    one = Candidates(boxes, torch.tensor([0.5, 0.9, 0.7, 0.2]), torch.tensor([1, 1, 2, 1]))
+    empty = Candidates(boxes[:0], one.scores[:0], one.class_ids[:0])
+    kept, none = suppress([one, empty], 0.5)
+    assert kept.scores.tolist() == pytest.approx([0.9, 0.7, 0.2])
+    assert kept.class_ids.tolist() == [1, 2, 1]
+    assert len(none.scores) == 0
+    (few, _) = suppress([one, empty], 0.5, limit=1)
+    assert few.scores.tolist() == pytest.approx([0.9])
+
+
+def test_channels_are_swapped_and_padding_is_grey_where_a_network_asks_for_it() -> None:
+    network = TokenNetwork()
+    network.sizing = Sizing(shortest=20, longest=40, multiple=32, bgr=True, pad=114)
+    picture = grey(20, 30)
+    picture[..., 0] = 200
+    inputs = Detector(network, 0.5).preprocess([torch.from_numpy(picture).permute(2, 0, 1)])
+    assert inputs.canvas.shape == (1, 3, 32, 32)
+    assert inputs.placements == [Letterbox((20, 30), (20, 30), (32, 32))]
+    assert torch.allclose(inputs.canvas[0, 2, :20, :30] * 255, torch.tensor(200.0))
+    assert torch.allclose(inputs.canvas[0, 0, :20, :30] * 255, torch.tensor(128.0))
+    assert torch.allclose(inputs.canvas[0, :, 20:] * 255, torch.tensor(114.0))
+    assert torch.allclose(inputs.canvas[0, :, :, 30:] * 255, torch.tensor(114.0))
