@@ -242,7 +242,7 @@ def test_debugging_shows_ffmpeg_messages_without_secrets(
     server = rtsp_server(password="tops3cret")
     for password, code in (("tops3cret", 0), ("wr0ng s3cret", 69)):
         url = server.url(user="admin", password=password)
-        ended, _, err = live(url, "--duration", 1, "--record", "never", debug=True).end()
+        ended, _, err = live(url, "--duration", 3, "--record", "never", debug=True).end()
         assert ended == code, err
         assert "s3cret" not in err
         assert "rtsp" in err.lower()

@@ -11,9 +11,7 @@ import pytest
 
 from streamcam import schemas
 from streamcam.cam_methods import METHODS
-from streamcam.config import Settings
 from streamcam.demo.source import DemoSource
-from streamcam.vision.build import DEFAULT_TOP
 from tests.cli.conftest import Streamcam
 
 SCENE = "demo://street?seconds=1&seed=1&width=384&height=216"
@@ -100,7 +98,3 @@ def test_an_unknown_method_is_refused_with_the_known_ones_named(
     assert "cam.method" in done.stderr
     assert all(f"'{method}'" in done.stderr for method in METHODS)
     assert not (tmp_path / "out").exists()
-
-
-def test_as_many_boxes_are_explained_as_the_engine_would() -> None:
-    assert Settings().cam.why_top == DEFAULT_TOP
