@@ -15,7 +15,7 @@ from streamcam.cli.terminal import FORCED, errors, show_error, stopped_by_signal
 from streamcam.config import Settings, load_settings
 from streamcam.config.load import Tables
 from streamcam.errors import ExitCode, StreamcamError
-from streamcam.service.systemd import Notifier
+from streamcam.service.health import Notifier
 from streamcam.urls import Redactor
 
 _log = logging.getLogger(__name__)

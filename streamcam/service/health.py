@@ -1,22 +1,27 @@
-"""Health: whether the service makes progress; only then is systemd's watchdog fed.
+"""Health: whether the service makes progress, and what systemd is told of it.
 
 That the process runs proves nothing: a forward pass can hang in a GPU's driver while all other
 threads work. What counts are completed batches. Without work, in idle folders and with dead
-cameras, there is nothing to prove.
+cameras, there is nothing to prove. Only while there is progress is systemd's watchdog fed.
 """
 
 import logging
+import os
+import socket
 import threading
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, Self
 
 from streamcam.clock import Clock
-from streamcam.service.systemd import Notifier
 
 _log = logging.getLogger(__name__)
 
 # Without a watchdog to feed, progress is checked for the sake of /healthz.
 _DEFAULT_SECONDS = 10.0
+
+# The socket's queue is full only while systemd itself is busy, e.g. at its own daemon-reload, which
+# takes it well under a second. The watchdog is fed from the thread that waits here.
+_SEND_SECONDS = 5.0
 
 
 class MonitoredEngine(Protocol):
@@ -34,12 +39,11 @@ class MonitoredEngine(Protocol):
 
 
 class ProgressMonitor:
-    """Detects engines and a main loop that are stuck.
+    """Detects an engine and a main loop that are stuck.
 
     For one thread, not the supervisor's own, which calls `fault` several times within `timeout`.
 
     Args:
-        engines: The engines, by their names for people.
         last_iteration: Returns when the supervisor's loop last began an iteration, on the clock's
             monotonic time.
         timeout: Seconds that a batch, and an iteration of the loop, may take. The slowest regular
@@ -48,53 +52,129 @@ class ProgressMonitor:
 
     def __init__(
         self,
-        engines: Mapping[str, MonitoredEngine],
+        engine: MonitoredEngine,
         last_iteration: Callable[[], float],
         *,
         timeout: float,
         clock: Clock | None = None,
     ) -> None:
-        self._clock = clock or Clock()
-        self._timeout = timeout
+        self._engine = engine
         self._last_iteration = last_iteration
-        now = self._clock.monotonic()
-        self._engines = [_EngineProgress(name, engine, now) for name, engine in engines.items()]
+        self._timeout = timeout
+        self._clock = clock or Clock()
+        self._finished = engine.finished
+        self._last_progress = self._clock.monotonic()
 
     def fault(self) -> str | None:
         """Return what is stuck, for people; None if nothing is."""
         now = self._clock.monotonic()
-        # Every engine is checked every time, whatever was found before it.
-        stuck = [engine.fault(now, self._timeout) for engine in self._engines]
+        # The engine is checked every time, whatever the loop does.
+        without_progress = self._seconds_without_progress(now)
         idle = now - self._last_iteration()
         if idle > self._timeout:
             return f"the supervisor has stood still for {idle:.0f} s"
-        return next((fault for fault in stuck if fault is not None), None)
+        if without_progress > self._timeout:
+            return f"the engine has work but finished none for {without_progress:.0f} s"
+        return None
 
-
-class _EngineProgress:
-    def __init__(self, name: str, engine: MonitoredEngine, now: float) -> None:
-        self._name = name
-        self._engine = engine
-        self._finished = engine.finished
-        self._last_progress = now
-
-    def fault(self, now: float, timeout: float) -> str | None:
+    def _seconds_without_progress(self, now: float) -> float:
         # Read before the count: a batch that ends in between is then seen as progress.
         busy = self._engine.busy
         finished = self._engine.finished
         if not busy or finished != self._finished:
             self._finished, self._last_progress = finished, now
-        seconds = now - self._last_progress
-        if seconds <= timeout:
-            return None
-        return f"{self._name} has work but finished none for {seconds:.0f} s"
+        return now - self._last_progress
+
+
+class Notifier:
+    """Sends datagrams of `NAME=value` lines to the service manager, see sd_notify(3).
+
+    From any thread. No method raises: the service works on when its manager does not listen.
+
+    Args:
+        address: The manager's socket: a path, or "@" and an abstract name. None: nothing is sent.
+
+    Attributes:
+        watchdog_interval: Seconds between calls of `watchdog`: half the time after which the
+            manager kills the service. None if the manager has no watchdog.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        watchdog_interval: float | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._address = address
+        self._clock = clock or Clock()
+        self.watchdog_interval = watchdog_interval
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        address = environment.get("NOTIFY_SOCKET") or None
+        if address is not None and address[0] not in "/@":
+            _log.warning("NOTIFY_SOCKET is not an address that can be notified: %s", address)
+            address = None
+        return cls(address, watchdog_interval=_watchdog_interval(environment))
+
+    def ready(self, status: str) -> None:
+        """Report that the service has started, or has reloaded."""
+        self._send("READY=1", _status(status))
+
+    def status(self, text: str) -> None:
+        """Set the one-line status that `systemctl status` shows."""
+        self._send(_status(text))
+
+    def watchdog(self) -> None:
+        self._send("WATCHDOG=1")
+
+    def reloading(self) -> None:
+        """Report that the configuration is read again; `ready` must follow."""
+        self._send("RELOADING=1", f"MONOTONIC_USEC={_microseconds(self._clock.monotonic())}")
+
+    def stopping(self) -> None:
+        self._send("STOPPING=1")
+
+    def extend_timeout(self, seconds: float) -> None:
+        """Ask for this many seconds from now on to start, or to stop."""
+        self._send(f"EXTEND_TIMEOUT_USEC={_microseconds(seconds)}")
+
+    def _send(self, *lines: str) -> None:
+        if self._address is None:
+            return
+        # A leading NUL makes an abstract name.
+        address = self._address.replace("@", "\0", 1) if self._address[0] == "@" else self._address
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+                channel.settimeout(_SEND_SECONDS)
+                channel.sendto("\n".join(lines).encode(), address)
+        except OSError as error:
+            _log.debug("the service manager does not listen: %s", error)
+
+
+def _status(text: str) -> str:
+    # A line break would end the value.
+    return f"STATUS={' '.join(text.split())}"
+
+
+def _microseconds(seconds: float) -> int:
+    return int(seconds * 1_000_000)
+
+
+def _watchdog_interval(environment: Mapping[str, str]) -> float | None:
+    """Return half the manager's timeout in seconds, as sd_watchdog_enabled(3) advises."""
+    if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        # Set for the process that started this one.
+        return None
+    timeout = environment.get("WATCHDOG_USEC", "")
+    return int(timeout) / 2_000_000 if timeout.isdecimal() and int(timeout) else None
 
 
 class Watchdog:
     """Checks progress and feeds systemd's watchdog, in a thread that nothing else can block.
 
-    Attributes:
-        fault: What is stuck, None while nothing is.
+    `fault` is what is stuck, None while nothing is.
     """
 
     def __init__(self, monitor: ProgressMonitor, notifier: Notifier) -> None:

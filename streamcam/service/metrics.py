@@ -38,10 +38,7 @@ class _Sum:
 
 
 class Metrics:
-    """Counts frames; from any thread.
-
-    Labels hold no URLs: a source is a camera's name, or `FILES`.
-    """
+    """Counts frames; from any thread. A source is a camera's name, or `FILES`; never a URL."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -68,7 +65,7 @@ class Metrics:
         self._stages.labels(name).observe(seconds)
 
     def latency(self, seconds: float) -> None:
-        """Record a live frame's time from the arrival of its data to its result."""
+        """Record a live frame's time from the arrival of its data to its result, in seconds."""
         self._latency.observe(seconds)
 
     def file_frame(self, outcome: str) -> None:
@@ -77,13 +74,7 @@ class Metrics:
             self._frames[outcome] += 1
 
     def cam(self, source: str, lift: float | None, flicker: float | None) -> None:
-        """Record the properties of a frame's map.
-
-        Args:
-            source: A camera's name, or `FILES`.
-            lift: Mean focus lift of its detections, None without any.
-            flicker: Its flicker, None for a first frame.
-        """
+        """Record the mean focus lift of a frame's detections and its map's flicker, where known."""
         with self._lock:
             if lift is not None:
                 self._lifts.setdefault(source, _Sum()).add(lift)

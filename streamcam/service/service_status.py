@@ -21,11 +21,7 @@ from streamcam.types import CameraState, CameraStatus
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """A file's job, and how much of it is done.
-
-    Attributes:
-        progress: Share of a running job that is done, 0..1; None where unknown or not running.
-    """
+    """A file's job, and the share of it that is done, 0..1; None where unknown or not running."""
 
     record: JobRecord
     progress: float | None = None
@@ -50,8 +46,7 @@ class ServiceStatus:
         file_progress: Returns how much of a running file is done, 0..1, given its readable path.
 
     Attributes:
-        settings: The service's settings; replaced when the configuration is reloaded.
-        folders: The watched folders, None without any.
+        settings: Replaced when the configuration is reloaded.
         ready: Whether the service has started completely.
     """
 
@@ -73,11 +68,10 @@ class ServiceStatus:
         self._store_path: Path | None = None
 
     def alive(self) -> bool:
-        """Tell whether the service makes progress; if not, it should be restarted."""
         return self._watchdog.fault is None
 
     def readiness(self) -> Sequence[str]:
-        """Return why the service is not ready, a sentence each: engine not loaded, camera down."""
+        """Return why the service is not ready, a sentence each."""
         reasons = [] if self.ready else ["the detectors are being loaded"]
         if self._watchdog.fault is not None:
             reasons.append(self._watchdog.fault)
@@ -90,11 +84,9 @@ class ServiceStatus:
         ]
 
     def cameras(self) -> Sequence[CameraStatus]:
-        """Return the status of every camera, in the order in which they are shown."""
         return self._cameras.statuses()
 
     def preview(self, camera: str) -> PreviewSink | None:
-        """Return the sink with a camera's newest frame; None for an unknown camera."""
         return self._cameras.preview(camera)
 
     def recordings(self, camera: str) -> Path | None:
@@ -111,7 +103,6 @@ class ServiceStatus:
         return [] if store is None else [self._with_progress(j) for j in store.jobs(states, limit)]
 
     def job(self, number: int) -> JobProgress | None:
-        """Return the job with this number, None where there is none."""
         store = self._job_store()
         try:
             return None if store is None else self._with_progress(store.find(str(number)))
@@ -119,12 +110,10 @@ class ServiceStatus:
             return None
 
     def job_counts(self) -> Mapping[JobState, int]:
-        """Return the number of jobs in each state."""
         store = self._job_store()
         return {} if store is None else store.counts()
 
     def output_free_bytes(self) -> int | None:
-        """Return the free space for results; None where it is unknown."""
         try:
             return free_space(self.settings.output.folder)
         except OSError:
@@ -135,7 +124,6 @@ class ServiceStatus:
         return {name: GpuMemory(*memory) for name, memory in self._cameras.memory().items()}
 
     def close(self) -> None:
-        """Close the job store."""
         with self._lock:
             if self._store is not None:
                 self._store.close()

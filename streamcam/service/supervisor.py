@@ -15,11 +15,10 @@ from streamcam.config import Settings
 from streamcam.errors import ConfigError, DeviceError, SinkError, StreamcamError, UsageError
 from streamcam.jobs.watched_files import resolve_folders
 from streamcam.service.events import ServiceEvents
-from streamcam.service.health import ProgressMonitor, Watchdog
+from streamcam.service.health import Notifier, ProgressMonitor, Watchdog
 from streamcam.service.http import HttpServer
 from streamcam.service.metrics import Metrics
 from streamcam.service.service_status import ServiceStatus
-from streamcam.service.systemd import Notifier
 from streamcam.service.watcher_thread import WatcherThread
 
 _log = logging.getLogger(__name__)
@@ -44,13 +43,11 @@ _EXTENSION_SECONDS = 60.0
 class Supervisor:
     """Runs one engine, its cameras and folders, the watchdog and the HTTP server.
 
+    Raises what `load` and `checked` raise.
+
     Args:
-        on_iteration: Called in every iteration of the loop.
         stuck_after: Seconds that a batch may take before the service counts as stuck.
         grace: Seconds for cameras, and for files, to finish their work at the end.
-
-    Raises:
-        StreamcamError: What `load` raises, or `checked`.
     """
 
     def __init__(
@@ -75,7 +72,13 @@ class Supervisor:
             self._settings, self._events, on_stage=self._metrics.stage, clock=self._clock
         )
         self._last_iteration = self._clock.monotonic()
-        self._watchdog = Watchdog(self._make_monitor(stuck_after), notifier)
+        monitor = ProgressMonitor(
+            self._cameras.pipeline,
+            lambda: self._last_iteration,
+            timeout=stuck_after,
+            clock=self._clock,
+        )
+        self._watchdog = Watchdog(monitor, notifier)
         self._status = ServiceStatus(
             self._settings, self._cameras, self._watchdog, self._events.progress
         )
@@ -176,7 +179,6 @@ class Supervisor:
             raise fault
 
     def _report(self) -> None:
-        """Report to systemd."""
         if not self._status.ready and self._is_warm():
             self._status.ready = True
             _log.info("ready: %s", self._summary())
@@ -199,14 +201,6 @@ class Supervisor:
         cameras = f"{_number(states.total(), 'camera')}: {', '.join(parts)}"
         return (
             f"{cameras if parts else 'no cameras'}; {_number(len(self._settings.folder), 'folder')}"
-        )
-
-    def _make_monitor(self, stuck_after: float) -> ProgressMonitor:
-        return ProgressMonitor(
-            {"the engine": self._cameras.pipeline},
-            lambda: self._last_iteration,
-            timeout=stuck_after,
-            clock=self._clock,
         )
 
     def _end(self) -> None:
@@ -250,7 +244,6 @@ def checked(settings: Settings) -> Settings:
 
 
 def _check_writable(output: Path) -> None:
-    """Make the output folder, and check that it is writable."""
     try:
         output.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=output):
@@ -265,15 +258,8 @@ def _check_writable(output: Path) -> None:
 
 def _folder_part(settings: Settings) -> Settings:
     """Return the settings with those that do not concern watched folders at their defaults."""
-    defaults = Settings()
-    return settings.model_copy(
-        update={
-            "camera": (),
-            "live": defaults.live,
-            "retention": defaults.retention,
-            "http": defaults.http,
-        }
-    )
+    others = {"camera", "live", "retention", "http"}
+    return settings.model_copy(update={key: getattr(Settings(), key) for key in others})
 
 
 def _reloadable(settings: Settings, running: Settings) -> Settings:
@@ -291,5 +277,4 @@ def _reloadable(settings: Settings, running: Settings) -> Settings:
 
 
 def _number(count: int, what: str) -> str:
-    """Return e.g. "1 folder" or "3 folders"."""
     return f"{count} {what}{'' if count == 1 else 's'}"

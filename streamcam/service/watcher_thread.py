@@ -23,9 +23,6 @@ _LONGEST_PAUSE = 60.0
 class WatcherThread:
     """Runs a watcher in a thread.
 
-    Args:
-        make_provider: Makes the engine provider that files share with cameras.
-
     Attributes:
         fault: Why it was given up, None while it was not.
         stuck: Whether a job could not be ended.
@@ -58,7 +55,6 @@ class WatcherThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """Request the end. From any thread."""
         self._stopping.set()
         if self._watcher is not None:
             self._watcher.stop()

@@ -17,16 +17,15 @@ class FakeEngine:
 
 
 class FakeService:
-    """Engines and a loop whose state the test sets."""
+    """An engine and a loop whose state the test sets."""
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self) -> None:
         self.clock = ManualClock()
         self.last_iteration = self.clock.now
         self.loop_hangs = False
-        self.engines = {name: FakeEngine() for name in names or ("the engine",)}
-        self.engine = next(iter(self.engines.values()))
+        self.engine = FakeEngine()
         self.monitor = ProgressMonitor(
-            self.engines, lambda: self.last_iteration, timeout=TIMEOUT, clock=self.clock
+            self.engine, lambda: self.last_iteration, timeout=TIMEOUT, clock=self.clock
         )
 
     def check(self, *, done: int = 0) -> str | None:
@@ -34,8 +33,7 @@ class FakeService:
         self.clock.now += CHECK
         if not self.loop_hangs:
             self.last_iteration = self.clock.now
-        for engine in self.engines.values():
-            engine.finished += done
+        self.engine.finished += done
         return self.monitor.fault()
 
     def checks(self, count: int, *, done: int = 0) -> list[str | None]:
@@ -80,18 +78,6 @@ def test_a_stuck_engine_that_recovers_is_healthy_again() -> None:
     service.engine.busy = True
     assert service.checks(10)[-1] is not None
     assert service.check(done=1) is None
-
-
-def test_one_stuck_engine_beside_a_busy_one_is_found() -> None:
-    service = FakeService("engine 0", "engine 1")
-    for engine in service.engines.values():
-        engine.busy = True
-    faults = []
-    for _ in range(6):
-        service.engine.finished += 1
-        faults.append(service.check())
-    assert faults[3] is None
-    assert faults[-1] == "engine 1 has work but finished none for 90 s"
 
 
 @pytest.mark.parametrize("busy", [False, True])

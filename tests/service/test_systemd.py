@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streamcam.service.systemd import Notifier
+from streamcam.service.health import Notifier
 
 
 class NotifySocket:
@@ -93,7 +93,7 @@ def test_a_manager_that_has_ended_is_no_fault(tmp_path: Path) -> None:
 def test_a_manager_that_does_not_read_is_not_waited_for_for_ever(
     manager: NotifySocket, notifier: Notifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamcam.service.systemd._SEND_SECONDS", 0.05)
+    monkeypatch.setattr("streamcam.service.health._SEND_SECONDS", 0.05)
     flood = threading.Thread(
         target=lambda: [notifier.watchdog() for _ in range(20 + _queue_length())], daemon=True
     )

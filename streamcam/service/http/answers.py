@@ -157,28 +157,17 @@ def camera_answer(status: CameraStatus, service: ServiceStatus, clock: Clock) ->
     now = clock.monotonic()
     preview = service.preview(status.name)
     shown = None if preview is None else preview.latest
-    return CameraAnswer(
-        name=status.name,
-        url=redacted_url(status.url),
-        state=status.state,
-        seconds=max(0.0, now - status.since),
-        error=_clean(status.error and status.error.removeprefix(f"{status.name}: ")),
-        hint=_clean(status.hint),
-        width=status.width,
-        height=status.height,
-        codec=status.codec,
-        frame_rate=status.frame_rate,
-        explained_rate=status.explained_rate,
-        last_frame_age=status.last_frame_age,
-        counts=CountsAnswer.model_validate(status.counts, from_attributes=True),
-        reconnects=status.reconnects,
-        killed=status.killed,
-        latency=status.latency
-        and LatencyAnswer.model_validate(status.latency, from_attributes=True),
-        outlets={name: _clean(fault) for name, fault in status.sink_errors.items()},
-        recorded=service.recordings(status.name) is not None,
-        latest=shown and _latest(shown, now),
-    )
+    changed = {
+        "url": redacted_url(status.url),
+        "seconds": max(0.0, now - status.since),
+        "error": _clean(status.error and status.error.removeprefix(f"{status.name}: ")),
+        "hint": _clean(status.hint),
+        "outlets": {name: _clean(fault) for name, fault in status.sink_errors.items()},
+        "recorded": service.recordings(status.name) is not None,
+        "latest": shown and _latest(shown, now),
+    }
+    same = {name: getattr(status, name) for name in CameraAnswer.model_fields.keys() - changed}
+    return CameraAnswer.model_validate(same | changed, from_attributes=True)
 
 
 def job_answer(job: JobProgress) -> JobAnswer:
@@ -202,7 +191,6 @@ def job_answer(job: JobProgress) -> JobAnswer:
 
 
 def job_counts(service: ServiceStatus) -> dict[str, int]:
-    """Return how many jobs there are in each state."""
     return {state.value: number for state, number in service.job_counts().items()}
 
 

@@ -167,11 +167,6 @@ class FileRoutes:
 
 
 def _known_job(service: ServiceStatus, number: int) -> JobProgress:
-    """Return a job.
-
-    Raises:
-        HTTPException: There is none (404).
-    """
     # SQLite has no greater numbers.
     job = service.job(number) if 0 < number < 2**63 else None
     if job is None:
@@ -180,11 +175,6 @@ def _known_job(service: ServiceStatus, number: int) -> JobProgress:
 
 
 def _recordings_folder(service: ServiceStatus, camera: str) -> Path:
-    """Return the folder of a camera's recordings.
-
-    Raises:
-        HTTPException: There is no such camera, or it does not record (404).
-    """
     folder = service.recordings(camera)
     if folder is None:
         raise HTTPException(HTTPStatus.NOT_FOUND, "no recordings of such a camera")

@@ -13,9 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streamcam.config.schema import HttpSettings
 from streamcam.errors import ConfigError
-from streamcam.service.http.connection import MAX_HEAD_BYTES
 
 COOKIE = "streamcam"
+
+MAX_HEAD_BYTES = 16 * 1024
+"""Of a request's head: well above what browsers and proxies send, and what others refuse."""
 
 _MIN_TOKEN_LENGTH = 16
 """Characters. There are 2**75 sequences of 16 random letters: too many to guess over a network."""
@@ -62,17 +64,12 @@ class Access:
 
     @classmethod
     def from_settings(cls, settings: HttpSettings) -> "Access":
-        """Read the token, if there is one.
-
-        Raises:
-            ConfigError: It cannot be read, is too short, or there has to be one.
-        """
+        """Read the token, if any; raises `ConfigError` where it cannot be read or is too short."""
         token = None if settings.token_file is None else _read_token(settings.token_file)
         return cls(settings.host, token)
 
     @property
     def needs_token(self) -> bool:
-        """Whether clients need a token."""
         return self._token is not None
 
     def knows_host(self, headers: Headers) -> bool:
@@ -134,7 +131,6 @@ def _is_loopback(host: str) -> bool:
 
 
 def _host_name(header: str) -> str:
-    """Return the name in a Host header, without port and brackets."""
     if header.startswith("["):
         return header[1:].partition("]")[0].lower()
     return header.partition(":")[0].lower()

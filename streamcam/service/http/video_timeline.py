@@ -2,10 +2,11 @@
 
 import math
 import threading
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -63,11 +64,9 @@ class Timeline:
 
 
 def condensed(records: Path, start: float = 0.0) -> Timeline:
-    """Condense a file of records; an unchanged file is read only once.
+    """Condense a `.jsonl` file of records; an unchanged file is read only once.
 
-    Args:
-        records: A `.jsonl` file with lines in the form of the schema "record".
-        start: The player's position at the first record, in seconds.
+    `start` is the player's position at the first record, in seconds.
 
     Raises:
         OSError: It cannot be read.
@@ -81,11 +80,7 @@ def condensed(records: Path, start: float = 0.0) -> Timeline:
 def start_of(records: Path, time_base: float) -> float:
     """Return the player's position at the first record of a file's video, in seconds.
 
-    Videos keep their source's timestamps, unless those begin below zero.
-
-    Raises:
-        OSError: It cannot be read.
-        ValueError: It does not hold records.
+    Videos keep their source's timestamps, unless those begin below zero. Raises as `condensed`.
     """
     first: int = next(_records(records))["pts"]
     return max(0.0, first * time_base)
@@ -95,15 +90,15 @@ def start_of(records: Path, time_base: float) -> float:
 def _condensed(records: Path, start: float, *_version: int) -> Timeline:
     lines = _records(records)
     first = next(lines)
-    origin = first["time"]
     frames, last = _count(records)
-    length = last["time"] - origin
+    length = last["time"] - first["time"]
     step = _step(length, frames)
-    buckets = _Buckets(_bucket(length, step) + 1)
-    buckets.add(0, first)
-    for record in lines:
-        buckets.add(_bucket(record["time"] - origin, step), record)
-    return buckets.timeline(start, step)
+    buckets = [_Bucket() for _ in range(_bucket(length, step) + 1)]
+    for record in chain([first], lines):
+        number = _bucket(record["time"] - first["time"], step)
+        # The times of a damaged file may decrease.
+        buckets[min(max(number, 0), len(buckets) - 1)].add(record)
+    return _timeline(buckets, start, step)
 
 
 def _bucket(time: float, step: float) -> int:
@@ -120,66 +115,50 @@ def _step(length: float, frames: int) -> float:
 
 
 @dataclass(slots=True)
-class _ClassSums:
-    counts: list[int]
-    lifts: list[float]
-    numbers: list[int]
+class _Mean:
+    total: float = 0.0
+    number: int = 0
+
+    def add(self, value: float) -> None:
+        self.total += value
+        self.number += 1
+
+    def value(self) -> float | None:
+        return round(self.total / self.number, 4) if self.number else None
 
 
-class _Buckets:
-    """Accumulates records."""
+class _Bucket:
+    def __init__(self) -> None:
+        self.frames = 0
+        self.flicker = _Mean()
+        self.lifts: defaultdict[str, _Mean] = defaultdict(_Mean)
+        self.counts: Counter[str] = Counter()
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.frames, self.flicker_numbers = [0] * size, [0] * size
-        self.flickers = [0.0] * size
-        self.classes: dict[str, _ClassSums] = {}
-
-    def add(self, bucket: int, record: Record) -> None:
-        # The times of a damaged file may decrease.
-        bucket = min(max(bucket, 0), self.size - 1)
-        self.frames[bucket] += 1
+    def add(self, record: Record) -> None:
+        self.frames += 1
         flicker = record["cam"]["flicker"]
         if flicker is not None:
-            self.flickers[bucket] += flicker
-            self.flicker_numbers[bucket] += 1
-        lifts: defaultdict[str, list[float]] = defaultdict(list)
+            self.flicker.add(flicker)
         for detection in record["detections"]:
-            lifts[detection["label"]].append(detection["focus"]["lift"])
-        for label, values in lifts.items():
-            self._add_class(label, bucket, values)
-
-    def _add_class(self, label: str, bucket: int, lifts: list[float]) -> None:
-        if label not in self.classes:
-            self.classes[label] = _ClassSums([0] * self.size, [0.0] * self.size, [0] * self.size)
-        line = self.classes[label]
-        line.counts[bucket] = max(line.counts[bucket], len(lifts))
-        line.lifts[bucket] += sum(lifts)
-        line.numbers[bucket] += len(lifts)
-
-    def timeline(self, start: float, step: float) -> Timeline:
-        ranked = sorted(self.classes.items(), key=lambda item: -sum(item[1].numbers))
-        return Timeline(
-            start,
-            step,
-            tuple(self.frames),
-            _means(self.flickers, self.flicker_numbers),
-            tuple(self._line(label, line) for label, line in ranked[:MAX_CLASSES]),
-        )
-
-    def _line(self, label: str, line: _ClassSums) -> ClassLine:
-        counts = (
-            count if frames else None
-            for count, frames in zip(line.counts, self.frames, strict=True)
-        )
-        return ClassLine(label, sum(line.numbers), tuple(counts), _means(line.lifts, line.numbers))
+            self.lifts[detection["label"]].add(detection["focus"]["lift"])
+        # The union of two counters has the greater count of each label.
+        self.counts |= Counter(detection["label"] for detection in record["detections"])
 
 
-def _means(sums: list[float], numbers: list[int]) -> tuple[float | None, ...]:
-    return tuple(
-        round(total / number, 4) if number else None
-        for total, number in zip(sums, numbers, strict=True)
-    )
+def _timeline(buckets: Sequence[_Bucket], start: float, step: float) -> Timeline:
+    totals: Counter[str] = Counter()
+    for bucket in buckets:
+        totals.update({label: lift.number for label, lift in bucket.lifts.items()})
+    frames = tuple(bucket.frames for bucket in buckets)
+    flicker = tuple(bucket.flicker.value() for bucket in buckets)
+    classes = tuple(_line(*ranked, buckets) for ranked in totals.most_common(MAX_CLASSES))
+    return Timeline(start, step, frames, flicker, classes)
+
+
+def _line(label: str, total: int, buckets: Sequence[_Bucket]) -> ClassLine:
+    counts = tuple(bucket.counts[label] if bucket.frames else None for bucket in buckets)
+    lifts = tuple(bucket.lifts[label].value() for bucket in buckets)
+    return ClassLine(label, total, counts, lifts)
 
 
 def _records(path: Path) -> Iterator[Record]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streamcam.service.http import connection, server
+from streamcam.service.http import server
 from tests.jobs.conftest import eventually
 from tests.service.http.conftest import Serve, Visitor
 from tests.service.http.fake_status import FakeStatus, coloured
@@ -71,8 +71,9 @@ def test_two_hundred_slow_clients_do_not_keep_others_out(
 def test_a_request_that_does_not_end_is_cut_though_it_grows(
     serve: Serve, fake: FakeStatus, monkeypatch: pytest.MonkeyPatch, begin: bytes
 ) -> None:
-    monkeypatch.setattr(connection, "IDLE_SECONDS", 0.3)
-    with lines(serve(fake), 1) as (slow,):
+    ask = serve(fake)
+    monkeypatch.setattr(server, "IDLE_SECONDS", 0.3)
+    with lines(ask, 1) as (slow,):
         slow.sendall(begin)
         eventually(lambda: drip(slow) or is_cut(slow), "the slow request is cut", within=10)
 
@@ -80,8 +81,9 @@ def test_a_request_that_does_not_end_is_cut_though_it_grows(
 def test_a_silent_connection_is_cut_after_an_answer_too(
     serve: Serve, fake: FakeStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "IDLE_SECONDS", 0.3)
-    with lines(serve(fake), 1) as (slow,):
+    ask = serve(fake)
+    monkeypatch.setattr(server, "IDLE_SECONDS", 0.3)
+    with lines(ask, 1) as (slow,):
         slow.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert slow.recv(1000).startswith(b"HTTP/1.1 200")
         slow.sendall(b"GET ")
@@ -107,7 +109,7 @@ def test_too_many_clients_are_refused_and_health_is_still_answered(
 def test_who_does_not_read_is_cut(
     serve: Serve, fake: FakeStatus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "STALLED_SECONDS", 0.3)
+    monkeypatch.setattr(server, "STALLED_SECONDS", 0.3)
     video = tmp_path / "2026-01-02" / "03" / "04-05.mp4"
     video.parent.mkdir(parents=True)
     with video.open("wb") as file:
