@@ -15,6 +15,7 @@ from streamcam.cli.app import PURPOSES, app, load
 from streamcam.config.fields import Quantity, Section, metadata
 from streamcam.config.schema import Settings, sections
 from streamcam.config.toml import example, literal
+from streamcam.errors import ExitCode
 
 _HEAD = """\
 # Reference
@@ -32,6 +33,15 @@ A setting is looked for in the configuration file, then in the environment as
 `"50ms"`, `"10s"`, `"5m"`, `"12h"` or `"7d"`, sizes as `"500MB"` or `"1GB"`.
 """
 
+_EXIT_CODES = {
+    ExitCode.OK: "done, or asked to stop",
+    ExitCode.SOME_FAILED: "some inputs could not be explained, or some results not written",
+    ExitCode.USAGE: "invalid command line",
+    ExitCode.UNAVAILABLE: "the source or the weights are not available",
+    ExitCode.INTERNAL: "the GPU failed, or an internal fault",
+    ExitCode.CONFIG: "invalid configuration",
+}
+
 _BOUNDS = ((Ge, "ge", ">="), (Gt, "gt", ">"), (Le, "le", "<="), (Lt, "lt", "<"))
 
 _FIELDS = {
@@ -47,7 +57,8 @@ def reference() -> str:
     lines = [_HEAD]
     for path, command in commands():
         lines += [f"### `{path}`", "", _help(command), "", *_parameters(command)]
-    lines.append(_SETTINGS)
+    codes = [[f"{code.value}", meaning] for code, meaning in _EXIT_CODES.items()]
+    lines += ["## Exit codes", "", *_table(["code", "meaning"], codes), _SETTINGS]
     for name, section in sections().items():
         repeated = isinstance(Settings.model_fields[name].default, tuple)
         lines += [f"### `{f'[[{name}]]' if repeated else f'[{name}]'}`", "", section.__doc__ or ""]
