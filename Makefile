@@ -9,7 +9,7 @@ DEMO_OUTPUT ?= demo-output
 
 help:
 	@echo "make demo   explain the demo scene with the built-in detector"
-	@echo "make test   lint, types, rooms and tests"
+	@echo "make test   lint, types, architecture and tests"
 	@echo "make test-packages   install what the tests want beside Python (Debian, root)"
 	@echo "make config, make reference   write config.toml, docs/reference.md again from the code"
 	@echo "make clean  remove the environment and what was made"

@@ -47,7 +47,7 @@ class Camera:
     Attributes:
         preview: Its newest result.
         fault: Why it was given up, None while it was not.
-        settled: Whether it has its detector, or waits for one that cannot be had now.
+        ready: Whether it has its detector, or waits for one that cannot be had now.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Camera:
     ) -> None:
         self.plan = plan
         self.fault: StreamcamError | None = None
-        self.settled = False
+        self.ready = False
         self._pipeline = pipeline
         self._engines = engines
         self._start_sinks = start_sinks
@@ -135,7 +135,7 @@ class Camera:
         finally:
             for sink in self._sinks:
                 sink.close()
-            self._ended = self.settled = True
+            self._ended = self.ready = True
             self._enter(CameraState.FAILED if self.fault else CameraState.STOPPED, self.fault)
 
     def _explain_once(self) -> bool:
@@ -156,7 +156,7 @@ class Camera:
         if not self._sinks:
             self._sinks = self._start_sinks()
         self._engines.assign(self.plan.name, self.plan.settings, self.plan.ignore)
-        self.settled = True
+        self.ready = True
         stream: Stream | None = None
         try:
             stream = self._open()
@@ -209,7 +209,7 @@ class Camera:
         return True
 
     def _pause(self, error: StreamcamError) -> None:
-        self.settled = True
+        self.ready = True
         pause = self._pauses.next()
         _log.warning(
             "%s: %s; trying again in %.0f s",

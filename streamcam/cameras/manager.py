@@ -110,7 +110,7 @@ class CameraManager:
     @property
     def warm(self) -> bool:
         """Whether every camera has its detector, or waits for one that cannot be had."""
-        return all(camera.settled for camera in self.cameras)
+        return all(camera.ready for camera in self.cameras)
 
     def statuses(self) -> list[CameraStatus]:
         """Return the status of each camera. From any thread."""

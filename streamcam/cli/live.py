@@ -166,7 +166,7 @@ class _Live:
         (camera,) = manager.cameras
         while camera.running and self._elapsed < seconds and not self._stopping.wait(_POLL_SECONDS):
             # The time to load the detector does not count.
-            if camera.settled and self._began is None:
+            if camera.ready and self._began is None:
                 self._began = time.monotonic()
 
     @property

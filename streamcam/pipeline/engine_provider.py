@@ -150,7 +150,7 @@ def build_engine(
 
     Args:
         settings: The detector, its device, and how maps are made.
-        fetching: Is told of downloads.
+        fetching: Called with the progress of downloads.
         fuse: Whether a CPU may hide the network's weights in an order of its own.
 
     Raises:

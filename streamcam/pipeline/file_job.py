@@ -36,7 +36,7 @@ class Job:
         results: Where they go.
         sampler: Selects the frames.
         full: Whether the frames between the explained ones are written too.
-        observer: Is told how the work goes.
+        observer: Called with the progress.
         clock: Where the time comes from.
         publishable: Asked when everything is written and nothing is published yet, from the job's
             thread; if it says no, nothing is left of the results.
@@ -182,7 +182,7 @@ def _counts(source: Source, delivery: Delivery) -> Counts:
 def exit_code(reports: list[JobReport]) -> ExitCode:
     """Return what all reports together tell the caller.
 
-    An internal fault outweighs everything; if every input failed in one way, that way is told;
+    An internal fault outweighs everything; if all inputs failed in the same way, that code;
     otherwise some inputs failed.
     """
     codes = {ExitCode(report.exit_code) for report in reports}

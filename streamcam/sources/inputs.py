@@ -37,7 +37,7 @@ def open_source(spec: str) -> FiniteSource:
     """Open a path, a `file://` URL or a URL of a registered kind of source.
 
     Raises:
-        SourceError: It cannot be explained; the subclass tells why.
+        SourceError: It cannot be explained.
     """
     location = spec if _is_url(spec) else str(_path(spec))
     if not _is_url(spec) and _is_folder(Path(location)):

@@ -11,7 +11,7 @@ from streamcam.errors import DeviceError, DeviceMemoryError, UsageError
 
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
-# Asked once: a thread that asks torch while another one computes with fewer is told of those.
+# Read once: while a thread computes with fewer, torch gives new threads that number.
 _THREADS = torch.get_num_threads()
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -82,23 +82,24 @@ def describe_device(device: torch.device) -> str:
 
 
 def cpu_name() -> str:
-    """The processor's name as the kernel tells it, "" where it does not."""
+    """The processor's name as the kernel reports it, "" where it does not."""
     try:
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        content = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    names = (line.partition(":")[2] for line in told.splitlines() if line.startswith("model name"))
+    lines = content.splitlines()
+    names = (line.partition(":")[2] for line in lines if line.startswith("model name"))
     return " ".join(next(names, "").split())
 
 
 def torch_threads() -> int:
-    """How many threads torch computes with unless it is told otherwise."""
+    """Torch's default number of threads."""
     return _THREADS
 
 
 @contextmanager
 def computing_threads(count: int) -> Iterator[None]:
-    """Let torch compute with so many threads in the calling thread for a while."""
+    """Set the calling thread's number of torch threads for a while."""
     own = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -163,8 +163,8 @@ def suppress(
     images = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     images = images.to(boxes.device)
     classes, ranks = torch.unique(class_ids, return_inverse=True)
-    # Suppression tells groups apart by moving their boxes away from each other: small numbers of
-    # groups keep the boxes' coordinates exact.
+    # `batched_nms` separates groups by shifting their boxes: small group numbers keep coordinates
+    # exact.
     kept = batched_nms(boxes.detach(), scores.detach(), images * len(classes) + ranks, overlap)
     chosen = [kept[images[kept] == image][:limit] for image in range(len(counts))]
     return [Candidates(boxes[own], scores[own], class_ids[own]) for own in chosen]

@@ -60,7 +60,7 @@ def published_file(url: str, model: str, progress: Progress | None = None) -> tu
     Args:
         url: Its file name ends in the first digits of its SHA-256, as torchvision's do.
         model: Whose weights they are, for messages.
-        progress: Is told how far the fetching is.
+        progress: Called with the bytes fetched.
 
     Returns:
         The file and its SHA-256.

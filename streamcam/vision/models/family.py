@@ -82,7 +82,7 @@ class ModelCard:
 
 
 class Family(ABC):
-    """Models of one kind; how other distributions bring one is told in `registry`."""
+    """Models of one kind; see `registry` for how other distributions bring one."""
 
     @abstractmethod
     def names(self) -> Sequence[str]:

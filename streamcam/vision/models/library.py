@@ -99,7 +99,7 @@ class Library:
 
         Raises:
             UsageError: The name cannot be used.
-            WeightsError: The file cannot be used; the message tells why.
+            WeightsError: The file cannot be used.
         """
         self._check_name(name, replace=replace)
         architecture = architecture or recognise(file)

@@ -40,7 +40,7 @@ _PYRAMID_CHANNELS = 64
 _PRIOR_SCORE = 0.01
 # A new box reaches this many strides to each side: the middle of the sizes that a level serves.
 _PRIOR_REACH = 3.0
-# So many boxes of an image enter suppression (torchvision's FCOS takes as many of each level).
+# Maximum number of boxes of an image before suppression (torchvision's FCOS: of each level).
 _CANDIDATES = 1000
 # exp(6) strides is wider than any picture; it keeps half precision finite.
 _MAX_LOG_REACH = 6.0
@@ -278,8 +278,8 @@ class Nano(nn.Module):
             sizes: Height and width of each image in the network's input, without padding.
             threshold: Score above which boxes are wanted; None for the model's own.
         """
-        least = self.score_thresh if threshold is None else threshold
-        logits, places = _promising(logits, least)
+        minimum = self.score_thresh if threshold is None else threshold
+        logits, places = _promising(logits, minimum)
         classes = logits.shape[2]
         keep = min(_CANDIDATES, places.shape[1] * classes)
         top, index = logits.float().sigmoid().flatten(1).topk(keep, dim=1)
@@ -288,7 +288,7 @@ class Nano(nn.Module):
         boxes = boxes.gather(1, places.unsqueeze(-1).expand(-1, -1, 4))
         ends = torch.tensor([[w, h, w, h] for h, w in sizes], device=top.device).unsqueeze(1)
         boxes = boxes.clamp(min=0).minimum(ends)
-        valid = (top > least) & (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
+        valid = (top > minimum) & (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
         return [
             Candidates(boxes[image][own], top[image][own], labels[image][own])
             for image, own in enumerate(valid)

@@ -193,7 +193,7 @@ class TorchvisionFamily(ModuleFamily):
 
 
 def count_classes(state: State) -> int | None:
-    """How many classes a checkpoint's head tells apart; None where it has no head known here."""
+    """Number of classes of a checkpoint's head; None where the head is unknown."""
     for scores, boxes in _LAST_LAYERS:
         if scores in state:
             places = 1 if boxes is None or boxes not in state else state[boxes].shape[0] // 4
