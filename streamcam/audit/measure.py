@@ -48,6 +48,9 @@ class Audit:
         top: Maximum number of boxes to explain in a frame, the most confident.
         seed: Of all random numbers.
         progress: Called before every step.
+
+    Raises:
+        UsageError: The detector is not a torch module, whose weights can be shuffled.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Audit:
         progress: AuditProgress = lambda _what, _done, _all: None,
     ) -> None:
         self._engine = engine
+        self._module = torch_module(engine.detector.network)
         self._names = [*methods, *BASELINES]
         self._gradients = [name for name in methods if METHODS[name].gradient_formula]
         self._maps = MethodMaps(engine, top, seed)
@@ -161,7 +165,7 @@ class Audit:
 
     def _compare_with_shuffled(self, inputs: MethodInputs) -> None:
         own = {name: self._maps.of_boxes(name, inputs)[0] for name in self._names}
-        with shuffled(torch_module(self._engine.detector.network), self._seed):
+        with shuffled(self._module, self._seed):
             for name in self._names:
                 self._step(f"shuffling {name}")
                 others = self._maps.of_shuffled(name, inputs)

@@ -10,13 +10,15 @@ from streamcam.audit.ground_truth import Sample, TrueBox
 from streamcam.audit.measure import Audit
 from streamcam.audit.scores import AuditReport
 from streamcam.demo.source import DemoSource
-from streamcam.errors import SourceError
+from streamcam.errors import SourceError, UsageError
 from streamcam.types import Frame
 from streamcam.vision.cam.eigencam import EigenCam
 from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.engine import Engine
+from streamcam.vision.models.detector import Detector
 from tests.vision.methods.scenes import nano, street
 from tests.vision.scenes import (
+    PatchNetwork,
     engine,
     engine_around,
     frame,
@@ -125,6 +127,15 @@ def test_progress_is_monotonic_and_ends(
     assert {"detecting", "measuring layercam", "shuffling centre", "flicker of random"} <= {
         what for what, _, _ in told
     }
+
+
+def test_a_detector_whose_weights_cannot_be_shuffled_is_refused_at_once() -> None:
+    network = PatchNetwork({"fine": (14, 14)})
+    with (
+        engine_around(Detector(network, 0.5), EigenCam(network.levels)) as plain,
+        pytest.raises(UsageError, match="only with detectors that are torch modules"),
+    ):
+        Audit(plain, ["eigencam"])
 
 
 def test_no_detections_are_an_error(audited: Engine) -> None:

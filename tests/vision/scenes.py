@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from streamcam.cam_methods import EIGENCAM
 from streamcam.config import Settings
@@ -13,12 +14,13 @@ from streamcam.config.schema import ModelSettings
 from streamcam.pipeline.engine_provider import build_engine
 from streamcam.types import Frame, Picture
 from streamcam.vision.cam.eigencam import EigenCam, Grid
+from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.engine import Engine
 from streamcam.vision.engine_io import EngineDescription
 from streamcam.vision.models.detector import Detector
 from streamcam.vision.models.family import LoadedModule, LoadOptions, ModuleFamily
 from streamcam.vision.models.nano import build_nano
-from streamcam.vision.models.network import FeatureLevels
+from streamcam.vision.models.network import Candidates, FeatureLevels, Levels, Network, Raw, Sizing
 from streamcam.vision.models.registry import find_family
 from streamcam.vision.models.torch_network import TorchNetwork
 from streamcam.vision.models.torchvision import TorchvisionFamily
@@ -94,6 +96,26 @@ def engine_around(watched: Detector, cam: EigenCam, *, batch: int = 8) -> Engine
         versions={},
     )
     return Engine(watched, cam, description)
+
+
+class PatchNetwork(Network):
+    """A network whose cells are averages of patches of the image."""
+
+    def __init__(self, patches: dict[str, tuple[int, int]]) -> None:
+        super().__init__(
+            sizing=Sizing(shortest=378, longest=504, multiple=126, mean=(128,) * 3, std=(64,) * 3),
+            levels=FeatureLevels.of(patches),
+            categories={},
+        )
+        self._patches = patches
+
+    def forward(self, canvas: Tensor, _: Sequence[Letterbox]) -> tuple[Raw, Levels]:
+        pool = torch.nn.functional.avg_pool2d
+        return {}, {name: pool(canvas, patch) for name, patch in self._patches.items()}
+
+    def decode(self, _: Raw, placements: Sequence[Letterbox], __: float) -> list[Candidates]:
+        nothing = torch.zeros(0)
+        return [Candidates(torch.zeros(0, 4), nothing, nothing.long()) for _ in placements]
 
 
 def noise(height: int, width: int, seed: int = 0, deviation: float = 50) -> Picture:

@@ -73,10 +73,12 @@ def channel_weights(
 ) -> Tensor:
     """The formula's weights of one image's channels, float32 [channels, groups] on the CPU."""
     threshold = min(MIN_SCORE, *(target.score / 2 for group in groups for target in group))
-    unchanged = detector.detect_from_levels(saved.levels, saved.placements, threshold)
     if formula.perturb == "activations":
+        unchanged = detector.detect_from_levels(saved.levels, saved.placements, threshold)
         passes = _without_channels(detector, saved, channels, threshold)
     else:
+        canvas, placement = detector.canvas(saved.pictures[0])
+        unchanged = detector.detect_on_canvas(canvas, [placement], threshold)
         passes = _masked_images(detector, saved, channels, threshold)
     scores = torch.cat([_group_scores(detections, groups) for detections in passes])
     return formula.weigh(_group_scores(unchanged, groups)[0], scores)

@@ -1,20 +1,26 @@
 """Maps lie where their pixels are, through resize, padding, strides and mixed batches."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from streamcam.types import FrameResult
 from streamcam.vision.cam.eigencam import EigenCam
 from streamcam.vision.cam.geometry import GridGeometry, Letterbox, LevelGrids, to_frame
 from streamcam.vision.engine import Engine
 from streamcam.vision.models.detector import Detector
-from streamcam.vision.models.network import Candidates, FeatureLevels, Levels, Network, Raw, Sizing
-from tests.vision.scenes import MOBILENET, SSDLITE, engine, engine_around, frame, grey, with_patch
+from tests.vision.scenes import (
+    MOBILENET,
+    SSDLITE,
+    PatchNetwork,
+    engine,
+    engine_around,
+    frame,
+    grey,
+    with_patch,
+)
 
 SIZES = [(640, 360), (1920, 1080), (1080, 1920)]
 
@@ -163,33 +169,13 @@ def test_any_strides_are_aligned() -> None:
             assert shown[inner] == pytest.approx(middles[inner], abs=0.01)
 
 
-class Patches(Network):
-    """A network whose cells are averages of patches of the image."""
-
-    def __init__(self, patches: dict[str, tuple[int, int]]) -> None:
-        super().__init__(
-            sizing=Sizing(shortest=378, longest=504, multiple=126, mean=(128,) * 3, std=(64,) * 3),
-            levels=FeatureLevels.of(patches),
-            categories={},
-        )
-        self._patches = patches
-
-    def forward(self, canvas: Tensor, _: Sequence[Letterbox]) -> tuple[Raw, Levels]:
-        pool = torch.nn.functional.avg_pool2d
-        return {}, {name: pool(canvas, patch) for name, patch in self._patches.items()}
-
-    def decode(self, _: Raw, placements: Sequence[Letterbox], __: float) -> list[Candidates]:
-        nothing = torch.zeros(0)
-        return [Candidates(torch.zeros(0, 4), nothing, nothing.long()) for _ in placements]
-
-
 @pytest.mark.parametrize(
     "patches",
     [{"tokens": (14, 14)}, {"tokens": (28, 14)}, {"fine": (14, 14), "coarse": (42, 63)}],
     ids=["14", "28 x 14", "two levels"],
 )
 def test_maps_of_networks_with_any_strides_are_aligned(patches: dict[str, tuple[int, int]]) -> None:
-    network = Patches(patches)
+    network = PatchNetwork(patches)
     fine = network.levels.strides[network.levels.fine]
     with engine_around(Detector(network, 0.5), EigenCam(network.levels)) as toy:
         for width, height in ((640, 360), (400, 600)):

@@ -19,6 +19,7 @@ from streamcam.vision.methods.perturbation import (
 )
 from streamcam.vision.methods.targets import BoxTarget, Target, scores_of
 from streamcam.vision.models.detector import Detector
+from streamcam.vision.models.network import Network
 from tests.vision.methods.scenes import OnCanvas, forward_with_targets, nano, street
 from tests.vision.scenes import (
     MOBILENET,
@@ -88,6 +89,15 @@ def test_score_weights_equal_pytorch_grad_cams(detector: Detector) -> None:
         activations = saved.levels["1"].abs().numpy()
         theirs = cam.get_cam_weights(canvas.clone(), None, [targets[0].box], activations, None)
     assert ours[:, 0].numpy() == pytest.approx(theirs[0], abs=1e-5)
+
+
+def test_scorecam_needs_only_forward_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    with nano() as detector:
+        saved, (targets,) = forward_with_targets(detector, street())
+        expected = MapMaker(detector, "scorecam", GRIDS)(saved, [[targets[:1]]], [SIZE])
+        monkeypatch.setattr(detector.network, "from_levels", Network.from_levels)
+        made = MapMaker(detector, "scorecam", GRIDS)(saved, [[targets[:1]]], [SIZE])
+    assert np.array_equal(made[0], expected[0])
 
 
 def test_ablated_scores_equal_pytorch_grad_cams() -> None:
