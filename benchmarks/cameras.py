@@ -49,7 +49,7 @@ def measure(folder: Path, max_fps: float, options: argparse.Namespace) -> dict[s
     """Run all cameras for a while; return their statistics."""
     observer = FrameRecorder()
     settings = _settings(folder, max_fps, options)
-    with CameraManager(settings, observer, on_stage=observer.stage) as manager:
+    with CameraManager(settings, observer) as manager:
         manager.reconcile(plans(settings))
         all_explained(manager, within=math.inf)
         observer.measuring = True

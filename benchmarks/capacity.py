@@ -91,9 +91,9 @@ def _next(held: Load | None, missed: Load | None, limit: int) -> int | None:
 def measure(cameras: int, feed: Feed, options: argparse.Namespace) -> Load:
     """Run `cameras` cameras for a while; return the load."""
     observer = FrameRecorder()
-    with tempfile.TemporaryDirectory() as folder, told_of_transfers(observer.stage):
+    with tempfile.TemporaryDirectory() as folder, told_of_transfers(observer):
         settings = _settings(cameras, feed, Path(folder), options)
-        with CameraManager(settings, observer, on_stage=observer.stage) as manager:
+        with CameraManager(settings, observer) as manager:
             manager.reconcile(plans(settings))
             # Those that do not come in time are missing among the results.
             all_explained(manager, _OPENING_SECONDS)

@@ -14,7 +14,7 @@ from unittest.mock import patch
 from benchmarks import processes
 from benchmarks.observer import FrameRecorder, ms, p95
 from streamcam.cameras.manager import CameraManager
-from streamcam.cameras.sink_workers import OnStage
+from streamcam.observer import Observer
 from streamcam.types import Picture
 
 ENOUGH = 0.95
@@ -230,7 +230,7 @@ def _figures(observer: FrameRecorder, passed: float) -> dict[str, Any]:
 
 
 @contextmanager
-def told_of_transfers(on_stage: OnStage) -> Iterator[None]:
+def told_of_transfers(observer: Observer) -> Iterator[None]:
     """Measure how long uploads to the device take, which the pipeline does not measure."""
     from streamcam.vision.models.detector import Detector
 
@@ -239,7 +239,7 @@ def told_of_transfers(on_stage: OnStage) -> Iterator[None]:
     def timed(detector: Detector, pictures: Sequence[Picture]) -> list[Any]:
         started = time.monotonic()
         uploaded = upload(detector, pictures)
-        on_stage("transfer", time.monotonic() - started)
+        observer.stage_measured("transfer", time.monotonic() - started)
         return uploaded
 
     with patch.object(Detector, "upload", timed):

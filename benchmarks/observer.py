@@ -31,12 +31,12 @@ class FrameRecorder(Observer):
             self.latencies[frame.source].append(latency)
             self.passes[frame.source].append(len(self.ends) - bisect(self.ends, frame.arrival))
 
-    def stage(self, name: str, seconds: float) -> None:
+    def stage_measured(self, stage: str, seconds: float) -> None:
         """A batch has been through the engine, or a frame through another stage."""
-        if name == "engine":
+        if stage == "engine":
             self.ends.append(time.monotonic())
         if self.measuring:
-            self.stages[name].append(seconds)
+            self.stages[stage].append(seconds)
 
 
 class HasStatuses(Protocol):

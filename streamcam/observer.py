@@ -25,6 +25,9 @@ class Observer:
     def camera_frame(self, result: FrameResult, latency: float) -> None:
         """A camera's frame was explained, `latency` seconds after its data arrived."""
 
+    def stage_measured(self, stage: str, seconds: float) -> None:
+        """A camera's frame spent `seconds` in a stage; the stage "engine" counts batches."""
+
     def download_progressed(self, name: str, done: int, total: int | None) -> None:
         """Of a download, `done` bytes are here; `total` is None where it is unknown."""
 

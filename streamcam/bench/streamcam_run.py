@@ -9,7 +9,7 @@ from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import provenance_of
-from streamcam.pipeline.file_job import make_job
+from streamcam.pipeline.file_job import Job
 from streamcam.pipeline.inference import Inference, InferencePipeline
 from streamcam.sinks.manifest import Provenance
 from streamcam.types import Item, JobReport
@@ -58,7 +58,7 @@ class StreamcamRun:
         Raises:
             StreamcamError: It failed.
         """
-        report = make_job(clip.entry, self._settings_for(clip), self, Observer(), Clock()).run()
+        report = Job(clip.entry, self._settings_for(clip), self, Observer(), Clock()).run()
         if report.cause is not None:
             raise report.cause
         return report
@@ -67,7 +67,7 @@ class StreamcamRun:
         """Do the same; return the seconds until the first frame was written."""
         observer = _FirstFrame()
         start = time.perf_counter()
-        make_job(clip.entry, self._settings_for(clip), self, observer, Clock()).run()
+        Job(clip.entry, self._settings_for(clip), self, observer, Clock()).run()
         return (observer.written_at or time.perf_counter()) - start
 
     def _settings_for(self, clip: Clip) -> Settings:

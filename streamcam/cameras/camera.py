@@ -2,11 +2,11 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from streamcam.cameras.engines import Engines
 from streamcam.cameras.plan import CameraPlan
-from streamcam.cameras.sink_workers import LiveDelivery, OnStage, SinkWorker, unmeasured
+from streamcam.cameras.sink_workers import LiveDelivery, SinkWorker, start_sinks
 from streamcam.cameras.stats import CameraStats
 from streamcam.clock import Clock
 from streamcam.errors import DeviceError, DeviceMemoryError, SourceError, StreamcamError
@@ -37,11 +37,8 @@ class Camera:
         plan: Its settings, all defaults filled in.
         pipeline: Explains its frames.
         engines: Loads its detector.
-        start_sinks: Starts the workers of its sinks.
-        style: Of the annotated pictures.
         observer: Receives its events.
         clock: Measures times.
-        on_stage: Called with the seconds that stages take.
         reconnect: Whether it is connected again when it is lost.
 
     Attributes:
@@ -55,12 +52,9 @@ class Camera:
         plan: CameraPlan,
         pipeline: Inference,
         engines: Engines,
-        start_sinks: Callable[[], Sequence[SinkWorker]],
-        style: Style,
         observer: Observer,
         clock: Clock,
         *,
-        on_stage: OnStage = unmeasured,
         reconnect: bool = True,
     ) -> None:
         self.plan = plan
@@ -68,11 +62,9 @@ class Camera:
         self.ready = False
         self._pipeline = pipeline
         self._engines = engines
-        self._start_sinks = start_sinks
-        self._style = style
+        self._style = Style(**plan.settings.render.model_dump())
         self._observer = observer
         self._clock = clock
-        self._on_stage = on_stage
         self._reconnect = reconnect
         self.preview = PreviewSink(self._draw, clock)
         self._sinks: Sequence[SinkWorker] = ()
@@ -154,7 +146,7 @@ class Camera:
 
     def _explain(self) -> None:
         if not self._sinks:
-            self._sinks = self._start_sinks()
+            self._sinks = start_sinks(self.plan, self._engines, self._observer, self._clock)
         self._engines.assign(self.plan.name, self.plan.settings, self.plan.ignore)
         self.ready = True
         stream: Stream | None = None
@@ -168,12 +160,7 @@ class Camera:
     def _open(self) -> Stream:
         source = self._new_source()
         delivery = LiveDelivery(
-            self._draw,
-            self._sinks,
-            self.preview,
-            self._on_frame,
-            self._clock,
-            on_stage=self._on_stage,
+            self._draw, self._sinks, self.preview, self._on_frame, self._observer, self._clock
         )
         sampler = Sampler(max_fps=self.plan.max_fps)
         stream = self._pipeline.open(source, sampler, delivery, overflow=Overflow.DROP_OLDEST)

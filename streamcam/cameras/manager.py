@@ -10,14 +10,12 @@ from typing import Self
 from streamcam.cameras.camera import Camera
 from streamcam.cameras.engines import FILES, Engines
 from streamcam.cameras.plan import CameraPlan
-from streamcam.cameras.sink_workers import OnStage, start_sinks, unmeasured
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.config.camera_schema import RetentionSettings
 from streamcam.errors import DeviceError
 from streamcam.observer import Observer
 from streamcam.pipeline.inference import Inference, InferencePipeline
-from streamcam.render import Style
 from streamcam.sinks.manifest import Provenance
 from streamcam.sinks.preview import PreviewSink
 from streamcam.sinks.recording.retention import Retention, RetentionThread
@@ -38,7 +36,6 @@ class CameraManager:
     Args:
         settings: Of the process; each camera's plan brings its own.
         observer: Receives the cameras' events.
-        on_stage: Called with the seconds that stages take.
         reconnect: Whether cameras are connected again when they are lost.
 
     Attributes:
@@ -50,7 +47,6 @@ class CameraManager:
         settings: Settings,
         observer: Observer,
         *,
-        on_stage: OnStage = unmeasured,
         clock: Clock | None = None,
         reconnect: bool = True,
     ) -> None:
@@ -58,14 +54,13 @@ class CameraManager:
         self._observer = observer
         self._clock = clock or Clock()
         self._reconnect = reconnect
-        self._on_stage = on_stage
         self._engines = Engines(observer.download_progressed)
         model = settings.model
         self._pipeline = InferencePipeline(
             self._engines,
             batch=model.batch,
             max_wait=model.max_wait,
-            on_batch=lambda seconds: on_stage("engine", seconds),
+            on_batch=partial(observer.stage_measured, "engine"),
             clock=self._clock,
         )
         self._retention = RetentionThread(
@@ -170,25 +165,15 @@ class CameraManager:
             plan,
             self._pipeline,
             self._engines,
-            partial(start_sinks, plan, self._engines, self._clock, self._on_stage),
-            Style(**plan.settings.render.model_dump()),
             self._observer,
             self._clock,
-            on_stage=self._on_stage,
             reconnect=self._reconnect,
         )
 
 
 def make_retention(folder: Path, settings: RetentionSettings, clock: Clock) -> Retention:
     """Return the retention of an output folder."""
-    return Retention(
-        folder,
-        max_age=settings.max_age,
-        max_age_records=settings.max_age_records,
-        max_bytes=settings.max_bytes,
-        min_free=settings.min_free,
-        clock=clock,
-    )
+    return Retention(folder, clock=clock, **settings.model_dump())
 
 
 class SharedEngineProvider:

@@ -13,6 +13,7 @@ from streamcam.cameras.engines import Engines
 from streamcam.cameras.plan import CameraPlan
 from streamcam.clock import Clock
 from streamcam.errors import SinkError, StreamcamError
+from streamcam.observer import Observer
 from streamcam.pipeline.queue import BoundedQueue, Overflow
 from streamcam.retry import Backoff
 from streamcam.sinks.base import Sink, SinkTarget
@@ -25,9 +26,6 @@ from streamcam.types import FrameResult, Item, Picture, SourceInfo
 
 _log = logging.getLogger(__name__)
 
-OnStage = Callable[[str, float], None]
-"""Called with a stage's name and the seconds that a frame (in the engine a batch) spent in it."""
-
 # One core is enough for the few frames a second of one camera.
 _ENCODER_THREADS = 1
 
@@ -39,10 +37,6 @@ _FIRST_PAUSE = 2.0
 _LONGEST_PAUSE = 60.0
 
 
-def unmeasured(stage: str, seconds: float) -> None:
-    """Measure nothing."""
-
-
 class SinkWorker:
     """Hands results to a sink that may be slow, stuck or failing, without any effect on others.
 
@@ -52,22 +46,20 @@ class SinkWorker:
     Args:
         choice: The sink, created when the first result arrives.
         target: The camera, and the folder of its results.
-        on_stage: Called with the seconds of each write.
+        observer: Receives the seconds of each write.
 
     Attributes:
         name: The sink's name, e.g. "recording".
         needs_picture: Whether the sink has to be given the annotated pictures.
     """
 
-    def __init__(
-        self, choice: SinkChoice, target: SinkTarget, *, on_stage: OnStage = unmeasured
-    ) -> None:
+    def __init__(self, choice: SinkChoice, target: SinkTarget, observer: Observer) -> None:
         self.name = choice.name
         self.needs_picture = choice.uses_picture
         self._choice = choice
         self._target = target
         self._camera = target.source.id
-        self._on_stage = on_stage
+        self._observer = observer
         self._clock = target.clock
         self._lost = 0
         self._sink: Sink[BaseModel] | None = None
@@ -137,7 +129,7 @@ class SinkWorker:
             self._sink = self._choice.create(self._target)
         started = self._clock.monotonic()
         self._sink.write(result, picture)
-        self._on_stage(self.name, self._clock.monotonic() - started)
+        self._observer.stage_measured(self.name, self._clock.monotonic() - started)
         if self._error is not None:
             self._report(logging.WARNING, f"{self.name} goes on")
             self._error = None
@@ -178,8 +170,8 @@ class LiveDelivery:
         sinks: The sinks, which may be slow.
         preview: Holds the newest result for the live page.
         on_frame: Called with each result and its latency in seconds; must be quick.
+        observer: Receives the seconds of each annotation.
         clock: Where the time comes from.
-        on_stage: Called with the seconds of each annotation.
 
     Attributes:
         explained: How many frames were handed over.
@@ -192,15 +184,14 @@ class LiveDelivery:
         sinks: Sequence[SinkWorker],
         preview: PreviewSink,
         on_frame: Callable[[FrameResult, float], None],
+        observer: Observer,
         clock: Clock,
-        *,
-        on_stage: OnStage = unmeasured,
     ) -> None:
-        self._on_stage = on_stage
         self._annotate = annotate
         self._sinks = sinks
         self._preview = preview
         self._on_frame = on_frame
+        self._observer = observer
         self._clock = clock
         self._needs_picture = any(sink.needs_picture for sink in sinks)
         self.explained = 0
@@ -220,12 +211,12 @@ class LiveDelivery:
     def _annotated(self, result: FrameResult) -> Picture:
         started = self._clock.monotonic()
         picture = self._annotate(result)
-        self._on_stage("render", self._clock.monotonic() - started)
+        self._observer.stage_measured("render", self._clock.monotonic() - started)
         return picture
 
 
 def start_sinks(
-    plan: CameraPlan, engines: Engines, clock: Clock, on_stage: OnStage = unmeasured
+    plan: CameraPlan, engines: Engines, observer: Observer, clock: Clock
 ) -> Sequence[SinkWorker]:
     """Start a worker for each sink that a camera's plan turns on."""
     target = SinkTarget(
@@ -235,7 +226,7 @@ def start_sinks(
         lambda: engines.provenance(plan.name),
         clock,
     )
-    return [SinkWorker(choice, target, on_stage=on_stage) for choice in camera_sinks(plan)]
+    return [SinkWorker(choice, target, observer) for choice in camera_sinks(plan)]
 
 
 def camera_sinks(plan: CameraPlan) -> list[SinkChoice]:

@@ -15,7 +15,7 @@ from streamcam.jobs.store import JobStore
 from streamcam.jobs.watched_files import WatchedFolder
 from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import EngineProvider
-from streamcam.pipeline.file_job import make_job
+from streamcam.pipeline.file_job import Job
 from streamcam.sinks.manifest import MANIFEST, read_manifest
 from streamcam.sinks.registry import remove_results
 from streamcam.sinks.result_paths import result_path
@@ -177,7 +177,7 @@ class Runner:
         )
         entry = Entry(str(record.path), record.stem)
         observer = _WithoutEnd(self._observer)
-        run.start(make_job(entry, self._settings, provider, observer, self._clock, run.may_publish))
+        run.start(Job(entry, self._settings, provider, observer, self._clock, run.may_publish))
         self._runs.append(run)
 
     def _has_results(self, job: JobRecord) -> bool:

@@ -11,12 +11,9 @@ from streamcam.types import Frame, Item
 
 @dataclass(eq=False, slots=True)
 class StreamState:
-    """The queues and counts of one source's stream.
+    """The queues before and behind the engine of one source's stream, and its counts.
 
     Attributes:
-        source: Id of the source.
-        input_queue: Frames that wait for the engine.
-        output_queue: Items that wait to be written.
         dropped: Frames that the input queue dropped, by what held them up: "output" where writing
             was slow, else "engine".
         in_flight: Frames between the two queues.
@@ -30,7 +27,7 @@ class StreamState:
 
     @property
     def room(self) -> int:
-        """How many frames may be taken, so that there is room for their results."""
+        """How many frames may be taken with room for their results."""
         # In this order: a frame that is completed meanwhile counts twice rather than not at all.
         in_flight = self.in_flight
         return self.output_queue.room - in_flight
@@ -41,11 +38,7 @@ class Batch:
     """Frames in the order in which they were taken, each with its stream.
 
     Frames that are only passed on (`sampled=False`) are part of it, so that order is kept, but do
-    not count towards the batch's size.
-
-    Attributes:
-        entries: The frames.
-        finished: Streams that have no more frames after these.
+    not count towards the batch's size. Streams in `finished` have no more frames after these.
     """
 
     entries: list[tuple[StreamState, Frame]] = field(default_factory=list)
@@ -53,16 +46,13 @@ class Batch:
 
     @property
     def is_live(self) -> bool:
-        """Whether a frame in it is from a live source."""
         return any(state.input_queue.drops_oldest for state, _ in self.entries)
 
     @property
     def sampled(self) -> list[Frame]:
-        """The frames that the engine explains."""
         return [frame for _, frame in self.entries if frame.sampled]
 
     def by_source(self) -> list["Batch"]:
-        """Return the frames of each source as a batch of their own."""
         batches: dict[StreamState, Batch] = {}
         for state, frame in self.entries:
             batches.setdefault(state, Batch()).entries.append((state, frame))
@@ -79,7 +69,6 @@ class Batcher:
     Args:
         size: Maximum number of sampled frames in a batch.
         max_wait: Seconds that a file's frame waits for others to share its batch.
-        clock: Measures times.
     """
 
     def __init__(self, size: int, max_wait: float, clock: Clock) -> None:
@@ -95,14 +84,7 @@ class Batcher:
     def add(
         self, source: str, input_capacity: int, output_capacity: int, overflow: Overflow
     ) -> StreamState:
-        """Add a stream.
-
-        Args:
-            source: Id of the source.
-            input_capacity: Frames that may wait for the engine.
-            output_capacity: Frames that may be in the engine or wait to be written.
-            overflow: What the input queue does when it is full.
-        """
+        """Add a stream; `output_capacity` bounds its frames in the engine and behind it."""
         dropped: Counter[str] = Counter()
         output_queue: BoundedQueue[Item] = BoundedQueue(output_capacity, on_change=self._notify)
 
@@ -123,7 +105,6 @@ class Batcher:
 
     @property
     def has_live(self) -> bool:
-        """Whether a live source is open."""
         with self._wake:
             return any(state.input_queue.drops_oldest for state in self._streams)
 
@@ -135,7 +116,6 @@ class Batcher:
         self._notify()
 
     def close(self) -> None:
-        """Make `next` return None soon."""
         with self._wake:
             self._closed = True
         self._notify()

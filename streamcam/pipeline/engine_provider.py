@@ -25,7 +25,7 @@ class EngineProvider(Protocol):
     """Gives jobs the inference pipeline and the provenance of its results."""
 
     def pipeline(self) -> Inference:
-        """Return the pipeline, its engine loaded, which may take a while.
+        """Return the pipeline; its engine is loaded, which may take minutes.
 
         Raises:
             StreamcamError: The engine cannot be built.
@@ -45,7 +45,7 @@ class LazyEngineProvider:
     """Builds the engine and starts its pipeline when the first job asks; a context manager.
 
     Args:
-        settings: Which model, on which device.
+        settings: The detector, its device, and how maps are made.
         fetching: Called with the progress of downloads.
     """
 
@@ -70,20 +70,14 @@ class LazyEngineProvider:
         self._exits.__exit__(kind, error, traceback)
 
     def close(self) -> None:
-        """Release the engine."""
         self._exits.close()
 
     def provenance(self) -> Provenance:
-        """Return what results are made with; only after `pipeline` was called."""
         assert self._engine is not None
         return provenance_of(self._engine, self._settings)
 
     def pipeline(self) -> Inference:
-        """Return the pipeline, open.
-
-        Raises:
-            StreamcamError: The engine cannot be built; every later call raises the same.
-        """
+        """Return the pipeline; where the engine cannot be built, every call raises the same."""
         with self._lock:
             if self._fault is not None:
                 raise self._fault
@@ -146,7 +140,7 @@ def _import_vision() -> None:
 def build_engine(
     settings: Settings, fetching: FetchProgress | None = None, *, fuse: bool = True
 ) -> "Engine":
-    """Build the engine that the settings ask for.
+    """Build the engine that the settings describe.
 
     Args:
         settings: The detector, its device, and how maps are made.
@@ -166,7 +160,6 @@ def build_engine(
 
 
 def model_options(settings: Settings) -> "ModelOptions":
-    """Which detector the settings ask for."""
     from streamcam.vision.build import ModelOptions
 
     return ModelOptions(**settings.model.model_dump(exclude={"max_wait"}))

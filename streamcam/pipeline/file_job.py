@@ -30,35 +30,28 @@ class Job:
     """Explains one file; its errors end in the report, never in the caller.
 
     Args:
-        entry: What to explain and how its results are called.
-        pipeline: Returns the pipeline when it is needed: for a file that cannot be opened, no model
-            is loaded.
-        results: Where they go.
-        sampler: Selects the frames.
-        full: Whether the frames between the explained ones are written too.
-        observer: Called with the progress.
-        clock: Where the time comes from.
-        publishable: Asked when everything is written and nothing is published yet, from the job's
-            thread; if it says no, nothing is left of the results.
+        entry: The file and the name of its results.
+        settings: Which frames are explained, and what is written.
+        provider: Makes the engine when it is needed: for a file that cannot be opened, no model is
+            loaded.
+        publishable: Called when everything is written and nothing is published yet, from the job's
+            thread; if it returns False, nothing is left of the results.
     """
 
     def __init__(
         self,
         entry: Entry,
-        *,
-        pipeline: Callable[[], Inference],
-        results: Results,
-        sampler: Sampler,
-        full: bool,
+        settings: Settings,
+        provider: EngineProvider,
         observer: Observer,
         clock: Clock,
         publishable: Callable[[JobReport], bool] = lambda _: True,
     ) -> None:
         self._entry = entry
-        self._pipeline = pipeline
-        self._results = results
-        self._sampler = sampler
-        self._full = full
+        self._provider = provider
+        self._results = Results(entry.stem, settings, provider.provenance, clock)
+        self._sampler = Sampler(**settings.sampling.model_dump())
+        self._full = settings.output.video == "full"
         self._observer = observer
         self._clock = clock
         self._publishable = publishable
@@ -80,7 +73,7 @@ class Job:
             self._stream.cancel()
 
     def run(self) -> JobReport:
-        """Explain the file and report how that went.
+        """Explain the file; return its report.
 
         Raises:
             StreamcamError: The engine cannot be built; no fault of this file.
@@ -103,7 +96,7 @@ class Job:
             return failed(JobReport(self._entry.id, Outcome.FAILED), _ours(error))
         try:
             self._observer.file_started(source.info)
-            return self._explain_source(source, self._pipeline())
+            return self._explain_source(source, self._provider.pipeline())
         finally:
             source.close()
 
@@ -180,10 +173,10 @@ def _counts(source: Source, delivery: Delivery) -> Counts:
 
 
 def exit_code(reports: list[JobReport]) -> ExitCode:
-    """Return what all reports together tell the caller.
+    """Return the exit code of all reports together.
 
-    An internal fault outweighs everything; if all inputs failed in the same way, that code;
-    otherwise some inputs failed.
+    An internal fault outweighs everything; the code that all inputs share is passed on; otherwise
+    some inputs failed.
     """
     codes = {ExitCode(report.exit_code) for report in reports}
     if ExitCode.INTERNAL in codes:
@@ -197,17 +190,12 @@ class Run:
     """Explains files, several at a time, with one engine that is built when first needed.
 
     Args:
-        settings: What the user wants.
+        settings: Of the run.
         observer: Receives the files' and downloads' events.
-        clock: Where the time comes from.
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        observer: Observer,
-        *,
-        clock: Clock | None = None,
+        self, settings: Settings, observer: Observer, *, clock: Clock | None = None
     ) -> None:
         self._settings = settings
         self._observer = observer
@@ -224,7 +212,7 @@ class Run:
         """
         with LazyEngineProvider(self._settings, self._observer.download_progressed) as provider:
             self._jobs = [
-                make_job(entry, self._settings, provider, self._observer, self._clock)
+                Job(entry, self._settings, provider, self._observer, self._clock)
                 for entry in entries
             ]
             return self._work_off()
@@ -253,24 +241,3 @@ class Run:
         finally:
             pool.shutdown(wait=False)
         return [future.result() for future in futures]
-
-
-def make_job(
-    entry: Entry,
-    settings: Settings,
-    provider: EngineProvider,
-    observer: Observer,
-    clock: Clock,
-    publishable: Callable[[JobReport], bool] = lambda _: True,
-) -> Job:
-    """Give an entry its results, its selection of frames and its way to the engine."""
-    return Job(
-        entry,
-        pipeline=provider.pipeline,
-        results=Results(entry.stem, settings, provider.provenance, clock),
-        sampler=Sampler(**settings.sampling.model_dump()),
-        full=settings.output.video == "full",
-        observer=observer,
-        clock=clock,
-        publishable=publishable,
-    )

@@ -1,4 +1,4 @@
-"""What is written for one file: its sinks, its manifest, and whether it was written before."""
+"""The results of one file: its sinks, its manifest, and whether they are complete already."""
 
 import logging
 from collections import Counter
@@ -24,12 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class Delivery:
-    """Annotates each item once, and hands it to every sink of the source.
-
-    Args:
-        sinks: The sinks of one source.
-        annotate: Annotates an item; called only when a sink needs the picture.
-    """
+    """Hands each item to every sink of a source, annotated where one needs the picture."""
 
     def __init__(
         self, sinks: Sequence[Sink[BaseModel]], annotate: Callable[[Item], Picture]
@@ -48,11 +43,6 @@ class Delivery:
         return self._last_time - (self._first_time or 0.0)
 
     def write(self, item: Item) -> None:
-        """Hand one item to every sink.
-
-        Raises:
-            SinkError: A sink could not take it.
-        """
         picture = self._annotate(item) if self._needs_picture else None
         for sink in self._sinks:
             sink.write(item, picture if sink.needs_picture else None)
@@ -68,10 +58,7 @@ class Delivery:
             self.detections.update(detection.label for detection in item.detections)
 
     def finish(self) -> dict[str, Path]:
-        """Publish every sink's file; without explained frames leave nothing instead.
-
-        Returns:
-            The files by kind.
+        """Publish every sink's file and return them by kind; without explained frames leave none.
 
         Raises:
             SinkError: A file could not be completed; the others of this source are published.
@@ -112,15 +99,10 @@ class Results:
         stem: The source's name below the output folder, without its ending.
         settings: What is written, where, and how the pictures look.
         provenance: Returns what the results were made with; called when the work is done.
-        clock: Where the time comes from.
     """
 
     def __init__(
-        self,
-        stem: str,
-        settings: Settings,
-        provenance: Callable[[], Provenance],
-        clock: Clock,
+        self, stem: str, settings: Settings, provenance: Callable[[], Provenance], clock: Clock
     ) -> None:
         self._stem = stem
         self._settings = settings
@@ -147,11 +129,7 @@ class Results:
     def write_manifest(
         self, info: SourceInfo, report: JobReport, started: datetime, ended: datetime
     ) -> JobReport:
-        """Write the manifest; return the report with it among the outputs.
-
-        Raises:
-            SinkError: It cannot be written.
-        """
+        """Write the manifest; return the report with it among the outputs."""
         path = write_manifest(
             self._manifest, info, report, self._provenance(), started=started, ended=ended
         )
@@ -161,13 +139,7 @@ class Results:
 def file_sinks(
     output: OutputSettings, optional: Mapping[str, BaseModel], *, still: bool
 ) -> list[SinkChoice]:
-    """Return the sinks that are turned on for a file.
-
-    Args:
-        output: Turns on the standard ones.
-        optional: The tables `[sinks.NAME]`.
-        still: Whether the file is a single picture.
-    """
+    """Return a file's sinks; those of the tables `[sinks.NAME]` (`optional`) are the last."""
     chosen = [SinkChoice("records")]
     if output.save_maps != "off":
         chosen.append(SinkChoice(f"maps-{output.save_maps}"))

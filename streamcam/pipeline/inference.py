@@ -30,12 +30,12 @@ class Inference(Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether the engine has frames in hand, or could have them. From any thread."""
+        """Whether the engine works, or could: frames wait for it. From any thread."""
         ...
 
     @property
     def finished(self) -> int:
-        """How many batches the engine has completed. From any thread."""
+        """Number of batches that the engine has completed. From any thread."""
         ...
 
     def open(
@@ -47,7 +47,18 @@ class Inference(Protocol):
         overflow: Overflow = Overflow.BLOCK,
         every: bool = False,
     ) -> Stream:
-        """Open a source's stream, see `InferencePipeline.open`."""
+        """Open a source's stream through the engine.
+
+        Args:
+            source: An open source.
+            selector: Chooses which of its frames are explained.
+            writer: Takes its results.
+            overflow: What happens to frames that come faster than the engine takes them.
+            every: Pass on the frames that are not explained too.
+
+        Raises:
+            DeviceError: The engine has failed for good.
+        """
         ...
 
 
@@ -62,7 +73,6 @@ class InferencePipeline(Generic[InputsT, OutputsT]):
         batch: Maximum batch size.
         max_wait: Seconds that a file's frame waits for others to share its batch.
         on_batch: Called with each batch's seconds in the engine, from its thread; must be quick.
-        clock: Measures times.
     """
 
     def __init__(
@@ -112,7 +122,7 @@ class InferencePipeline(Generic[InputsT, OutputsT]):
             thread.start()
 
     def close(self) -> None:
-        """End the threads, once the batch in hand is done, and all streams."""
+        """End the threads, once their batches are done, and all streams."""
         self._batcher.close()
         for thread in self._threads:
             thread.join()
@@ -125,13 +135,11 @@ class InferencePipeline(Generic[InputsT, OutputsT]):
 
     @property
     def busy(self) -> bool:
-        """Whether the engine has frames in hand, or could have them. From any thread."""
         working = self._started > self._finished or self._batcher.has_work
         return working and self._fault is None
 
     @property
     def finished(self) -> int:
-        """How many batches the engine has completed. From any thread."""
         return self._finished
 
     def open(
@@ -143,18 +151,6 @@ class InferencePipeline(Generic[InputsT, OutputsT]):
         overflow: Overflow = Overflow.BLOCK,
         every: bool = False,
     ) -> Stream:
-        """Open a source's stream through the engine.
-
-        Args:
-            source: An open source.
-            selector: Chooses which of its frames are explained.
-            writer: Takes its results.
-            overflow: What happens to frames that come faster than the engine takes them.
-            every: Pass on the frames that are not explained too.
-
-        Raises:
-            DeviceError: The engine has failed for good.
-        """
         with self._lock:
             if self._fault is not None:
                 raise self._fault

@@ -10,8 +10,6 @@ T = TypeVar("T")
 
 
 class Overflow(StrEnum):
-    """What a full queue does with one more item."""
-
     BLOCK = "block"
     """The producer waits: nothing is lost (files)."""
 
@@ -27,7 +25,6 @@ class BoundedQueue(Generic[T]):
 
     Args:
         capacity: Maximum number of items.
-        overflow: What `put` does when it is full.
         on_change: Called, without any lock held, after every change; must be quick.
         on_drop: Called with each item that is dropped because the queue is full; must be quick.
     """
@@ -49,11 +46,7 @@ class BoundedQueue(Generic[T]):
         self._dropped = 0
 
     def put(self, item: T) -> bool:
-        """Append an item; wait or drop as `overflow` says.
-
-        Returns:
-            False when the queue is closed: the item was not taken and none will be.
-        """
+        """Append an item; return False where the queue is closed, which takes none any more."""
         with self._changed:
             if self._overflow is Overflow.BLOCK:
                 self._changed.wait_for(lambda: self._closed or self.room > 0)
@@ -68,7 +61,7 @@ class BoundedQueue(Generic[T]):
         return True
 
     def take(self) -> T | None:
-        """Return the next item, or None when there is none right now."""
+        """Return the next item, None when there is none right now; never waits."""
         with self._changed:
             if not self._items:
                 return None
@@ -88,14 +81,12 @@ class BoundedQueue(Generic[T]):
             yield item
 
     def close(self) -> None:
-        """Accept no more items; those in it may still be taken."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         self._on_change()
 
     def cancel(self) -> None:
-        """Accept no more items and discard those in it."""
         with self._changed:
             self._closed = True
             self._items.clear()
@@ -107,17 +98,14 @@ class BoundedQueue(Generic[T]):
 
     @property
     def room(self) -> int:
-        """How many items fit right now."""
         return self._capacity - len(self._items)
 
     @property
     def dropped(self) -> int:
-        """How many items were dropped because the queue was full."""
         return self._dropped
 
     @property
     def drops_oldest(self) -> bool:
-        """Whether it drops old items rather than make the producer wait."""
         return self._overflow is Overflow.DROP_OLDEST
 
     @property

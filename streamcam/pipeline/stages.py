@@ -1,4 +1,4 @@
-"""A batch's three stages through an engine, and what becomes of it when a stage fails."""
+"""A batch's three stages in an engine, and the retries when a stage fails."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -44,9 +44,8 @@ class BatchPart(Generic[T]):
     """Frames that go through the engine together.
 
     Attributes:
-        batch: The frames.
-        value: What the last stage made of them; None where no frame is to be explained.
-        seconds: How long the stages took so far.
+        value: Output of the last stage; None where no frame is to be explained.
+        seconds: Time in the stages so far.
     """
 
     batch: Batch
@@ -59,9 +58,8 @@ class InFlightBatch(Generic[T]):
     """A batch after one of the stages.
 
     Attributes:
-        batch: The frames.
         parts: The whole batch; after a fault one part for each source that is left.
-        fault: Why the engine will never take anything again.
+        fault: Why the engine has failed for good.
     """
 
     batch: Batch
@@ -79,7 +77,6 @@ class BatchStages(Generic[InputsT, OutputsT]):
     Args:
         engine: Explains batches of frames.
         fail: Called with the source at fault and its error.
-        clock: Measures the stages.
     """
 
     def __init__(
@@ -105,30 +102,14 @@ class BatchStages(Generic[InputsT, OutputsT]):
         return _advanced(batch, self._postprocessed)
 
     def _preprocessed(self, batch: Batch) -> list[BatchPart[InputsT]]:
-        frames = batch.sampled
-        start = BatchPart(batch, frames or None, 0.0)
-        try:
-            return [self._timed(start, self._engine.preprocess)]
-        except DeviceError:
-            raise
-        except Exception as error:  # noqa: BLE001 - handed to the source
-            return self._each_alone(batch, error, self._preprocessed)
+        start = BatchPart(batch, batch.sampled or None, 0.0)
+        return self._attempt(start, self._engine.preprocess, self._preprocessed)
 
     def _forwarded(self, part: BatchPart[InputsT]) -> list[BatchPart[OutputsT]]:
-        try:
-            return [self._timed(part, self._engine.forward)]
-        except DeviceError:
-            raise
-        except Exception as error:  # noqa: BLE001 - handed to the source
-            return self._each_alone(part.batch, error, self._forwarded_anew)
+        return self._attempt(part, self._engine.forward, self._forwarded_anew)
 
     def _postprocessed(self, part: BatchPart[OutputsT]) -> list[BatchPart[list[FrameResult]]]:
-        try:
-            return [self._timed(part, self._engine.postprocess)]
-        except DeviceError:
-            raise
-        except Exception as error:  # noqa: BLE001 - handed to the source
-            return self._each_alone(part.batch, error, self._postprocessed_anew)
+        return self._attempt(part, self._engine.postprocess, self._postprocessed_anew)
 
     def _forwarded_anew(self, batch: Batch) -> list[BatchPart[OutputsT]]:
         return [done for part in self._preprocessed(batch) for done in self._forwarded(part)]
@@ -136,20 +117,28 @@ class BatchStages(Generic[InputsT, OutputsT]):
     def _postprocessed_anew(self, batch: Batch) -> list[BatchPart[list[FrameResult]]]:
         return [done for part in self._forwarded_anew(batch) for done in self._postprocessed(part)]
 
-    def _each_alone(
-        self, batch: Batch, error: Exception, retry: Callable[[Batch], list[BatchPart[T]]]
-    ) -> list[BatchPart[T]]:
-        """Try each source's frames alone; a batch of one source has failed for good."""
-        by_source = batch.by_source()
-        if len(by_source) == 1:
-            self._fail(batch.entries[0][0], error)
-            return []
-        return [part for alone in by_source for part in retry(alone)]
+    def _attempt(
+        self,
+        part: BatchPart[T],
+        stage: Callable[[T], U],
+        retry: Callable[[Batch], list[BatchPart[U]]],
+    ) -> list[BatchPart[U]]:
+        """Run a stage; where it fails, retry each source's frames alone.
 
-    def _timed(self, part: BatchPart[T], stage: Callable[[T], U]) -> BatchPart[U]:
+        The frames of a single source have failed for good.
+        """
         started = self._clock.monotonic()
-        value = None if part.value is None else stage(part.value)
-        return BatchPart(part.batch, value, part.seconds + self._clock.monotonic() - started)
+        try:
+            value = None if part.value is None else stage(part.value)
+        except DeviceError:
+            raise
+        except Exception as error:  # noqa: BLE001 - handed to the source
+            by_source = part.batch.by_source()
+            if len(by_source) == 1:
+                self._fail(part.batch.entries[0][0], error)
+                return []
+            return [done for alone in by_source for done in retry(alone)]
+        return [BatchPart(part.batch, value, part.seconds + self._clock.monotonic() - started)]
 
 
 def _advanced(

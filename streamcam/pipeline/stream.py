@@ -45,16 +45,13 @@ class Sampler:
 
     @property
     def start(self) -> float:
-        """Seconds before which no frame is wanted."""
         return self._start
 
     @property
     def next_due(self) -> float:
-        """Seconds before which the next frame will not be wanted; `inf` after the end."""
         return self._next_due - _ROUNDING
 
     def wants(self, index: int, time: float) -> bool:
-        """Tell whether the frame is to be explained, and move on."""
         if time >= self._end:
             self._next_due = math.inf
         if time < self.next_due:
@@ -74,12 +71,10 @@ class FrameWriter(Protocol):
 
 
 class Stream:
-    """A source on its way through the engine; made by `InferencePipeline.open`, run once.
+    """A source's frames through the engine; made by `InferencePipeline.open`, run once.
 
     Attributes:
-        received: Frames that came from the source.
-        delivered: Items that were written.
-        ended: Set once the engine has done with the source.
+        ended: Set once the engine has finished with the source.
     """
 
     def __init__(
@@ -107,10 +102,7 @@ class Stream:
         return self._state.dropped
 
     def run(self, on_item: Callable[[Item], None] = lambda _: None) -> None:
-        """Explain the source to its end; decodes in a thread, writes in the calling one.
-
-        Args:
-            on_item: Called after each item was written.
+        """Explain the source to its end; decode in a thread, write in the calling one.
 
         Raises:
             StreamcamError: The first fault. What was written before it stays with the writer, to be

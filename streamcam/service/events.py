@@ -73,6 +73,9 @@ class ServiceEvents(Observer):
         self._metrics.latency(latency)
         self._count_map(result.frame.source, result)
 
+    def stage_measured(self, stage: str, seconds: float) -> None:
+        self._metrics.stage(stage, seconds)
+
     def file_started(self, info: SourceInfo) -> None:
         with self._lock:
             self._progress[info.id] = (info.duration, 0.0)

@@ -68,9 +68,7 @@ class Supervisor:
         self._settings = checked(load())
         self._metrics = Metrics()
         self._events = ServiceEvents(self._metrics)
-        self._cameras = CameraManager(
-            self._settings, self._events, on_stage=self._metrics.stage, clock=self._clock
-        )
+        self._cameras = CameraManager(self._settings, self._events, clock=self._clock)
         self._last_iteration = self._clock.monotonic()
         monitor = ProgressMonitor(
             self._cameras.pipeline,

@@ -13,6 +13,7 @@ import pytest
 from streamcam.cameras.sink_workers import SinkWorker
 from streamcam.clock import Clock
 from streamcam.errors import SinkError
+from streamcam.observer import Observer
 from streamcam.sinks.base import Sink, SinkSettings, SinkTarget
 from streamcam.sinks.manifest import Provenance
 from streamcam.sinks.records import JsonlSink
@@ -82,7 +83,7 @@ def worker(
 ) -> Iterator[SinkWorker]:
     camera = SourceInfo("yard", 0, 0, Fraction(1, 1000), live=True)
     target = SinkTarget(camera, Path("yard"), "yard", never, clock or Clock())
-    made = SinkWorker(cast("SinkChoice", Choice(make, prepare)), target)
+    made = SinkWorker(cast("SinkChoice", Choice(make, prepare)), target, Observer())
     try:
         yield made
     finally:
