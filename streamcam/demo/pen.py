@@ -4,6 +4,7 @@ Local coordinates: x forwards (the way that the figure faces), y upwards, (0, 0)
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from math import atan2, cos, pi, sin
 from typing import TypeAlias
@@ -56,6 +57,12 @@ class Pen:
         # Blended edges would turn one ink into another.
         self._edge = cv2.LINE_AA if ink is None else cv2.LINE_8
         self._touched: list[npt.NDArray[np.int32]] = []
+
+    def scaled(self, factor: float) -> "Pen":
+        """Return this pen for shapes in units of `factor` metres; they count in the same `box`."""
+        pen = copy(self)
+        pen._scale, pen._pixels = self._scale * factor, self._pixels * factor
+        return pen
 
     @property
     def box(self) -> tuple[float, float, float, float]:
@@ -117,12 +124,10 @@ class Pen:
 
 
 def darker(colour: Colour, factor: float = 0.8) -> Colour:
-    """Return a colour in the shade."""
     return tuple(int(c * factor) for c in colour)  # type: ignore[return-value]
 
 
 def lighter(colour: Colour, share: float = 0.3) -> Colour:
-    """Return a colour mixed with white."""
     return tuple(int(c + (255 - c) * share) for c in colour)  # type: ignore[return-value]
 
 
@@ -131,10 +136,8 @@ class Daylight:
     """The light of a time of day.
 
     Attributes:
-        zenith: Colour of the sky at the top.
-        horizon: Colour of the sky at the bottom.
+        zenith, horizon: Colours of the sky at the top and at the bottom.
         light: Factors on all other colours, per channel.
-        cloud: Colour of the clouds.
         lit: Share of windows with a lamp behind them.
     """
 
@@ -158,14 +161,11 @@ class Perspective:
     """The ground as seen from where the camera stands.
 
     Attributes:
-        width: Of the picture, in pixels.
-        height: Of the picture, in pixels.
+        width, height: Of the picture, in pixels.
         horizon: Its row.
         camera: Height of the camera in metres.
-        wall: Pixels per metre at the foot of the houses.
-        kerb_far: Pixels per metre at the road's far edge.
-        kerb_near: Pixels per metre at the road's near edge.
-        front: Pixels per metre at the bottom of the picture.
+        wall, kerb_far, kerb_near, front: Pixels per metre at the foot of the houses, at the road's
+            two edges, and at the bottom of the picture.
     """
 
     width: int

@@ -89,17 +89,17 @@ class Person:
 def draw_walker(pen: Pen, person: Person, distance: float) -> None:
     """Draw somebody walking, seen from the side, after `distance` metres."""
     phase = 2 * pi * distance / (STRIDE * person.height)
-    _draw_side(pen, person, phase, swing=0.45)
+    _draw_side(pen.scaled(person.height), person, phase, swing=0.45)
 
 
 def draw_waiting(pen: Pen, person: Person, time: float) -> None:
     """Draw somebody standing, seen from the front."""
-    h, wide = person.height, person.girth
+    pen, wide = pen.scaled(person.height), person.girth
     sway = 0.004 * sin(1.3 * time)
     for side in (-1, 1):
         hip, foot = (0.045 * side * wide + sway, 0.5), (0.055 * side, 0.02)
         _leg(pen, person, hip, (0.05 * side, 0.26), foot, shade=1.0)
-        pen.oval((foot[0] * h + 0.01 * side * h, 0.015 * h), (0.035 * h, 0.022 * h), person.shoes)
+        pen.oval((foot[0] + 0.01 * side, 0.015), (0.035, 0.022), person.shoes)
     for side in (-1, 1):
         shoulder = (0.098 * side * wide + sway, 0.79)
         _arm(pen, person, shoulder, (0.13 * side * wide, 0.64), (0.118 * side * wide, 0.49), 0.9)
@@ -122,7 +122,7 @@ def draw_rider(
 
     Args:
         pen: The pen, in metres.
-        person: Who it is.
+        person: The rider.
         crank: Angle of the pedals in radians.
         seat: Where the hip is.
         bar: Where the hands are.
@@ -143,11 +143,10 @@ def draw_rider(
     elbow = _joint(shoulder, bar, 0.17 * h, 0.17 * h, bend=-1)
     pen.limb(shoulder, elbow, 0.07 * h, 0.055 * h, darker(person.top, 0.88))
     pen.limb(elbow, bar, 0.05 * h, 0.04 * h, person.skin)
-    head = ((shoulder[0] + 0.05 * h) / h, (shoulder[1] + 0.12 * h) / h)
-    _head(pen, person, head, front=False)
+    head = (shoulder[0] / h + 0.05, shoulder[1] / h + 0.12)
+    _head(pen.scaled(h), person, head, front=False)
     if helmet is not None:
-        centre = (head[0] * h, (head[1] + 0.02) * h)
-        pen.polygon(_dome(centre, 0.08 * h), helmet)
+        pen.scaled(h).polygon(_dome((head[0], head[1] + 0.02), 0.08), helmet)
 
 
 def _draw_side(pen: Pen, person: Person, phase: float, swing: float) -> None:
@@ -161,25 +160,18 @@ def _draw_side(pen: Pen, person: Person, phase: float, swing: float) -> None:
         _leg(pen, person, (0.0, hip), (knee[0], knee[1] + hip), ankle, shade)
         _shoe(pen, person, ankle, shade)
     if person.carries == "backpack":
-        pen.limb(
-            (-0.1 * person.height, (hip + 0.1) * person.height),
-            (-0.09 * person.height, (hip + 0.25) * person.height),
-            0.12 * person.height,
-            0.1 * person.height,
-            darker(person.bottom, 1.1),
-        )
+        pen.limb((-0.1, hip + 0.1), (-0.09, hip + 0.25), 0.12, 0.1, darker(person.bottom, 1.1))
     _torso(pen, person, lean=0.015, width=0.145 * person.girth, hem=hip - 0.22, hip=hip)
     _head(pen, person, (0.03, hip + 0.415), front=False)
     _swinging_arm(pen, person, neck, arms[1], shade=0.88)
     if person.carries == "bag":
-        h = person.height
-        hand = (neck[0] * h + 0.33 * h * sin(arms[1] + 0.15), (hip - 0.03) * h)
+        hand = (neck[0] + 0.33 * sin(arms[1] + 0.15), hip - 0.03)
         pen.polygon(
             [
-                (hand[0] - 0.06 * h, hand[1]),
-                (hand[0] + 0.06 * h, hand[1]),
-                (hand[0] + 0.07 * h, hand[1] - 0.14 * h),
-                (hand[0] - 0.07 * h, hand[1] - 0.14 * h),
+                (hand[0] - 0.06, hand[1]),
+                (hand[0] + 0.06, hand[1]),
+                (hand[0] + 0.07, hand[1] - 0.14),
+                (hand[0] - 0.07, hand[1] - 0.14),
             ],
             lighter(person.bottom, 0.25),
         )
@@ -203,25 +195,19 @@ def _joint(a: Point, b: Point, upper: float, lower: float, bend: int) -> Point:
 
 
 def _leg(pen: Pen, person: Person, hip: Point, knee: Point, ankle: Point, shade: float) -> None:
-    h, girth = person.height, person.girth
+    girth = person.girth
     bare = person.outfit in ("shorts", "skirt")
     cloth, skin = darker(person.bottom, shade), darker(person.skin, shade)
     shin = skin if bare else cloth
-    pen.limb(_times(knee, h), _times(ankle, h), 0.062 * h * girth, 0.046 * h, shin)
+    pen.limb(knee, ankle, 0.062 * girth, 0.046, shin)
     thigh = skin if person.outfit == "skirt" else cloth
-    pen.limb(_times(hip, h), _times(knee, h), 0.098 * h * girth, 0.068 * h * girth, thigh)
+    pen.limb(hip, knee, 0.098 * girth, 0.068 * girth, thigh)
 
 
 def _shoe(pen: Pen, person: Person, ankle: Point, shade: float) -> None:
-    h, colour = person.height, darker(person.shoes, shade)
+    colour = darker(person.shoes, shade)
     heel = (ankle[0] - 0.012, ankle[1])
-    pen.limb(
-        _times(heel, h),
-        _times((ankle[0] + 0.065, ankle[1] - 0.004), h),
-        0.046 * h,
-        0.034 * h,
-        colour,
-    )
+    pen.limb(heel, (ankle[0] + 0.065, ankle[1] - 0.004), 0.046, 0.034, colour)
 
 
 def _swinging_arm(pen: Pen, person: Person, neck: Point, angle: float, shade: float) -> None:
@@ -235,113 +221,72 @@ def _swinging_arm(pen: Pen, person: Person, neck: Point, angle: float, shade: fl
 def _arm(
     pen: Pen, person: Person, shoulder: Point, elbow: Point, hand: Point, shade: float
 ) -> None:
-    h = person.height
     sleeve, skin = darker(person.top, shade), darker(person.skin, shade)
     short = person.outfit in ("shorts", "skirt")
-    pen.disc(_times(hand, h), 0.024 * h, skin)
-    pen.limb(_times(elbow, h), _times(hand, h), 0.046 * h, 0.036 * h, skin if short else sleeve)
-    pen.limb(_times(shoulder, h), _times(elbow, h), 0.066 * h, 0.052 * h, sleeve)
+    pen.disc(hand, 0.024, skin)
+    pen.limb(elbow, hand, 0.046, 0.036, skin if short else sleeve)
+    pen.limb(shoulder, elbow, 0.066, 0.052, sleeve)
 
 
 def _torso(
     pen: Pen, person: Person, *, lean: float, width: float, hem: float, hip: float = 0.5
 ) -> None:
-    h, half = person.height, width / 2
+    half = width / 2
     top = hip + 0.325
     if person.outfit == "skirt":
         pen.polygon(
-            _scaled(
-                h,
+            [
                 (-half * 0.75, hip + 0.1),
                 (half * 0.75, hip + 0.1),
                 (half * 1.45, hem + 0.06),
                 (-half * 1.45, hem + 0.06),
-            ),
+            ],
             person.bottom,
         )
-    pen.limb(
-        _times((lean, top - half), h),
-        _times((0.0, hip + half - 0.03), h),
-        width * h,
-        width * 0.94 * h,
-        person.top,
-    )
+    pen.limb((lean, top - half), (0.0, hip + half - 0.03), width, width * 0.94, person.top)
     if person.outfit == "coat":
         pen.polygon(
-            _scaled(
-                h,
+            [
                 (-half * 0.9, hip + 0.1),
                 (half * 0.9, hip + 0.1),
                 (half * 1.1, hem + 0.06),
                 (-half * 1.1, hem + 0.06),
-            ),
+            ],
             person.top,
         )
 
 
 def _head(pen: Pen, person: Person, centre: Point, *, front: bool) -> None:
-    h = person.height
     x, y = centre
-    pen.limb(
-        _times((x - 0.012, y - 0.03), h),
-        _times((x - 0.02, y - 0.11), h),
-        0.055 * h,
-        0.06 * h,
-        darker(person.skin, 0.86),
-    )
+    pen.limb((x - 0.012, y - 0.03), (x - 0.02, y - 0.11), 0.055, 0.06, darker(person.skin, 0.86))
     if person.hair_style == "long":
         back = 0.0 if front else -0.03
         pen.limb(
-            _times((x + back, y + 0.01), h),
-            _times((x + back - 0.005, y - 0.1), h),
-            0.15 * h,
-            0.12 * h,
-            darker(person.hair, 0.9),
+            (x + back, y + 0.01), (x + back - 0.005, y - 0.1), 0.15, 0.12, darker(person.hair, 0.9)
         )
-    pen.oval(_times(centre, h), (0.062 * h, 0.074 * h), person.skin)
+    pen.oval(centre, (0.062, 0.074), person.skin)
     if not front:
-        pen.oval(_times((x + 0.062, y - 0.008), h), (0.013 * h, 0.012 * h), person.skin)
+        pen.oval((x + 0.062, y - 0.008), (0.013, 0.012), person.skin)
     _hair(pen, person, centre, front=front)
 
 
 def _hair(pen: Pen, person: Person, centre: Point, *, front: bool) -> None:
-    h = person.height
     x, y = centre
     if person.hair_style == "bald":
         return
     if person.hair_style == "cap":
-        pen.polygon(_dome(_times((x, y + 0.012), h), 0.07 * h), person.bottom)
+        pen.polygon(_dome((x, y + 0.012), 0.07), person.bottom)
         if not front:
-            pen.limb(
-                _times((x + 0.03, y + 0.016), h),
-                _times((x + 0.1, y + 0.01), h),
-                0.02 * h,
-                0.014 * h,
-                person.bottom,
-            )
+            pen.limb((x + 0.03, y + 0.016), (x + 0.1, y + 0.01), 0.02, 0.014, person.bottom)
         return
     if person.hair_style == "bun":
-        pen.disc(
-            _times((x if front else x - 0.065, y + (0.085 if front else 0.05)), h),
-            0.032 * h,
-            person.hair,
-        )
+        pen.disc((x if front else x - 0.065, y + (0.085 if front else 0.05)), 0.032, person.hair)
     tilt = 0.0 if front else 0.5
-    dome = _dome((0.0, 0.0), 0.07 * h)
+    dome = _dome((0.0, 0.0), 0.07)
     turned = np.array(dome) @ np.array([[cos(tilt), sin(tilt)], [-sin(tilt), cos(tilt)]])
-    pen.polygon(
-        turned + np.array(_times((x - (0.0 if front else 0.004), y + 0.016), h)), person.hair
-    )
+    pen.polygon(turned + np.array((x - (0.0 if front else 0.004), y + 0.016)), person.hair)
 
 
 def _dome(centre: Point, radius: float) -> list[Point]:
     angles = np.linspace(-0.1, pi + 0.1, 13)
     return [(centre[0] + radius * cos(a), centre[1] + radius * 0.95 * sin(a)) for a in angles]
-
-
-def _times(point: Point, factor: float) -> Point:
-    return point[0] * factor, point[1] * factor
-
-
-def _scaled(factor: float, *points: Point) -> list[Point]:
-    return [_times(point, factor) for point in points]

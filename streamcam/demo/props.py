@@ -65,9 +65,9 @@ def draw_prop(pen: Pen, prop: Prop) -> None:
 
 def draw_tree(pen: Pen, leaves: Colour, height: float) -> None:
     """Draw a tree; `height` in metres."""
-    h = height
-    pen.limb((0.0, 0.0), (0.0, 0.5 * h), 0.055 * h, 0.035 * h, BARK)
-    pen.limb((0.0, 0.35 * h), (0.12 * h, 0.55 * h), 0.03 * h, 0.02 * h, BARK)
+    pen = pen.scaled(height)
+    pen.limb((0.0, 0.0), (0.0, 0.5), 0.055, 0.035, BARK)
+    pen.limb((0.0, 0.35), (0.12, 0.55), 0.03, 0.02, BARK)
     for x, y, radius, shade in (
         (-0.14, 0.6, 0.17, 0.86),
         (0.15, 0.62, 0.17, 0.86),
@@ -76,4 +76,4 @@ def draw_tree(pen: Pen, leaves: Colour, height: float) -> None:
         (-0.1, 0.7, 0.14, 1.0),
         (0.06, 0.84, 0.11, 1.08),
     ):
-        pen.disc((x * h, y * h), radius * h, darker(leaves, shade))
+        pen.disc((x, y), radius, darker(leaves, shade))

@@ -77,8 +77,7 @@ class DemoScene:
 
     Args:
         seed: Chooses the place, the light and the actors.
-        width: Of the pictures, in pixels.
-        height: Of the pictures, in pixels.
+        width, height: Of the pictures, in pixels.
     """
 
     def __init__(self, seed: int = 1, width: int = 768, height: int = 432) -> None:
@@ -173,7 +172,6 @@ class _ActorFactory:
         self._random = random
 
     def actors(self) -> Iterator[_Actor]:
-        """Yield everything that stands or moves on the street."""
         view, random = self._view, self._random
         yield from self._walkers(view.wall * 1.03, view.kerb_far * 0.98, int(random.integers(1, 4)))
         yield from self._walkers(

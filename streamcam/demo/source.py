@@ -12,13 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from streamcam.demo.scene import DemoScene
 from streamcam.errors import SourceError
-from streamcam.sources.base import (
-    CapturedFrame,
-    DecodedFrame,
-    FiniteSource,
-    Selector,
-    sleep_until,
-)
+from streamcam.sources.base import CapturedFrame, DecodedFrame, FiniteSource, Selector, sleep_until
 from streamcam.types import SourceInfo, TrueObject
 
 if TYPE_CHECKING:
@@ -74,7 +68,6 @@ class DemoSource(FiniteSource):
         )
 
     def decode(self, selector: Selector, *, every: bool) -> Iterator[DecodedFrame]:  # noqa: ARG002
-        """Yield the scene's frames since `selector.start`."""
         step = self.info.time_base
         for index in range(self._count):
             seconds = float(index * step)
@@ -83,7 +76,6 @@ class DemoSource(FiniteSource):
                 yield DecodedFrame(index, index, step, seconds, picture)
 
     def truth(self, time: float) -> Sequence[TrueObject]:
-        """Return the visible objects at a time in seconds."""
         return self.scene.truth(time)
 
 
@@ -92,7 +84,6 @@ class DemoCapture:
 
     Args:
         address: `demo://street`, with its options; without `seconds` it never ends.
-        name: Its name for people.
         origin: Monotonic seconds of the source's first frame, None where this one begins it.
 
     Raises:
@@ -112,7 +103,6 @@ class DemoCapture:
         self._origin = origin
 
     def frames(self) -> Iterator[CapturedFrame | None]:
-        """Yield the scene's frames, each at its time."""
         begun = time.monotonic()
         offset = 0.0 if self._origin is None else begun - self._origin
         index = 0
@@ -126,7 +116,7 @@ class DemoCapture:
             index = max(index + 1, int((time.monotonic() - begun) / float(self._step)))
 
     def close(self) -> None:
-        """Do nothing: there is no connection."""
+        pass
 
 
 def _parsed(url: str) -> _Options:
