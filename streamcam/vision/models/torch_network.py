@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from streamcam.errors import UsageError
 from streamcam.vision.cam.geometry import Letterbox
-from streamcam.vision.cpu.fusion import fuse_convolutions
 from streamcam.vision.cpu.optimize import (
     add_half_precision_copies,
     convolution_chains,
     drop_half_precision_copies,
     fold_batch_norms,
+    fuse_convolutions,
     half_precision_copies,
 )
 from streamcam.vision.models.network import FeatureLevels, Levels, Network, Raw, Sizing
