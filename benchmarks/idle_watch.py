@@ -20,6 +20,7 @@ from pathlib import Path
 from streamcam.jobs.database import FILE_NAME
 from streamcam.jobs.job_record import JobState, identity_of
 from streamcam.jobs.store import JobStore
+from streamcam.types import JobReport, Outcome
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -38,7 +39,7 @@ def fill(folder: Path, store: JobStore, count: int) -> list[float]:
         job = store.claim("benchmark", [folder], alone=True)
         assert job is not None
         store.owned(job.id, "benchmark")
-        store.finish(job.id, "benchmark", JobState.DONE)
+        store.finish(job.id, "benchmark", JobState.DONE, JobReport(path.name, Outcome.DONE))
         seconds.append(time.perf_counter() - started)
     return seconds
 

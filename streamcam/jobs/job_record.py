@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeAlias
 
 from streamcam.files import readable
 
@@ -16,6 +16,12 @@ from streamcam.files import readable
 # fault, but a file that makes the kernel kill us each time must not do so without end. In 100
 # random kills of a soak one file took part in 24, and still was not to blame.
 _KILLS_PER_ATTEMPT = 20
+
+# Columns whose values are those of a job record's fields.
+_SAME_COLUMNS = (
+    *("id", "arrived", "not_before", "started", "ended", "attempts", "crashes", "kills"),
+    *("owner", "heartbeat", "error", "hint"),
+)
 
 _BLOCK = 1 << 16
 _BLOCKS = 16
@@ -149,35 +155,20 @@ class JobRecord:
         fingerprint = row["fingerprint"]
         stat = FileStat(row["size"], row["mtime_ns"], row["inode"])
         return cls(
-            id=row["id"],
             root=Path(os.fsdecode(row["root"])),
             path=Path(os.fsdecode(row["path"])),
             stem=None if row["stem"] is None else os.fsdecode(row["stem"]),
             state=JobState(row["state"]),
             identity=None if fingerprint is None else FileIdentity(stat, fingerprint),
-            arrived=row["arrived"],
-            not_before=row["not_before"],
-            started=row["started"],
-            ended=row["ended"],
-            attempts=row["attempts"],
-            crashes=row["crashes"],
-            kills=row["kills"],
             redo=bool(row["redo"]),
-            owner=row["owner"],
-            heartbeat=row["heartbeat"],
-            error=row["error"],
-            hint=row["hint"],
             outputs={kind: Path(path) for kind, path in json.loads(row["outputs"]).items()},
             post_action=row["after"],
+            **{name: row[name] for name in _SAME_COLUMNS},
         )
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveredJob:
-    """A job, as it was, of a process that has ended; and why it was given up, if it was."""
-
-    job: JobRecord
-    reason: str | None
+RecoveredJob: TypeAlias = tuple[JobRecord, str | None]
+"""A job, as it was, of a process that has ended; and why it was given up, if it was."""
 
 
 def reason_to_give_up(crashes: int, kills: int, crash: str | None, max_attempts: int) -> str | None:

@@ -5,10 +5,9 @@ import hashlib
 import os
 import socket
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE = Path("/proc/self/ns/pid")
@@ -69,32 +68,22 @@ def _started(pid: int) -> str:
     return "" if fields[0] in (b"Z", b"X") else fields[_START_FIELD].decode()
 
 
-class CrashLog:
-    """Has the interpreter log a fatal signal to a file in a folder; a context manager.
+@contextmanager
+def crash_log(folder: Path, owner: str) -> Iterator[None]:
+    """Have the interpreter log a fatal signal to a file in a folder during a block.
 
     A killed process leaves only its name, a crashed one the signal's too, and a traceback: that
     distinguishes a decoder crashed by a file from an impatient operator.
     """
-
-    def __init__(self, folder: Path, owner: str) -> None:
-        self._path = _crash_path(folder, owner)
-        self._owner = owner
-
-    def __enter__(self) -> Self:
-        self._file = self._path.open("w", encoding="utf-8")
-        print(self._owner, file=self._file, flush=True)
-        faulthandler.enable(self._file)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        faulthandler.disable()
-        self._file.close()
-        self._path.unlink(missing_ok=True)
+    path = _crash_path(folder, owner)
+    with path.open("w", encoding="utf-8") as file:
+        print(owner, file=file, flush=True)
+        faulthandler.enable(file)
+        try:
+            yield
+        finally:
+            faulthandler.disable()
+            path.unlink(missing_ok=True)
 
 
 def crash_of(folder: Path, owner: str) -> str | None:

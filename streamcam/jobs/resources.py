@@ -79,9 +79,8 @@ class EngineLoader:
     def provider(self) -> EngineProvider | None:
         """Return the provider of a loaded engine; None while it is loading or cannot be loaded.
 
-        Raises:
-            StreamcamError: It can never be loaded (no such model, weights of another one), or not
-                now and the loader is not patient.
+        Raises `StreamcamError` where it can never be loaded (no such model, weights of another
+        one), or not now and the loader is not patient.
         """
         if self._thread is None:
             if self._clock.monotonic() >= self._not_before:

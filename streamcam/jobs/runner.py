@@ -91,9 +91,8 @@ class Runner:
     def tick(self, *, claiming: bool = True) -> None:
         """Record what ended, and start what is ready.
 
-        Raises:
-            StreamcamError: The engine can never be loaded, the GPU failed, or the job store cannot
-                be used.
+        Raises `StreamcamError` where the engine can never be loaded, the GPU failed, or the job
+        store cannot be used.
         """
         self._collect()
         self._send_heartbeat()
@@ -122,14 +121,12 @@ class Runner:
                 run.abort()
 
     def stop(self, grace: float, abort_within: float) -> bool:
-        """Let running jobs end, then release the others; start nothing.
+        """Let running jobs end, abort the others, start nothing; return whether all of them ended.
 
         Args:
             grace: Seconds for them to end by themselves.
-            abort_within: Seconds for them to remove what they wrote, after that.
-
-        Returns:
-            Whether all of them ended. The jobs of those that did not are released all the same.
+            abort_within: Seconds for them to remove what they wrote, after that. The jobs of those
+                that do not are released all the same.
         """
         self._wait(grace)
         for run in self._runs:
@@ -228,7 +225,7 @@ class Runner:
             return self._record_retry(run)
         if run.result is JobResult.MISSING:
             reason = "the file went away while it was explained"
-            self._store.finish(job.id, self._owner, JobState.SKIPPED, error=reason)
+            self._finish(job, JobState.SKIPPED, JobReport(job.name, Outcome.SKIPPED, error=reason))
             return with_outcome(report, reason, Outcome.SKIPPED)
         if run.result is JobResult.TAKEN_OVER:
             return with_outcome(report, "another process has taken it over", Outcome.STOPPED)
@@ -259,14 +256,7 @@ class Runner:
         return with_outcome(report, f"{error}; trying again in {pause:g} s", Outcome.STOPPED)
 
     def _finish(self, job: JobRecord, state: JobState, report: JobReport) -> None:
-        self._store.finish(
-            job.id,
-            self._owner,
-            state,
-            outputs=report.outputs,
-            error=report.error,
-            hint=report.hint,
-        )
+        self._store.finish(job.id, self._owner, state, report)
         self.failed += state is JobState.FAILED
         if state is JobState.DONE:
             self.run_post_actions()

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from os import fsencode
 from os.path import lexists
@@ -22,6 +22,7 @@ from streamcam.jobs.job_record import (
     reason_to_give_up,
 )
 from streamcam.jobs.owner import is_abandoned
+from streamcam.types import JobReport
 
 _VANISHED = "the file went away before it was explained"
 
@@ -183,22 +184,14 @@ class JobStore:
         statement = "SELECT * FROM jobs WHERE id = ? AND state = 'running' AND owner = ?"
         return self._record(statement, job, owner)
 
-    def finish(
-        self,
-        job: int,
-        owner: str,
-        state: JobState,
-        *,
-        outputs: Mapping[str, Path] | None = None,
-        error: str | None = None,
-        hint: str | None = None,
-    ) -> None:
+    def finish(self, job: int, owner: str, state: JobState, report: JobReport) -> None:
         """End an owned job as done, failed or skipped."""
         # Names that are not UTF-8 survive as escapes.
-        written = json.dumps({kind: str(path) for kind, path in (outputs or {}).items()})
+        outputs = json.dumps({kind: str(path) for kind, path in report.outputs.items()})
         after = self._post_action if state is JobState.DONE else None
         changes = "state = ?, ended = ?, redo = 0, outputs = ?, error = ?, hint = ?, after = ?"
-        self._disown(job, owner, changes, state, time.time(), written, error, hint, after)
+        values = (state, time.time(), outputs, report.error, report.hint, after)
+        self._disown(job, owner, changes, *values)
 
     def retry_later(self, job: int, owner: str, error: str, hint: str | None, wait: float) -> None:
         """Return an owned job that failed to the queue, to be tried again in `wait` seconds."""
@@ -248,8 +241,8 @@ class JobStore:
         if not orphans:
             return []
         with self.transaction():
-            each = [self._recover(j, crash(j.owner or ""), max_attempts) for j in orphans]
-        return [recovered for recovered in each if recovered is not None]
+            recovered = [self._recover(j, crash(j.owner or ""), max_attempts) for j in orphans]
+        return [pair for pair in recovered if pair is not None]
 
     def _recover(self, job: JobRecord, crash: str | None, limit: int) -> RecoveredJob | None:
         crashes, kills = job.crashes + (crash is not None), job.kills + (crash is None)
@@ -264,7 +257,7 @@ class JobStore:
         )
         values = (state, crashes, kills, crash is None, now, ended, reason, hint)
         changed = self._disown(job.id, job.owner or "", changes, *values)
-        return RecoveredJob(job, reason) if changed else None
+        return (job, reason) if changed else None
 
     # For people
 

@@ -63,8 +63,8 @@ class WatchedFolder:
     def stems(self, file: Path) -> list[str]:
         """Return names for a file's results, the shortest first.
 
-        They are its path below this folder: without the extension, with it, and with a digest of
-        the whole path, which no other file has.
+        They are its path below this folder without the extension, with it, and with a digest of the
+        whole path, which no other file has.
         """
         relative = file.relative_to(self.path)
         digest = hashlib.sha256(os.fsencode(file)).hexdigest()[:_PATH_DIGEST]
@@ -74,11 +74,7 @@ class WatchedFolder:
 
 
 def resolve_folders(paths: Sequence[Path], *, recursive: bool) -> list[WatchedFolder]:
-    """Return the watched folders that a person named, each once.
-
-    Raises:
-        UsageError: One is a file, or lies inside another one.
-    """
+    """Return the watched folders, each once; raises `UsageError` for a file or a nested folder."""
     resolved = list(dict.fromkeys(path.resolve() for path in paths))
     for path in resolved:
         if path.exists() and not path.is_dir():
@@ -223,16 +219,7 @@ def is_being_written(path: Path) -> bool | None:
     return False
 
 
-class _Handler(FileSystemEventHandler):
-    def __init__(self, on_path: Callable[[Path, bool], None]) -> None:
-        self._on_path = on_path
-
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        path = event.dest_path or event.src_path
-        self._on_path(Path(str(path)), event.is_directory)
-
-
-class FolderObserver:
+class FolderObserver(FileSystemEventHandler):
     """Watches folders through inotify.
 
     `on_path` is called, from a thread of the observer's, with what appeared or was closed, and
@@ -240,16 +227,19 @@ class FolderObserver:
     """
 
     def __init__(self, on_path: Callable[[Path, bool], None], *, recursive: bool) -> None:
-        self._handler = _Handler(on_path)
+        self._on_path = on_path
         self._recursive = recursive
         self._observer: BaseObserver | None = None
         self._folders: dict[Path, tuple[ObservedWatch, tuple[int, int]]] = {}
 
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        path = event.dest_path or event.src_path
+        self._on_path(Path(str(path)), event.is_directory)
+
     def watch(self, folder: Path) -> bool:
         """Watch a folder, again where it was replaced; return whether it was not watched before.
 
-        Raises:
-            OSError: It is not there, may not be read, or the kernel's limits are reached.
+        Raises `OSError` where that is not possible or the kernel's limits are reached.
         """
         stat = folder.stat()
         inode = (stat.st_dev, stat.st_ino)
@@ -258,7 +248,7 @@ class FolderObserver:
             return False
         self.unwatch(folder)
         handle = self._started_observer().schedule(
-            self._handler, str(folder), recursive=self._recursive, event_filter=_EVENTS
+            self, str(folder), recursive=self._recursive, event_filter=_EVENTS
         )
         self._folders[folder] = handle, inode
         return True

@@ -11,7 +11,7 @@ from streamcam.errors import DiskFullError
 from streamcam.jobs.database import FILE_NAME
 from streamcam.jobs.intake import Intake
 from streamcam.jobs.job_run import PostAction
-from streamcam.jobs.owner import CrashLog, crash_of, remove_old_crash_logs, this_process
+from streamcam.jobs.owner import crash_log, crash_of, remove_old_crash_logs, this_process
 from streamcam.jobs.resources import EngineLoader, OngoingConditions
 from streamcam.jobs.runner import Runner
 from streamcam.jobs.store import JobStore
@@ -42,16 +42,14 @@ def state_folder(settings: Settings) -> Path:
 class Watcher:
     """Explains the files that come into folders.
 
+    Raises `UsageError` where a path, and `JobStoreError` where the job store cannot be used.
+
     Args:
         once: Whether to end when everything that is there is explained.
         make_provider: Makes the engine's provider, where the engine is not to be the watcher's own.
 
     Attributes:
         stuck: Whether a job could not be ended: the process should not wait for its threads.
-
-    Raises:
-        UsageError: A path cannot be watched.
-        JobStoreError: The job store cannot be used.
     """
 
     def __init__(
@@ -141,11 +139,10 @@ class Watcher:
     def run(self) -> int:
         """Watch until stopped, or until all is explained; return the number of failed jobs.
 
-        Raises:
-            StreamcamError: The job store or the engine cannot be used, or the GPU failed.
+        Raises `StreamcamError` where the job store or the engine cannot be used, or the GPU failed.
         """
         try:
-            with CrashLog(self._state, self._owner):
+            with crash_log(self._state, self._owner):
                 self._recover_jobs()
                 remove_old_crash_logs(self._state)
                 self._work()
@@ -195,9 +192,9 @@ class Watcher:
         """Take over the jobs of processes that have ended, and remove what they left."""
         crash = partial(crash_of, self._state)
         recovered = self._store.recover(crash, self._settings.watch.max_attempts)
-        for each in recovered:
-            reason = each.reason or "back in the queue: the process that had it has ended"
-            self._observer.notice(f"{each.job.name}: {reason}")
+        for job, failure in recovered:
+            reason = failure or "back in the queue: the process that had it has ended"
+            self._observer.notice(f"{job.name}: {reason}")
         if recovered or not self._next_maintenance:
             remove_unfinished_results(self._settings.output.folder)
 

@@ -25,29 +25,28 @@ _SEND_SECONDS = 5.0
 
 
 class MonitoredEngine(Protocol):
-    """The part of an inference pipeline that shows its progress; read from any thread."""
+    """The part of an inference pipeline that shows its progress; read from any thread.
+
+    It is busy while frames wait for it or are in it, but not while it loads a model, which takes
+    long. `finished` is the number of batches completed so far.
+    """
 
     @property
-    def busy(self) -> bool:
-        """Whether frames wait for it or are in it; not while it loads a model, which takes long."""
-        ...
+    def busy(self) -> bool: ...
 
     @property
-    def finished(self) -> int:
-        """Number of batches completed so far."""
-        ...
+    def finished(self) -> int: ...
 
 
 class ProgressMonitor:
     """Detects an engine and a main loop that are stuck.
 
-    For one thread, not the supervisor's own, which calls `fault` several times within `timeout`.
+    For one thread, not the supervisor's own, which calls `fault` several times within `timeout`
+    seconds: longer than the slowest regular batch.
 
     Args:
-        last_iteration: Returns when the supervisor's loop last began an iteration, on the clock's
-            monotonic time.
-        timeout: Seconds that a batch, and an iteration of the loop, may take. The slowest regular
-            batch must fit.
+        last_iteration: Returns when the supervisor's loop last began an iteration, in monotonic
+            seconds.
     """
 
     def __init__(
@@ -93,8 +92,6 @@ class Notifier:
 
     Args:
         address: The manager's socket: a path, or "@" and an abstract name. None: nothing is sent.
-
-    Attributes:
         watchdog_interval: Seconds between calls of `watchdog`: half the time after which the
             manager kills the service. None if the manager has no watchdog.
     """

@@ -16,7 +16,7 @@ from streamcam.errors import ConfigError, DeviceError, SinkError, StreamcamError
 from streamcam.jobs.watched_files import resolve_folders
 from streamcam.service.events import ServiceEvents
 from streamcam.service.health import Notifier, ProgressMonitor, Watchdog
-from streamcam.service.http import HttpServer
+from streamcam.service.http.server import HttpServer
 from streamcam.service.metrics import Metrics
 from streamcam.service.service_status import ServiceStatus
 from streamcam.service.watcher_thread import WatcherThread
@@ -197,9 +197,8 @@ class Supervisor:
         states = Counter(status.state.value for status in self._cameras.statuses())
         parts = [f"{count} {state}" for state, count in states.items()]
         cameras = f"{_number(states.total(), 'camera')}: {', '.join(parts)}"
-        return (
-            f"{cameras if parts else 'no cameras'}; {_number(len(self._settings.folder), 'folder')}"
-        )
+        folders = _number(len(self._settings.folder), "folder")
+        return f"{cameras if parts else 'no cameras'}; {folders}"
 
     def _end(self) -> None:
         _log.info("stopping")
@@ -221,9 +220,7 @@ class Supervisor:
 def checked(settings: Settings) -> Settings:
     """Return the settings, if a service can run with them.
 
-    Raises:
-        ConfigError: They name nothing to do, or folders that cannot be watched.
-        SinkError: Results cannot be written; unlike a bad configuration, that may pass.
+    Raises `ConfigError`, or `SinkError` where results cannot be written: that may pass.
     """
     planned = plans(settings)
     if not settings.folder and not planned:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamcam.jobs.owner import (
-    CrashLog,
+    crash_log,
     crash_of,
     has_ended,
     remove_old_crash_logs,
@@ -21,8 +21,8 @@ PRINT_OWNER = (
 CRASH = """
 import faulthandler, sys
 from pathlib import Path
-from streamcam.jobs.owner import CrashLog, this_process
-with CrashLog(Path(sys.argv[1]), this_process()):
+from streamcam.jobs.owner import crash_log, this_process
+with crash_log(Path(sys.argv[1]), this_process()):
     print(this_process(), flush=True)
     {}
 """
@@ -86,7 +86,7 @@ def test_a_crash_leaves_its_name_and_a_kill_leaves_none(
 
 def test_crash_logs_of_living_processes_stay(tmp_path: Path) -> None:
     was_enabled = faulthandler.is_enabled()
-    with CrashLog(tmp_path, this_process()):
+    with crash_log(tmp_path, this_process()):
         remove_old_crash_logs(tmp_path)
         assert len(list(tmp_path.iterdir())) == 1
     assert list(tmp_path.iterdir()) == []

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from streamcam.jobs.job_record import (
 )
 from streamcam.jobs.owner import this_process
 from streamcam.jobs.store import JobStore
+from streamcam.types import JobReport, Outcome
 from tests.jobs.conftest import arrive
 
 CLAIM_ALL = """
@@ -35,11 +37,12 @@ from pathlib import Path
 from streamcam.jobs.job_record import JobState
 from streamcam.jobs.owner import this_process
 from streamcam.jobs.store import JobStore
+from streamcam.types import JobReport, Outcome
 path, root = map(Path, sys.argv[1:])
 store, owner, taken = JobStore(path), this_process(), []
 while (job := store.claim(owner, [root], alone=True)) is not None:
     taken.append(job.id)
-    store.finish(job.id, owner, JobState.DONE)
+    store.finish(job.id, owner, JobState.DONE, JobReport("a", Outcome.DONE))
 print(json.dumps(taken))
 """
 
@@ -52,6 +55,10 @@ path, root = map(Path, sys.argv[1:])
 print(JobStore(path).claim(this_process(), [root], alone=True).id, flush=True)
 input()
 """
+
+
+DONE = JobReport("a", Outcome.DONE)
+FAILED = JobReport("a", Outcome.FAILED, error="odd")
 
 
 class Folder:
@@ -84,7 +91,7 @@ class Folder:
         job = self.store.claim("me", [self.root], alone=True)
         assert job is not None
         assert job.path.name == name
-        self.store.finish(job.id, "me", JobState.DONE)
+        self.store.finish(job.id, "me", JobState.DONE, DONE)
 
     def job(self, name: str) -> JobRecord:
         return self.store.find(str(self.root / name))
@@ -256,10 +263,10 @@ def test_processes_that_race_never_take_the_same_job(folder: Folder, tmp_path: P
 def test_an_ended_job_has_no_owner(folder: Folder) -> None:
     arrive(folder.store, folder.root, "a")
     assert folder.claim() == 1
-    folder.store.finish(1, "somebody else", JobState.FAILED, error="not yours")
+    folder.store.finish(1, "somebody else", JobState.FAILED, FAILED)
     assert folder.job("a").state is JobState.RUNNING
     outputs = {"video": Path("/o\udc80ut.mp4")}
-    folder.store.finish(1, "me", JobState.DONE, outputs=outputs)
+    folder.store.finish(1, "me", JobState.DONE, replace(DONE, outputs=outputs))
     folder.store.release(1, "me")
     done = folder.job("a")
     assert (done.state, done.owner, done.outputs) == (JobState.DONE, None, outputs)
@@ -297,7 +304,7 @@ def test_a_job_costs_the_store_milliseconds(folder: Folder) -> None:
         number = folder.claim()
         assert number is not None
         folder.store.owned(number, "me")
-        folder.store.finish(number, "me", JobState.DONE)
+        folder.store.finish(number, "me", JobState.DONE, DONE)
         seconds.append(time.perf_counter() - begun)
     assert statistics.median(seconds) < 0.02
 
@@ -325,7 +332,7 @@ def test_the_jobs_of_killed_processes_are_recovered_and_those_of_living_ones_are
     arrive(folder.store, folder.root, "a", "b")
     kill_a_worker(tmp_path, folder.root)
     assert folder.claim(this_process()) == 2
-    assert [recovered.job.id for recovered in folder.recover()] == [1]
+    assert [job.id for job, _ in folder.recover()] == [1]
     job = folder.job("a")
     assert (job.state, job.attempts, job.kills) == (JobState.READY, 0, 1)
     assert folder.job("b").state is JobState.RUNNING
@@ -337,8 +344,8 @@ def test_a_job_that_crashes_the_process_fails_after_all_its_attempts(
     arrive(folder.store, folder.root, "a", "b")
     for attempt in (1, 2, 3):
         kill_a_worker(tmp_path, folder.root)
-        (recovered,) = folder.recover("Segmentation fault")
-        assert (recovered.reason is not None) is (attempt == 3)
+        ((_, reason),) = folder.recover("Segmentation fault")
+        assert (reason is not None) is (attempt == 3)
         if attempt == 1:
             assert folder.claim(alone=False) == 2, "the others' turn comes first"
             assert folder.claim(alone=False) is None, "a suspect runs alone"
@@ -379,14 +386,14 @@ def test_running_jobs_can_be_neither_retried_nor_forgotten(
     folder.put("a.mp4", "one")
     folder.claim()
     assert not change(folder.store, folder.job("a.mp4"))
-    folder.store.finish(1, "me", JobState.FAILED, error="odd")
+    folder.store.finish(1, "me", JobState.FAILED, FAILED)
     assert change(folder.store, folder.job("a.mp4"))
 
 
 def test_a_retried_job_has_all_its_attempts_again(folder: Folder) -> None:
     folder.put("a.mp4", "one")
     folder.claim()
-    folder.store.finish(1, "me", JobState.FAILED, error="odd")
+    folder.store.finish(1, "me", JobState.FAILED, FAILED)
     folder.store.retry(folder.job("a.mp4"))
     job = folder.job("a.mp4")
     assert (job.state, job.attempts, job.redo, job.error) == (JobState.READY, 0, True, None)

@@ -60,8 +60,8 @@ SegmentKind = Literal["video", "records"]
 _CACHE = {"cache-control": "private, no-cache"}
 
 
-class StatusRoutes:
-    """The routes of status, cameras and jobs."""
+class ApiRoutes:
+    """The routes of status, cameras and jobs, of files and timelines."""
 
     def __init__(self, service: ServiceStatus, clock: Clock) -> None:
         self._service = service
@@ -73,6 +73,13 @@ class StatusRoutes:
         get("/cameras/{name}/recordings", tags=["cameras"])(self.recordings)
         get("/jobs", tags=["jobs"])(self.jobs)
         get("/jobs/{number}", tags=["jobs"])(self.job)
+        jobs, recordings = "/jobs/{number}", "/cameras/{name}/recordings/{moment}"
+        get(jobs + "/timeline", tags=["jobs"])(self.job_timeline)
+        get(recordings + "/timeline", tags=["cameras"])(self.segment_timeline)
+        get(jobs + "/files/{kind}", tags=["jobs"], response_class=FileResponse)(self.job_file)
+        get(recordings + "/{kind}", tags=["cameras"], response_class=FileResponse)(
+            self.segment_file
+        )
 
     def status(self) -> StatusAnswer:
         """Everything at a glance: cameras with their last detections, jobs, room, memory."""
@@ -87,7 +94,7 @@ class StatusRoutes:
 
     def recordings(self, name: str, day: date | None = None) -> RecordingsAnswer:
         """A camera's segments of a day (UTC), by default the latest."""
-        folder = _recordings_folder(self._service, name)
+        folder = self._recordings(name)
         recorded = recorded_days(folder)
         day = day or next(iter(recorded), None)
         segments = [] if day is None else recorded_segments(folder, day)
@@ -103,35 +110,20 @@ class StatusRoutes:
         limit: Annotated[int, Query(ge=1, le=MAX_JOBS)] = 50,
     ) -> JobsAnswer:
         """Files of the watched folders, of these states or all: running ones, then the latest."""
-        found = [job for job in self._service.jobs(state, limit) if not _is_running(job)]
+        latest = self._service.jobs(state, limit)
+        others = [job for job in latest if job.record.state is not JobState.RUNNING]
         running: Sequence[JobProgress] = ()
         if not state or JobState.RUNNING in state:
             # The running ones may not be among the latest: jobs run in the order of arrival.
             running = self._service.jobs((JobState.RUNNING,), MAX_JOBS)
         return JobsAnswer(
             counts=job_counts(self._service),
-            jobs=[job_answer(job) for job in (*running, *reversed(found))],
+            jobs=[job_answer(job) for job in (*running, *reversed(others))],
         )
 
     def job(self, number: int) -> JobAnswer:
         """A file of a watched folder."""
-        return job_answer(_known_job(self._service, number))
-
-
-class FileRoutes:
-    """The routes of files and timelines."""
-
-    def __init__(self, service: ServiceStatus) -> None:
-        self._service = service
-        self.router = APIRouter(prefix="/api")
-        get = self.router.get
-        jobs, recordings = "/jobs/{number}", "/cameras/{name}/recordings/{moment}"
-        get(jobs + "/timeline", tags=["jobs"])(self.job_timeline)
-        get(recordings + "/timeline", tags=["cameras"])(self.segment_timeline)
-        get(jobs + "/files/{kind}", tags=["jobs"], response_class=FileResponse)(self.job_file)
-        get(recordings + "/{kind}", tags=["cameras"], response_class=FileResponse)(
-            self.segment_file
-        )
+        return job_answer(self._job(number))
 
     def job_file(self, number: int, kind: Kind) -> FileResponse:
         """A result of a finished job; parts of it by HTTP ranges."""
@@ -153,36 +145,30 @@ class FileRoutes:
         """What was found when in a stretch of a camera's recording."""
         return _timeline(self._segment(name, moment).records)
 
+    def _job(self, number: int) -> JobProgress:
+        # SQLite has no greater numbers.
+        job = self._service.job(number) if 0 < number < 2**63 else None
+        if job is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "no such job")
+        return job
+
     def _job_path(self, number: int, kind: str) -> Path:
-        path = _known_job(self._service, number).record.outputs.get(kind)
+        path = self._job(number).record.outputs.get(kind)
         if path is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, f"this job has no {kind}")
         return path
 
+    def _recordings(self, camera: str) -> Path:
+        folder = self._service.recordings(camera)
+        if folder is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "no recordings of such a camera")
+        return folder
+
     def _segment(self, camera: str, moment: str) -> SegmentFiles:
-        found = recorded_segment(_recordings_folder(self._service, camera), moment)
+        found = recorded_segment(self._recordings(camera), moment)
         if found is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "no such recording")
         return found
-
-
-def _known_job(service: ServiceStatus, number: int) -> JobProgress:
-    # SQLite has no greater numbers.
-    job = service.job(number) if 0 < number < 2**63 else None
-    if job is None:
-        raise HTTPException(HTTPStatus.NOT_FOUND, "no such job")
-    return job
-
-
-def _recordings_folder(service: ServiceStatus, camera: str) -> Path:
-    folder = service.recordings(camera)
-    if folder is None:
-        raise HTTPException(HTTPStatus.NOT_FOUND, "no recordings of such a camera")
-    return folder
-
-
-def _is_running(job: JobProgress) -> bool:
-    return job.record.state is JobState.RUNNING
 
 
 def _segment(camera: str, segment: SegmentFiles) -> SegmentAnswer:

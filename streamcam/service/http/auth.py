@@ -44,29 +44,22 @@ SECURITY_HEADERS: Mapping[str, str] = {
 class Access:
     """Decides whether a request may be answered.
 
-    Args:
-        token: The token that clients need; None to answer every client on this machine.
-
     Raises:
-        ConfigError: Other machines could connect without a token.
+        ConfigError: The token cannot be read or is too short, or there is none although other
+            machines could connect.
     """
 
-    def __init__(self, host: str, token: str | None = None) -> None:
+    def __init__(self, settings: HttpSettings) -> None:
+        host, file = settings.host, settings.token_file
+        self._token = None if file is None else _read_token(file).encode()
         self._loopback = _is_loopback(host)
-        if token is None and not self._loopback:
+        if self._token is None and not self._loopback:
             raise ConfigError(
                 f"http.host: {host} lets other machines look, and there is no token",
                 hint="Put a long random word into a file and name it as http.token_file, or listen "
                 "on 127.0.0.1.",
             )
         self._hosts = {"localhost", "127.0.0.1", "::1", host.lower()}
-        self._token = None if token is None else token.encode()
-
-    @classmethod
-    def from_settings(cls, settings: HttpSettings) -> "Access":
-        """Read the token, if any; raises `ConfigError` where it cannot be read or is too short."""
-        token = None if settings.token_file is None else _read_token(settings.token_file)
-        return cls(settings.host, token)
 
     @property
     def needs_token(self) -> bool:

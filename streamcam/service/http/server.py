@@ -22,7 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from streamcam.clock import Clock
 from streamcam.config.schema import HttpSettings
 from streamcam.errors import StreamcamError
-from streamcam.service.http.api import FileRoutes, StatusRoutes
+from streamcam.service.http.api import ApiRoutes
 from streamcam.service.http.auth import COOKIE, MAX_HEAD_BYTES, Access, AuthMiddleware
 from streamcam.service.http.live_pictures import PictureRoutes
 from streamcam.service.metrics import Metrics
@@ -64,7 +64,7 @@ class HttpServer:
         settings: HttpSettings,
         clock: Clock | None = None,
     ) -> None:
-        access = Access.from_settings(settings)
+        access = Access(settings)
         app = make_app(service, metrics, access, clock or Clock())
         self._settings = settings
         self._server = uvicorn.Server(
@@ -229,9 +229,8 @@ def make_app(service: ServiceStatus, metrics: Metrics, access: Access, clock: Cl
         docs_url=None,
         redoc_url=None,
     )
-    app.include_router(StatusRoutes(service, clock).router)
+    app.include_router(ApiRoutes(service, clock).router)
     app.include_router(PictureRoutes(service, clock).router)
-    app.include_router(FileRoutes(service).router)
     _add_health(app, service, metrics, access)
     _add_pages(app, access)
     app.add_exception_handler(StreamcamError, _unavailable)

@@ -15,7 +15,7 @@ import pytest
 from streamcam.config.schema import HttpSettings
 from streamcam.demo.source import DemoSource
 from streamcam.jobs.store import JobStore
-from streamcam.service.http import HttpServer
+from streamcam.service.http.server import HttpServer
 from streamcam.service.metrics import Metrics
 from tests.cli.conftest import command, environment
 from tests.jobs.conftest import store  # noqa: F401 - a fixture here too

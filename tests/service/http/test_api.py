@@ -16,8 +16,7 @@ from streamcam.errors import JobStoreError, StreamcamError
 from streamcam.jobs.job_record import JobState
 from streamcam.jobs.store import JobStore
 from streamcam.schemas import schema
-from streamcam.service.http import HttpServer
-from streamcam.service.http.server import STATIC
+from streamcam.service.http.server import STATIC, HttpServer
 from streamcam.service.metrics import Metrics
 from streamcam.types import CameraState
 from tests.jobs.conftest import arrive

@@ -9,9 +9,8 @@ import pytest
 
 from streamcam.config.schema import HttpSettings
 from streamcam.errors import ConfigError, ExitCode
-from streamcam.service.http import HttpServer
 from streamcam.service.http.auth import MAX_HEAD_BYTES, SECURITY_HEADERS
-from streamcam.service.http.server import STATIC
+from streamcam.service.http.server import STATIC, HttpServer
 from streamcam.service.metrics import Metrics
 from tests.service.http.conftest import TOKEN, FinishedJobs, Serve, Visitor
 from tests.service.http.fake_status import FakeStatus

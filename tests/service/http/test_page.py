@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from streamcam.config.schema import HttpSettings
-from streamcam.service.http import HttpServer
+from streamcam.service.http.server import HttpServer
 from streamcam.service.metrics import Metrics
 from streamcam.types import CameraState
 from tests.jobs.conftest import eventually
