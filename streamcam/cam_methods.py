@@ -66,8 +66,7 @@ class CamMethod:
     """One CAM method.
 
     Attributes:
-        name: As it is configured and recorded.
-        label: As its paper writes it.
+        label: Its name as its paper writes it.
         meaning: What the map shows, one sentence without a full stop, for help and documentation.
         legend: What the map shows, in a few words under the video; ever shorter, for small frames.
         formula: How the maps of targets are made; None for EigenCAM, which has no target.
@@ -81,21 +80,16 @@ class CamMethod:
 
     @property
     def gradient_formula(self) -> GradientFormula | None:
-        """The formula, if it needs gradients."""
         return self.formula if isinstance(self.formula, GradientFormula) else None
 
 
 def method_label(name: str) -> str:
-    """A method's label; of an unknown method its name."""
+    """Return a method's label; of an unknown method its name."""
     return METHODS[name].label if name in METHODS else name
 
 
 def find_method(name: str) -> CamMethod:
-    """The method of a name.
-
-    Raises:
-        UsageError: There is none.
-    """
+    """Return the method of a name; raises `UsageError` where there is none."""
     if name not in METHODS:
         raise UsageError(f"there is no method {name!r}", hint=f"Known: {', '.join(METHODS)}.")
     return METHODS[name]
@@ -161,7 +155,6 @@ def score_softmax(unchanged: Tensor, scores: Tensor) -> Tensor:  # noqa: ARG001
 
 
 def _weighted_sum(activations: Tensor, weights: Tensor) -> Tensor:
-    """Sum of the channels by weights [targets, channels]: [targets, rows, columns]."""
     return (weights @ activations.flatten(1)).view(-1, *activations.shape[1:])
 
 

@@ -53,20 +53,14 @@ class StreamcamError(Exception):
 
 
 class UsageError(StreamcamError):
-    """Invalid command line."""
-
     exit_code = ExitCode.USAGE
 
 
 class ConfigError(StreamcamError):
-    """Invalid configuration."""
-
     exit_code = ExitCode.CONFIG
 
 
 class SourceError(StreamcamError):
-    """An input that cannot be explained."""
-
     exit_code = ExitCode.SOME_FAILED
 
 
@@ -79,15 +73,11 @@ class CorruptMediaError(SourceError):
 
 
 class SourceUnavailableError(SourceError):
-    """The input is not there, may not be read, or does not answer."""
-
     exit_code = ExitCode.UNAVAILABLE
     retryable = True
 
 
 class SinkError(StreamcamError):
-    """A result that cannot be written."""
-
     exit_code = ExitCode.SOME_FAILED
     retryable = True
 
@@ -97,8 +87,6 @@ class DiskFullError(SinkError):
 
 
 class WeightsError(StreamcamError):
-    """Weights that cannot be used."""
-
     exit_code = ExitCode.SOME_FAILED
 
 
@@ -107,8 +95,6 @@ class WeightsMismatchError(WeightsError):
 
 
 class WeightsUnavailableError(WeightsError):
-    """Weights that are not in the cache and cannot be fetched."""
-
     exit_code = ExitCode.UNAVAILABLE
     retryable = True
 

@@ -1,4 +1,4 @@
-"""Files that appear under their name complete, or not at all."""
+"""Files that appear under their name complete, or not at all; failures are `SinkError`s."""
 
 import ctypes
 import errno
@@ -14,18 +14,15 @@ from streamcam.media_errors import writing
 
 PART = ".part"
 
+"""Ends the name of a file that is still being written."""
+
+# Of Linux's `renameat2`.
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
-"""Of Linux's `renameat2`."""
-"""Ends the name of a file that is still being written."""
 
 
 class PartFile:
-    """A file written as `NAME.part` beside its target until it is published.
-
-    Args:
-        path: The name under which it appears in the end. Its folder is made when needed.
-    """
+    """A file written as `NAME.part` beside its target until it is published."""
 
     def __init__(self, path: Path) -> None:
         # An absolute path cannot be taken for a URL by FFmpeg, whatever its name.
@@ -33,21 +30,13 @@ class PartFile:
         self.part = self.path.with_name(self.path.name + PART)
 
     def prepare(self) -> Path:
-        """Make the folder and return the path to write to.
-
-        Raises:
-            SinkError: The folder cannot be made.
-        """
+        """Make the folder and return the path to write to."""
         with writing(str(self.path)):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         return self.part
 
     def publish(self) -> Path:
-        """Make what was written durable and visible, and return its path.
-
-        Raises:
-            SinkError: The file cannot be synced or renamed.
-        """
+        """Make what was written durable and visible, and return its path."""
         with writing(str(self.path)):
             sync(self.part)
             self.part.replace(self.path)
@@ -55,7 +44,6 @@ class PartFile:
         return self.path
 
     def discard(self) -> None:
-        """Remove what was written but not published."""
         with suppress(OSError):
             self.part.unlink()
 
@@ -67,7 +55,6 @@ class WholeFile(io.FileIO):
     """
 
     def write(self, data: "bytes | memoryview") -> int:  # type: ignore[override]
-        """Write all of it, and return its length."""
         rest = memoryview(data)
         while rest:
             rest = rest[super().write(rest) :]
@@ -75,11 +62,7 @@ class WholeFile(io.FileIO):
 
 
 def write_file(path: Path, content: bytes) -> Path:
-    """Write a whole file, which appears complete or not at all, and return its path.
-
-    Raises:
-        SinkError: It cannot be written.
-    """
+    """Write a whole file, which appears complete or not at all, and return its path."""
     file = PartFile(path)
     try:
         part = file.prepare()
@@ -95,10 +78,8 @@ class FolderLock:
     """One writer for a folder at a time, among the threads and processes of this machine.
 
     The folder itself is locked (`flock`): there is no lock file that could be left behind or
-    removed, and the kernel releases the lock when the process ends, however it ends.
-
-    Args:
-        folder: Made when needed.
+    removed, and the kernel releases the lock when the process ends, however it ends. The folder is
+    made when needed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -127,7 +108,6 @@ class FolderLock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Release the lock. Idempotent."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -137,11 +117,8 @@ def replace_folder(part: Path, folder: Path) -> None:
     """Publish a complete folder under its final name, in place of one that is there.
 
     The name leads to a complete folder, the old or the new one, at every moment; where the system
-    cannot exchange two folders, after a crash perhaps to none.
-
-    Args:
-        part: The complete folder, on the same file system; its name is gone afterwards.
-        folder: The final name.
+    cannot exchange two folders, after a crash perhaps to none. `part` is on the same file system;
+    its name is gone afterwards.
 
     Raises:
         OSError: It cannot be published.

@@ -1,11 +1,12 @@
 """Maps errors of PyAV and the operating system to ours, for reading and writing all media.
 
-PyAV keeps FFmpeg's own log lines off the terminal unless they are requested.
+`name` is the medium's name for people. PyAV keeps FFmpeg's own log lines off the terminal unless
+they are requested.
 """
 
 import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeAlias
 
 import av.error
@@ -17,6 +18,7 @@ from streamcam.errors import (
     SinkError,
     SourceError,
     SourceUnavailableError,
+    StreamcamError,
 )
 
 _Kinds: TypeAlias = tuple[type[Exception], ...]
@@ -65,74 +67,50 @@ FOREIGN: _Kinds = (*_UNREADABLE, *_FORBIDDEN, *_SILENT, *_SYSTEM)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-@contextmanager
-def opening(name: str) -> Iterator[None]:
+def opening(name: str) -> AbstractContextManager[None]:
     """Map errors of opening a medium to ours.
-
-    Args:
-        name: The medium's name for people.
 
     Raises:
         NotMediaError: No picture can be read from it.
         SourceUnavailableError: It is not there, or not now.
     """
-    try:
-        yield
-    except FOREIGN as error:
-        raise _source_error(error, name, opened=False) from error
+    return _mapped(_opening_error, name)
 
 
-@contextmanager
-def reading(name: str) -> Iterator[None]:
+def reading(name: str) -> AbstractContextManager[None]:
     """Map errors of reading an opened medium to ours.
-
-    Args:
-        name: The medium's name for people.
 
     Raises:
         CorruptMediaError: It became unreadable.
         SourceUnavailableError: It went away.
     """
-    try:
-        yield
-    except FOREIGN as error:
-        raise _source_error(error, name, opened=True) from error
+    return _mapped(_reading_error, name)
 
 
-@contextmanager
-def receiving(name: str) -> Iterator[None]:
-    """Map errors of connecting to a live source, or of reading it, to ours.
-
-    Args:
-        name: The source's name for people.
-
-    Raises:
-        SourceUnavailableError: It is not there, not now, or not in a form that can be read.
-    """
-    try:
-        yield
-    except FOREIGN as error:
-        raise _live_error(error, name) from error
+def receiving(name: str) -> AbstractContextManager[None]:
+    """Map errors of connecting to a live source, or of reading it, to `SourceUnavailableError`."""
+    return _mapped(_live_error, name)
 
 
-@contextmanager
-def writing(name: str) -> Iterator[None]:
+def writing(name: str) -> AbstractContextManager[None]:
     """Map errors of writing to ours.
-
-    Args:
-        name: The file's name for people.
 
     Raises:
         DiskFullError: No room is left.
         SinkError: Anything else went wrong.
     """
+    return _mapped(_sink_error, name)
+
+
+@contextmanager
+def _mapped(ours: Callable[[Exception, str], StreamcamError], name: str) -> Iterator[None]:
     try:
         yield
     except FOREIGN as error:
-        raise _sink_error(error, name) from error
+        raise ours(error, name) from error
 
 
-def _source_error(error: Exception, name: str, *, opened: bool) -> SourceError:
+def _opening_error(error: Exception, name: str) -> SourceError:
     if isinstance(error, _ABSENT):
         return SourceUnavailableError(f"{name}: no such file", hint="Check the path.")
     if isinstance(error, _FORBIDDEN):
@@ -144,12 +122,17 @@ def _source_error(error: Exception, name: str, *, opened: bool) -> SourceError:
             f"{name}: cannot be read: {reason(error)}",
             hint="It may be cut off, or its disk may be failing.",
         )
-    if opened:
-        return CorruptMediaError(f"{name}: became unreadable: {reason(error)}")
     return NotMediaError(
         f"{name}: not a video or picture that can be read: {reason(error)}",
         hint="It may be incomplete, damaged, or another kind of file under this name.",
     )
+
+
+def _reading_error(error: Exception, name: str) -> SourceError:
+    ours = _opening_error(error, name)
+    if isinstance(ours, NotMediaError):
+        return CorruptMediaError(f"{name}: became unreadable: {reason(error)}")
+    return ours
 
 
 def _live_error(error: Exception, name: str) -> SourceUnavailableError:

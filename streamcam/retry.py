@@ -51,13 +51,7 @@ class Backoff:
 
 
 class RestartLimit:
-    """Limits the restarts of a worker within a sliding window.
-
-    Args:
-        clock: Source of time.
-        limit: Restarts allowed in a window.
-        window: Its length, in seconds.
-    """
+    """Allows a worker `limit` restarts within a sliding window, in seconds."""
 
     def __init__(
         self, clock: Clock, limit: int = _RESTARTS, window: float = _WINDOW_SECONDS

@@ -22,7 +22,8 @@ Picture: TypeAlias = npt.NDArray[np.uint8]
 """RGB, uint8, [height, width, 3]."""
 
 HeatMap: TypeAlias = npt.NDArray[np.float32]
-"""float32, [rows, columns], values 0..1. Spans the frame from edge to edge, whatever its grid."""
+"""float32, [rows, columns], values 0..1. Spans the frame from edge to edge, whatever its grid.
+Never written to."""
 
 Box: TypeAlias = tuple[float, float, float, float]
 """x1, y1, x2, y2 in pixels of the displayed frame."""
@@ -34,14 +35,13 @@ class SourceInfo:
 
     Attributes:
         id: The source's name in records: a path, a redacted URL, or a camera's name.
-        width: Of the displayed frame, in pixels.
-        height: Of the displayed frame, in pixels.
+        width, height: Of the displayed frame, in pixels.
         time_base: Seconds per unit of a frame's `pts`.
         frame_rate: Mean rate in frames a second, None where unknown or not a video.
         duration: In seconds, None where unknown or endless.
         frame_count: Estimated number of frames, None where unknown or endless.
         live: Whether frames come in real time and cannot wait.
-        still: Whether the source is a single picture.
+        still: Whether it is a single picture.
         path: The media file, where there is one (its audio can be copied from there).
     """
 
@@ -63,7 +63,7 @@ class Frame:
 
     Attributes:
         source: Id of the source.
-        index: Number of the frame in its source, from 0, in order of presentation.
+        index: Number in its source, from 0, in order of presentation.
         pts: Presentation time in units of `time_base`, as the source gave it.
         time_base: Seconds per unit of `pts`.
         time: Seconds from the source's first frame.
@@ -107,13 +107,7 @@ class Focus:
 
 @dataclass(frozen=True, slots=True)
 class TrueObject:
-    """An object that is known to be in a frame (ground truth).
-
-    Attributes:
-        label: Its class, by the detector's name for it.
-        class_id: COCO's number of that class.
-        box: x1, y1, x2, y2 in pixels of the displayed frame.
-    """
+    """An object that is known to be in a frame (ground truth); `class_id` is COCO's number."""
 
     label: str
     class_id: int
@@ -125,8 +119,7 @@ class BoxMap:
     """Why a box got its score, as one method sees it.
 
     Attributes:
-        method: The name of the method that made the map, e.g. "layercam".
-        map: Values 0..1, [rows, columns], spanning the frame edge to edge. Never written to.
+        method: Name of the method that made the map, e.g. "layercam".
         focus: How much of this map lies in the box. Where little does, the method says that the
             score comes from elsewhere, or it cannot tell boxes apart.
         age: Seconds of the source's time since the frame that it was made for; 0 for its own.
@@ -143,10 +136,8 @@ class Detection:
     """One object that the detector found.
 
     Attributes:
-        label: The class's name in the model's own words.
-        class_id: The class's number in the model's own count.
+        label, class_id: The model's own name and number of the class.
         confidence: 0..1.
-        box: x1, y1, x2, y2 in pixels of the displayed frame.
         focus: How much of the frame's map lies in the box.
         why: The map of this box alone, None where none was asked for or is recent enough.
     """
@@ -164,8 +155,7 @@ class Explanation:
     """The map of one frame and what is known of it.
 
     Attributes:
-        method: The name of the method that made the map, e.g. "eigencam".
-        map: Values 0..1, [rows, columns], spanning the frame edge to edge. Never written to.
+        method: Name of the method that made the map, e.g. "eigencam".
         explained_variance: Share of the first principal component, 0..1; None for methods that have
             none.
         flicker: Mean absolute change since the same method's map before, 0..1; None for its first
@@ -182,13 +172,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameResult:
-    """An explained frame: the picture, what was found in it, and the map.
-
-    Attributes:
-        frame: The frame that went in.
-        detections: What was found, most confident first.
-        explanation: The frame's map.
-    """
+    """An explained frame: the picture, the detections (most confident first), and the map."""
 
     frame: Frame
     detections: tuple[Detection, ...]
@@ -196,7 +180,7 @@ class FrameResult:
 
 
 Item: TypeAlias = FrameResult | Frame
-"""What arrives at a source's tail: an explained frame, or one that only passed."""
+"""What is written: an explained frame, or one that was only passed on."""
 
 
 class Outcome(StrEnum):
@@ -234,13 +218,10 @@ class JobReport:
 
     Attributes:
         source: Id of the source.
-        outcome: How it ended.
-        counts: What became of its frames.
         outputs: The files that were written, by kind ("video", "picture", "records", "manifest").
         seconds: Wall-clock time that the work took.
         media_seconds: How much of the source's own time was covered.
-        error: What is wrong, if anything.
-        hint: What to do about it.
+        error: What is wrong; `hint` is what to do about it.
         exit_code: What this outcome contributes to the process's exit code.
         retryable: Whether the same work may succeed later.
         cause: The error itself, for callers that act on its kind.
@@ -260,13 +241,11 @@ class JobReport:
 
 
 STANDSTILL_SECONDS = 10.0
-"""From so many seconds without any change of the picture on, a camera counts as frozen. Noise and
+"""Seconds without any change of the picture from which on a camera counts as frozen. Noise and
 every key frame change some pixels even of an empty yard; key frames come every few seconds."""
 
 
 class CameraState(StrEnum):
-    """How a live source is at this moment."""
-
     CONNECTING = "connecting"
     LIVE = "live"
     STALLED = "stalled"
@@ -295,17 +274,13 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class CameraStatus:
-    """What is known of a live source at this moment.
+    """The status of a camera.
 
     Attributes:
-        name: The camera's name.
         url: Where it is read from, without credentials.
-        state: How it is.
         since: Monotonic seconds when it came into that state.
-        error: Why it is not live, None while it is.
-        hint: What to do about it.
-        width: Of the picture last seen, in pixels; 0 before the first.
-        height: Of the picture last seen, in pixels; 0 before the first.
+        error: Why it is not live, None while it is; `hint` is what to do about it.
+        width, height: Of the last picture, in pixels; 0 before the first.
         codec: What it sends, e.g. "h264"; None before the first connection.
         frame_rate: Frames a second that arrive, measured; 0 while none do.
         explained_rate: Explained frames a second, measured.
@@ -316,8 +291,8 @@ class CameraStatus:
         reconnects: How often it was connected again.
         killed: How many of its readers hung and had to be killed.
         latency: None before the first explained frame.
-        sink_errors: What is wrong with each of its sinks at this moment, None where nothing is; by
-            the sink's name, e.g. "recording", "publishing".
+        sink_errors: What is wrong with each of its sinks, None where nothing is; by the sink's
+            name, e.g. "recording", "publishing".
     """
 
     name: str

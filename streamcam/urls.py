@@ -18,8 +18,6 @@ _USER_INFO = r"[^\s/?#@:]*:[^\n/?#@]*@"
 _URL = re.compile(rf"{_SCHEME}((?:{_USER_INFO})?[^\s\"'<>]*)", re.IGNORECASE)
 _SCHEME_START = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _WHOLE = re.compile(rf"{_SCHEME}(.*)", re.IGNORECASE | re.DOTALL)
-
-
 _SECRET = re.compile(r"pass|token|key|secret|auth|cookie|header|user", re.IGNORECASE)
 
 
@@ -43,10 +41,6 @@ class Redactor:
     """Removes the secrets of some URLs from texts, in every encoded form.
 
     Any other URL in a text loses its credentials too.
-
-    Args:
-        urls: URLs that may hold users, passwords and tokens.
-        secrets: Further secrets.
     """
 
     def __init__(self, *urls: str, secrets: Iterable[str] = ()) -> None:
@@ -58,15 +52,13 @@ class Redactor:
         self._secrets = re.compile("|".join(map(re.escape, ranked))) if ranked else None
 
     def __call__(self, text: str) -> str:
-        """Return the text without secrets."""
         if self._secrets is not None:
             text = self._secrets.sub(HIDDEN, text)
         return redacted_url(text)
 
 
 def _without_credentials(match: re.Match[str]) -> str:
-    user_info, rest = _split(match[2])
-    del user_info
+    _, rest = _split(match[2])
     return f"{match[1]}://{re.split(r'[?#]', rest, maxsplit=1)[0]}"
 
 

@@ -1,3 +1,3 @@
-"""The version, on the ground floor so that every room may write it down."""
+"""The version, which imports nothing."""
 
 __version__ = "0.1.0"

@@ -34,11 +34,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class SharedPicture:
-    """One picture in memory that two processes share; they must take turns by agreement.
-
-    Args:
-        descriptor: Of the anonymous memory. It is closed with this.
-    """
+    """One picture in anonymous memory that two processes share, which must take turns."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -64,7 +60,6 @@ class SharedPicture:
         return pixels.reshape(height, width, 3).copy()
 
     def close(self) -> None:
-        """Release the memory. Idempotent."""
         if self._memory is not None:
             self._memory.close()
             self._memory = None
@@ -125,7 +120,6 @@ class WorkerProcess:
         return _receive(self._socket, timeout)
 
     def interrupt(self) -> None:
-        """Make `receive` end soon, from any thread."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -152,16 +146,7 @@ class WorkerProcess:
 
 
 class ParentProcess:
-    """The child's end.
-
-    Args:
-        channel: The socket.
-        picture: The shared picture.
-
-    Attributes:
-        task: What the child has to do.
-        picture: The shared picture.
-    """
+    """The child's end; `task` is what it has to do."""
 
     def __init__(self, channel: socket.socket, picture: SharedPicture) -> None:
         self._socket = channel
@@ -180,18 +165,11 @@ class ParentProcess:
         return cls(socket.socket(fileno=channel), SharedPicture(memory))
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Send a message.
-
-        Raises:
-            OSError: The parent has ended.
-        """
+        """Send a message; raises OSError where the parent has ended."""
         self._socket.send(orjson.dumps(message))
 
     def receive(self, timeout: float | None) -> Message | None:
-        """Return the next message, or None after `timeout` seconds without one.
-
-        Args:
-            timeout: Seconds; 0 not to wait, None for no limit.
+        """Return the next message, or None after `timeout` seconds (None: no limit) without one.
 
         Raises:
             EOFError: The parent has ended.

@@ -61,7 +61,7 @@ class Pen:
     def scaled(self, factor: float) -> "Pen":
         """Return this pen for shapes in units of `factor` metres; they count in the same `box`."""
         pen = copy(self)
-        pen._scale, pen._pixels = self._scale * factor, self._pixels * factor
+        pen._scale, pen._pixels = self._scale * factor, self._pixels * factor  # noqa: SLF001
         return pen
 
     @property

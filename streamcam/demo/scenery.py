@@ -101,37 +101,25 @@ def _ground(
     asphalt = (104, 106, 114) if random.random() < 0.6 else (126, 122, 120)
     flat = Pen(canvas, (0.0, 0.0), 1.0, light=daylight.light)
 
-    def band(near: float, far: float, colour: Colour) -> None:
-        flat.polygon(
-            [
-                (-2, -view.row(far)),
-                (view.width + 2, -view.row(far)),
-                (view.width + 2, -view.row(near)),
-                (-2, -view.row(near)),
-            ],
-            colour,
-        )
-
-    band(view.front * 1.02, view.wall, stone)
+    _strip(flat, view, view.wall, view.front * 1.02, stone)
     _joints(flat, view, view.wall, view.kerb_far, darker(stone, 0.88), random)
     _joints(flat, view, view.kerb_near, view.front, darker(stone, 0.9), random)
     kerb = lighter(stone, 0.35)
-    band(view.kerb_near, view.kerb_far, asphalt)
-    flat.polygon(_line_of(view, view.kerb_far, 0.12), kerb)
-    flat.polygon(_line_of(view, view.kerb_near, 0.1), kerb)
-    flat.polygon(_line_of(view, view.kerb_near * 0.985, 0.06), darker(asphalt, 0.75))
+    _strip(flat, view, view.kerb_far, view.kerb_near, asphalt)
+    _edge(flat, view, view.kerb_far, 0.12, kerb)
+    _edge(flat, view, view.kerb_near, 0.1, kerb)
+    _edge(flat, view, view.kerb_near * 0.985, 0.06, darker(asphalt, 0.75))
     _markings(flat, view, random)
     _grain(canvas, view, random)
 
 
-def _line_of(view: Perspective, scale: float, width: float) -> list[tuple[float, float]]:
+def _strip(pen: Pen, view: Perspective, far: float, near: float, colour: Colour) -> None:
+    pen.rectangle(-2, -view.row(far), view.width + 2, -view.row(near), colour)
+
+
+def _edge(pen: Pen, view: Perspective, scale: float, width: float, colour: Colour) -> None:
     row, half = view.row(scale), width * scale / 2
-    return [
-        (-2, -row - half),
-        (view.width + 2, -row - half),
-        (view.width + 2, -row + half),
-        (-2, -row + half),
-    ]
+    pen.rectangle(-2, -row - half, view.width + 2, -row + half, colour)
 
 
 def _joints(

@@ -87,16 +87,10 @@ class Source(Protocol):
 class DecodedFrame:
     """A decoded frame of a source; its picture is converted only when it is wanted.
 
-    Attributes:
-        index: Number in its source, from 0, in order of presentation.
-        pts: Presentation time in units of `time_base`, as the source gave it.
-        time_base: Seconds per unit of `pts`.
-        time: Seconds from the source's first frame.
+    Attributes, where they are not those of `Frame`:
         picture: Returns the frame as displayed: RGB, uint8, [height, width, 3].
         size: Width and height where they may change; a change is a discontinuity.
         arrival: Monotonic seconds when its data came in; None for now.
-        time_utc: Wall-clock time of capture, for live sources.
-        unchanged: Seconds since the source last gave a different picture.
     """
 
     index: int
@@ -121,14 +115,7 @@ def sampled(
     """Yield the wanted frames; with `every` the others since `selector.start` too.
 
     The first frame, and each one whose size differs from the one before it, is marked as a
-    discontinuity.
-
-    Args:
-        frames: Decoded frames in order of presentation.
-        selector: Decides which frames are sampled.
-        source: Id of the source.
-        clock: Gives the arrival of frames that have none.
-        every: Whether to yield the other frames too.
+    discontinuity. The clock gives the arrival of frames that have none.
     """
     size: tuple[int, int] | None = None
     for decoded in frames:
@@ -157,9 +144,6 @@ class FiniteSource(ABC):
     """A source that can be read to its end and may wait: a file, an image, a scene.
 
     A subclass opens its medium in its constructor, sets `info` and implements `decode`.
-
-    Attributes:
-        info: What is known of the source.
     """
 
     info: SourceInfo
@@ -175,7 +159,7 @@ class FiniteSource(ABC):
 
     @property
     def corrupt(self) -> int:
-        """Number of damaged packets or frames so far; 0 where damage ends the source."""
+        """See `Source.corrupt`; 0 where damage ends the source."""
         return 0
 
     @abstractmethod
@@ -190,10 +174,7 @@ class FiniteSource(ABC):
         """
 
     def frames(self, selector: Selector, *, every: bool = False) -> Iterator[Frame]:
-        """Yield the wanted frames; see `Source.frames`. To be called once.
-
-        Ends early when the selector wants nothing any more, or after `interrupt`.
-        """
+        """See `Source.frames`; to be called once. Ends early when nothing is wanted any more."""
         return sampled(
             self._wanted_range(selector, every=every),
             selector,
@@ -207,7 +188,6 @@ class FiniteSource(ABC):
         return None
 
     def interrupt(self) -> None:
-        """Make `frames` end before its next frame, from any thread."""
         self._interrupted.set()
 
     def close(self) -> None:  # noqa: B027 - most media have nothing to release
@@ -225,13 +205,9 @@ class FiniteSource(ABC):
 class CapturedFrame:
     """A decoded frame of a live capture; its picture is converted only when it is wanted.
 
-    Attributes:
-        pts: Its timestamp as the source gave it, in units of `time_base`.
-        time_base: Seconds per unit.
-        time: Seconds since the source's first frame.
+    Attributes, where they are not those of `DecodedFrame`:
         arrival: Monotonic seconds when its data came in.
         decoded: Monotonic seconds when it left the decoder.
-        picture: Returns the frame as displayed: RGB, uint8, [height, width, 3].
     """
 
     pts: int
@@ -256,9 +232,7 @@ class CaptureBackend(Protocol):
         """Yield each good frame, and None now and then while data comes in but no frame does."""
         ...
 
-    def close(self) -> None:
-        """Close the connection."""
-        ...
+    def close(self) -> None: ...
 
 
 def sleep_until(moment: float) -> Iterator[None]:

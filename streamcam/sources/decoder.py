@@ -37,8 +37,6 @@ class Decoder:
     """Decodes one video stream.
 
     Args:
-        container: The opened medium.
-        stream: Which of its streams.
         name: The medium's name for people.
         interrupted: Set to end decoding soon.
 
@@ -148,7 +146,6 @@ class Decoder:
             )
 
     def _note_key_frame(self, packet: Packet[VideoStream] | None) -> None:
-        """Remember where the second key frame is."""
         if packet is None:
             return
         if packet.is_keyframe and self._fed and self._second_key is None:
@@ -182,11 +179,7 @@ class GopBuffer:
     def push(
         self, packet: Packet[VideoStream], due: float
     ) -> tuple[int, list[Packet[VideoStream]]]:
-        """Take the next packet of the stream.
-
-        Args:
-            packet: The packet.
-            due: Ticks before which no picture is wanted.
+        """Take the next packet of the stream; before `due`, in ticks, no picture is wanted.
 
         Returns:
             How many packets, all before the following ones, need no decoding; and the packets to
@@ -206,7 +199,6 @@ class GopBuffer:
         return 0, []
 
     def release(self) -> list[Packet[VideoStream]]:
-        """Return all that is held back; it must be decoded."""
         held, self._held, self._next_key = self._held, [], None
         return held
 

@@ -73,12 +73,10 @@ class Display:
 
     @property
     def width(self) -> int:
-        """Width of the displayed picture, in pixels."""
         return self._rows if self._transposed else self._columns
 
     @property
     def height(self) -> int:
-        """Height of the displayed picture, in pixels."""
         return self._columns if self._transposed else self._rows
 
     def picture(self, frame: VideoFrame) -> Picture:
@@ -192,7 +190,6 @@ class _Deinterlacer:
         return self._shape == (frame.width, frame.height, frame.format.name)
 
     def push(self, index: int, pts: int, frame: VideoFrame) -> Iterator[TimedFrame]:
-        """Take a frame; yield those that are ready, one step behind."""
         self._pending.append((index, pts))
         self._graph.vpush(frame)
         yield from self._ready()

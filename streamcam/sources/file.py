@@ -43,9 +43,6 @@ class FileSource(FiniteSource):
     does not depend on what is sampled. `time` counts from the first frame. Groups of pictures that
     are not wanted are, where that is safe, not decoded.
 
-    Args:
-        path: The file.
-
     Raises:
         NotMediaError: No picture can be read from it.
         SourceUnavailableError: It is not there or may not be read.
@@ -64,21 +61,13 @@ class FileSource(FiniteSource):
 
     @property
     def decoded(self) -> int:
-        """Number of frames that the decoder returned so far."""
         return self._decoder.decoded
 
     @property
     def corrupt(self) -> int:
-        """Number of packets and frames that were refused or marked as damaged so far."""
         return self._decoder.corrupt
 
     def decode(self, selector: Selector, *, every: bool) -> Iterator[DecodedFrame]:
-        """Yield the frames that were not skipped.
-
-        Raises:
-            CorruptMediaError: Nothing could be decoded for too long; earlier frames stay good.
-            SourceUnavailableError: The file went away.
-        """
         for index, pts, frame in chain([self._first], self._frames):
             due = selector.start if every else max(selector.start, selector.next_due)
             self._due = self._origin + due / float(self._time_base)
@@ -87,13 +76,11 @@ class FileSource(FiniteSource):
             yield DecodedFrame(index, pts, self._time_base, time, picture)
 
     def interrupt(self) -> None:
-        """Make `frames` end before its next frame, from any thread."""
         super().interrupt()
         if self._pipe is not None:
             self._pipe.interrupt()
 
     def close(self) -> None:
-        """Release the file. Idempotent."""
         self._opened.close()
 
     def _open(self, path: Path, opened: ExitStack) -> None:
@@ -188,9 +175,6 @@ class InterruptiblePipe:
     """A named pipe or standard input for FFmpeg; reading can be interrupted.
 
     Args:
-        path: The pipe.
-
-    Attributes:
         timeout: Seconds to wait for data, None for no limit.
 
     Raises:

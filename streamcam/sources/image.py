@@ -57,9 +57,6 @@ class ImageSource(FiniteSource):
     EXIF orientation is applied, transparency is blended over neutral grey, and any depth converted
     to 8 bits.
 
-    Args:
-        path: The file.
-
     Raises:
         NotMediaError: It is no picture, or a damaged one.
         SourceUnavailableError: It is not there or may not be read.
@@ -72,7 +69,8 @@ class ImageSource(FiniteSource):
         with ExitStack() as opened:
             with opening(self._name), _damage_as(NotMediaError, self._name), _no_warnings():
                 self._image = opened.enter_context(_image(path))
-                self._count = _count(self._image)
+                animated = self._image.format in _ANIMATED
+                self._count = _pages(self._image) if animated else 1
                 self._first = _displayed(self._image)
             self._opened = opened.pop_all()
         height, width = self._first.shape[:2]
@@ -87,18 +85,12 @@ class ImageSource(FiniteSource):
         )
 
     def decode(self, selector: Selector, *, every: bool) -> Iterator[DecodedFrame]:  # noqa: ARG002
-        """Yield the picture, or all frames of the animation.
-
-        Raises:
-            CorruptMediaError: A frame of the animation is damaged.
-        """
         for index, pts, picture in self._pictures():
             yield DecodedFrame(
                 index, pts, _TIME_BASE, float(pts * _TIME_BASE), partial(np.asarray, picture)
             )
 
     def close(self) -> None:
-        """Release the file. Idempotent."""
         self._opened.close()
 
     def _pictures(self) -> Iterator[tuple[int, int, Picture]]:
@@ -117,20 +109,13 @@ def _image(path: Path) -> Image.Image:
     return Image.open(path, formats=_FORMATS)
 
 
-@contextmanager
-def _no_warnings() -> Iterator[None]:
+def _no_warnings() -> warnings.catch_warnings:
     """Silence Pillow's warnings of large pictures and unknown tags."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    return warnings.catch_warnings(action="ignore")
 
 
 def _pages(image: Image.Image) -> int:
     return int(getattr(image, "n_frames", 1))
-
-
-def _count(image: Image.Image) -> int:
-    return _pages(image) if image.format in _ANIMATED else 1
 
 
 @contextmanager

@@ -62,11 +62,8 @@ def expand(
     clash the file's ending is kept, then its folder, then all of its path.
 
     What is named twice is listed once. Nothing is opened: what is missing, or a folder without
-    media, is an entry that fails to open.
-
-    Args:
-        specs: Paths and URLs.
-        is_result: Whether a file in a folder is a result of an earlier run, and no input.
+    media, is an entry that fails to open. Files for which `is_result` returns True are results of
+    an earlier run, and left out.
     """
     inputs: dict[str, tuple[str, tuple[str, ...]]] = {}
     for spec in specs:
@@ -180,7 +177,6 @@ def _path(spec: str) -> Path:
 
 
 def _safe_name(name: str) -> str:
-    """Return a name that is safe as a file's."""
     return re.sub(r"[^\w.=-]+", "-", name).strip("-.") or "source"
 
 

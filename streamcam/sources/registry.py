@@ -34,7 +34,7 @@ class SourceKind:
     """One kind of source.
 
     Attributes:
-        open: Opens an input: a URL of `scheme`, or the path of a file.
+        open: Opens a URL of `scheme`, or the path of a file.
         scheme: Scheme of its URLs, e.g. "demo" for `demo://street`; None for files.
         public_url: Whether its URLs hold no credentials, so that they are shown whole.
         suffixes: Endings by which files inside a folder are known to be inputs, in lower case.
@@ -48,7 +48,6 @@ class SourceKind:
     accepts: Callable[[Path], bool] | None = None
 
     def recognises(self, location: str) -> bool:
-        """Return whether a URL or the path of a file is of this kind."""
         scheme = scheme_of(location)
         if scheme is not None or self.scheme is not None:
             return scheme == self.scheme
@@ -56,15 +55,11 @@ class SourceKind:
         return self.accepts(path) if self.accepts else path.suffix.lower() in self.suffixes
 
 
-def _any_file(_: Path) -> bool:
-    return True
-
-
 SOURCES: tuple[SourceKind, ...] = (
     SourceKind(DemoSource, scheme="demo", public_url=True),
     SourceKind(ImageSource, suffixes=IMAGE_SUFFIXES, accepts=is_image),
     # The last one: FFmpeg tries whatever no other kind recognises.
-    SourceKind(FileSource, suffixes=VIDEO_SUFFIXES | SOUND_SUFFIXES, accepts=_any_file),
+    SourceKind(FileSource, suffixes=VIDEO_SUFFIXES | SOUND_SUFFIXES, accepts=lambda _: True),
 )
 """All kinds; the first that recognises an input opens it."""
 

@@ -47,14 +47,12 @@ class Address:
 
     @property
     def input_format(self) -> str | None:
-        """FFmpeg's name of the input format, None to detect it."""
         if self.format is None and _DEVICE.fullmatch(self.url):
             return "v4l2"
         return self.format
 
     @property
     def input_options(self) -> dict[str, str]:
-        """The options for opening it: the defaults, overridden by the user's."""
         defaults = _RTSP if self.scheme in ("rtsp", "rtsps") else {}
         return {**defaults, **self.options}
 
@@ -64,7 +62,6 @@ class Address:
         return {value for name, value in self.options.items() if is_secret(name)}
 
     def redactor(self) -> Redactor:
-        """Return what removes this source's secrets from texts."""
         return Redactor(self.url, secrets=self.secrets)
 
     def to_message(self) -> dict[str, Any]:
@@ -73,5 +70,4 @@ class Address:
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> Self:
-        """Return the address that `to_message` described."""
         return cls(message["url"], message["format"], message["options"])

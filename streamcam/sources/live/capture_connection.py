@@ -42,13 +42,7 @@ class Timeouts:
 
 
 class StallDetector:
-    """Decides when one connection has stalled or failed; moments are monotonic seconds.
-
-    Args:
-        name: The source's name for people.
-        timeouts: Limits for waiting.
-        now: When the connection was begun.
-    """
+    """Decides when one connection, begun at `now`, has stalled or failed; in monotonic seconds."""
 
     def __init__(self, name: str, timeouts: Timeouts, now: float) -> None:
         self._name = name
@@ -64,12 +58,10 @@ class StallDetector:
         return self._decoded > 0
 
     def opened(self, now: float) -> None:
-        """Record that the source answered."""
         self._opened = True
         self._data = self._picture = now
 
     def received(self, decoded: int, now: float) -> None:
-        """Record that data came in, and the number of frames decoded so far."""
         self._data = now
         new = decoded - self._decoded
         if new > 0:
@@ -89,11 +81,7 @@ class StallDetector:
         return max(0.0, min(moments) - now)
 
     def check(self, now: float) -> None:
-        """Raise once a limit is exceeded.
-
-        Raises:
-            SourceUnavailableError: The source sent nothing for too long.
-        """
+        """Raise `SourceUnavailableError` once the source sent nothing for too long."""
         moment, reason = self._limit
         if now >= moment:
             raise SourceUnavailableError(f"{self._name}: {reason}")
@@ -104,7 +92,6 @@ class StallDetector:
 
     @property
     def _limit(self) -> tuple[float, str]:
-        """The moment at which the connection fails, and why."""
         timeouts = self._timeouts
         if not self._opened:
             return self._data + timeouts.opening, f"did not answer for {timeouts.opening:g} s"
@@ -119,7 +106,7 @@ class CaptureConnection:
 
     Args:
         name: The source's name for people.
-        address: Where it is read from.
+        address: The source.
         origin: Monotonic seconds of the source's first frame, None before it.
 
     Raises:
@@ -166,7 +153,6 @@ class CaptureConnection:
         return message
 
     def picture(self, width: int, height: int) -> Picture:
-        """Return a copy of the frame of the last `frame` message."""
         return self._process.picture.get(width, height)
 
     def mark_hung(self) -> None:
@@ -187,7 +173,6 @@ class CaptureConnection:
             _log.warning("%s: its reader hangs in the kernel and was left behind", self._name)
 
     def _crash(self) -> Exception:
-        """Return the error for the end of the messages."""
         code = None if self._interrupted else self._process.ended(_EXIT_SECONDS)
         if code is None or code >= 0:
             return EOFError()
@@ -196,7 +181,6 @@ class CaptureConnection:
 
 
 def _fault(message: Message) -> SourceError:
-    """Return the error that a reader reported."""
     kind = getattr(errors, message["error"], None)
     if not (isinstance(kind, type) and issubclass(kind, SourceError)):
         kind = SourceUnavailableError

@@ -39,32 +39,18 @@ _ALIVE_SECONDS = 0.25
 _ROW_STEP = 4
 
 
-def open_capture(address: Address, name: str, origin: float | None) -> CaptureBackend:
-    """Connect to a live source.
-
-    Args:
-        address: Where it is read from.
-        name: Its name for people.
-        origin: Monotonic seconds of the source's first frame, None where this one begins it.
-
-    Raises:
-        SourceError: It cannot be opened.
-    """
-    return CAPTURE_BACKENDS.get(address.scheme or "", FFmpegCapture)(address, name, origin)
-
-
 CAPTURE_BACKENDS: Mapping[str, Callable[[Address, str, float | None], CaptureBackend]] = {
     "demo": DemoCapture
 }
 """Capture backends by the scheme of their URLs; all others are read through FFmpeg."""
 
 
-class CaptureReader:
-    """Sends one connection's frames to the parent.
+def open_capture(address: Address, name: str, origin: float | None) -> CaptureBackend:
+    return CAPTURE_BACKENDS.get(address.scheme or "", FFmpegCapture)(address, name, origin)
 
-    Args:
-        parent: The other end; its first message names the source.
-    """
+
+class CaptureReader:
+    """Sends one connection's frames to the parent, whose task names the source."""
 
     def __init__(self, parent: ParentProcess) -> None:
         self._parent = parent
@@ -77,12 +63,11 @@ class CaptureReader:
         self._changed_at = 0.0
 
     def run(self) -> None:
-        """Read until the source ends or fails, or until the parent has ended.
+        """Read until the source ends.
 
         Raises:
             SourceError: The source failed.
-            OSError: The parent has ended.
-            EOFError: The parent has ended.
+            OSError, EOFError: The parent has ended.
         """
         camera = open_capture(self._address, self._name, self._parent.task["origin"])
         try:
@@ -169,7 +154,6 @@ def _forward_ffmpeg_log(parent: ParentProcess, redactor: Redactor) -> None:
 
 
 def main() -> None:
-    """Read what the parent asks for, and report what went wrong."""
     parent = ParentProcess.connect()
     redactor = Address.from_message(parent.task["address"]).redactor()
     if parent.task["debug"]:

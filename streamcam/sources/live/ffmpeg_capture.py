@@ -56,8 +56,7 @@ class FFmpegCapture:
     process instead.
 
     Args:
-        address: Where it is read from.
-        name: Its name for people.
+        name: The source's name for people.
         origin: Monotonic seconds of the source's first frame, None where this one begins it.
 
     Raises:
@@ -94,11 +93,7 @@ class FFmpegCapture:
         self._capture_clock = CaptureClock(self._time_base, origin)
 
     def frames(self) -> Iterator[CapturedFrame | None]:
-        """Yield each good frame, from the first key frame on, and None for each packet.
-
-        Raises:
-            SourceUnavailableError: It went away, or sends nothing that can be decoded.
-        """
+        """Yield each good frame, from the first key frame on, and None for each packet."""
         for packet in self._packets():
             yield None
             for frame in self._decoded(packet):
@@ -109,7 +104,6 @@ class FFmpegCapture:
                 yield from self._captured(frame)
 
     def close(self) -> None:
-        """Close the connection."""
         with suppress(FFmpegError):
             self._container.close()
 
@@ -201,7 +195,6 @@ class CaptureClock:
     """Times of one connection's frames: as even as its timestamps, never far from the wall clock.
 
     Args:
-        time_base: Seconds per tick.
         origin: Monotonic seconds of the source's first frame, None where this one begins it.
     """
 
@@ -221,9 +214,7 @@ class CaptureClock:
     def time_of(self, pts: int | None, arrival: float) -> float:
         """Return the next frame's time in seconds, greater than the one before it.
 
-        Args:
-            pts: The frame's timestamp, None where it has no meaningful one.
-            arrival: Monotonic seconds when its data came in.
+        Its timestamp is None where it has no meaningful one.
         """
         if self.origin is None:
             self.origin = arrival

@@ -53,12 +53,9 @@ class LiveSource:
 
     Args:
         name: Its id.
-        address: Where it is read from.
-        timeouts: Limits for waiting.
+        address: The source.
         reconnect: Whether to connect again; otherwise the first loss is raised.
         on_change: Called after each change of its state, from the thread that iterates.
-        clock: Where the time comes from.
-        backoff: How long to pause between attempts.
     """
 
     def __init__(
@@ -89,7 +86,7 @@ class LiveSource:
 
     @property
     def info(self) -> SourceInfo:
-        """What is known of the source; its size is 0 x 0 before the first frame."""
+        """See `Source.info`; the size is 0 x 0 before the first frame."""
         return self._info
 
     @property
@@ -99,12 +96,10 @@ class LiveSource:
 
     @property
     def decoded(self) -> int:
-        """Number of good frames decoded so far, over all connections."""
         return self._totals[0]
 
     @property
     def corrupt(self) -> int:
-        """Number of packets or frames that were refused or marked as damaged so far."""
         return self._totals[1]
 
     def frames(self, selector: Selector, *, every: bool = False) -> Iterator[Frame]:
@@ -129,7 +124,6 @@ class LiveSource:
         self._change(CameraState.STOPPED)
 
     def interrupt(self) -> None:
-        """Make `frames` end soon, from any thread, without an error."""
         with self._lock:
             self._interrupted.set()
             if self._connection is not None:
@@ -139,11 +133,7 @@ class LiveSource:
         """Do nothing: a connection ends with the iteration that opened it."""
 
     def _connected(self, selector: Selector) -> Iterator[Frame]:
-        """Yield the frames of one connection; end when a generated source is over.
-
-        Raises:
-            SourceError: The connection failed.
-        """
+        """Yield the frames of one connection until it fails, or a generated source is over."""
         self._change(CameraState.CONNECTING)
         connection = self._connect()
         try:
@@ -194,7 +184,6 @@ class LiveSource:
                 yield message
 
     def _check_stall(self, connection: CaptureConnection, stall: StallDetector) -> None:
-        """Mark the source as stalled, or raise, if no message came for too long."""
         now = self._clock.monotonic()
         try:
             stall.check(now)
@@ -242,11 +231,7 @@ class LiveSource:
         )
 
     def _back_off(self, error: SourceError) -> None:
-        """Pause before the next attempt.
-
-        Raises:
-            SourceError: It is not to reconnect.
-        """
+        """Pause before the next attempt; raise the error where it is not to reconnect."""
         if self._interrupted.is_set():
             return
         connected = self._status.state in (CameraState.LIVE, CameraState.STALLED)
@@ -266,10 +251,6 @@ class LiveSource:
             return
         if state is CameraState.CONNECTING:
             error = self._status.error
-        self._status = replace(
-            self._status,
-            state=state,
-            since=self._clock.monotonic(),
-            error=error,
-        )
+        since = self._clock.monotonic()
+        self._status = replace(self._status, state=state, since=since, error=error)
         self._on_change(self._status)
