@@ -13,15 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from watchdog.events import (
-    DirCreatedEvent,
-    DirMovedEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
+from watchdog import events
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
@@ -39,12 +31,12 @@ _ABANDONED_SECONDS = 3600.0
 
 # Modifications are not among them: a copy of 10 GB would be a flood. A file that was created is
 # polled until it no longer changes.
-_EVENTS: list[type[FileSystemEvent]] = [
-    FileCreatedEvent,
-    FileClosedEvent,
-    FileMovedEvent,
-    DirCreatedEvent,
-    DirMovedEvent,
+_EVENTS: list[type[events.FileSystemEvent]] = [
+    events.FileCreatedEvent,
+    events.FileClosedEvent,
+    events.FileMovedEvent,
+    events.DirCreatedEvent,
+    events.DirMovedEvent,
 ]
 
 
@@ -63,8 +55,8 @@ class WatchedFolder:
     def stems(self, file: Path) -> list[str]:
         """Return names for a file's results, the shortest first.
 
-        They are its path below this folder without the extension, with it, and with a digest of the
-        whole path, which no other file has.
+        They are its path below this folder without extension, with it, and with a digest that no
+        other file has.
         """
         relative = file.relative_to(self.path)
         digest = hashlib.sha256(os.fsencode(file)).hexdigest()[:_PATH_DIGEST]
@@ -219,7 +211,7 @@ def is_being_written(path: Path) -> bool | None:
     return False
 
 
-class FolderObserver(FileSystemEventHandler):
+class FolderObserver(events.FileSystemEventHandler):
     """Watches folders through inotify.
 
     `on_path` is called, from a thread of the observer's, with what appeared or was closed, and
@@ -232,7 +224,7 @@ class FolderObserver(FileSystemEventHandler):
         self._observer: BaseObserver | None = None
         self._folders: dict[Path, tuple[ObservedWatch, tuple[int, int]]] = {}
 
-    def on_any_event(self, event: FileSystemEvent) -> None:
+    def on_any_event(self, event: events.FileSystemEvent) -> None:
         path = event.dest_path or event.src_path
         self._on_path(Path(str(path)), event.is_directory)
 

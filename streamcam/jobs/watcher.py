@@ -67,7 +67,6 @@ class Watcher:
         self._folders = resolve_folders(paths, recursive=settings.watch.recursive)
         self._observer = observer
         self._once = once
-        self._make_provider = make_provider
         self._clock = clock or Clock()
         self._wake = threading.Event()
         self._state = state_folder(settings)
@@ -80,7 +79,7 @@ class Watcher:
             self._state / FILE_NAME, clears_sources=self._post_action.clears_sources
         )
         self._loader = EngineLoader(
-            self._new_provider,
+            make_provider or partial(LazyEngineProvider, settings, observer.download_progressed),
             self._conditions,
             wake=self._wake.set,
             clock=self._clock,
@@ -88,11 +87,6 @@ class Watcher:
         )
         self._runner = self._make_runner()
         self._intake = self._make_intake()
-
-    def _new_provider(self) -> EngineProvider:
-        if self._make_provider is not None:
-            return self._make_provider()
-        return LazyEngineProvider(self._settings, self._observer.download_progressed)
 
     def _make_runner(self) -> Runner:
         return Runner(
