@@ -140,7 +140,8 @@ def ranks(heat: HeatMap, placement: Letterbox, seed: int) -> Tensor:
     order = torch.empty(spread.numel())
     order[spread.flatten().argsort()] = torch.linspace(0, 1, spread.numel())
     canvas = torch.full(placement.canvas, -1.0)
-    canvas[: placement.resized[0], : placement.resized[1]] = order.reshape(placement.resized)
+    (top, left), (height, width) = placement.offset, placement.resized
+    canvas[top : top + height, left : left + width] = order.reshape(height, width)
     return canvas
 
 

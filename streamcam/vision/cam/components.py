@@ -63,7 +63,7 @@ def join_levels(
     size: Size,
     *,
     centre: float,
-    inside: Size | None = None,
+    inside: tuple[slice, slice] | None = None,
     ratios: Sequence[Stride] | None = None,
 ) -> Tensor:
     """Resample pyramid levels to one grid and join the magnitudes of their channels.
@@ -76,7 +76,7 @@ def join_levels(
             the finest level costs as much as all the rest.
         size: Rows and columns of the grid.
         centre: Where in its stride a cell's centre lies, in every level.
-        inside: Number of the first rows and columns to return, None for all.
+        inside: Rows and columns to return, None for all.
         ratios: Cells of each level per cell of the grid; None for strides of powers of two, which
             follow from the sizes.
 
@@ -88,7 +88,8 @@ def join_levels(
     aligned = (
         _align(level, size, ratio, centre) for level, ratio in zip(levels, ratios, strict=True)
     )
-    return _joined(levels, inside or size, aligned)
+    rows, columns = inside or (slice(0, size[0]), slice(0, size[1]))
+    return _joined(levels, (rows, columns), aligned)
 
 
 def join_levels_as_published(levels: Sequence[Tensor], size: Size) -> Tensor:
@@ -105,15 +106,18 @@ def join_levels_as_published(levels: Sequence[Tensor], size: Size) -> Tensor:
         float32, [batch, rows, columns, channels of all levels].
     """
     aligned = (functional.interpolate(level.abs_(), size, mode="bilinear") for level in levels)
-    return _joined(levels, size, aligned)
+    return _joined(levels, (slice(0, size[0]), slice(0, size[1])), aligned)
 
 
-def _joined(levels: Sequence[Tensor], size: Size, aligned: Iterable[Tensor]) -> Tensor:
-    batch, (rows, columns) = levels[0].shape[0], size
+def _joined(
+    levels: Sequence[Tensor], inside: tuple[slice, slice], aligned: Iterable[Tensor]
+) -> Tensor:
+    rows, columns = inside
+    size = (levels[0].shape[0], rows.stop - rows.start, columns.stop - columns.start)
     channels = [level.shape[1] for level in levels]
-    joined = levels[0].new_empty((batch, rows, columns, sum(channels)), dtype=torch.float32)
+    joined = levels[0].new_empty((*size, sum(channels)), dtype=torch.float32)
     for level, part in zip(aligned, torch.split(joined, channels, dim=-1), strict=True):
-        part.copy_(level[..., :rows, :columns].permute(0, 2, 3, 1))
+        part.copy_(level[..., rows, columns].permute(0, 2, 3, 1))
     return joined
 
 

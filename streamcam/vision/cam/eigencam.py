@@ -132,7 +132,7 @@ class EigenCam:
         size = (rows, columns)
         if self.grid == "fine":
             geometry = grids.geometry(name, placement.canvas, size)
-            inside = geometry.cells_inside(placement.resized)
+            inside = geometry.inside(placement)
             ratios = grids.ratios(list(levels), name)
             joined = join_levels(found, size, centre=grids.centre, inside=inside, ratios=ratios)
             return joined, geometry

@@ -1,8 +1,8 @@
 """Where the cells of an activation grid lie in the displayed frame.
 
-A detector resizes each picture and puts it in the upper left corner of a padded canvas that the
-whole batch shares; its backbone samples the canvas in strides. A map is aligned with the frame only
-if both are undone: the padding is cut off, and the rest resampled to the picture.
+A detector resizes each picture and puts it on a padded canvas that the whole batch shares; its
+backbone samples the canvas in strides. A map is aligned with the frame only if both are undone: the
+padding is cut off, and the rest resampled to the picture.
 """
 
 import math
@@ -27,13 +27,15 @@ class Letterbox:
 
     Attributes:
         original: Size of the picture before the resize.
-        resized: Size of the picture on the canvas, whose upper left corner it shares.
+        resized: Size of the picture on the canvas.
         canvas: The network's input, shared by a batch.
+        offset: From the canvas's upper left corner to the picture's.
     """
 
     original: Size
     resized: Size
     canvas: Size
+    offset: Size = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,19 @@ class GridGeometry:
             size, (_power_of_two(canvas[0] / rows), _power_of_two(canvas[1] / columns)), centre
         )
 
-    def cells_inside(self, resized: Size) -> Size:
-        """Number of rows and columns whose centres lie on the picture, at least one each."""
+    def inside(self, placement: Letterbox) -> tuple[slice, slice]:
+        """The rows and columns whose centres lie on the picture, at least one each."""
         rows, columns = (
-            min(cells, max(1, math.ceil(pixels / stride - self.centre)))
-            for pixels, stride, cells in zip(resized, self.stride, self.size, strict=True)
+            self._cells_between(offset, offset + pixels, stride, cells)
+            for offset, pixels, stride, cells in zip(
+                placement.offset, placement.resized, self.stride, self.size, strict=True
+            )
         )
         return rows, columns
+
+    def _cells_between(self, start: int, end: int, stride: float, cells: int) -> slice:
+        first = min(cells - 1, max(0, math.ceil(start / stride - self.centre)))
+        return slice(first, min(cells, max(first + 1, math.ceil(end / stride - self.centre))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +116,7 @@ def to_frame(maps: Tensor, geometry: GridGeometry, placement: Letterbox) -> Tens
     """Resample maps so that they span the displayed frame from edge to edge.
 
     Args:
-        maps: [count, rows, columns], the grid's first rows and columns (the picture's part).
+        maps: [count, rows, columns], the whole grid or its part inside the picture.
         geometry: Where the cells lie.
         placement: Where the picture lies.
 
@@ -127,7 +135,7 @@ def to_grid(maps: Tensor, geometry: GridGeometry, placement: Letterbox, size: Si
     """Resample maps to a grid that spans the displayed frame from edge to edge.
 
     Args:
-        maps: [count, rows, columns], the grid's first rows and columns (the picture's part).
+        maps: [count, rows, columns], the whole grid or its part inside the picture.
         geometry: Where the cells lie.
         placement: Where the picture lies.
         size: Rows and columns of the grid.
@@ -143,8 +151,17 @@ def to_grid(maps: Tensor, geometry: GridGeometry, placement: Letterbox, size: Si
 
 def _resample(maps: Tensor, geometry: GridGeometry, placement: Letterbox, size: Size) -> Tensor:
     cells = (maps.shape[-2], maps.shape[-1])
+    rows, columns = geometry.inside(placement)
+    first = (0, 0) if cells == geometry.size else (rows.start, columns.start)
     grid = _sampling_points(
-        placement.resized, geometry.stride, geometry.centre, cells, size, maps.device
+        placement.resized,
+        placement.offset,
+        geometry.stride,
+        geometry.centre,
+        first,
+        cells,
+        size,
+        maps.device,
     )
     return sample(maps[None], grid)[0]
 
@@ -152,8 +169,10 @@ def _resample(maps: Tensor, geometry: GridGeometry, placement: Letterbox, size: 
 @lru_cache(maxsize=64)
 def _sampling_points(
     picture: Size,
-    stride: tuple[float, float],
+    offset: Size,
+    stride: Stride,
     centre: float,
+    first: Size,
     cells: Size,
     size: Size,
     device: torch.device,
@@ -164,16 +183,17 @@ def _sampling_points(
     """
     with torch.inference_mode(mode=False):
         ys, xs = (
-            _cell_coordinates(*axis)
-            for axis in zip(picture, stride, (centre, centre), cells, size, strict=True)
+            _part_centres(pixels, start, count).div(step).sub(centre + skipped).clamp(0, last - 1)
+            for pixels, start, count, step, skipped, last in zip(
+                picture, offset, size, stride, first, cells, strict=True
+            )
         )
         return sampling_grid(ys, xs, cells).to(device)
 
 
-def _cell_coordinates(pixels: int, stride: float, centre: float, cells: int, count: int) -> Tensor:
-    """Coordinates, in cells, of the centres of `count` equal parts of the picture's side."""
-    middles = (torch.arange(count, dtype=torch.float32) + 0.5) * (pixels / count)
-    return (middles / stride - centre).clamp(0, cells - 1)
+def _part_centres(pixels: int, start: int, count: int) -> Tensor:
+    """Where on the canvas the centres of `count` equal parts of the picture's side lie."""
+    return (torch.arange(count, dtype=torch.float32) + 0.5) * (pixels / count) + start
 
 
 def sampling_grid(ys: Tensor, xs: Tensor, cells: Size) -> Tensor:
@@ -194,8 +214,3 @@ def sample(maps: Tensor, grid: Tensor) -> Tensor:
     """Bilinear samples of [batch, channels, rows, columns]; edge values beyond the edges."""
     grid = grid.to(maps.dtype).expand(maps.shape[0], -1, -1, -1)
     return functional.grid_sample(maps, grid, padding_mode="border", align_corners=True)
-
-
-def placements(originals: Sequence[Size], resized: Sequence[Size], canvas: Size) -> list[Letterbox]:
-    """The letterboxes of a batch of pictures on one canvas."""
-    return [Letterbox(o, r, canvas) for o, r in zip(originals, resized, strict=True)]

@@ -67,8 +67,8 @@ class Pyramid:
 
 def cut(level: Tensor, geometry: GridGeometry, placement: Letterbox) -> Tensor:
     """The part of a level, [..., rows, columns], whose cells have their centres on the image."""
-    rows, columns = geometry.cells_inside(placement.resized)
-    return level[..., :rows, :columns]
+    rows, columns = geometry.inside(placement)
+    return level[..., rows, columns]
 
 
 def scaled(maps: Tensor) -> Tensor:

@@ -21,8 +21,8 @@ Raw: TypeAlias = Mapping[str, Tensor]
 class Sizing:
     """How an image of bytes becomes a part of the network's canvas.
 
-    The image lies in the canvas's upper left corner. A batch shares one canvas, as large as its
-    largest image, rounded up to a multiple of `multiple` pixels.
+    A batch shares one canvas, as large as its largest image, rounded up to a multiple of `multiple`
+    pixels.
 
     Attributes:
         shortest: Pixels that the image's shorter side is resized to, its proportions kept.
@@ -32,6 +32,7 @@ class Sizing:
         mean: Of each channel, in grey levels 0..255; subtracted.
         std: Of each channel, in grey levels; divides what is left.
         pad: Grey level of the padding, 0..255; None for zeros after the normalisation.
+        centred: Whether images lie in the middle of the canvas, else in its upper left corner.
         bgr: Whether the network's first channel is blue; `mean` and `std` are in its order.
     """
 
@@ -42,6 +43,7 @@ class Sizing:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (255.0, 255.0, 255.0)
     pad: float | None = None
+    centred: bool = False
     bgr: bool = False
 
     @property
@@ -191,4 +193,7 @@ def to_original(boxes: Tensor, placement: Letterbox) -> Tensor:
         / torch.tensor(resized, dtype=torch.float32, device=boxes.device)
         for original, resized in zip(placement.original, placement.resized, strict=True)
     )
+    if placement.offset != (0, 0):
+        top, left = placement.offset
+        boxes = boxes - boxes.new_tensor([left, top, left, top])
     return boxes * torch.stack([width, height, width, height])

@@ -57,13 +57,14 @@ class Preprocessor:
         with torch.inference_mode():
             sizes = [self._resized(image) for image in images]
             canvas = self._canvas_size(sizes)
+            placements = [
+                Letterbox(
+                    (image.shape[1], image.shape[2]), size, canvas, self._offset(size, canvas)
+                )
+                for image, size in zip(images, sizes, strict=True)
+            ]
             make = self._on_gpu if any(image.is_cuda for image in images) else self._on_cpu
-            pixels = make(images, sizes, canvas)
-        placements = [
-            Letterbox((image.shape[1], image.shape[2]), size, canvas)
-            for image, size in zip(images, sizes, strict=True)
-        ]
-        return NetworkInput(pixels, placements)
+            return NetworkInput(make(images, placements, canvas), placements)
 
     def normalize(self, image: Tensor) -> Tensor:
         """Normalise float values 0..255, [..., 3, height, width], channels as the network's."""
@@ -95,6 +96,11 @@ class Preprocessor:
         )
         return height, width
 
+    def _offset(self, size: Size, canvas: Size) -> Size:
+        if not self._sizing.centred:
+            return (0, 0)
+        return (canvas[0] - size[0]) // 2, (canvas[1] - size[1]) // 2
+
     def _padding(self) -> tuple[float, ...]:
         """The padding's normalised value by channel."""
         sizing = self._sizing
@@ -104,18 +110,23 @@ class Preprocessor:
             (sizing.pad - mean) / std for mean, std in zip(sizing.mean, sizing.std, strict=True)
         )
 
-    def _on_gpu(self, images: Sequence[Tensor], sizes: Sequence[Size], canvas: Size) -> Tensor:
+    def _on_gpu(
+        self, images: Sequence[Tensor], placements: Sequence[Letterbox], canvas: Size
+    ) -> Tensor:
         padding = torch.tensor(self._padding(), device=images[0].device)
         pixels = padding[None, :, None, None].repeat(len(images), 1, *canvas)
-        for image, (rows, columns), place in zip(images, sizes, pixels, strict=True):
+        for image, placement, place in zip(images, placements, pixels, strict=True):
+            (top, left), (rows, columns) = placement.offset, placement.resized
             colours = image.flip(0) if self._sizing.bgr else image
             small = functional.interpolate(
                 colours[None].float(), (rows, columns), mode="bilinear", align_corners=False
             )[0]
-            place[:, :rows, :columns] = self.normalize(small)
+            place[:, top : top + rows, left : left + columns] = self.normalize(small)
         return pixels
 
-    def _on_cpu(self, images: Sequence[Tensor], sizes: Sequence[Size], canvas: Size) -> Tensor:
+    def _on_cpu(
+        self, images: Sequence[Tensor], placements: Sequence[Letterbox], canvas: Size
+    ) -> Tensor:
         """The same on a CPU, channels last as convolutions want them.
 
         OpenCV's resize is bilinear as torch's, to 0.02 grey levels, in a third of the time; each
@@ -129,16 +140,19 @@ class Preprocessor:
         factor = 1 / torch.tensor(self._sizing.std)
         addend = -torch.tensor(self._sizing.mean) * factor
         full = small = np.empty((0, 0, 3), np.float32)
-        for image, (rows, columns), place in zip(images, sizes, pixels, strict=True):
+        for image, placement, place in zip(images, placements, pixels, strict=True):
+            (top, left), (rows, columns) = placement.offset, placement.resized
             picture = image.permute(1, 2, 0).numpy()
             full, small = _sized(full, picture.shape), _sized(small, (rows, columns, 3))
             np.copyto(full, picture[..., ::-1] if self._sizing.bgr else picture)
             cv2.resize(full, (columns, rows), dst=small)
             flat = torch.from_numpy(small.reshape(rows, -1))
-            part = place[:rows, : columns * 3]
+            bottom, right = top + rows, left + columns
+            part = place[top:bottom, left * 3 : right * 3]
             torch.addcmul(addend.repeat(columns), flat, factor.repeat(columns), out=part)
-            place[rows:] = padding
-            place[:rows, columns * 3 :] = padding[columns * 3 :]
+            place[:top], place[bottom:] = padding, padding
+            place[top:bottom, : left * 3] = padding[: left * 3]
+            place[top:bottom, right * 3 :] = padding[right * 3 :]
         return pixels.reshape(len(images), height, width, 3).permute(0, 3, 1, 2)
 
 

@@ -140,10 +140,17 @@ def test_a_map_spans_the_picture_from_edge_to_edge(
 
 
 def test_padding_is_outside_the_grid_of_a_picture() -> None:
-    grid = GridGeometry.over((1344, 1344), (84, 84), 0.5)
-    assert grid.cells_inside((1344, 750)) == (84, 47)
-    assert grid.cells_inside((1, 1)) == (1, 1)
-    assert GridGeometry.over((1344, 1344), (84, 84), 0.0).cells_inside((737, 736)) == (47, 46)
+    canvas = (1344, 1344)
+
+    def inside(size: tuple[int, int], centre: float, *offset: int) -> tuple[slice, slice]:
+        grid = GridGeometry.over(canvas, (84, 84), centre)
+        return grid.inside(Letterbox(size, size, canvas, (offset[0], offset[1])))
+
+    assert inside((1344, 750), 0.5, 0, 0) == (slice(0, 84), slice(0, 47))
+    assert inside((1, 1), 0.5, 0, 0) == (slice(0, 1), slice(0, 1))
+    assert inside((737, 736), 0.0, 0, 0) == (slice(0, 47), slice(0, 46))
+    assert inside((1344, 736), 0.5, 0, 304) == (slice(0, 84), slice(19, 65))
+    assert inside((1, 1), 0.5, 1343, 1343) == (slice(83, 84), slice(83, 84))
 
 
 def test_strides_are_powers_of_two_where_a_network_rounds_its_cells_up() -> None:
@@ -151,16 +158,18 @@ def test_strides_are_powers_of_two_where_a_network_rounds_its_cells_up() -> None
     assert GridGeometry.over((800, 1344), (13, 21), 0.5).stride == (64.0, 64.0)
 
 
-def test_any_strides_are_aligned() -> None:
+@pytest.mark.parametrize("offset", [(0, 0), (70, 7)])
+def test_any_strides_are_aligned(offset: tuple[int, int]) -> None:
     """A vision transformer's patches of 14 pixels, and cells that are higher than wide."""
-    placement = Letterbox((300, 400), (378, 504), (518, 518))
+    placement = Letterbox((300, 400), (378, 504), (518, 518), offset)
     for stride in ((14.0, 14.0), (28.0, 14.0), (20.0, 6.5)):
         size = (math.ceil(518 / stride[0]), math.ceil(518 / stride[1]))
         grids = LevelGrids(0.5, {"tokens": stride})
         grid = grids.geometry("tokens", placement.canvas, size)
         for axis, side in enumerate(placement.original):
-            rows, columns = grid.cells_inside(placement.resized)
-            result = to_frame(canvas_ramp(grid, axis)[:, :rows, :columns], grid, placement)[0]
+            rows, columns = grid.inside(placement)
+            ramp = canvas_ramp(grid, axis) - offset[axis]
+            result = to_frame(ramp[:, rows, columns], grid, placement)[0]
             cells = result.shape[axis]
             assert cells == round(placement.resized[axis] / stride[axis])
             middles = (torch.arange(cells) + 0.5) * (side / cells)

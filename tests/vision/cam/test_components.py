@@ -216,7 +216,7 @@ def test_magnitudes_are_joined_whatever_their_signs(centre: float) -> None:
 def test_only_the_requested_cells_are_returned() -> None:
     levels = [torch.randn(2, 3, side, 2 * side) for side in (32, 16, 8)]
     whole = join_levels([level.clone() for level in levels], (16, 32), centre=0.5)
-    part = join_levels(levels, (16, 32), centre=0.5, inside=(11, 27))
+    part = join_levels(levels, (16, 32), centre=0.5, inside=(slice(0, 11), slice(0, 27)))
     assert part.is_contiguous()
     assert torch.equal(part, whole[:, :11, :27])
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from streamcam.vision.cam.eigencam import EigenCam
 from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.models.detector import Detector, suppress
 from streamcam.vision.models.network import (
@@ -20,6 +21,8 @@ from streamcam.vision.models.network import (
 from tests.vision.scenes import (
     MOBILENET,
     SSDLITE,
+    engine_around,
+    frame,
     grey,
     module,
     network_around,
@@ -194,3 +197,24 @@ def test_channels_are_swapped_and_padding_is_grey_where_a_network_asks_for_it() 
     assert torch.allclose(inputs.canvas[0, 0, :20, :30] * 255, torch.tensor(128.0))
     assert torch.allclose(inputs.canvas[0, :, 20:] * 255, torch.tensor(114.0))
     assert torch.allclose(inputs.canvas[0, :, :, 30:] * 255, torch.tensor(114.0))
+
+
+def test_a_picture_in_the_middle_of_the_canvas_keeps_its_boxes_and_its_map() -> None:
+    """The same picture in the corner and in the middle, moved by whole cells."""
+    results = []
+    for centred in (False, True):
+        network = TokenNetwork()
+        network.sizing = Sizing(shortest=112, longest=112, multiple=168, centred=centred)
+        picture = with_patch(grey(112, 56), 14, 28, 28)
+        inputs = Detector(network, 0.4).preprocess([torch.from_numpy(picture).permute(2, 0, 1)])
+        assert inputs.placements[0].offset == ((28, 56) if centred else (0, 0))
+        results.append(
+            engine_around(Detector(network, 0.4), EigenCam(network.levels)).explain(
+                [frame(picture)]
+            )[0]
+        )
+    corner, middle = results
+    inside = [d for d in middle.detections if d.box[2] > 0 and d.box[3] > 0]
+    assert {d.box for d in corner.detections} <= {d.box for d in inside}
+    assert corner.explanation.map.shape == middle.explanation.map.shape == (4, 4)
+    assert middle.explanation.map == pytest.approx(corner.explanation.map, abs=1e-3)
