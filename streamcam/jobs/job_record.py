@@ -174,8 +174,7 @@ RecoveredJob: TypeAlias = tuple[JobRecord, str | None]
 def reason_to_give_up(crashes: int, kills: int, crash: str | None, max_attempts: int) -> str | None:
     """Return why a job that was running when its process ended is not tried again, if so.
 
-    The numbers of crashes and kills (ends without a trace) include this time's, which `crash`
-    describes.
+    The numbers of crashes and kills include this time's, which `crash` describes.
     """
     if crash is not None and crashes >= max_attempts:
         return f"the process crashed {crashes} times while it worked on this file: {crash}"

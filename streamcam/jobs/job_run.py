@@ -169,9 +169,7 @@ class PostAction:
     def apply(self, job: JobRecord, folders: Sequence[WatchedFolder]) -> None:
         """Move or delete a job's source, unless it is gone or has other content by now.
 
-        Raises:
-            OSError: That is not possible now.
-            SinkError: It cannot be written to another disk.
+        Raises `OSError` or `SinkError` where that is not possible now.
         """
         # Another watcher, or a person, may do the same at any moment.
         with suppress(FileNotFoundError):

@@ -183,7 +183,6 @@ class Watcher:
             self._next_maintenance = self._clock.monotonic() + _MAINTENANCE_SECONDS
 
     def _recover_jobs(self) -> None:
-        """Take over the jobs of processes that have ended, and remove what they left."""
         crash = partial(crash_of, self._state)
         recovered = self._store.recover(crash, self._settings.watch.max_attempts)
         for job, failure in recovered:

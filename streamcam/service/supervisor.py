@@ -101,12 +101,7 @@ class Supervisor:
         return self._folders_stuck or self._cameras.stuck
 
     def run(self) -> None:
-        """Run until stopped.
-
-        Raises:
-            DeviceError: The GPU failed: a new process is needed.
-            StreamcamError: The HTTP server cannot start.
-        """
+        """Run until stopped; raises `DeviceError` where the GPU failed: a new process is needed."""
         with ExitStack() as stack:
             stack.callback(self._status.close)
             if self._settings.http.enabled:

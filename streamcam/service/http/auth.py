@@ -44,9 +44,8 @@ SECURITY_HEADERS: Mapping[str, str] = {
 class Access:
     """Decides whether a request may be answered.
 
-    Raises:
-        ConfigError: The token cannot be read or is too short, or there is none although other
-            machines could connect.
+    Raises `ConfigError` where the token cannot be read or is too short, or where there is none
+    although other machines could connect.
     """
 
     def __init__(self, settings: HttpSettings) -> None:

@@ -66,11 +66,8 @@ class Timeline:
 def condensed(records: Path, start: float = 0.0) -> Timeline:
     """Condense a `.jsonl` file of records; an unchanged file is read only once.
 
-    `start` is the player's position at the first record, in seconds.
-
-    Raises:
-        OSError: It cannot be read.
-        ValueError: It does not hold records.
+    `start` is the player's position at the first record, in seconds. Raises `OSError`, or
+    `ValueError` where the file does not hold records.
     """
     state = records.stat()
     with _one_at_a_time:
