@@ -1,9 +1,8 @@
 """The CAM methods: name, label, legend, meaning and formula of each, in one list.
 
 A method is added by one entry of `METHODS`; configuration, options, the legend of the video, the
-audit and the engine all read that list. Configuration, command line and rendering must
-not import torch, so this module does not: formulas use the methods of the tensors that they get.
-What runs a formula (forward, backward, perturbed forwards) is in `streamcam.vision.methods`.
+audit and the engine all read that list. Configuration, command line and rendering must not import
+torch, so this module does not. What runs a formula is in `streamcam.vision.methods`.
 """
 
 from __future__ import annotations
@@ -68,8 +67,8 @@ class CamMethod:
     Attributes:
         label: Its name as its paper writes it.
         meaning: What the map shows, one sentence without a full stop, for help and documentation.
-        legend: What the map shows, in a few words under the video; ever shorter, for small frames.
-        formula: How the maps of targets are made; None for EigenCAM, which has no target.
+        legend: The same in a few words under the video; ever shorter, for small frames.
+        formula: None for EigenCAM, which has no target.
     """
 
     name: str

@@ -8,11 +8,9 @@ class Clock:
     """The machine's own clock."""
 
     def monotonic(self) -> float:
-        """Return seconds of a monotonic clock, for intervals and deadlines."""
         return time.monotonic()
 
     def utc(self) -> datetime:
-        """Return the wall-clock time in UTC, for records and file names."""
         return datetime.now(UTC)
 
 

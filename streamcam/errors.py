@@ -25,8 +25,6 @@ from typing import ClassVar
 
 
 class ExitCode(IntEnum):
-    """Exit codes of the process, after sysexits.h."""
-
     OK = 0
     SOME_FAILED = 1
     USAGE = 2

@@ -152,12 +152,10 @@ class Explainer:
         )
 
     def forget(self, video: str) -> None:
-        """Drop the state of a video that has ended."""
         del self._counts[video]
         self._engine.forget(video)
 
     def close(self) -> None:
-        """Release the model. Idempotent."""
         self._engine.close()
 
     def __enter__(self) -> Self:

@@ -49,10 +49,7 @@ class PartFile:
 
 
 class WholeFile(io.FileIO):
-    """An unbuffered file that takes all it is given, or fails.
-
-    PyAV takes no notice of what a full disk has left over of a write.
-    """
+    """An unbuffered file whose `write` writes all or fails: PyAV ignores incomplete writes."""
 
     def write(self, data: "bytes | memoryview") -> int:  # type: ignore[override]
         rest = memoryview(data)
@@ -87,11 +84,7 @@ class FolderLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock, unless this object holds it already.
-
-        Raises:
-            SinkError: Somebody else holds it, or the folder cannot be made.
-        """
+        """Take the lock, unless this object holds it; raises SinkError where another does."""
         if self._descriptor is not None:
             return
         with writing(str(self._folder)):
@@ -176,9 +169,5 @@ def existing_ancestor(path: Path) -> Path:
 
 
 def free_space(folder: Path) -> int:
-    """Return the free bytes of the disk that holds a folder, which need not exist yet.
-
-    Raises:
-        OSError: The disk does not answer.
-    """
+    """Return the free bytes of the disk that holds a folder, which need not exist yet."""
     return shutil.disk_usage(existing_ancestor(folder)).free

@@ -68,22 +68,12 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def opening(name: str) -> AbstractContextManager[None]:
-    """Map errors of opening a medium to ours.
-
-    Raises:
-        NotMediaError: No picture can be read from it.
-        SourceUnavailableError: It is not there, or not now.
-    """
+    """Map errors of opening a medium to `NotMediaError` or `SourceUnavailableError`."""
     return _mapped(_opening_error, name)
 
 
 def reading(name: str) -> AbstractContextManager[None]:
-    """Map errors of reading an opened medium to ours.
-
-    Raises:
-        CorruptMediaError: It became unreadable.
-        SourceUnavailableError: It went away.
-    """
+    """Map errors of reading an opened medium to `CorruptMediaError` or `SourceUnavailableError`."""
     return _mapped(_reading_error, name)
 
 
@@ -93,12 +83,7 @@ def receiving(name: str) -> AbstractContextManager[None]:
 
 
 def writing(name: str) -> AbstractContextManager[None]:
-    """Map errors of writing to ours.
-
-    Raises:
-        DiskFullError: No room is left.
-        SinkError: Anything else went wrong.
-    """
+    """Map errors of writing to `DiskFullError` or another `SinkError`."""
     return _mapped(_sink_error, name)
 
 

@@ -46,7 +46,6 @@ class Backoff:
         return pause * (0.5 + 0.5 * self._random())
 
     def reset(self) -> None:
-        """Start again with the first pause, after a success."""
         self._pause = self._first
 
 
@@ -62,7 +61,6 @@ class RestartLimit:
         self._times: deque[float] = deque()
 
     def allow(self) -> bool:
-        """Return whether a restart is allowed now, and count it if so."""
         now = self._clock.monotonic()
         while self._times and now - self._times[0] > self._window:
             self._times.popleft()

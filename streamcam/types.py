@@ -37,7 +37,7 @@ class SourceInfo:
         id: The source's name in records: a path, a redacted URL, or a camera's name.
         width, height: Of the displayed frame, in pixels.
         time_base: Seconds per unit of a frame's `pts`.
-        frame_rate: Mean rate in frames a second, None where unknown or not a video.
+        frame_rate: Mean frames a second, None where unknown or not a video.
         duration: In seconds, None where unknown or endless.
         frame_count: Estimated number of frames, None where unknown or endless.
         live: Whether frames come in real time and cannot wait.
@@ -62,7 +62,6 @@ class Frame:
     """One decoded picture and its place in its source.
 
     Attributes:
-        source: Id of the source.
         index: Number in its source, from 0, in order of presentation.
         pts: Presentation time in units of `time_base`, as the source gave it.
         time_base: Seconds per unit of `pts`.
@@ -184,8 +183,6 @@ Item: TypeAlias = FrameResult | Frame
 
 
 class Outcome(StrEnum):
-    """How the work on a source ended, or that it goes on."""
-
     RUNNING = "running"
     DONE = "done"
     STOPPED = "stopped"
@@ -198,11 +195,10 @@ class Counts:
     """What became of a source's frames.
 
     Attributes:
-        decoded: Frames that the decoder gave.
         explained: Frames that went through the engine and were written.
         corrupt: Packets or frames that the decoder refused or marked as damaged.
         dropped: Frames given up on purpose, by cause.
-        detections: Detections written, by label.
+        detections: Written detections, by label.
     """
 
     decoded: int = 0
@@ -217,10 +213,9 @@ class JobReport:
     """How the work on one source ended.
 
     Attributes:
-        source: Id of the source.
         outputs: The files that were written, by kind ("video", "picture", "records", "manifest").
         seconds: Wall-clock time that the work took.
-        media_seconds: How much of the source's own time was covered.
+        media_seconds: Seconds of the source's own time that were covered.
         error: What is wrong; `hint` is what to do about it.
         exit_code: What this outcome contributes to the process's exit code.
         retryable: Whether the same work may succeed later.
@@ -261,10 +256,8 @@ class CameraState(StrEnum):
 class Latency:
     """From a frame's data coming in to its result going out, over the last few hundred frames.
 
-    Attributes:
-        p50: The median, in seconds.
-        p95: What 95 % of the frames stayed below, in seconds.
-        decoder: Share of it spent in the decoder (reordering of B-frames included), mean seconds.
+    Seconds: the median, the 95th percentile, and the mean time in the decoder (reordering of
+    B-frames included).
     """
 
     p50: float
@@ -282,14 +275,11 @@ class CameraStatus:
         error: Why it is not live, None while it is; `hint` is what to do about it.
         width, height: Of the last picture, in pixels; 0 before the first.
         codec: What it sends, e.g. "h264"; None before the first connection.
-        frame_rate: Frames a second that arrive, measured; 0 while none do.
-        explained_rate: Explained frames a second, measured.
-        last_frame_age: Seconds since the last frame that showed something new; None before the
-            first.
+        frame_rate, explained_rate: Frames a second that arrive, and that are explained; measured.
+        last_frame_age: Seconds since the last new picture; None before the first.
         counts: What became of its frames since it was added: `decoded` equals `explained` and all
             of `dropped`, but for those on their way.
-        reconnects: How often it was connected again.
-        killed: How many of its readers hung and had to be killed.
+        killed: Number of readers that hung and were killed.
         latency: None before the first explained frame.
         sink_errors: What is wrong with each of its sinks, None where nothing is; by the sink's
             name, e.g. "recording", "publishing".

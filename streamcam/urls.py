@@ -28,7 +28,6 @@ def scheme_of(text: str) -> str | None:
 
 
 def is_secret(name: str) -> bool:
-    """Return whether the value of an option or setting of this name is secret."""
     return _SECRET.search(name) is not None
 
 

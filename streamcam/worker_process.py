@@ -41,18 +41,13 @@ class SharedPicture:
         self._memory: mmap.mmap | None = None
 
     def put(self, picture: Picture) -> None:
-        """Copy a picture in, growing the memory as needed."""
         if os.fstat(self._descriptor).st_size < picture.nbytes:
             os.ftruncate(self._descriptor, picture.nbytes)
         memory = self._mapped(picture.nbytes)
         np.copyto(np.frombuffer(memory, np.uint8, picture.nbytes).reshape(picture.shape), picture)
 
     def get(self, width: int, height: int) -> Picture:
-        """Return a copy of the picture, RGB, uint8, [height, width, 3].
-
-        Raises:
-            ValueError: The memory holds less.
-        """
+        """Return a copy of the picture; raises ValueError where the memory holds less."""
         size = width * height * 3
         if os.fstat(self._descriptor).st_size < size:
             raise ValueError(f"no picture of {width}x{height} pixels is shared")
@@ -82,10 +77,9 @@ class WorkerProcess:
     started it, which the kernel treats as its parent.
 
     Args:
-        module: What the child runs, e.g. "streamcam.sources.live.capture_process"; it calls
+        module: Is run by the child, e.g. "streamcam.sources.live.capture_process"; it calls
             `ParentProcess.connect`.
-        task: The first message, what the child has to do. It may hold passwords, since no list of
-            processes shows it.
+        task: The first message. It may hold passwords, since no list of processes shows it.
 
     Raises:
         OSError: The process cannot be started.
@@ -115,7 +109,7 @@ class WorkerProcess:
         """Return the next message, or None after `timeout` seconds without one.
 
         Raises:
-            EOFError: The child has ended, or `interrupt` was called; nothing will come any more.
+            EOFError: The child has ended, or `interrupt` was called.
         """
         return _receive(self._socket, timeout)
 
@@ -139,14 +133,13 @@ class WorkerProcess:
         return self._process.returncode
 
     def ended(self, timeout: float) -> int | None:
-        """Return the child's exit status, waiting up to `timeout` seconds; None while it runs."""
         with suppress(subprocess.TimeoutExpired):
             return self._process.wait(timeout)
         return None
 
 
 class ParentProcess:
-    """The child's end; `task` is what it has to do."""
+    """The child's end. Methods raise OSError or EOFError once the parent has ended."""
 
     def __init__(self, channel: socket.socket, picture: SharedPicture) -> None:
         self._socket = channel
@@ -165,15 +158,10 @@ class ParentProcess:
         return cls(socket.socket(fileno=channel), SharedPicture(memory))
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Send a message; raises OSError where the parent has ended."""
         self._socket.send(orjson.dumps(message))
 
     def receive(self, timeout: float | None) -> Message | None:
-        """Return the next message, or None after `timeout` seconds (None: no limit) without one.
-
-        Raises:
-            EOFError: The parent has ended.
-        """
+        """Return the next message, None after `timeout` seconds (None: no limit) without one."""
         return _receive(self._socket, timeout)
 
 

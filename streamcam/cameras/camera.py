@@ -34,11 +34,9 @@ class Camera:
     """Runs one camera in a thread of its own; its faults stay here.
 
     Args:
-        plan: Its settings, all defaults filled in.
         pipeline: Explains its frames.
         engines: Loads its detector.
         observer: Receives its events.
-        clock: Measures times.
         reconnect: Whether it is connected again when it is lost.
 
     Attributes:
@@ -108,11 +106,9 @@ class Camera:
 
     @property
     def failed(self) -> bool:
-        """Whether it has ended by a fault."""
         return self._ended and self.fault is not None
 
     def status(self) -> CameraStatus:
-        """Return its status. From any thread."""
         return self._stats.status(self._sinks, self._override)
 
     def _on_frame(self, result: FrameResult, latency: float) -> None:

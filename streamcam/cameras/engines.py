@@ -35,7 +35,7 @@ class DetectionFilter:
     The map is not changed: it shows what the detector responds to, filtered or not.
 
     Attributes:
-        confidence: Minimum confidence, 0..1.
+        confidence: Minimum, 0..1.
         classes: Labels to keep, casefolded; None for all.
         ignored: Regions whose detections are dropped.
     """
@@ -99,9 +99,6 @@ class Engines:
 
     A detector is loaded when the first source asks for it, shared by all that ask for the same, and
     closed with the last of them.
-
-    Args:
-        fetching: Called with the progress of downloads.
     """
 
     def __init__(self, fetching: FetchProgress | None = None) -> None:
@@ -229,7 +226,6 @@ class Engines:
 
 
 def _for_all(settings: Settings) -> Settings:
-    """Return settings for a detector that sources with various filters share."""
     model = settings.model.model_copy(update={"classes": ()})
     return settings.model_copy(update={"model": model})
 
@@ -246,6 +242,5 @@ def _filter(
 
 
 def _key(settings: Settings) -> str:
-    """Return what tells detectors apart that cannot be shared."""
     model = settings.model.model_dump_json(exclude={"confidence", "classes", "max_wait"})
     return model + settings.cam.model_dump_json()

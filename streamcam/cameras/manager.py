@@ -108,7 +108,6 @@ class CameraManager:
         return all(camera.ready for camera in self.cameras)
 
     def statuses(self) -> list[CameraStatus]:
-        """Return the status of each camera. From any thread."""
         return [camera.status() for camera in self.cameras]
 
     def preview(self, name: str) -> PreviewSink | None:
@@ -172,7 +171,6 @@ class CameraManager:
 
 
 def make_retention(folder: Path, settings: RetentionSettings, clock: Clock) -> Retention:
-    """Return the retention of an output folder."""
     return Retention(folder, clock=clock, **settings.model_dump())
 
 

@@ -45,7 +45,6 @@ class CameraPlan:
 
 
 def plans(settings: Settings) -> list[CameraPlan]:
-    """Return a plan for each camera that is enabled."""
     return [CameraPlan.of(camera, settings) for camera in settings.camera if camera.enabled]
 
 

@@ -59,7 +59,6 @@ class LatencyMeter:
 
     @property
     def latency(self) -> Latency | None:
-        """The percentiles, None before the first frame."""
         seconds, waited = list(self._seconds), list(self._waited)
         if not seconds:
             return None
@@ -69,8 +68,6 @@ class LatencyMeter:
 
 @dataclass(frozen=True, slots=True)
 class _Tally:
-    """Sums of one run, or of all that have ended."""
-
     decoded: int = 0
     corrupt: int = 0
     received: int = 0
@@ -185,7 +182,6 @@ class CameraStats:
         self._explained_rate.note(self._past.explained + explained, now)
 
     def _standstill(self, state: CameraState) -> LiveStatus | None:
-        """Return the state of a camera that sends the same picture again and again."""
         if self._last is None or state is not CameraState.LIVE:
             return None
         still = self._last.frame.unchanged

@@ -16,7 +16,7 @@ from streamcam.sources.base import CapturedFrame, DecodedFrame, FiniteSource, Se
 from streamcam.types import SourceInfo, TrueObject
 
 if TYPE_CHECKING:
-    from streamcam.sources.live.address import Address
+    from streamcam.sources.live.capture_connection import Address
 
 _BOUNDS: dict[str, tuple[Fraction, Fraction]] = {
     "seconds": (Fraction(1, 100), Fraction(86400)),

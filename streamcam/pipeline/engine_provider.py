@@ -22,14 +22,8 @@ FetchProgress = Callable[[str, int, int | None], None]
 
 
 class EngineProvider(Protocol):
-    """Gives jobs the inference pipeline and the provenance of its results."""
-
     def pipeline(self) -> Inference:
-        """Return the pipeline; its engine is loaded, which may take minutes.
-
-        Raises:
-            StreamcamError: The engine cannot be built.
-        """
+        """Return the pipeline, its engine loaded; raises StreamcamError where it cannot be."""
         ...
 
     def provenance(self) -> Provenance:
@@ -42,12 +36,7 @@ class EngineProvider(Protocol):
 
 
 class LazyEngineProvider:
-    """Builds the engine and starts its pipeline when the first job asks; a context manager.
-
-    Args:
-        settings: The detector, its device, and how maps are made.
-        fetching: Called with the progress of downloads.
-    """
+    """Builds the engine and starts its pipeline when the first job asks; a context manager."""
 
     def __init__(self, settings: Settings, fetching: FetchProgress | None = None) -> None:
         self._settings = settings

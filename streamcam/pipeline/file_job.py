@@ -30,7 +30,6 @@ class Job:
     """Explains one file; its errors end in the report, never in the caller.
 
     Args:
-        entry: The file and the name of its results.
         settings: Which frames are explained, and what is written.
         provider: Makes the engine when it is needed: for a file that cannot be opened, no model is
             loaded.
@@ -73,11 +72,7 @@ class Job:
             self._stream.cancel()
 
     def run(self) -> JobReport:
-        """Explain the file; return its report.
-
-        Raises:
-            StreamcamError: The engine cannot be built; no fault of this file.
-        """
+        """Explain the file; raises StreamcamError only where the engine cannot be built."""
         begun = self._clock.monotonic()
         if self._stopped:
             report = JobReport(self._entry.id, Outcome.STOPPED)
@@ -113,7 +108,6 @@ class Job:
             return failed(report, error)
 
     def _run_stream(self, pipeline: Inference, source: Source, delivery: Delivery) -> JobReport:
-        """Run the source through the pipeline and publish what came out."""
         report = JobReport(self._entry.id, Outcome.DONE)
         try:
             self._stream = pipeline.open(source, self._sampler, delivery, every=self._full)
@@ -138,7 +132,6 @@ class Job:
 
 
 def failed(report: JobReport, error: StreamcamError) -> JobReport:
-    """Return the report of work that ended with this error; the first error is kept."""
     if report.outcome is Outcome.FAILED and report.error is not None:
         return report
     return replace(
@@ -187,12 +180,7 @@ def exit_code(reports: list[JobReport]) -> ExitCode:
 
 
 class Run:
-    """Explains files, several at a time, with one engine that is built when first needed.
-
-    Args:
-        settings: Of the run.
-        observer: Receives the files' and downloads' events.
-    """
+    """Explains files, several at a time, with one engine that is built when first needed."""
 
     def __init__(
         self, settings: Settings, observer: Observer, *, clock: Clock | None = None

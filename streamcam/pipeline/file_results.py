@@ -81,7 +81,6 @@ class Delivery:
         return outputs
 
     def abort(self) -> None:
-        """Discard all unpublished output."""
         for sink in self._sinks:
             self._abort(sink)
 
@@ -97,7 +96,6 @@ class Results:
 
     Args:
         stem: The source's name below the output folder, without its ending.
-        settings: What is written, where, and how the pictures look.
         provenance: Returns what the results were made with; called when the work is done.
     """
 
@@ -119,7 +117,6 @@ class Results:
         return manifest is not None and manifest.complete
 
     def delivery(self, info: SourceInfo) -> Delivery:
-        """Make the sinks for a source that was opened."""
         output = self._settings.output
         target = SinkTarget(info, output.folder, self._stem, self._provenance, self._clock)
         chosen = file_sinks(output, self._settings.sinks, still=info.still)

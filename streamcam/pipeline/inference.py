@@ -26,8 +26,6 @@ _LIVE_CAPACITY = 1
 
 
 class Inference(Protocol):
-    """An inference pipeline, whatever its engine."""
-
     @property
     def busy(self) -> bool:
         """Whether the engine works, or could: frames wait for it. From any thread."""
@@ -69,7 +67,6 @@ class InferencePipeline(Generic[InputsT, OutputsT]):
     was preprocessed earlier would be older than need be.
 
     Args:
-        engine: Explains batches of frames.
         batch: Maximum batch size.
         max_wait: Seconds that a file's frame waits for others to share its batch.
         on_batch: Called with each batch's seconds in the engine, from its thread; must be quick.
@@ -93,7 +90,7 @@ class InferencePipeline(Generic[InputsT, OutputsT]):
         self._streams: dict[StreamState, Stream] = {}
         self._lock = threading.Lock()
         self._fault: Exception | None = None
-        self._started = self._finished = 0
+        self._started = self.finished = 0
         self._in_flight = threading.Semaphore(_IN_FLIGHT)
         self._network_free = threading.Semaphore()
         # Whether the preprocess thread forms a batch, or has formed one, that is not yet forwarded.
@@ -135,12 +132,8 @@ class InferencePipeline(Generic[InputsT, OutputsT]):
 
     @property
     def busy(self) -> bool:
-        working = self._started > self._finished or self._batcher.has_work
+        working = self._started > self.finished or self._batcher.has_work
         return working and self._fault is None
-
-    @property
-    def finished(self) -> int:
-        return self._finished
 
     def open(
         self,
@@ -210,7 +203,7 @@ class InferencePipeline(Generic[InputsT, OutputsT]):
         self._deliver(results)
         self._batcher.complete(results.batch)
         self._end(results.batch.finished)
-        self._finished += 1
+        self.finished += 1
         self._in_flight.release()
         return True
 
@@ -246,7 +239,6 @@ class InferencePipeline(Generic[InputsT, OutputsT]):
         return True
 
     def _deliver(self, batch: InFlightBatch[list[FrameResult]]) -> None:
-        """Put every frame of a batch, in order, into its own stream's output queue."""
         for part in batch.parts:
             if part.value is not None:
                 self._on_batch(part.seconds)

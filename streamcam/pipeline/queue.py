@@ -21,7 +21,8 @@ class BoundedQueue(Generic[T]):
     """A bounded first-in-first-out queue that can be closed from either end.
 
     The producer calls `close` when there is no more; the consumer then drains it. Anybody may call
-    `cancel` to discard its items and wake whoever waits.
+    `cancel` to discard its items and wake whoever waits. `dropped` counts the items that were
+    dropped because the queue was full.
 
     Args:
         capacity: Maximum number of items.
@@ -43,7 +44,7 @@ class BoundedQueue(Generic[T]):
         self._on_drop = on_drop
         self._changed = threading.Condition()
         self._closed = False
-        self._dropped = 0
+        self.dropped = 0
 
     def put(self, item: T) -> bool:
         """Append an item; return False where the queue is closed, which takes none any more."""
@@ -54,7 +55,7 @@ class BoundedQueue(Generic[T]):
                 return False
             if not self.room:
                 self._on_drop(self._items.popleft())
-                self._dropped += 1
+                self.dropped += 1
             self._items.append(item)
             self._changed.notify_all()
         self._on_change()
@@ -71,7 +72,6 @@ class BoundedQueue(Generic[T]):
         return item
 
     def __iter__(self) -> Iterator[T]:
-        """Yield items until the queue is closed and empty; wait for them."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closed or self._items)
@@ -101,14 +101,9 @@ class BoundedQueue(Generic[T]):
         return self._capacity - len(self._items)
 
     @property
-    def dropped(self) -> int:
-        return self._dropped
-
-    @property
     def drops_oldest(self) -> bool:
         return self._overflow is Overflow.DROP_OLDEST
 
     @property
     def drained(self) -> bool:
-        """Whether the queue is closed and empty: nothing will ever come out again."""
         return self._closed and not self._items

@@ -30,9 +30,7 @@ class FrameEngine(Protocol[InputsT, OutputsT]):
         """Run the network: detections and feature maps, still on the device."""
         ...
 
-    def postprocess(self, outputs: OutputsT) -> list[FrameResult]:
-        """Make one result for each frame, in their order."""
-        ...
+    def postprocess(self, outputs: OutputsT) -> list[FrameResult]: ...
 
     def forget(self, source: str) -> None:
         """Drop the state of a source that has ended; from the thread of `postprocess`."""
@@ -72,11 +70,7 @@ class BatchStages(Generic[InputsT, OutputsT]):
 
     Where a batch of several sources fails, each source's frames are tried again alone, so that
     only the source at fault fails. Where the device fails for good, the parts that had passed the
-    stage before that go on.
-
-    Args:
-        engine: Explains batches of frames.
-        fail: Called with the source at fault and its error.
+    stage before that go on. `fail` is called with the source at fault and its error.
     """
 
     def __init__(

@@ -38,14 +38,10 @@ class Sampler:
     ) -> None:
         self._period = 1.0 / max_fps
         self._every = every
-        self._start = start
+        self.start = start
         self._end = math.inf if end is None else end
         self._point = 0
         self._next_due = start
-
-    @property
-    def start(self) -> float:
-        return self._start
 
     @property
     def next_due(self) -> float:
@@ -58,9 +54,9 @@ class Sampler:
             return False
         if self._every is not None:
             return index % self._every == 0
-        latest = math.floor((time + _ROUNDING - self._start) / self._period)
+        latest = math.floor((time + _ROUNDING - self.start) / self._period)
         self._point = max(self._point, latest) + 1
-        self._next_due = self._start + self._point * self._period
+        self._next_due = self.start + self._point * self._period
         return True
 
 
@@ -138,7 +134,6 @@ class Stream:
             self._state.input_queue.close()
 
     def _count_lost(self) -> None:
-        """Count the frames that were on their way when the stream ended."""
         lost = self.received - self.delivered - self._state.dropped.total()
         if lost:
             self._state.dropped["stop" if self._fault is None else "fault"] += lost

@@ -64,9 +64,7 @@ class Source(Protocol):
     def frames(self, selector: Selector, *, every: bool = False) -> Iterator[Frame]:
         """Yield the wanted frames in order of presentation.
 
-        Args:
-            selector: Decides which frames are sampled.
-            every: Yield the others too, marked `sampled=False`.
+        With `every` the others are yielded too, marked `sampled=False`.
 
         Raises:
             CorruptMediaError: The medium became unreadable; what was yielded before stays good.

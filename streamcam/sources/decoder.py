@@ -36,10 +36,6 @@ _CODECS_WITH_HIDDEN_FRAMES = ("vp8", "libvpx")
 class Decoder:
     """Decodes one video stream.
 
-    Args:
-        name: The medium's name for people.
-        interrupted: Set to end decoding soon.
-
     Attributes:
         decoded: Frames that the decoder returned, damaged ones included.
         corrupt: Packets and frames refused or marked as damaged.
@@ -71,9 +67,7 @@ class Decoder:
         """Yield each good frame with its index, in order of presentation.
 
         The index counts frames from the stream's first, including damaged and undecoded ones.
-
-        Args:
-            due: Returns the ticks before which no frame is wanted.
+        `due` returns the ticks before which no frame is wanted.
 
         Raises:
             CorruptMediaError: Nothing could be decoded for too long.
@@ -97,7 +91,6 @@ class Decoder:
         yield from self._decoded(None)
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
-        """Yield the stream's packets; reading continues after damage."""
         while True:
             try:
                 with reading(self._name):
@@ -111,7 +104,6 @@ class Decoder:
                 return
 
     def _flush(self) -> Iterator[tuple[int, VideoFrame]]:
-        """Yield the frames that the decoder still holds, then reset it."""
         yield from self._decoded(None)
         self._stream.codec_context.flush_buffers()
 
@@ -203,7 +195,6 @@ class GopBuffer:
         return held
 
     def _decide(self, boundary: int, due: float) -> tuple[int, list[Packet[VideoStream]]]:
-        """Decide about the first group; a key frame and the packet after it follow it."""
         group, (key, after) = self._held[:boundary], self._held[boundary:]
         shown = _pts(key)
         closed = _pts(after) > shown and all(_pts(packet) < shown for packet in group)
@@ -230,10 +221,6 @@ class TimestampRepair:
     Times that are missing follow at the stream's rate; those that stand still move on by one tick;
     after a jump back by more than a second (a joined recording) the clock continues from where it
     was.
-
-    Args:
-        time_base: Seconds per tick.
-        rate: Frames per second, None where unknown.
     """
 
     def __init__(self, time_base: Fraction, rate: Fraction | None) -> None:

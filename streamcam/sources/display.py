@@ -59,10 +59,7 @@ class Display:
     """Converts the frames of one stream to pictures as displayed.
 
     Frames of another size, after a change in mid-stream, are resized to that of the first.
-
-    Args:
-        first: The stream's first frame.
-        aspect: Width of a pixel over its height, None or 0 where unknown.
+    `aspect` is the width of a pixel over its height, None or 0 where unknown.
     """
 
     def __init__(self, first: VideoFrame, aspect: Fraction | None) -> None:

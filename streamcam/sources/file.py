@@ -176,9 +176,6 @@ class InterruptiblePipe:
 
     Args:
         timeout: Seconds to wait for data, None for no limit.
-
-    Raises:
-        OSError: It cannot be opened.
     """
 
     def __init__(self, path: Path, timeout: float | None) -> None:
@@ -191,11 +188,7 @@ class InterruptiblePipe:
         self._closed = False
 
     def read(self, size: int) -> bytes:
-        """Return up to `size` bytes; none at the end or after an interruption.
-
-        Raises:
-            TimeoutError: Nothing came in time.
-        """
+        """Return up to `size` bytes; none at the end or after an interruption."""
         ready, _, _ = select.select([self._file, self._wake_read], [], [], self.timeout)
         if not ready:
             raise TimeoutError(f"no data for {self.timeout:g} seconds")
@@ -204,13 +197,11 @@ class InterruptiblePipe:
         return os.read(self._file, size)
 
     def interrupt(self) -> None:
-        """End all reads, from any thread."""
         with self._closing:
             if not self._closed:
                 os.write(self._wake_write, b"!")
 
     def close(self) -> None:
-        """Release the pipe. Idempotent."""
         with self._closing:
             if not self._closed:
                 self._closed = True
@@ -219,7 +210,6 @@ class InterruptiblePipe:
 
 
 def _opened_pipe(path: Path, name: str) -> InterruptiblePipe | None:
-    """Return a pipe to read from, None for an ordinary file."""
     kind = path.stat()
     if stat.S_ISDIR(kind.st_mode):
         raise NotMediaError(f"{name}: is a folder", hint="Name a file in it.")

@@ -34,11 +34,7 @@ class Entry:
 
 
 def open_source(spec: str) -> FiniteSource:
-    """Open a path, a `file://` URL or a URL of a registered kind of source.
-
-    Raises:
-        SourceError: It cannot be explained.
-    """
+    """Open a path, a `file://` URL or a URL of a registered kind; raises `SourceError`s."""
     location = spec if _is_url(spec) else str(_path(spec))
     if not _is_url(spec) and _is_folder(Path(location)):
         raise _folder_error(Path(location))

@@ -25,7 +25,7 @@ import av.logging
 from streamcam.demo.source import DemoCapture
 from streamcam.errors import SourceUnavailableError, StreamcamError
 from streamcam.sources.base import CaptureBackend, CapturedFrame
-from streamcam.sources.live.address import Address
+from streamcam.sources.live.capture_connection import Address
 from streamcam.sources.live.ffmpeg_capture import FFmpegCapture
 from streamcam.types import Picture
 from streamcam.urls import Redactor
@@ -55,7 +55,7 @@ class CaptureReader:
     def __init__(self, parent: ParentProcess) -> None:
         self._parent = parent
         self._name: str = parent.task["name"]
-        self._address = Address.from_message(parent.task["address"])
+        self._address = Address(**parent.task["address"])
         self._due: float | None = None
         self._decoded = 0
         self._next_alive = 0.0
@@ -63,12 +63,7 @@ class CaptureReader:
         self._changed_at = 0.0
 
     def run(self) -> None:
-        """Read until the source ends.
-
-        Raises:
-            SourceError: The source failed.
-            OSError, EOFError: The parent has ended.
-        """
+        """Read until the source ends; raises OSError or EOFError once the parent has ended."""
         camera = open_capture(self._address, self._name, self._parent.task["origin"])
         try:
             self._parent.send({"kind": "opened", "codec": camera.codec, "rate": _pair(camera.rate)})
@@ -129,8 +124,6 @@ class CaptureReader:
 
 
 class _LogForwarder(logging.Handler):
-    """Sends FFmpeg's own log lines to the parent, without secrets."""
-
     def __init__(self, parent: ParentProcess, redactor: Redactor) -> None:
         super().__init__()
         self._parent = parent
@@ -155,7 +148,7 @@ def _forward_ffmpeg_log(parent: ParentProcess, redactor: Redactor) -> None:
 
 def main() -> None:
     parent = ParentProcess.connect()
-    redactor = Address.from_message(parent.task["address"]).redactor()
+    redactor = Address(**parent.task["address"]).redactor()
     if parent.task["debug"]:
         _forward_ffmpeg_log(parent, redactor)
     try:

@@ -20,7 +20,7 @@ from streamcam.media_errors import receiving
 from streamcam.sources.base import CapturedFrame, sleep_until
 from streamcam.sources.decoder import MAX_FAILURES
 from streamcam.sources.display import Display
-from streamcam.sources.live.address import Address
+from streamcam.sources.live.capture_connection import Address
 
 # Formats whose timestamps FFmpeg makes up, 25 a second, because the data has none.
 _UNTIMED = frozenset(("mpjpeg", "mjpeg", "h264", "hevc", "image2pipe"))
@@ -56,11 +56,7 @@ class FFmpegCapture:
     process instead.
 
     Args:
-        name: The source's name for people.
         origin: Monotonic seconds of the source's first frame, None where this one begins it.
-
-    Raises:
-        SourceError: It cannot be opened.
     """
 
     def __init__(self, address: Address, name: str, origin: float | None) -> None:
@@ -114,7 +110,6 @@ class FFmpegCapture:
         raise SourceUnavailableError(f"{self._name}: sends no video that can be decoded here")
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
-        """Yield the stream's packets from the first key frame on."""
         begun = self._stream.codec_context.codec.intra_only or self.codec in _RAW
         packets = self._container.demux(self._stream)
         while True:

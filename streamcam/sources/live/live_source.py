@@ -11,8 +11,12 @@ from streamcam.clock import Clock
 from streamcam.errors import SourceError, SourceUnavailableError, StreamcamError
 from streamcam.retry import Backoff
 from streamcam.sources.base import DecodedFrame, Selector, sampled
-from streamcam.sources.live.address import Address
-from streamcam.sources.live.capture_connection import CaptureConnection, StallDetector, Timeouts
+from streamcam.sources.live.capture_connection import (
+    Address,
+    CaptureConnection,
+    StallDetector,
+    Timeouts,
+)
 from streamcam.types import CameraState, Frame, SourceInfo
 from streamcam.worker_process import Message
 
@@ -25,7 +29,6 @@ class LiveStatus:
     """State of a live source.
 
     Attributes:
-        state: Whether it is connected.
         since: Monotonic seconds when it came into that state.
         error: Why it is not live, None while it is.
         connections: Number of connections so far.
@@ -52,10 +55,12 @@ class LiveSource:
     counts the good frames: damaged ones are left out and counted as corrupt.
 
     Args:
-        name: Its id.
-        address: The source.
         reconnect: Whether to connect again; otherwise the first loss is raised.
         on_change: Called after each change of its state, from the thread that iterates.
+
+    Attributes:
+        info: See `Source`; the size is 0 x 0 before the first frame.
+        status: The current state.
     """
 
     def __init__(
@@ -81,18 +86,8 @@ class LiveSource:
         self._connection: CaptureConnection | None = None
         self._origin: float | None = None
         self._before = self._totals = (0, 0)
-        self._status = LiveStatus(CameraState.CONNECTING, self._clock.monotonic())
-        self._info = SourceInfo(name, 0, 0, Fraction(1, 1000), live=True)
-
-    @property
-    def info(self) -> SourceInfo:
-        """See `Source.info`; the size is 0 x 0 before the first frame."""
-        return self._info
-
-    @property
-    def status(self) -> LiveStatus:
-        """The current state. From any thread."""
-        return self._status
+        self.status = LiveStatus(CameraState.CONNECTING, self._clock.monotonic())
+        self.info = SourceInfo(name, 0, 0, Fraction(1, 1000), live=True)
 
     @property
     def decoded(self) -> int:
@@ -105,9 +100,8 @@ class LiveSource:
     def frames(self, selector: Selector, *, every: bool = False) -> Iterator[Frame]:
         """Yield the wanted frames as they come; a slow caller gets the newest next.
 
-        Args:
-            selector: Frames are requested by `next_due`; `wants` is asked about those alone.
-            every: Not for live sources: unwanted frames do not leave the reader.
+        `selector.wants` is asked only about frames requested by its `next_due`. Unwanted frames do
+        not leave the reader: `every` is not for live sources.
 
         Raises:
             SourceError: The source was lost, and `reconnect` is false.
@@ -173,7 +167,6 @@ class LiveSource:
                 connection.request(selector.next_due)
 
     def _messages(self, connection: CaptureConnection, stall: StallDetector) -> Iterator[Message]:
-        """Yield the reader's messages until the source is over."""
         while True:
             message = connection.next(stall.seconds_left(self._clock.monotonic()))
             if message is None:
@@ -189,18 +182,18 @@ class LiveSource:
             stall.check(now)
         except SourceUnavailableError:
             connection.mark_hung()
-            self._status = replace(self._status, killed=self._status.killed + 1)
+            self.status = replace(self.status, killed=self.status.killed + 1)
             raise
-        if stall.stalled(now) and self._status.state is not CameraState.STALLED:
+        if stall.stalled(now) and self.status.state is not CameraState.STALLED:
             error = SourceUnavailableError(f"{self._name}: is connected, but sends no picture")
             self._change(CameraState.STALLED, error)
 
     def _note_opened(self, message: Message, stall: StallDetector) -> None:
         stall.opened(self._clock.monotonic())
-        connections = self._status.connections + 1
-        self._status = replace(self._status, connections=connections, codec=message["codec"])
+        connections = self.status.connections + 1
+        self.status = replace(self.status, connections=connections, codec=message["codec"])
         rate = message["rate"]
-        self._info = replace(self._info, frame_rate=Fraction(*rate) if rate else None)
+        self.info = replace(self.info, frame_rate=Fraction(*rate) if rate else None)
 
     def _note_counts(self, message: Message, stall: StallDetector) -> None:
         stall.received(message["decoded"], self._clock.monotonic())
@@ -215,8 +208,8 @@ class LiveSource:
         if self._origin is None:
             self._origin = arrival - message["time"]
         time_base = Fraction(*message["time_base"])
-        self._info = replace(self._info, width=size[0], height=size[1], time_base=time_base)
-        self._status = replace(self._status, waited=message["waited"])
+        self.info = replace(self.info, width=size[0], height=size[1], time_base=time_base)
+        self.status = replace(self.status, waited=message["waited"])
         age = timedelta(seconds=self._clock.monotonic() - arrival)
         return DecodedFrame(
             index=self.decoded - 1,
@@ -234,8 +227,8 @@ class LiveSource:
         """Pause before the next attempt; raise the error where it is not to reconnect."""
         if self._interrupted.is_set():
             return
-        connected = self._status.state in (CameraState.LIVE, CameraState.STALLED)
-        if connected and self._clock.monotonic() - self._status.since >= _STABLE_SECONDS:
+        connected = self.status.state in (CameraState.LIVE, CameraState.STALLED)
+        if connected and self._clock.monotonic() - self.status.since >= _STABLE_SECONDS:
             self._backoff.reset()
         if not self._reconnect:
             self._change(CameraState.STOPPED, error)
@@ -247,10 +240,10 @@ class LiveSource:
         self._interrupted.wait(pause)
 
     def _change(self, state: CameraState, error: StreamcamError | None = None) -> None:
-        if state is self._status.state and error is self._status.error:
+        if state is self.status.state and error is self.status.error:
             return
         if state is CameraState.CONNECTING:
-            error = self._status.error
+            error = self.status.error
         since = self._clock.monotonic()
-        self._status = replace(self._status, state=state, since=since, error=error)
-        self._on_change(self._status)
+        self.status = replace(self.status, state=state, since=since, error=error)
+        self._on_change(self.status)
