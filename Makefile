@@ -5,11 +5,19 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_OUTPUT ?= demo-output
 
-.PHONY: help demo test test-packages lint config reference clean install-service service-venv uninstall-service
+# Tests that start processes, browsers or servers, or run whole detectors; the others are quick.
+WORKERS ?= 2
+SLOW_TESTS := audit bench cameras cli service servers systemd training sources/live \
+	jobs/test_intake.py jobs/test_runner.py jobs/test_soak.py jobs/test_watcher.py \
+	sinks/test_publish.py sinks/test_registry.py vision/cpu vision/methods vision/models \
+	test_cam_methods.py test_extending.py test_worker_process.py
+
+.PHONY: help demo test quick test-packages lint config reference clean install-service service-venv uninstall-service
 
 help:
 	@echo "make demo   explain the demo scene with the built-in detector"
 	@echo "make test   lint, types, architecture and tests"
+	@echo "make quick  the same without the slow tests, in less than two minutes"
 	@echo "make test-packages   install what the tests want beside Python (Debian, root)"
 	@echo "make config, make reference   write config.toml, docs/reference.md again from the code"
 	@echo "make clean  remove the environment and what was made"
@@ -25,8 +33,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED)
 	$(BIN)/streamcam demo --output $(DEMO_OUTPUT)
 
+# Tests of one file stay together: some share a service that takes seconds to start.
 test: lint
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered
+
+quick: lint
+	$(BIN)/python -m pytest -n $(WORKERS) --quiet $(SLOW_TESTS:%=--ignore=tests/%)
 
 test-packages:
 	.ci/packages
