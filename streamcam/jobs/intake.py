@@ -9,7 +9,6 @@ from math import inf
 from pathlib import Path
 
 from streamcam.clock import Clock
-from streamcam.config.schema import WatchSettings
 from streamcam.jobs.job_record import EnqueueResult, FileStat, FileStatus, identity_of
 from streamcam.jobs.resources import OngoingConditions
 from streamcam.jobs.store import JobStore
@@ -66,7 +65,6 @@ class Intake:
         self,
         folders: Sequence[WatchedFolder],
         selection: Selection,
-        settings: WatchSettings,
         store: JobStore,
         conditions: OngoingConditions,
         *,
@@ -77,13 +75,13 @@ class Intake:
     ) -> None:
         self._states = [_FolderState(folder) for folder in folders]
         self._selection = selection
-        self._settings = settings
+        self._settings = selection.settings
         self._store = store
         self._conditions = conditions
         self._on_change = on_change
         self._wake = wake
         self._clock = clock or Clock()
-        self._observer = observer(self._on_event, recursive=selection.recursive)
+        self._observer = observer(self._on_event, recursive=self._settings.recursive)
         self._events: deque[tuple[Path, bool]] = deque()
         self._candidates: dict[Path, _Candidate] = {}
         self._stopped = threading.Event()

@@ -40,38 +40,30 @@ class JobResult(Enum):
     """Another process owns the job."""
 
 
+@dataclass(eq=False)
 class JobRun:
     """Executes a claimed job once.
 
-    Args:
+    Attributes:
         incomplete_seconds: Time after its last change within which an unreadable file may grow.
         free_space: Free bytes for results when it was claimed.
         wake: Called at the end, from the run's thread.
-
-    Attributes:
         fault: The error that broke the execution itself.
         published: Whether publishing of the results has begun.
     """
 
-    def __init__(
-        self,
-        record: JobRecord,
-        store: JobStore,
-        *,
-        incomplete_seconds: float,
-        free_space: int,
-        wake: Callable[[], None],
-    ) -> None:
-        self.record = record
-        self.free_space = free_space
-        self.report = JobReport(record.name, Outcome.STOPPED)
-        self.result = JobResult.RELEASED
-        self.fault: Exception | None = None
-        self.published = False
-        self.ended = False
-        self._store = store
-        self._incomplete_seconds = incomplete_seconds
-        self._wake = wake
+    record: JobRecord
+    store: JobStore
+    incomplete_seconds: float
+    free_space: int
+    wake: Callable[[], None]
+    result: JobResult = JobResult.RELEASED
+    fault: Exception | None = None
+    published: bool = False
+    ended: bool = False
+
+    def __post_init__(self) -> None:
+        self.report = JobReport(self.record.name, Outcome.STOPPED)
         self._job: Job | None = None
 
     def start(self, job: Job) -> None:
@@ -110,7 +102,7 @@ class JobRun:
             self.fault = error
         finally:
             self.ended = True
-            self._wake()
+            self.wake()
 
     def _judge(self, report: JobReport) -> JobResult:
         checked = self._check_file()
@@ -126,7 +118,7 @@ class JobRun:
 
     def _check_file(self) -> JobResult:
         """Return FINISHED if the job is still ours and the file unchanged, else what it became."""
-        job = self._store.owned(self.record.id, self.record.owner or "")
+        job = self.store.owned(self.record.id, self.record.owner or "")
         if job is None:
             return JobResult.TAKEN_OVER
         try:
@@ -142,7 +134,7 @@ class JobRun:
             stat = self.record.path.stat()
         except OSError:
             return False
-        return 0 <= time.time() - max(stat.st_mtime, stat.st_ctime) < self._incomplete_seconds
+        return 0 <= time.time() - max(stat.st_mtime, stat.st_ctime) < self.incomplete_seconds
 
 
 def with_outcome(report: JobReport, error: str, outcome: Outcome) -> JobReport:

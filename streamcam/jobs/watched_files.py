@@ -17,6 +17,7 @@ from watchdog import events
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
+from streamcam.config.schema import WatchSettings
 from streamcam.errors import SinkError, UsageError
 from streamcam.files import PART, FolderLock
 from streamcam.jobs.job_record import FileStat
@@ -98,29 +99,26 @@ def _unique_tails(paths: Sequence[Path]) -> list[str]:
 class Selection:
     """Which files below a folder are inputs.
 
-    Patterns are for names or relative paths; an empty `include` means every name of a media file.
     `ignored` are streamcam's own folders: results, state, explained sources.
     """
 
-    recursive: bool = True
-    include: Sequence[str] = ()
-    exclude: Sequence[str] = ()
+    settings: WatchSettings
     ignored: Sequence[Path] = ()
 
     def wants_file(self, folder: Path, file: Path) -> bool:
         if is_temporary(file.name) or is_result(file):
             return False
-        relative = file.relative_to(folder)
-        if self.exclude and _matches(relative, self.exclude):
+        relative, include = file.relative_to(folder), self.settings.include
+        if _matches(relative, self.settings.exclude):
             return False
-        return _matches(relative, self.include) if self.include else is_media(file)
+        return _matches(relative, include) if include else is_media(file)
 
     def wants_folder(self, folder: Path, nested: Path) -> bool:
         if nested == folder:
             return True
-        if not self.recursive or nested.name.startswith(".") or nested in self.ignored:
+        if not self.settings.recursive or nested.name.startswith(".") or nested in self.ignored:
             return False
-        return not (self.exclude and _matches(nested.relative_to(folder), self.exclude))
+        return not _matches(nested.relative_to(folder), self.settings.exclude)
 
     def reaches_folder(self, folder: Path, nested: Path) -> bool:
         """Like `wants_folder`, for all folders on the path from the watched one."""

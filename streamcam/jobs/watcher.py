@@ -104,18 +104,11 @@ class Watcher:
         )
 
     def _make_intake(self) -> Intake:
-        watch = self._settings.watch
         own = (self._settings.output.folder, self._state, self._post_action.folder)
-        selection = Selection(
-            recursive=watch.recursive,
-            include=watch.include,
-            exclude=watch.exclude,
-            ignored=tuple(folder.resolve() for folder in own if folder is not None),
-        )
+        ignored = tuple(folder.resolve() for folder in own if folder is not None)
         return Intake(
             self._folders,
-            selection,
-            watch,
+            Selection(self._settings.watch, ignored),
             self._store,
             self._conditions,
             on_change=self._runner.abort_changed,

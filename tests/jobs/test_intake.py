@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -45,14 +45,13 @@ class Harness:
         self,
         *,
         settings: WatchSettings = BY_EVENTS,
-        selection: Selection | None = None,
+        ignored: Sequence[Path] = (),
         observer: Callable[..., FolderObserver] = FolderObserver,
     ) -> Intake:
         """Begin to watch, and look once."""
         intake = Intake(
             resolve_folders([self.root], recursive=True),
-            selection or Selection(),
-            settings,
+            Selection(settings, ignored),
             self.store,
             OngoingConditions(self.log.append),
             on_change=self.changed.append,
@@ -240,7 +239,7 @@ def test_a_file_that_only_appeared_for_a_moment_leaves_nothing(harness: Harness)
 
 
 def test_results_inside_the_watched_folder_are_no_inputs(harness: Harness) -> None:
-    intake = harness.open(selection=Selection(ignored=[harness.root / "out"]))
+    intake = harness.open(ignored=[harness.root / "out"])
     put(harness.root, "out/cam/new.mp4")
     put(harness.root, "a.heatmap.mp4")
     put(harness.root, "a.mp4")
@@ -362,8 +361,8 @@ for name in ("shut/a.mp4", "shut.mp4", "open.mp4"): (root / name).write_text(nam
 for name in ("shut", "shut.mp4"): (root / name).chmod(0)
 log = []
 store = JobStore(home / "state" / "store")
-intake = Intake(resolve_folders([root], recursive=True), Selection(),
-                WatchSettings(settle=0.1, rescan=0.2, poll_interval=0.1),
+intake = Intake(resolve_folders([root], recursive=True),
+                Selection(WatchSettings(settle=0.1, rescan=0.2, poll_interval=0.1)),
                 store, OngoingConditions(log.append))
 def until(*names):
     end = time.monotonic() + 20

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from streamcam.config.schema import WatchSettings
 from streamcam.errors import UsageError
 from streamcam.jobs.job_record import identity_of
 from streamcam.jobs.watched_files import (
@@ -22,7 +23,7 @@ MEGABYTE = 1 << 20
 
 
 def below(folder: Path, selection: Selection | None = None) -> set[str]:
-    found = scan(folder, folder, selection or Selection(), lambda *_: None)
+    found = scan(folder, folder, selection or Selection(WatchSettings()), lambda *_: None)
     return {str(path.relative_to(folder)) for path, _ in found}
 
 
@@ -46,21 +47,24 @@ def test_inputs_are_media_that_are_not_results(tmp_path: Path) -> None:
     results = ("a.heatmap.mp4", "a.heatmap.jpg", "a.detections.jsonl", "a.manifest.json")
     make(tmp_path, "a.mp4", "b/c/d.JPG", "notes.txt", ".git/e.mp4", "f.mp4.part", *results)
     assert below(tmp_path) == {"a.mp4", "b/c/d.JPG"}
-    assert below(tmp_path, Selection(recursive=False)) == {"a.mp4"}
+    assert below(tmp_path, Selection(WatchSettings(recursive=False))) == {"a.mp4"}
 
 
 def test_patterns_choose_by_name_or_path(tmp_path: Path) -> None:
     make(tmp_path, "a.mp4", "raw/a.mp4", "raw/b.dat", "c.dat", "c.dat.part")
-    assert below(tmp_path, Selection(include=["*.dat"])) == {"raw/b.dat", "c.dat"}
-    assert below(tmp_path, Selection(include=["raw/*"])) == {"raw/a.mp4", "raw/b.dat"}
-    assert below(tmp_path, Selection(exclude=["raw"])) == {"a.mp4"}
-    assert below(tmp_path, Selection(exclude=["a.*"])) == set()
+    assert below(tmp_path, Selection(WatchSettings(include=["*.dat"]))) == {"raw/b.dat", "c.dat"}
+    assert below(tmp_path, Selection(WatchSettings(include=["raw/*"]))) == {
+        "raw/a.mp4",
+        "raw/b.dat",
+    }
+    assert below(tmp_path, Selection(WatchSettings(exclude=["raw"]))) == {"a.mp4"}
+    assert below(tmp_path, Selection(WatchSettings(exclude=["a.*"]))) == set()
 
 
 def test_folders_of_ours_are_no_inputs(tmp_path: Path) -> None:
     make(tmp_path, "a.mp4", "out/b.mp4", "out/deep/c.jpg")
-    assert below(tmp_path, Selection(ignored=[tmp_path / "out"])) == {"a.mp4"}
-    selection = Selection(ignored=[tmp_path / "out", tmp_path])
+    assert below(tmp_path, Selection(WatchSettings(), [tmp_path / "out"])) == {"a.mp4"}
+    selection = Selection(WatchSettings(), [tmp_path / "out", tmp_path])
     assert not selection.reaches_file(tmp_path, tmp_path / "out" / "deep" / "c.jpg")
     assert selection.reaches_file(tmp_path, tmp_path / "a.mp4")
 

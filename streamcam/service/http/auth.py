@@ -162,14 +162,11 @@ class AuthMiddleware:
         elif self._clients >= self._max_clients:
             await _refused(503, "too many clients", {"retry-after": "5"})(scope, receive, send)
         else:
-            await self._admit(scope, receive, send)
-
-    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._clients += 1
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._clients -= 1
+            self._clients += 1
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self._clients -= 1
 
     def _refusal(self, scope: Scope) -> JSONResponse | RedirectResponse | None:
         headers, path = Headers(scope=scope), scope["path"]
