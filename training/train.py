@@ -23,12 +23,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from streamcam.vision.models.nano import build_nano, save_nano
+from streamcam.vision.models.nano import build_nano
 from streamcam.vision.models.nano_network import PIXEL_MEAN, PIXEL_STD
 from training.augment import Recipe
 from training.data import category_names, load_photos, read_annotations, repeat_factors
 from training.ema import MovingAverage
 from training.evaluate import evaluate, table
+from training.nano_file import save_nano
 from training.nano_loss import nano_losses
 from training.samples import Batch, Drawer, Pool, Samples, batches
 from training.scenes import street_crops

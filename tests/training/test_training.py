@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from streamcam.demo import CLASS_IDS
-from streamcam.vision.models.nano import load_nano, read_nano_metadata
+from streamcam.vision.models.nano import load_nano, read_nano
 from training import train
 from training.augment import Recipe, make_sample
 from training.data import Photo, load_photos, repeat_factors
@@ -90,7 +90,7 @@ def test_training_stops_and_resumes(
     assert again.progress() == 1.0
     weights = tmp_path / "nano.safetensors"
     assert load_nano(weights).categories == {key: name for name, key in CLASS_IDS.items()}
-    assert json.loads(read_nano_metadata(weights)["training"])["samples"] == "8"
+    assert json.loads(read_nano(weights)[1]["training"])["samples"] == "8"
 
     evaluate_main(
         ["--data", str(folder), "--weights", str(weights), "--json", str(tmp_path / "ap.json")]
@@ -117,7 +117,7 @@ def test_processes_train_the_same_weights(folder: Path, tmp_path: Path) -> None:
         check=True,
         timeout=120,
     )
-    summary = json.loads(read_nano_metadata(tmp_path / "nano.safetensors")["training"])
+    summary = json.loads(read_nano(tmp_path / "nano.safetensors")[1]["training"])
     assert int(summary["samples"]) >= 8
 
 

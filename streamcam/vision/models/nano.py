@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from streamcam.errors import UsageError, WeightsError, WeightsUnavailableError
@@ -202,22 +201,6 @@ def build_nano(
     )
 
 
-def save_nano(model: Nano, path: Path, training: Mapping[str, str] | None = None) -> None:
-    """Write weights in half precision, with the classes and a summary of the training."""
-    tensors = {
-        name: (value.half() if value.is_floating_point() else value).contiguous().cpu()
-        for name, value in _weights(model).items()
-    }
-    metadata = {
-        "architecture": NANO_ARCHITECTURE,
-        "categories": json.dumps({str(key): name for key, name in model.categories.items()}),
-        "training": json.dumps(dict(training or {})),
-    }
-    part = path.with_name(path.name + ".part")
-    save_file(tensors, part, metadata)
-    part.replace(path)
-
-
 def load_nano(
     path: Path,
     *,
@@ -227,12 +210,12 @@ def load_nano(
     nms_thresh: float = 0.5,
     detections_per_img: int = 100,
 ) -> Nano:
-    """A detector, ready to evaluate, with the weights and classes of a file that `save_nano` wrote.
+    """A detector, ready to evaluate, with the weights and classes of a file.
 
     Raises `ValueError` for a file that is damaged or not of this detector, `OSError` for one that
     cannot be read.
     """
-    tensors, metadata = _read(path)
+    tensors, metadata = read_nano(path)
     model = build_nano(
         _categories(path, metadata),
         min_size=min_size,
@@ -241,7 +224,7 @@ def load_nano(
         nms_thresh=nms_thresh,
         detections_per_img=detections_per_img,
     )
-    own = _weights(model)
+    own = nano_state(model)
     wrong = {name for name in own.keys() & tensors.keys() if own[name].shape != tensors[name].shape}
     wrong |= own.keys() ^ tensors.keys()
     if wrong:
@@ -252,12 +235,11 @@ def load_nano(
     return model.eval()
 
 
-def read_nano_metadata(path: Path) -> dict[str, str]:
-    """The file's metadata: `architecture`, `categories` and `training` (JSON both)."""
-    return _read(path)[1]
+def read_nano(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """A weights file's tensors, and its metadata: `architecture`, `categories` and `training`.
 
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    Raises what `load_nano` raises.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
@@ -280,6 +262,6 @@ def _categories(path: Path, metadata: Mapping[str, str]) -> dict[int, str]:
         raise ValueError(f"{path}: its metadata names no categories") from error
 
 
-def _weights(model: Nano) -> dict[str, Tensor]:
+def nano_state(model: Nano) -> dict[str, Tensor]:
     """Parameters and buffers by name; a convolution that levels share is there once."""
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}

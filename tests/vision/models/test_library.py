@@ -17,8 +17,9 @@ from streamcam.vision.models.library import (
     verify,
     weights_file,
 )
-from streamcam.vision.models.nano import build_nano, save_nano
+from streamcam.vision.models.nano import build_nano
 from tests.vision.scenes import build, module
+from training.nano_file import save_nano
 
 ARCHITECTURE = "ssdlite320_mobilenet_v3_large"
 

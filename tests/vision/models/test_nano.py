@@ -18,10 +18,10 @@ from streamcam.vision.models.nano import (
     NANO_CATEGORIES,
     build_nano,
     load_nano,
-    read_nano_metadata,
-    save_nano,
+    read_nano,
 )
 from streamcam.vision.models.nano_network import STRIDES, Nano, Predictions
+from training.nano_file import save_nano
 from training.nano_loss import assign, nano_losses
 
 
@@ -185,7 +185,7 @@ def test_a_file_keeps_weights_classes_and_summary(tmp_path: Path) -> None:
     assert not loaded.training
     for name, value in loaded.state_dict().items():
         torch.testing.assert_close(value, model.state_dict()[name], atol=1e-3, rtol=1e-3)
-    metadata = read_nano_metadata(path)
+    metadata = read_nano(path)[1]
     assert metadata["architecture"] == NANO_ARCHITECTURE
     assert json.loads(metadata["training"]) == {"photos": "12"}
     assert [each.name for each in tmp_path.iterdir()] == ["own.safetensors"]
@@ -222,7 +222,7 @@ def test_refuses_a_truncated_file_and_other_shapes(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a whole safetensors file"):
         load_nano(path)
     path.write_bytes(whole)
-    tensors, metadata = load_file(path), read_nano_metadata(path)
+    tensors, metadata = load_file(path), read_nano(path)[1]
     tensors["head.class_logits.bias"] = torch.zeros(5)
     save_file(tensors, path, metadata)
     with pytest.raises(ValueError, match=r"head\.class_logits\.bias"):
@@ -244,7 +244,7 @@ def shipped() -> Iterator[Path]:
 def test_the_shipped_file_is_small_and_knows_its_classes(shipped: Path) -> None:
     assert shipped.stat().st_size <= 8_000_000
     assert load_nano(shipped).categories == dict(NANO_CATEGORIES)
-    assert "samples" in json.loads(read_nano_metadata(shipped)["training"])
+    assert "samples" in json.loads(read_nano(shipped)[1]["training"])
 
 
 def test_the_shipped_file_knows_the_demo_street(shipped: Path) -> None:
