@@ -29,10 +29,7 @@ class Backoff:
     """
 
     def __init__(
-        self,
-        first: float = 0.5,
-        longest: float = 30.0,
-        random: Callable[[], float] = random.random,
+        self, first: float = 0.5, longest: float = 30.0, random: Callable[[], float] = random.random
     ) -> None:
         self._first = first
         self._longest = longest

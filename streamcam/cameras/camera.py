@@ -34,9 +34,6 @@ class Camera:
     """Runs one camera in a thread of its own; its faults stay here.
 
     Args:
-        pipeline: Explains its frames.
-        engines: Loads its detector.
-        observer: Receives its events.
         reconnect: Whether it is connected again when it is lost.
 
     Attributes:

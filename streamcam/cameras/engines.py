@@ -112,12 +112,9 @@ class Engines:
     def assign(
         self, source: str, settings: Settings, ignore: Sequence[Sequence[float]] = ()
     ) -> None:
-        """Give a source its detector, loading it where it is not loaded yet. From any thread.
+        """Give a source (or `FILES`) its detector, loaded where it is not yet. From any thread.
 
-        Args:
-            source: Id of the source, or `FILES`.
-            settings: Which detector, and which of its detections.
-            ignore: Regions whose detections do not count, see `region`.
+        Detections in the regions of `ignore` do not count, see `region`.
 
         Raises:
             StreamcamError: It cannot be loaded, or knows no such class.

@@ -35,7 +35,6 @@ class CameraManager:
 
     Args:
         settings: Of the process; each camera's plan brings its own.
-        observer: Receives the cameras' events.
         reconnect: Whether cameras are connected again when they are lost.
 
     Attributes:
@@ -132,7 +131,7 @@ class CameraManager:
         self._end(gone, _REMOVAL_SECONDS)
         with self._lock:
             kept = {name: camera for name, camera in self._cameras.items() if camera not in gone}
-            added = [self._make(plan) for name, plan in wanted.items() if name not in kept]
+            added = [self._new_camera(plan) for name, plan in wanted.items() if name not in kept]
             both = kept | {camera.plan.name: camera for camera in added}
             self._cameras = {name: both[name] for name in wanted}
         for camera in added:
@@ -159,15 +158,9 @@ class CameraManager:
                 _log.warning("%s: does not end and was left behind", name, extra={"source": name})
                 self.stuck = True
 
-    def _make(self, plan: CameraPlan) -> Camera:
-        return Camera(
-            plan,
-            self._pipeline,
-            self._engines,
-            self._observer,
-            self._clock,
-            reconnect=self._reconnect,
-        )
+    def _new_camera(self, plan: CameraPlan) -> Camera:
+        shared = (self._pipeline, self._engines, self._observer, self._clock)
+        return Camera(plan, *shared, reconnect=self._reconnect)
 
 
 def make_retention(folder: Path, settings: RetentionSettings, clock: Clock) -> Retention:

@@ -46,7 +46,6 @@ class SinkWorker:
     Args:
         choice: The sink, created when the first result arrives.
         target: The camera, and the folder of its results.
-        observer: Receives the seconds of each write.
 
     Attributes:
         name: The sink's name, e.g. "recording".
@@ -166,16 +165,12 @@ class LiveDelivery:
     """Annotates results where a sink needs it, and hands them to the sinks.
 
     Args:
-        annotate: Annotates a result.
-        sinks: The sinks, which may be slow.
         preview: Holds the newest result for the live page.
         on_frame: Called with each result and its latency in seconds; must be quick.
-        observer: Receives the seconds of each annotation.
-        clock: Where the time comes from.
 
     Attributes:
-        explained: How many frames were handed over.
-        detections: How many detections were handed over, by label.
+        explained: Number of frames handed over.
+        detections: Number of detections handed over, by label.
     """
 
     def __init__(

@@ -124,7 +124,9 @@ class Job:
         if self._aborted or not self._publishable(report):
             delivery.abort()
             return report
-        report = replace(report, counts=_counts(source, delivery), media_seconds=delivery.seconds)
+        detections = dict(delivery.detections)
+        counts = Counts(source.decoded, delivery.explained, source.corrupt, detections=detections)
+        report = replace(report, counts=counts, media_seconds=delivery.seconds)
         try:
             return replace(report, outputs=delivery.finish())
         except StreamcamError as error:
@@ -153,15 +155,6 @@ def _ours(error: Exception) -> StreamcamError:
     return StreamcamError(
         f"internal fault: {type(error).__name__}: {error}",
         hint="Please report this, with what `streamcam --debug ...` prints.",
-    )
-
-
-def _counts(source: Source, delivery: Delivery) -> Counts:
-    return Counts(
-        decoded=source.decoded,
-        explained=delivery.explained,
-        corrupt=source.corrupt,
-        detections=dict(delivery.detections),
     )
 
 
@@ -194,9 +187,7 @@ class Run:
         """Explain every entry; return a report for each, in their order.
 
         Raises:
-            WeightsError: The model's weights cannot be used or fetched.
-            UsageError: There is no such model, or the device does not exist.
-            DeviceError: The GPU failed while the model was loaded.
+            StreamcamError: The engine cannot be built.
         """
         with LazyEngineProvider(self._settings, self._observer.download_progressed) as provider:
             self._jobs = [

@@ -47,12 +47,7 @@ class Inference(Protocol):
     ) -> Stream:
         """Open a source's stream through the engine.
 
-        Args:
-            source: An open source.
-            selector: Chooses which of its frames are explained.
-            writer: Takes its results.
-            overflow: What happens to frames that come faster than the engine takes them.
-            every: Pass on the frames that are not explained too.
+        With `every` the frames that are not explained are passed on too.
 
         Raises:
             DeviceError: The engine has failed for good.

@@ -39,11 +39,9 @@ class FrameEngine(Protocol[InputsT, OutputsT]):
 
 @dataclass(frozen=True, slots=True)
 class BatchPart(Generic[T]):
-    """Frames that go through the engine together.
+    """Frames that go through the engine together, after `seconds` in its stages.
 
-    Attributes:
-        value: Output of the last stage; None where no frame is to be explained.
-        seconds: Time in the stages so far.
+    `value` is the output of the last stage; None where no frame is to be explained.
     """
 
     batch: Batch
@@ -53,11 +51,9 @@ class BatchPart(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class InFlightBatch(Generic[T]):
-    """A batch after one of the stages.
+    """A batch after one of the stages; `fault` is why the engine has failed for good.
 
-    Attributes:
-        parts: The whole batch; after a fault one part for each source that is left.
-        fault: Why the engine has failed for good.
+    The parts are the whole batch; after a fault one for each source that is left.
     """
 
     batch: Batch

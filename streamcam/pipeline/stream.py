@@ -24,8 +24,7 @@ class Sampler:
     Args:
         max_fps: Explained frames per second of the source's own time; ignored with `every`.
         every: Explain every n-th frame instead.
-        start: Seconds from the source's first frame before which nothing is explained.
-        end: Seconds from the source's first frame from which on nothing is explained.
+        start, end: Seconds from the source's first frame between which frames are explained.
     """
 
     def __init__(

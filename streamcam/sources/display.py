@@ -67,14 +67,8 @@ class Display:
         self._rows = first.height
         self._transposed, self._mirrored, self._flipped = _orientation(first)
         self._reformatter = VideoReformatter()
-
-    @property
-    def width(self) -> int:
-        return self._rows if self._transposed else self._columns
-
-    @property
-    def height(self) -> int:
-        return self._columns if self._transposed else self._rows
+        sides = (self._columns, self._rows)
+        self.width, self.height = sides[::-1] if self._transposed else sides
 
     def picture(self, frame: VideoFrame) -> Picture:
         """Return the frame as displayed: RGB, uint8, [height, width, 3]."""

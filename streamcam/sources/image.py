@@ -85,24 +85,24 @@ class ImageSource(FiniteSource):
         )
 
     def decode(self, selector: Selector, *, every: bool) -> Iterator[DecodedFrame]:  # noqa: ARG002
-        for index, pts, picture in self._pictures():
-            yield DecodedFrame(
-                index, pts, _TIME_BASE, float(pts * _TIME_BASE), partial(np.asarray, picture)
-            )
+        pts = 0
+        for index in range(self._count):
+            if index:  # milliseconds after the frame before
+                pts += max(
+                    1, int(self._image.info.get("duration", 0))
+                )  # of the frame before, in ms
+            picture = partial(np.asarray, self._picture(index))
+            yield DecodedFrame(index, pts, _TIME_BASE, float(pts * _TIME_BASE), picture)
 
     def close(self) -> None:
         self._opened.close()
 
-    def _pictures(self) -> Iterator[tuple[int, int, Picture]]:
-        """Yield index, presentation time in milliseconds, and picture."""
-        yield 0, 0, self._first
-        pts = 0
-        for index in range(1, self._count):
-            pts += max(1, int(self._image.info.get("duration", 0)))
-            with _damage_as(CorruptMediaError, self._name), _no_warnings():
-                self._image.seek(index)
-                picture = _displayed(self._image)
-            yield index, pts, picture
+    def _picture(self, index: int) -> Picture:
+        if index == 0:
+            return self._first
+        with _damage_as(CorruptMediaError, self._name), _no_warnings():
+            self._image.seek(index)
+            return _displayed(self._image)
 
 
 def _image(path: Path) -> Image.Image:

@@ -85,17 +85,10 @@ class LiveSource:
         self._lock = threading.Lock()
         self._connection: CaptureConnection | None = None
         self._origin: float | None = None
-        self._before = self._totals = (0, 0)
+        self.decoded = self.corrupt = 0
+        self._before = (0, 0)  # at the begin of the connection
         self.status = LiveStatus(CameraState.CONNECTING, self._clock.monotonic())
         self.info = SourceInfo(name, 0, 0, Fraction(1, 1000), live=True)
-
-    @property
-    def decoded(self) -> int:
-        return self._totals[0]
-
-    @property
-    def corrupt(self) -> int:
-        return self._totals[1]
 
     def frames(self, selector: Selector, *, every: bool = False) -> Iterator[Frame]:
         """Yield the wanted frames as they come; a slow caller gets the newest next.
@@ -141,7 +134,7 @@ class LiveSource:
             with self._lock:
                 self._connection = None
             connection.close()
-            self._before = self._totals
+            self._before = (self.decoded, self.corrupt)
 
     def _connect(self) -> CaptureConnection:
         with self._lock:
@@ -198,7 +191,8 @@ class LiveSource:
     def _note_counts(self, message: Message, stall: StallDetector) -> None:
         stall.received(message["decoded"], self._clock.monotonic())
         decoded, corrupt = self._before
-        self._totals = (decoded + message["decoded"], corrupt + message["corrupt"])
+        self.decoded = decoded + message["decoded"]
+        self.corrupt = corrupt + message["corrupt"]
         if stall.live:
             self._change(CameraState.LIVE)
 
