@@ -36,7 +36,7 @@ PURPOSES = {
 }
 """The first line of each command's help."""
 
-_MODULES = {"schema": "config"}
+_MODULES = {"schema": "config", "watch": "run", "demo": "run"}
 """Modules of commands that have none of their own."""
 
 
@@ -49,7 +49,6 @@ class Commands(TyperGroup):
     def resolve_command(
         self, ctx: "Context", args: list[str]
     ) -> tuple[str | None, "Command | None", list[str]]:
-        """Find the called command, as typer does, and load it."""
         name, _, rest = super().resolve_command(ctx, args)
         return name, None if name is None else load(name), rest
 

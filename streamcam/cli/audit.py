@@ -23,8 +23,7 @@ from streamcam.sources.inputs import expand
 @options.from_settings("output.folder", "model", "-model.batch", "cam.grid")
 def audit(
     source: Annotated[
-        str,
-        typer.Argument(help="A video, picture, folder, or demo://street.", metavar="SOURCE"),
+        str, typer.Argument(help="A video, picture, folder, or demo://street.", metavar="SOURCE")
     ],
     flags: Tables,
     methods: Annotated[
@@ -67,16 +66,11 @@ def _write(source: str, folder: Path, report: AuditReport, values: dict[str, Any
     """Write the numbers and the page; return the page's path."""
     from streamcam.audit.page import page
 
-    stem = _stem(source)
+    path = Path(source)
+    stem = path.resolve().name if path.is_dir() else expand([source])[0].stem
     content = orjson.dumps(values, option=orjson.OPT_INDENT_2)
     write_file(result_path(folder, stem, AUDIT_VALUES), content)
     return write_file(result_path(folder, stem, AUDIT_PAGE), page(report, values).encode())
-
-
-def _stem(source: str) -> str:
-    """Name the results: of a folder its own name, of anything else as its other results are."""
-    path = Path(source)
-    return path.resolve().name if path.is_dir() else expand([source])[0].stem
 
 
 def _print(report: AuditReport, page: Path) -> None:

@@ -24,12 +24,9 @@ def show(config: Config = None) -> None:
 
 
 @app.command()
-def check(
-    file: Annotated[Path, typer.Argument(help="The configuration file to check.")],
-) -> None:
+def check(file: Annotated[Path, typer.Argument(help="The configuration file to check.")]) -> None:
     """Check a configuration file: names every key that is unknown or out of bounds."""
-    settings = load_settings(file)
-    _check_models(settings)
+    _check_models(load_settings(file))
     output().print(f"{file} is good")
 
 

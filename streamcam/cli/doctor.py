@@ -32,12 +32,15 @@ Facts = dict[str, str]
 
 def doctor(config: options.Config = None, json: options.Json = False) -> None:
     """Print versions, devices, codecs, caches and free space: what a bug report needs."""
+    from streamcam.sinks.encoder import ffmpeg_facts
+    from streamcam.vision.devices import torch_facts
+
     settings, state = _settings(config)
     facts = {
         "streamcam": _system() | {"configuration": state},
         "packages": {name: _version(name) for name in _PACKAGES},
-        "device": _device(),
-        "video": _video(),
+        "device": torch_facts(),
+        "video": ffmpeg_facts(),
         "disk": _disk(settings.output.folder),
     }
     if json:
@@ -68,18 +71,6 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
-
-
-def _device() -> Facts:
-    from streamcam.vision.devices import torch_facts
-
-    return torch_facts()
-
-
-def _video() -> Facts:
-    from streamcam.sinks.encoder import ffmpeg_facts
-
-    return ffmpeg_facts()
 
 
 def _disk(folder: Path) -> Facts:

@@ -82,8 +82,7 @@ def show(
 ) -> None:
     """Show all that is known of one job."""
     with _job_store(config, flags) as store:
-        found = store.find(job)
-    facts = _as_json(found)
+        facts = _as_json(store.find(job))
     if json:
         print_json(facts, indent=True)
         return
@@ -98,29 +97,21 @@ def show(
 @app.command()
 @_STORE_FLAGS
 def retry(
-    flags: Tables,
-    jobs: _Jobs = None,
-    status: _Status = None,
-    config: options.Config = None,
+    flags: Tables, jobs: _Jobs = None, status: _Status = None, config: options.Config = None
 ) -> None:
     """Explain files again, with all their attempts; a running watcher takes them up at once."""
     with _job_store(config, flags) as store:
-        code = _change(store, jobs, status, store.retry, "queued again")
-    raise typer.Exit(code)
+        raise typer.Exit(_change(store, jobs, status, store.retry, "queued again"))
 
 
 @app.command()
 @_STORE_FLAGS
 def forget(
-    flags: Tables,
-    jobs: _Jobs = None,
-    status: _Status = None,
-    config: options.Config = None,
+    flags: Tables, jobs: _Jobs = None, status: _Status = None, config: options.Config = None
 ) -> None:
     """Delete files from the job store; their results stay."""
     with _job_store(config, flags) as store:
-        code = _change(store, jobs, status, store.forget, "forgotten")
-    raise typer.Exit(code)
+        raise typer.Exit(_change(store, jobs, status, store.forget, "forgotten"))
 
 
 @contextmanager

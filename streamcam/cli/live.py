@@ -10,15 +10,15 @@ from pathlib import PurePath
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 from rich.text import Text
 
 from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.plan import CameraPlan
 from streamcam.cli import options
-from streamcam.cli.progress import JsonReporter, LineReporter
+from streamcam.cli.progress import CameraTable, JsonReporter, LineReporter
 from streamcam.cli.report import camera_summary
-from streamcam.cli.tables import CameraTable
-from streamcam.cli.terminal import FORCED, errors, show_error, stopped_by_signals
+from streamcam.cli.terminal import errors, forcible, leave, show_error, stopped_by_signals
 from streamcam.config import Settings, load_settings
 from streamcam.config.camera_schema import CameraSettings
 from streamcam.errors import ExitCode, UsageError
@@ -71,7 +71,7 @@ def live(
 
 
 def _changes(flags: dict[str, dict[str, object]]) -> dict[str, object]:
-    """Take the options that override the camera's own settings."""
+    """Take the flags that override the camera's own settings."""
     own = flags.pop("camera")
     for key in set(flags["live"]) & set(CameraSettings.model_fields):
         own[key] = flags["live"].pop(key)
@@ -89,14 +89,11 @@ def _camera(source: str, settings: Settings, changes: dict[str, object]) -> Came
         given = {"name": _name_of(source, changes), "url": source} | changes
     try:
         return CameraSettings.model_validate(given)
-    except ValueError as error:
-        raise UsageError(redacted_url(f"{source}: {_first_fault(error)}")) from None
-
-
-def _first_fault(error: ValueError) -> str:
-    fault = error.errors()[0]  # type: ignore[attr-defined]
-    place = ".".join(str(part) for part in fault["loc"])
-    return f"{place}: {fault['msg'].removeprefix('Value error, ')}"
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(str(part) for part in fault["loc"])
+        reason = fault["msg"].removeprefix("Value error, ")
+        raise UsageError(redacted_url(f"{source}: {key}: {reason}")) from None
 
 
 def _name_of(source: str, changes: dict[str, object]) -> str:
@@ -119,8 +116,6 @@ def _pairs(words: list[str]) -> dict[str, str]:
 
 
 class _Live:
-    """Runs one camera until it ends or is stopped."""
-
     def __init__(self, plan: CameraPlan, settings: Settings, *, reconnect: bool) -> None:
         self._plan = plan
         self._settings = settings
@@ -130,28 +125,21 @@ class _Live:
         self._folder = settings.output.folder / plan.name
 
     def run(self, seconds: float | None, *, quiet: bool, json: bool) -> ExitCode:
-        """Explain the camera for at most that long; return the exit code."""
-        try:
-            with stopped_by_signals(self._stopping.set, "the recording is completed"):
-                manager = self._explain(seconds or inf, quiet=quiet, json=json)
-        except KeyboardInterrupt:
-            show_error("forced to stop; the running segment may lack its last second")
-            os._exit(FORCED)
+        with (
+            forcible("the running segment may lack its last second"),
+            stopped_by_signals(self._stopping.set, "the recording is completed"),
+        ):
+            manager = self._explain(seconds or inf, quiet=quiet, json=json)
         code = self._report(manager, quiet=quiet)
         if manager.stuck:
-            # A thread that hangs in native code must not keep the process alive.
-            os._exit(code)
+            leave(code)
         return code
 
     def _explain(self, seconds: float, *, quiet: bool, json: bool) -> CameraManager:
+        reporter = self._reporter(quiet=quiet, json=json)
         with ExitStack() as stack:
-            reporter = self._reporter(quiet=quiet, json=json)
             manager = stack.enter_context(
-                CameraManager(
-                    self._settings,
-                    reporter,
-                    reconnect=self._reconnect,
-                )
+                CameraManager(self._settings, reporter, reconnect=self._reconnect)
             )
             if isinstance(reporter, CameraTable):
                 reporter.statuses = manager.statuses
@@ -162,7 +150,6 @@ class _Live:
         return manager
 
     def _wait(self, manager: CameraManager, seconds: float) -> None:
-        """Wait until the camera ends, is stopped, or its time is over."""
         (camera,) = manager.cameras
         while camera.running and self._elapsed < seconds and not self._stopping.wait(_POLL_SECONDS):
             # The time to load the detector does not count.
@@ -171,7 +158,6 @@ class _Live:
 
     @property
     def _elapsed(self) -> float:
-        """Seconds since the camera started."""
         return 0.0 if self._began is None else time.monotonic() - self._began
 
     def _report(self, manager: CameraManager, *, quiet: bool) -> ExitCode:
@@ -190,13 +176,10 @@ class _Live:
         if json:
             return JsonReporter(self._stopping.set)
         if errors().is_terminal and not quiet:
-            return CameraTable(f"{self._purpose()}; Ctrl-C ends it")
+            recorded = {
+                "always": f"recorded in {self._folder}",
+                "detections": f"what is detected is recorded in {self._folder}",
+                "never": "nothing is recorded",
+            }
+            return CameraTable(f"{recorded[self._plan.record]}; Ctrl-C ends it")
         return LineReporter(quiet=quiet)
-
-    def _purpose(self) -> str:
-        match self._plan.record:
-            case "never":
-                return "nothing is recorded"
-            case "detections":
-                return f"what is detected is recorded in {self._folder}"
-        return f"recorded in {self._folder}"

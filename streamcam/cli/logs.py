@@ -25,7 +25,6 @@ from streamcam.urls import redacted_url
 
 Redact: TypeAlias = Callable[[str], str]
 
-
 # Levels of the journal, see sd-daemon(3), the most severe first.
 _PRIORITIES = (
     (logging.CRITICAL, 2),
@@ -57,8 +56,10 @@ class LineFormatter(logging.Formatter):
         self._journal = journal
 
     def format(self, record: logging.LogRecord) -> str:
-        first = self.head(record) + self.message(record) + _repetitions(record)
-        lines = [first, *self.traceback(record)]
+        text = self.head(record) + self.message(record)
+        if again := repeated(record):
+            text += f" (and {again.count} more in the last {again.seconds:.0f} s)"
+        lines = [text, *self.traceback(record)]
         return "\n".join(self.prefix(record) + line for line in lines)
 
     def head(self, record: logging.LogRecord) -> str:
@@ -66,10 +67,17 @@ class LineFormatter(logging.Formatter):
         return ""
 
     def prefix(self, record: logging.LogRecord) -> str:
-        return f"<{_priority(record.levelno)}>" if self._journal else ""
+        if not self._journal:
+            return ""
+        levels = (priority for level, priority in _PRIORITIES if record.levelno >= level)
+        return f"<{next(levels)}>"
 
     def message(self, record: logging.LogRecord) -> str:
-        text = _message(record)
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError, KeyError):
+            # A mistake in the code that logs: the unformatted message is better than none.
+            text = f"{record.msg} {record.args}"
         error = record.exc_info[1] if record.exc_info else None
         if error is not None and str(error) not in text:
             text = f"{text}: {type(error).__name__}: {error}"
@@ -83,7 +91,6 @@ class LineFormatter(logging.Formatter):
         return [self.clean(line) for line in self._redact(text).splitlines()]
 
     def clean(self, text: str) -> str:
-        """Return the text without secrets, its control characters escaped."""
         shown = _BREAKING.sub(lambda match: ascii(match[0])[1:-1], self._redact(text))
         # File names may hold bytes that are not text.
         return shown.encode("utf-8", "backslashreplace").decode()
@@ -136,25 +143,8 @@ class JsonFormatter(LineFormatter):
         return self.clean(str(value))
 
 
-def _message(record: logging.LogRecord) -> str:
-    try:
-        return record.getMessage()
-    except (TypeError, ValueError, KeyError):
-        # A mistake in the code that logs: the unformatted message is better than none.
-        return f"{record.msg} {record.args}"
-
-
-def _repetitions(record: logging.LogRecord) -> str:
-    again = repeated(record)
-    return f" (and {again.count} more in the last {again.seconds:.0f} s)" if again else ""
-
-
 def _time(record: logging.LogRecord) -> str:
     return iso_utc(datetime.fromtimestamp(record.created, UTC))
-
-
-def _priority(level: int) -> int:
-    return next(priority for minimum, priority in _PRIORITIES if level >= minimum)
 
 
 PERIOD = 60.0
@@ -162,8 +152,8 @@ PERIOD = 60.0
 
 _ATTRIBUTE = "_streamcam_repeated"
 
-# Logger, level, template, source.
 _Key: TypeAlias = tuple[str, int, str, object]
+"""Logger, level, template, source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +182,6 @@ class RateLimitHandler(logging.Handler):
     Args:
         target: Writes what passes.
         period: Seconds.
-        clock: Where the time comes from.
     """
 
     def __init__(
@@ -222,7 +211,6 @@ class RateLimitHandler(logging.Handler):
         self._flush_older(self._period)
 
     def flush(self) -> None:
-        """Write all that was held back, due or not."""
         self._flush_older(0.0)
         self._target.flush()
 
@@ -232,7 +220,6 @@ class RateLimitHandler(logging.Handler):
         super().close()
 
     def _flush_older(self, age: float) -> None:
-        """End the periods that are at least that old, in seconds."""
         self.acquire()
         try:
             now = self._clock.monotonic()
@@ -276,11 +263,7 @@ class LogFormat(StrEnum):
 
 
 def log_to_terminal(level: int) -> None:
-    """Write streamcam's own log to the terminal of a command; replaces earlier configuration.
-
-    Args:
-        level: Minimum level. With DEBUG there are tracebacks.
-    """
+    """Write streamcam's own log to the terminal of a command; replaces earlier configuration."""
     handler = RichHandler(console=errors(), show_time=False, show_path=False)
     handler.setFormatter(LineFormatter(redacted_url, debug=level <= logging.DEBUG))
     own = logging.getLogger("streamcam")
@@ -300,12 +283,11 @@ def configure_logging(
     Args:
         level: Minimum level of streamcam's own lines. With DEBUG there are tracebacks.
         format: On a terminal, text is for people.
-        redact: Removes secrets from a text, e.g. the `Redactor` of the configured URLs.
+        redact: Removes secrets from a text.
         stream: Default: stderr.
 
     Returns:
-        The handler; call its `flush_due` regularly. `logging` flushes it at exit; before `os._exit`
-        call `logging.shutdown`.
+        The handler; its `flush_due` is to be called regularly.
     """
     writer = _writer(format, redact, stream or sys.stderr, debug=level <= logging.DEBUG)
     handler = RateLimitHandler(writer)
@@ -334,9 +316,8 @@ def _writer(
     log_format: LogFormat, redact: Redact, stream: TextIO, *, debug: bool
 ) -> logging.Handler:
     if log_format is LogFormat.TEXT and stream.isatty():
-        console = Console(file=stream, highlight=False)
         people = RichHandler(
-            console=console,
+            console=Console(file=stream, highlight=False),
             show_path=False,
             omit_repeated_times=False,
             log_time_format="%Y-%m-%d %H:%M:%S",

@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from streamcam.cli import options
-from streamcam.cli.tables import file_reporter
+from streamcam.cli.progress import file_reporter
 from streamcam.cli.terminal import output, print_json, size, table
 from streamcam.config import load_settings
 from streamcam.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from streamcam.vision.models.family import ModelCard
     from streamcam.vision.models.library import Library
 
 app = typer.Typer(
@@ -33,8 +31,22 @@ def list_models(config: options.Config = None, json: options.Json = False) -> No
     cards = library.list_models(_library(config))
     if json:
         print_json([asdict(card) for card in cards])
-    else:
-        output().print(_table(cards))
+        return
+    headings = ("name", "task", "classes", "size", "speed", "COCO AP", "licence", "weights")
+    rows = table(*headings, right=("classes", "size", "COCO AP"), keep=("name",))
+    for card in cards:
+        rows.add_row(
+            card.name,
+            card.task,
+            str(card.classes),
+            size(card.size_mb * 1e6),
+            card.speed,
+            "" if card.box_map is None else f"{card.box_map:.1f}",
+            card.licence,
+            f"{card.origin}, here" if card.present else f"{card.origin}, not fetched",
+            style=None if card.present else "dim",
+        )
+    output().print(rows)
 
 
 @app.command()
@@ -128,21 +140,3 @@ def _library(config: Path | None) -> "Library":
     from streamcam.vision.models.library import Library
 
     return Library(load_settings(config, os.environ).model.library)
-
-
-def _table(cards: "list[ModelCard]") -> Table:
-    headings = ("name", "task", "classes", "size", "speed", "COCO AP", "licence", "weights")
-    rows = table(*headings, right=("classes", "size", "COCO AP"), keep=("name",))
-    for card in cards:
-        rows.add_row(
-            card.name,
-            card.task,
-            str(card.classes),
-            size(card.size_mb * 1e6),
-            card.speed,
-            "" if card.box_map is None else f"{card.box_map:.1f}",
-            card.licence,
-            f"{card.origin}, here" if card.present else f"{card.origin}, not fetched",
-            style=None if card.present else "dim",
-        )
-    return rows

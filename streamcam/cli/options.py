@@ -30,14 +30,7 @@ _PLAIN = (bool, int, float, Path)
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting that is an option too.
-
-    Attributes:
-        section: The setting's table.
-        key: Its name there.
-        field: Its type, default, bounds and description.
-        flag: How the option is written.
-    """
+    """A setting that is an option too."""
 
     section: str
     key: str
@@ -46,22 +39,16 @@ class Setting:
 
     @property
     def option(self) -> str:
-        """The option's long form."""
         return "--" + (self.flag.name or self.key).replace("_", "-")
 
     @property
-    def shorthand(self) -> str | None:
-        """The parameter of the flag that stands for the option with one value."""
-        return self.flag.shorthand[0] if self.flag.shorthand else None
-
-    @property
     def parameter(self) -> str:
-        """The parameter that typer passes it as."""
         return f"{self.section}_{self.key}"
 
     def parameters(self) -> Iterator[inspect.Parameter]:
         """Yield the option, and its shorthand, as typer declares them."""
-        kind = _type(self.field)
+        types = (self.field.annotation, *get_args(self.field.annotation))
+        kind = next((plain for plain in _PLAIN if plain in types), str)
         names = [self.option]
         if kind is bool and self.field.default is True:
             names = [f"{self.option}/--no-{self.option.removeprefix('--')}"]
@@ -81,11 +68,7 @@ class Setting:
             yield _parameter(name, Annotated[bool, short], False)
 
     def take(self, values: MutableMapping[str, Any]) -> object:
-        """Take the option's value out of what typer passed; None: not given.
-
-        Raises:
-            UsageError: It contradicts the shorthand.
-        """
+        """Take the option's value out of what typer passed; None: not given."""
         value = values.pop(self.parameter)
         if self.flag.shorthand is None:
             return value
@@ -125,22 +108,16 @@ def from_settings(*selected: str) -> Callable[[Command], Command]:
                 flags.setdefault(setting.section, {})[setting.key] = setting.take(values)
             command(flags=flags, **values)
 
-        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-            [made for one in _own(command) for made in _expand(one, settings)]
-        )
+        parameters: list[inspect.Parameter] = []
+        for own in inspect.signature(command).parameters.values():
+            if own.name == "flags":
+                parameters += [made for setting in settings for made in setting.parameters()]
+            else:
+                parameters.append(own.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return run
 
     return decorate
-
-
-def _own(command: Command) -> list[inspect.Parameter]:
-    return list(inspect.signature(command).parameters.values())
-
-
-def _expand(own: inspect.Parameter, settings: list[Setting]) -> list[inspect.Parameter]:
-    if own.name == "flags":
-        return [parameter for setting in settings for parameter in setting.parameters()]
-    return [own.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
 
 
 def _select(selected: tuple[str, ...]) -> Iterator[Setting]:
@@ -154,11 +131,6 @@ def _select(selected: tuple[str, ...]) -> Iterator[Setting]:
             if flag and wanted in ("", key) and f"{section}.{key}" not in seen:
                 seen.add(f"{section}.{key}")
                 yield Setting(section, key, field, flag)
-
-
-def _type(field: FieldInfo) -> type:
-    kinds = (field.annotation, *get_args(field.annotation))
-    return next((kind for kind in _PLAIN if kind in kinds), str)
 
 
 def _parameter(name: str, annotation: object, default: object) -> inspect.Parameter:

@@ -1,26 +1,52 @@
-"""Progress as lines, as JSON and, of measurements, as a bar."""
+"""Progress of files, cameras and measurements: lines, JSON, tables on a terminal, a bar."""
 
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Self
 
 import orjson
+from rich.console import Group, RenderableType
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
-from streamcam.cli.report import as_json, camera_line, ending
-from streamcam.cli.terminal import duration, errors, printable, size
+from streamcam.cli.report import (
+    OUTCOME_STYLES,
+    STATE_STYLES,
+    as_json,
+    camera_error,
+    camera_line,
+    ending,
+    labels_text,
+    lost_frames,
+)
+from streamcam.cli.terminal import duration, errors, printable, size, table
 from streamcam.observer import Observer
 from streamcam.sinks.records import record
 from streamcam.types import (
     CameraState,
     CameraStatus,
     FrameResult,
+    Item,
     JobReport,
     Outcome,
     SourceInfo,
 )
+
+_REFRESH_PER_SECOND = 2
+"""One drawing takes 3 ms, so that a table costs under 1 % of a core."""
+
+_ENDED_ROWS = 8
+"""Ended jobs that are shown: they and the usual few running ones fit into 24 lines."""
+
+_NAME_WIDTH = 40
 
 _LINES = 10
 """Progress lines of a measurement without a terminal."""
@@ -68,7 +94,6 @@ class LineReporter(Observer):
             self._last_line[status.name] = line
 
     def download_progressed(self, name: str, done: int, total: int | None) -> None:
-        """Print the begin and the end of a download."""
         if self._quiet:
             return
         if name not in self._fetching:
@@ -110,13 +135,185 @@ class JsonReporter(LineReporter):
             self._on_closed()
 
 
-class StepReporter:
-    """Shows the steps of a measurement: a bar on a terminal, lines elsewhere; a context manager.
+@contextmanager
+def file_reporter(count: int | None, *, quiet: bool, lines: bool = False) -> Iterator[Observer]:
+    """Give the observer of files that suits where stderr goes; `lines`: never a table."""
+    if quiet or lines or not errors().is_terminal:
+        yield LineReporter(None if quiet else count, quiet=quiet)
+    else:
+        with FileTable(count) as files:
+            yield files
 
-    Args:
-        quiet: Show nothing.
-        lines: Lines even on a terminal.
+
+class LiveTable(LineReporter):
+    """A table that is drawn again and again while events come; a context manager."""
+
+    def __init__(self, count: int | None = None) -> None:
+        super().__init__(count, quiet=True)
+        self._downloads: dict[str, str] = {}
+        self._live = Live(
+            self, console=errors(), refresh_per_second=_REFRESH_PER_SECOND, transient=True
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._live.stop()
+
+    def download_progressed(self, name: str, done: int, total: int | None) -> None:
+        of = f" of {size(total)}" if total else ""
+        with self._lock:
+            self._downloads[name] = f"fetching {name}: {size(done)}{of}"
+            if total is not None and done >= total:
+                del self._downloads[name]
+
+    def __rich__(self) -> RenderableType:
+        tables = self._tables()
+        with self._lock:
+            return Group(*tables, *self._downloads.values(), self._note())
+
+    def _tables(self) -> list[Table]:
+        raise NotImplementedError
+
+    def _note(self) -> Text:
+        raise NotImplementedError
+
+
+@dataclass(slots=True)
+class _RunningFile:
+    info: SourceInfo
+    since: float = field(default_factory=time.monotonic)
+    frames: int = 0
+    reached: float = 0.0
+
+    def cells(self) -> tuple[RenderableType, ...]:
+        length = self.info.duration
+        seconds = max(time.monotonic() - self.since, 1e-9)
+        speed = self.reached / seconds
+        left = (length - self.reached) / speed if length and self.reached else None
+        return (
+            _shortened(self.info.id),
+            ProgressBar(total=length, completed=self.reached, pulse=length is None),
+            str(self.frames or "starting"),
+            f"{self.frames / seconds:.1f}",
+            f"{speed:.1f}x",
+            "" if left is None else duration(max(0.0, left)),
+        )
+
+
+class FileTable(LiveTable):
+    """Files at work; ended ones become lines, or the table's last rows where more may come."""
+
+    def __init__(self, count: int | None = None) -> None:
+        super().__init__(count)
+        self._running: dict[str, _RunningFile] = {}
+        self._last: deque[tuple[JobReport, float]] = deque(maxlen=_ENDED_ROWS)
+        self._counts: Counter[str] = Counter()
+        self._quiet = count is None
+
+    def file_started(self, info: SourceInfo) -> None:
+        with self._lock:
+            self._running[info.id] = _RunningFile(info)
+
+    def item_written(self, source: str, item: Item) -> None:
+        if isinstance(item, FrameResult):
+            running = self._running[source]
+            running.frames += 1
+            running.reached = item.frame.time
+
+    def file_ended(self, report: JobReport) -> None:
+        with self._lock:
+            self._running.pop(report.source, None)
+            self._counts[report.outcome.value] += 1
+            if self._count is None:
+                self._last.append((report, time.time()))
+        super().file_ended(report)
+
+    def _tables(self) -> list[Table]:
+        with self._lock:
+            tables = [self._ended_table()] if self._last else []
+            return [*tables, self._running_table()] if self._running else tables
+
+    def _ended_table(self) -> Table:
+        wide = ("file", "result")
+        rows = table("ended", *wide, wide=wide, expand=True, show_header=False)
+        for report, moment in self._last:
+            clock = Text(time.strftime("%H:%M:%S", time.localtime(moment)), "dim")
+            style = OUTCOME_STYLES[report.outcome]
+            rows.add_row(clock, _shortened(report.source), Text(ending(report), style))
+        return rows
+
+    def _running_table(self) -> Table:
+        numbers = ("frames", "per second", "speed", "left")
+        rows = table("running", "", *numbers, right=numbers, wide=("running",), expand=True)
+        rows.columns[1].width = 20
+        for running in self._running.values():
+            rows.add_row(*running.cells())
+        return rows
+
+    def _note(self) -> Text:
+        counts = ", ".join(f"{number} {name}" for name, number in self._counts.items())
+        if self._count is None:
+            return Text(f"watching; {counts or 'no files yet'}", "dim")
+        return Text(f"{self._ended} of {self._count} sources ended", "dim")
+
+
+class CameraTable(LiveTable):
+    """Cameras with their states and rates; `purpose` is printed below.
+
+    Attributes:
+        statuses: Returns the cameras' present states; to be set once there are cameras.
     """
+
+    def __init__(self, purpose: str) -> None:
+        super().__init__()
+        self.statuses: Callable[[], Sequence[CameraStatus]] = lambda: ()
+        self._purpose = purpose
+        self._began = time.monotonic()
+        self._latest: dict[str, FrameResult] = {}
+
+    def camera_frame(self, result: FrameResult, latency: float) -> None:  # noqa: ARG002
+        self._latest[result.frame.source] = result
+
+    def _note(self) -> Text:
+        spent = duration(round(time.monotonic() - self._began))
+        return Text(f"{spent}; {self._purpose}", "dim", overflow="ellipsis", no_wrap=True)
+
+    def _tables(self) -> list[Table]:
+        numbers = ("in", "explained", "latency", "dropped")
+        keep = ("camera", "state", *numbers)
+        rows = table(*keep, "found", right=numbers, keep=keep, wide=("found",), expand=True)
+        for status in self.statuses():
+            rows.add_row(*self._cells(status))
+        return [rows]
+
+    def _cells(self, status: CameraStatus) -> tuple[RenderableType, ...]:
+        latency = status.latency
+        return (
+            status.name,
+            Text(status.state.value, STATE_STYLES[status.state]),
+            f"{status.frame_rate:.1f}/s",
+            f"{status.explained_rate:.1f}/s",
+            "" if latency is None else f"{latency.p50 * 1000:.0f} ms",
+            str(sum(lost_frames(status).values()) or ""),
+            Text(camera_error(status), "red") if status.error else self._detected(status.name),
+        )
+
+    def _detected(self, camera: str) -> Text:
+        found = self._latest[camera].detections if camera in self._latest else ()
+        return Text(labels_text(Counter(detection.label for detection in found)), "dim")
+
+
+def _shortened(source: str) -> Text:
+    """Return the end of a path that is too long."""
+    text = printable(source)
+    return Text(text if len(text) <= _NAME_WIDTH else f"...{text[3 - _NAME_WIDTH :]}")
+
+
+class StepReporter:
+    """Shows a measurement's steps: a bar on a terminal, else (or with `lines`) lines."""
 
     def __init__(self, *, quiet: bool, lines: bool = False) -> None:
         has_bar = errors().is_terminal and not lines and not quiet
@@ -144,7 +341,6 @@ class StepReporter:
             self._lines.notice(f"{done * 100 // total} %: {name}")
 
     def fetch(self, name: str, done: int, total: int | None) -> None:
-        """Show a download, see `Observer.download_progressed`."""
         text = f"fetching {name} {size(done)}"
         self._bar.update(self._task, description=text, completed=done, total=total)
         if self._lines:

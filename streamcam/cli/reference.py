@@ -53,10 +53,9 @@ _FIELDS = {
 
 
 def reference() -> str:
-    """Return the page as Markdown."""
     lines = [_HEAD]
     for path, command in commands():
-        lines += [f"### `{path}`", "", _help(command), "", *_parameters(command)]
+        lines += [f"### `{path}`", "", (command.help or "").strip(), "", *_parameters(command)]
     codes = [[f"{code.value}", meaning] for code, meaning in _EXIT_CODES.items()]
     lines += ["## Exit codes", "", *_table(["code", "meaning"], codes), _SETTINGS]
     for name, section in sections().items():
@@ -80,10 +79,6 @@ def _leaves(command: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN4
         yield path, command
     for name, subcommand in subcommands.items():
         yield from _leaves(subcommand, f"{path} {name}")
-
-
-def _help(command: Any) -> str:  # noqa: ANN401 - click's
-    return (command.help or "").strip()
 
 
 def _parameters(command: Any) -> list[str]:  # noqa: ANN401 - click's

@@ -27,16 +27,11 @@ STATE_STYLES = {
     CameraState.STOPPED: "dim",
 }
 
-_SKIPPED = "has results already; --overwrite explains it again"
-
 _BY_RATE = "rate"
 """Cause of the frames that were not sampled: they count as dropped, but are not lost."""
 
-_MAX_LABELS = 4
-
 
 def as_json(report: JobReport) -> dict[str, Any]:
-    """Return a report as plain values, as `--json` prints it."""
     counts = report.counts
     return {
         "source": report.source,
@@ -59,9 +54,8 @@ def as_json(report: JobReport) -> dict[str, Any]:
 
 def print_reports(reports: Sequence[JobReport]) -> None:
     """Print a table with a row per source, and a summary."""
-    rows = table(
-        "source", "result", "frames", "time", "found, or why not", right=("frames", "time")
-    )
+    headings = ("source", "result", "frames", "time", "found, or why not")
+    rows = table(*headings, right=("frames", "time"))
     for column, ratio in ((0, 3), (4, 5)):
         rows.columns[column].overflow, rows.columns[column].ratio = "fold", ratio
     shared = _shared_folder([report.source for report in reports])
@@ -79,7 +73,7 @@ def print_reports(reports: Sequence[JobReport]) -> None:
 
 def _remark(report: JobReport) -> Text:
     if report.outcome is Outcome.SKIPPED:
-        return Text(_SKIPPED, "dim")
+        return Text("has results already; --overwrite explains it again", "dim")
     remarks = [detected(report)] if report.counts.explained else []
     if report.counts.corrupt:
         remarks.append(f"{report.counts.corrupt} corrupt packets or frames left out")
@@ -135,18 +129,15 @@ def _reason(report: JobReport) -> str:
 
 def detected(report: JobReport) -> str:
     """Return what was detected, most frequent first, e.g. "120 person, 3 dog"."""
-    ranked = Counter(report.counts.detections).most_common()
-    return ", ".join(f"{count} {label}" for label, count in ranked) or "nothing found"
+    return labels_text(report.counts.detections, None) or "nothing found"
 
 
-def labels_text(labels: Mapping[str, int]) -> str:
+def labels_text(labels: Mapping[str, int], limit: int | None = 4) -> str:
     """Return the most frequent labels, as e.g. "2 person, 1 dog"."""
-    ranked = Counter(labels).most_common(_MAX_LABELS)
-    return ", ".join(f"{count} {label}" for label, count in ranked)
+    return ", ".join(f"{count} {label}" for label, count in Counter(labels).most_common(limit))
 
 
 def camera_line(status: CameraStatus) -> str:
-    """Return a camera's state as one line."""
     line = f"{status.name}: {status.state.value}"
     if status.state is CameraState.LIVE:
         pixels = f", {status.width}x{status.height}" if status.width else ""
@@ -162,7 +153,6 @@ def camera_error(status: CameraStatus) -> str:
 
 
 def lost_frames(status: CameraStatus) -> dict[str, int]:
-    """Return the numbers of lost frames by cause."""
     return {cause: n for cause, n in status.counts.dropped.items() if cause != _BY_RATE}
 
 

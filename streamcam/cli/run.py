@@ -1,21 +1,35 @@
-"""`streamcam run`: explain files and folders, once."""
+"""`streamcam run`, `watch` and `demo`: explain files, once or as they come."""
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from streamcam.cli import options
-from streamcam.cli.report import as_json, print_reports
-from streamcam.cli.tables import file_reporter
-from streamcam.cli.terminal import FORCED, print_json, show_error, stopped_by_signals
+from streamcam.cli.progress import JsonReporter, file_reporter
+from streamcam.cli.report import as_json, detected, print_reports
+from streamcam.cli.terminal import (
+    duration,
+    forcible,
+    leave,
+    output,
+    print_json,
+    show_error,
+    stopped_by_signals,
+)
 from streamcam.config import Settings, load_settings
 from streamcam.config.load import Tables
+from streamcam.errors import ExitCode
+from streamcam.jobs.watcher import Watcher
 from streamcam.pipeline.file_job import Run, exit_code
-from streamcam.sinks.registry import is_result
+from streamcam.sinks.registry import is_result, result_files
 from streamcam.sources.inputs import Entry, expand
 from streamcam.types import JobReport
+
+_FORCED = "unfinished results were removed"
 
 
 @options.from_settings("output.folder", "model", "cam", "sampling", "render", "output")
@@ -36,7 +50,7 @@ def run(
     skipped.
     """
     settings = load_settings(config, os.environ, flags)
-    reports = explain(settings, expand(sources, is_result), quiet=quiet, json=json)
+    reports = _explain(settings, expand(sources, is_result), quiet=quiet, json=json)
     if json:
         print_json([as_json(report) for report in reports])
     elif not quiet:
@@ -44,16 +58,75 @@ def run(
     raise typer.Exit(exit_code(reports))
 
 
-def explain(
+@options.from_settings("output.folder", "watch", "model", "cam", "sampling", "render", "output")
+def watch(
+    folders: Annotated[list[Path], typer.Argument(help="Folders to watch.", metavar="FOLDER...")],
+    flags: Tables,
+    once: Annotated[
+        bool, typer.Option("--once", help="Explain the present files, then end.")
+    ] = False,
+    config: options.Config = None,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+) -> None:
+    """Watch folders: explain each video and picture that comes into them, for ever.
+
+    A file is taken once it is closed and unchanged for the time of --settle. Results mirror the
+    tree below the folder. `streamcam jobs` lists what is done, failed or waiting.
+    """
+    settings = load_settings(config, os.environ, flags)
+    reporter = nullcontext(JsonReporter()) if json else file_reporter(None, quiet=quiet)
+    with forcible(_FORCED), reporter as observer:
+        watcher = Watcher(folders, settings, observer, once=once)
+        with stopped_by_signals(
+            watcher.stop, "running files end within seconds or are queued again"
+        ):
+            failed = watcher.run()
+    code = ExitCode.SOME_FAILED if once and failed else ExitCode.OK
+    if watcher.stuck:
+        leave(code)
+    raise typer.Exit(code)
+
+
+@options.from_settings("model.name", "model.weights", "model.device")
+def demo(
+    flags: Tables,
+    folder: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path(
+        "streamcam-demo"
+    ),
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0.2, max=3600, help="Length of the scene.")
+    ] = 10.0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed, another street.")] = 1,
+    quiet: options.Quiet = False,
+) -> None:
+    """Explain a drawn street with the built-in detector: needs no camera and no network."""
+    settings = load_settings(flags={**flags, "output": {"folder": folder, "overwrite": True}})
+    scene = f"demo://street?seconds={seconds:g}&seed={seed}"
+    (report,) = _explain(settings, expand([scene]), quiet=quiet)
+    if report.error is not None:
+        show_error(report.error, report.hint)
+    elif not quiet:
+        _print_demo(report)
+    raise typer.Exit(report.exit_code)
+
+
+def _explain(
     settings: Settings, entries: Sequence[Entry], *, quiet: bool, json: bool = False
 ) -> list[JobReport]:
     """Explain the entries with progress on the terminal, until Ctrl-C."""
-    try:
-        with file_reporter(len(entries), quiet=quiet, lines=json) as observer:
-            work = Run(settings, observer)
-            with stopped_by_signals(work.stop, "what is done is kept"):
-                return work.explain(entries)
-    except KeyboardInterrupt:
-        show_error("forced to stop; unfinished results were removed")
-        # A thread that hangs in native code must not delay the second Ctrl-C.
-        os._exit(FORCED)
+    with forcible(_FORCED), file_reporter(len(entries), quiet=quiet, lines=json) as observer:
+        work = Run(settings, observer)
+        with stopped_by_signals(work.stop, "what is done is kept"):
+            return work.explain(entries)
+
+
+def _print_demo(report: JobReport) -> None:
+    output().print(
+        f"Explained {report.counts.explained} frames of {report.source} "
+        f"in {duration(report.seconds)}: {detected(report)}.",
+        soft_wrap=True,
+    )
+    for file in result_files():
+        if file.kind in report.outputs:
+            output().print(f"  {file.title:<16} {report.outputs[file.kind]}", soft_wrap=True)

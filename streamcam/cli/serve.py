@@ -4,14 +4,14 @@ import logging
 import os
 import signal
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from streamcam.cameras.plan import CameraPlan
 from streamcam.cli import options
 from streamcam.cli.logs import LogFormat, RateLimitHandler, configure_logging
-from streamcam.cli.terminal import FORCED, errors, show_error, stopped_by_signals
+from streamcam.cli.terminal import errors, forcible, leave, stopped_by_signals
 from streamcam.config import Settings, load_settings
 from streamcam.config.load import Tables
 from streamcam.errors import ExitCode, StreamcamError
@@ -40,8 +40,6 @@ def serve(
 
 
 class _Service:
-    """Runs the supervisor, with signals and the log."""
-
     def __init__(self, config: Path | None, flags: Tables, log_format: LogFormat) -> None:
         self._config = config
         self._flags = flags
@@ -51,7 +49,6 @@ class _Service:
         self._secrets: set[str] = set()
 
     def run(self) -> ExitCode:
-        """Serve until a signal stops it."""
         # The configuration is read now anyway.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         # Imported here because it brings the web framework.
@@ -60,19 +57,19 @@ class _Service:
         supervisor = Supervisor(self._load, Notifier.from_environment(), on_iteration=self._turn)
         signal.signal(signal.SIGHUP, lambda *_: supervisor.reload())
         code = ExitCode.OK
+        message = _STOPPING if errors().is_terminal else None
         try:
-            with stopped_by_signals(supervisor.stop, _STOPPING if errors().is_terminal else None):
+            with (
+                forcible("unfinished files are recovered at the next start"),
+                stopped_by_signals(supervisor.stop, message),
+            ):
                 supervisor.run()
         except StreamcamError as error:
             # In the log, for collectors.
             _log.critical(" ".join(filter(None, (f"{error.message}.", error.hint))), exc_info=error)
             code = error.exit_code
-        except KeyboardInterrupt:
-            show_error("forced to stop; unfinished files are recovered at the next start")
-            _leave(FORCED)
         if supervisor.stuck:
-            # A thread that hangs in native code must not keep the process alive.
-            _leave(code)
+            leave(code)
         return code
 
     def _load(self) -> Settings:
@@ -82,19 +79,10 @@ class _Service:
             self._urls |= {camera.url, camera.publish or ""}
             self._secrets |= CameraPlan.of(camera, settings).address.secrets
         level = logging.getLogger("streamcam").level
-        self._log_handler = configure_logging(
-            min(level, logging.INFO),
-            self._log_format,
-            Redactor(*self._urls, secrets=self._secrets),
-        )
+        redactor = Redactor(*self._urls, secrets=self._secrets)
+        self._log_handler = configure_logging(min(level, logging.INFO), self._log_format, redactor)
         return settings
 
     def _turn(self) -> None:
         if self._log_handler is not None:
             self._log_handler.flush_due()
-
-
-def _leave(code: int) -> NoReturn:
-    """Flush the log and exit at once."""
-    logging.shutdown()
-    os._exit(code)

@@ -1,6 +1,7 @@
 """The terminal: results go to stdout, everything else to stderr; Ctrl-C and SIGTERM."""
 
 import functools
+import logging
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 import orjson
 from rich.console import Console
@@ -24,7 +26,6 @@ _PIPED_WIDTH = 120
 
 @functools.cache
 def output() -> Console:
-    """Return the console on stdout, for results."""
     console = Console(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PIPED_WIDTH
@@ -33,12 +34,10 @@ def output() -> Console:
 
 @functools.cache
 def errors() -> Console:
-    """Return the console on stderr, for progress, warnings and errors."""
     return Console(stderr=True, highlight=False)
 
 
 def show_error(message: str, hint: str | None = None) -> None:
-    """Print an error for a person: what is wrong, and below it what to do."""
     errors().print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
     if hint:
         errors().print(Text(f"  {hint}"), soft_wrap=True)
@@ -95,6 +94,26 @@ def stopped_by_signals(stop: Callable[[], None], message: str | None) -> Iterato
             signal.signal(number, handler)
 
 
+@contextmanager
+def forcible(unfinished: str) -> Iterator[None]:
+    """End the process at KeyboardInterrupt: no thread that hangs in native code delays it.
+
+    Args:
+        unfinished: What becomes of unfinished results, for the message.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        show_error(f"forced to stop; {unfinished}")
+        leave(FORCED)
+
+
+def leave(code: int) -> NoReturn:
+    """Flush the log and exit without waiting for threads."""
+    logging.shutdown()
+    os._exit(code)
+
+
 def table(
     *columns: str,
     right: Collection[str] = (),
@@ -116,11 +135,7 @@ def table(
         show_header: Show the headings.
     """
     made = Table(
-        box=None,
-        padding=(0, 2, 0, 0),
-        header_style="bold",
-        expand=expand,
-        show_header=show_header,
+        box=None, padding=(0, 2, 0, 0), header_style="bold", expand=expand, show_header=show_header
     )
     for name in columns:
         made.add_column(
@@ -134,6 +149,5 @@ def table(
 
 
 def print_json(value: object, *, indent: bool = False) -> None:
-    """Print a value as JSON on stdout."""
     option = orjson.OPT_APPEND_NEWLINE | (orjson.OPT_INDENT_2 if indent else 0)
     sys.stdout.buffer.write(orjson.dumps(value, option=option))

@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 from rich.console import Console
 
-from streamcam.cli import progress, tables
+from streamcam.cli import progress
 from streamcam.types import JobReport, Outcome, SourceInfo
 
 
@@ -14,8 +14,7 @@ from streamcam.types import JobReport, Outcome, SourceInfo
 def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     text = io.StringIO()
     console = Console(file=text, force_terminal=True, width=100, no_color=True, highlight=False)
-    for module in (progress, tables):
-        monkeypatch.setattr(module, "errors", lambda: console)
+    monkeypatch.setattr(progress, "errors", lambda: console)
     return text
 
 
@@ -28,8 +27,8 @@ def failed(name: str) -> JobReport:
 
 
 def test_of_a_known_number_ended_files_become_lines(terminal: io.StringIO) -> None:
-    with tables.file_reporter(2, quiet=False) as reporter:
-        assert isinstance(reporter, tables.FileTable)
+    with progress.file_reporter(2, quiet=False) as reporter:
+        assert isinstance(reporter, progress.FileTable)
         reporter.file_started(info("a.mp4"))
         reporter.file_ended(JobReport("a.mp4", Outcome.DONE))
         reporter.file_started(info("b.mp4"))
@@ -43,8 +42,8 @@ def test_of_a_known_number_ended_files_become_lines(terminal: io.StringIO) -> No
 def test_where_more_may_come_ended_files_stay_in_the_table_and_failed_ones_on_the_screen(
     terminal: io.StringIO,
 ) -> None:
-    with tables.file_reporter(None, quiet=False) as reporter:
-        assert isinstance(reporter, tables.FileTable)
+    with progress.file_reporter(None, quiet=False) as reporter:
+        assert isinstance(reporter, progress.FileTable)
         reporter.file_ended(JobReport("a.mp4", Outcome.DONE))
         reporter.download_progressed("nano", 1000, 2000)
         reporter.file_ended(failed("b.mp4"))
@@ -57,7 +56,7 @@ def test_where_more_may_come_ended_files_stay_in_the_table_and_failed_ones_on_th
 
 
 def test_quiet_prints_failures_only(terminal: io.StringIO) -> None:
-    with tables.file_reporter(2, quiet=True) as reporter:
+    with progress.file_reporter(2, quiet=True) as reporter:
         reporter.file_started(info("a.mp4"))
         reporter.file_ended(JobReport("a.mp4", Outcome.DONE))
         reporter.file_ended(failed("b.mp4"))
