@@ -14,8 +14,8 @@ from streamcam.config import Settings
 from streamcam.pipeline.stream import Sampler
 from streamcam.render import Annotator
 from streamcam.sinks.base import Sink, SinkSettings
+from streamcam.sinks.pictures import StillSink
 from streamcam.sinks.records import JsonlSink
-from streamcam.sinks.stills import StillSink
 from streamcam.sinks.video import VideoSettings, VideoSink
 from streamcam.sources.inputs import open_source
 from streamcam.types import Frame, FrameResult, Picture

@@ -11,7 +11,7 @@ from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import provenance_of
 from streamcam.pipeline.file_job import Job
 from streamcam.pipeline.inference import Inference, InferencePipeline
-from streamcam.sinks.manifest import Provenance
+from streamcam.sinks.base import Provenance
 from streamcam.types import Item, JobReport
 
 if TYPE_CHECKING:

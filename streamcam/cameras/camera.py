@@ -16,7 +16,7 @@ from streamcam.pipeline.queue import Overflow
 from streamcam.pipeline.stream import Sampler, Stream
 from streamcam.render import Style, annotate
 from streamcam.retry import Backoff, RestartLimit
-from streamcam.sinks.preview import PreviewSink
+from streamcam.sinks.pictures import PreviewSink
 from streamcam.sources.live import LiveSource, LiveStatus
 from streamcam.types import CameraState, CameraStatus, FrameResult, Picture
 

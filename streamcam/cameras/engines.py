@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from streamcam.config import Settings
 from streamcam.pipeline.engine_provider import FetchProgress, build_engine, provenance_of
-from streamcam.sinks.manifest import Provenance
+from streamcam.sinks.base import Provenance
 from streamcam.types import Detection, Frame, FrameResult
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from streamcam.config.camera_schema import RetentionSettings
 from streamcam.errors import DeviceError
 from streamcam.observer import Observer
 from streamcam.pipeline.inference import Inference, InferencePipeline
-from streamcam.sinks.manifest import Provenance
-from streamcam.sinks.preview import PreviewSink
+from streamcam.sinks.base import Provenance
+from streamcam.sinks.pictures import PreviewSink
 from streamcam.sinks.recording.retention import Retention, RetentionThread
 from streamcam.types import CameraStatus
 

@@ -18,7 +18,7 @@ from streamcam.pipeline.queue import BoundedQueue, Overflow
 from streamcam.retry import Backoff
 from streamcam.sinks.base import Sink, SinkTarget
 from streamcam.sinks.encoder import EncoderSettings
-from streamcam.sinks.preview import PreviewSink
+from streamcam.sinks.pictures import PreviewSink
 from streamcam.sinks.publish import PublishSettings
 from streamcam.sinks.recording.recorder import RecordingSettings
 from streamcam.sinks.registry import SinkChoice

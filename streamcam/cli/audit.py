@@ -16,7 +16,8 @@ from streamcam.cli.terminal import output, print_json, printable, table
 from streamcam.config import load_settings
 from streamcam.config.load import Tables
 from streamcam.files import write_file
-from streamcam.sinks.result_paths import AUDIT_PAGE, AUDIT_VALUES, result_path
+from streamcam.sinks.base import result_path
+from streamcam.sinks.registry import AUDIT_PAGE, AUDIT_VALUES
 from streamcam.sources.inputs import expand
 
 

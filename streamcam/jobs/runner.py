@@ -16,9 +16,9 @@ from streamcam.jobs.watched_files import WatchedFolder
 from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import EngineProvider
 from streamcam.pipeline.file_job import Job
+from streamcam.sinks.base import result_path
 from streamcam.sinks.manifest import MANIFEST, read_manifest
 from streamcam.sinks.registry import remove_results
-from streamcam.sinks.result_paths import result_path
 from streamcam.sources.inputs import Entry
 from streamcam.types import Item, JobReport, Outcome, SourceInfo
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from streamcam.config import Settings
 from streamcam.errors import StreamcamError
 from streamcam.pipeline.inference import Inference, InferencePipeline
-from streamcam.sinks.manifest import Provenance
+from streamcam.sinks.base import Provenance
 
 if TYPE_CHECKING:
     from streamcam.vision.build import ModelOptions

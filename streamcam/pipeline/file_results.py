@@ -13,10 +13,9 @@ from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.config.schema import OutputSettings
 from streamcam.render import Annotator, Style
-from streamcam.sinks.base import Sink, SinkTarget
-from streamcam.sinks.manifest import MANIFEST, Provenance, read_manifest, write_manifest
+from streamcam.sinks.base import Provenance, Sink, SinkTarget, result_path
+from streamcam.sinks.manifest import MANIFEST, read_manifest, write_manifest
 from streamcam.sinks.registry import SinkChoice
-from streamcam.sinks.result_paths import result_path
 from streamcam.sinks.video import VideoSettings
 from streamcam.types import FrameResult, Item, JobReport, Picture, SourceInfo
 

@@ -15,7 +15,7 @@ from streamcam.jobs.store import JobStore
 from streamcam.jobs.watcher import state_folder
 from streamcam.service.health import Watchdog
 from streamcam.service.watcher_thread import WatcherThread
-from streamcam.sinks.preview import PreviewSink
+from streamcam.sinks.pictures import PreviewSink
 from streamcam.types import CameraState, CameraStatus
 
 

@@ -1,17 +1,26 @@
 """The base class of sinks, and what a sink is made from: the same for files and for cameras."""
 
+import hashlib
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from streamcam.clock import Clock
-from streamcam.sinks.manifest import Provenance
-from streamcam.sinks.result_paths import ResultFile, result_path
+from streamcam.files import PART
 from streamcam.types import Item, Picture, SourceInfo
+
+MAX_NAME = 255
+"""Bytes in a file name on ext4, XFS, Btrfs and APFS."""
+
+_RESERVED = 17
+"""Bytes kept free for an ending, so that all results of a source share the stem."""
+
+_DIGEST = 8
 
 
 class SinkSettings(BaseModel):
@@ -21,6 +30,44 @@ class SinkSettings(BaseModel):
 
 
 S = TypeVar("S", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """The model, method and settings behind maps and boxes.
+
+    Attributes:
+        model: The detector's name.
+        classes: Its labels, in the order of the class ids.
+        method: The name of the method that makes the maps.
+        device: The device it ran on, e.g. "cpu" or "cuda:0 (NVIDIA L4)".
+        weights_sha256: Digest of the weights in hexadecimal, None where unknown.
+        settings: The user's settings, as plain JSON values.
+    """
+
+    model: str
+    classes: tuple[str, ...]
+    method: str
+    device: str
+    weights_sha256: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFile:
+    """A kind of file, or of folder, that is written for a source.
+
+    Attributes:
+        kind: Names it in reports, manifests and URLs, e.g. "video".
+        ending: Ends its name, e.g. ".heatmap.mp4".
+        title: Its name for people.
+        media_type: Its MIME type; None for what is not offered over HTTP.
+    """
+
+    kind: str
+    ending: str
+    title: str
+    media_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +178,40 @@ class FileSink(Sink[SinkSettings]):
     @classmethod
     def create(cls, target: SinkTarget, settings: SinkSettings) -> Self:  # noqa: ARG003
         return cls(target.path(cls.result_file))
+
+
+def result_path(folder: Path, stem: str, ending: str) -> Path:
+    """Name a result of a source.
+
+    Args:
+        folder: Where the results go.
+        stem: The source's name without its ending, e.g. "clip"; with the folders above it, e.g.
+            "dir/clip", where their tree is mirrored.
+        ending: Of the result, e.g. ".heatmap.mp4".
+
+    Returns:
+        E.g. `folder/dir/clip.heatmap.mp4`. A stem too long for a file name is truncated, and bytes
+        that are not UTF-8 are replaced; a digest of the whole stem keeps such names distinct.
+    """
+    *above, name = stem.split("/")
+    return folder.joinpath(*map(_clean, above), _fit(_clean(name), len(ending)) + ending)
+
+
+def _clean(name: str) -> str:
+    """Return a name that JSON can hold: bytes that are not UTF-8 are replaced, a digest added."""
+    encoded = os.fsencode(name)
+    text = encoded.decode("utf-8", "replace")
+    return name if text == name else f"{text}~{_digest(encoded)}"
+
+
+def _fit(name: str, ending: int) -> str:
+    encoded = os.fsencode(name)
+    available = MAX_NAME - len(PART) - max(ending, _RESERVED)
+    if len(encoded) <= available:
+        return name
+    beginning = encoded[: available - _DIGEST - 1].decode("utf-8", "ignore")
+    return f"{beginning}~{_digest(encoded)}"
+
+
+def _digest(encoded: bytes) -> str:
+    return hashlib.sha256(encoded).hexdigest()[:_DIGEST]

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -12,34 +12,13 @@ import orjson
 
 from streamcam.clock import iso_utc
 from streamcam.files import write_file
-from streamcam.sinks.result_paths import ResultFile
+from streamcam.sinks.base import Provenance, ResultFile
 from streamcam.types import JobReport, Outcome, SourceInfo
 from streamcam.version import __version__
 
 SCHEMA_VERSION = 1
 
 MANIFEST = ResultFile("manifest", ".manifest.json", "manifest", "application/json")
-
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """The model, method and settings behind maps and boxes.
-
-    Attributes:
-        model: The detector's name.
-        classes: Its labels, in the order of the class ids.
-        method: The name of the method that makes the maps.
-        device: The device it ran on, e.g. "cpu" or "cuda:0 (NVIDIA L4)".
-        weights_sha256: Digest of the weights in hexadecimal, None where unknown.
-        settings: The user's settings, as plain JSON values.
-    """
-
-    model: str
-    classes: tuple[str, ...]
-    method: str
-    device: str
-    weights_sha256: str | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

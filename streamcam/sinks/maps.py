@@ -16,8 +16,7 @@ import numpy as np
 from streamcam.errors import SinkError
 from streamcam.files import PART, FolderLock, PartFile, replace_folder
 from streamcam.media_errors import writing
-from streamcam.sinks.base import FileSink
-from streamcam.sinks.result_paths import ResultFile
+from streamcam.sinks.base import FileSink, ResultFile
 from streamcam.types import Frame, FrameResult, HeatMap, Item, Picture
 
 _ENDING = ".map.png"

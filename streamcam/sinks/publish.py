@@ -2,16 +2,21 @@
 
 import logging
 import threading
+from contextlib import suppress
 from typing import Self
+
+import av
+from av.container import OutputContainer
 
 from streamcam.clock import Clock
 from streamcam.errors import SinkError
+from streamcam.media_errors import FOREIGN, reason
 from streamcam.retry import Backoff
 from streamcam.sinks.base import Sink, SinkSettings, SinkTarget
-from streamcam.sinks.encoder import EncoderSettings
+from streamcam.sinks.encoder import EncoderSettings, LiveEncoder
 from streamcam.types import CameraState, Frame, Item, Picture
 from streamcam.urls import Redactor, redacted_url
-from streamcam.worker_process import Message, WorkerProcess
+from streamcam.worker_process import Message, ParentProcess, WorkerProcess
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +31,16 @@ FORMATS = {
 }
 """Container format by URL scheme."""
 
-_CHILD = "streamcam.sinks.publish_process"
+_OPTIONS = {
+    # UDP loses packets, and few firewalls let it through.
+    "rtsp": {"rtsp_transport": "tcp"},
+    # A live stream has no length that could be noted in the end.
+    "flv": {"flvflags": "no_duration_filesize"},
+    "mpegts": {"flush_packets": "1"},
+}
+
+_CHILD = "streamcam.sinks.publish"
+"""This module itself, run as the process that encodes and sends."""
 
 _TIMEOUT = 10.0
 """Seconds for a server to answer, or to accept a picture: an answer takes a few round trips of tens
@@ -279,3 +293,41 @@ def _order(url: str, settings: EncoderSettings) -> Message:
         "encoder": settings.encoder,
         "threads": settings.threads,
     }
+
+
+def main() -> None:
+    """Encode and send, as the child process of a sink, and report errors to it."""
+    parent = ParentProcess.connect()
+    with suppress(EOFError, OSError):
+        try:
+            _send_pictures(parent, parent.task)
+        except SinkError as error:
+            parent.send({"error": error.message})
+        except FOREIGN as error:
+            parent.send({"error": Redactor(parent.task["url"])(reason(error))})
+
+
+def _send_pictures(parent: ParentProcess, order: Message) -> None:
+    """Send pictures until the parent has no more."""
+    parent.send({"started": True})
+
+    def connect() -> OutputContainer:
+        options = _OPTIONS[order["format"]]
+        return av.open(order["url"], "w", format=order["format"], container_options=options)
+
+    width, height = order["width"], order["height"]
+    settings = EncoderSettings(encoder=order["encoder"], threads=order["threads"])
+    encoder = LiveEncoder((width, height), settings, redacted_url(order["url"]), connect)
+    parent.send({"connected": True})
+    first: float | None = None
+    while "time" in (message := parent.receive(None) or {}):
+        first = message["time"] if first is None else first
+        picture = parent.picture.get(width, height)
+        encoder.container.mux(encoder.encode(picture, message["time"] - first, key=False))
+        parent.send({"taken": True})
+    encoder.container.mux(encoder.flush())
+    encoder.close()
+
+
+if __name__ == "__main__":
+    main()

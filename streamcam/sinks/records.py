@@ -10,8 +10,7 @@ from streamcam.clock import iso_utc
 from streamcam.errors import SinkError
 from streamcam.files import PartFile
 from streamcam.media_errors import writing
-from streamcam.sinks.base import FileSink
-from streamcam.sinks.result_paths import ResultFile
+from streamcam.sinks.base import FileSink, ResultFile
 from streamcam.types import (
     BoxMap,
     Detection,

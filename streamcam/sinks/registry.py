@@ -19,9 +19,8 @@ from pydantic import BaseModel
 
 from streamcam.errors import SinkError
 from streamcam.files import PART
-from streamcam.sinks.base import Sink, SinkSettings, SinkTarget
+from streamcam.sinks.base import ResultFile, Sink, SinkSettings, SinkTarget, result_path
 from streamcam.sinks.manifest import MANIFEST
-from streamcam.sinks.result_paths import AUDIT_PAGE, AUDIT_VALUES, ResultFile, result_path
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +30,7 @@ SinkType: TypeAlias = type[Sink[BaseModel]]
 
 _STANDARD: Mapping[str, str] = {
     "video": "streamcam.sinks.video:VideoSink",
-    "picture": "streamcam.sinks.stills:StillSink",
+    "picture": "streamcam.sinks.pictures:StillSink",
     "records": "streamcam.sinks.records:JsonlSink",
     "maps-npz": "streamcam.sinks.maps:NpzSink",
     "maps-png": "streamcam.sinks.maps:PngSink",
@@ -43,6 +42,8 @@ _STANDARD: Mapping[str, str] = {
 _OPTIONAL: Mapping[str, str] = {}
 """Turned on by a table [sinks.NAME], like the entry points of other distributions."""
 
+AUDIT_VALUES = ".audit.json"
+AUDIT_PAGE = ".audit.html"
 _OTHER_ENDINGS = (".map.png", AUDIT_VALUES, AUDIT_PAGE)
 """Endings of result files that are not the `result_file` of a sink."""
 

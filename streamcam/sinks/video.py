@@ -13,7 +13,7 @@ from streamcam.errors import SinkError
 from streamcam.files import PartFile, WholeFile
 from streamcam.media_errors import writing
 from streamcam.sinks.audio import AudioTrack
-from streamcam.sinks.base import Sink, SinkTarget
+from streamcam.sinks.base import ResultFile, Sink, SinkTarget
 from streamcam.sinks.encoder import (
     EncoderName,
     EncoderSettings,
@@ -22,7 +22,6 @@ from streamcam.sinks.encoder import (
     encoders,
     even,
 )
-from streamcam.sinks.result_paths import ResultFile
 from streamcam.types import Frame, Item, Picture, SourceInfo
 
 logger = logging.getLogger(__name__)

@@ -14,8 +14,7 @@ from streamcam.cameras.sink_workers import SinkWorker
 from streamcam.clock import Clock
 from streamcam.errors import SinkError
 from streamcam.observer import Observer
-from streamcam.sinks.base import Sink, SinkSettings, SinkTarget
-from streamcam.sinks.manifest import Provenance
+from streamcam.sinks.base import Provenance, Sink, SinkSettings, SinkTarget
 from streamcam.sinks.records import JsonlSink
 from streamcam.sinks.registry import SinkChoice
 from streamcam.types import FrameResult, Item, Picture, SourceInfo

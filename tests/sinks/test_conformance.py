@@ -13,10 +13,10 @@ from streamcam.clock import Clock
 from streamcam.errors import DiskFullError, SinkError
 from streamcam.sinks.base import Sink
 from streamcam.sinks.maps import NpzSink
+from streamcam.sinks.pictures import StillSink
 from streamcam.sinks.recording.recorder import RecordingSettings, SegmentRecorder
-from streamcam.sinks.recording.recovery import recover
+from streamcam.sinks.recording.segments import recover
 from streamcam.sinks.records import JsonlSink
-from streamcam.sinks.stills import StillSink
 from streamcam.sinks.video import VideoSink
 from streamcam.types import Picture
 from tests.sinks.disk import file_size_limit

@@ -10,7 +10,8 @@ import pytest
 
 from streamcam import __version__, schemas
 from streamcam.errors import SinkError
-from streamcam.sinks.manifest import Provenance, read_manifest, write_manifest
+from streamcam.sinks.base import Provenance
+from streamcam.sinks.manifest import read_manifest, write_manifest
 from streamcam.types import Counts, JobReport, Outcome, SourceInfo
 
 MANIFEST = jsonschema.Draft202012Validator(

@@ -212,7 +212,7 @@ def test_credentials_are_shown_nowhere(
     with caplog.at_level(0):
         camera.until(tried_again)
     assert "401" in (camera.sink.error or "")
-    lists = [command for command in commands if "publish_process" in command]
+    lists = [command for command in commands if "sinks.publish" in command]
     assert lists
     shown = f"{camera.sink.url} {camera.sink.error} {caplog.text} {lists}"
     assert not [secret for secret in SECRETS if secret in shown]

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from streamcam.files import write_file
 from streamcam.sinks.base import Sink, SinkSettings, SinkTarget
-from streamcam.sinks.result_paths import ResultFile
+from streamcam.sinks.base import ResultFile
 from streamcam.types import FrameResult, Item, Picture
 
 

@@ -9,7 +9,7 @@ from streamcam.clock import Clock
 from streamcam.errors import StreamcamError
 from streamcam.files import readable
 from streamcam.service.service_status import JobProgress, ServiceStatus
-from streamcam.sinks.preview import LatestResult
+from streamcam.sinks.pictures import LatestResult
 from streamcam.sinks.records import record
 from streamcam.sinks.registry import media_types
 from streamcam.types import CameraState, CameraStatus

@@ -15,7 +15,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 
 from streamcam.clock import Clock
 from streamcam.service.service_status import ServiceStatus
-from streamcam.sinks.preview import Preview, PreviewSink
+from streamcam.sinks.pictures import Preview, PreviewSink
 
 MAX_WAIT_SECONDS = 10.0
 """Until a response without pictures: less than what proxies take for a dead connection."""

@@ -9,11 +9,10 @@ from streamcam.clock import Clock
 from streamcam.errors import SinkError
 from streamcam.files import FolderLock
 from streamcam.media_errors import writing
-from streamcam.sinks.base import Sink, SinkSettings, SinkTarget
+from streamcam.sinks.base import Provenance, Sink, SinkSettings, SinkTarget
 from streamcam.sinks.encoder import EncoderSettings, LiveEncoder, VideoPacket
-from streamcam.sinks.manifest import MANIFEST, Provenance, write_manifest
-from streamcam.sinks.recording.recovery import recover
-from streamcam.sinks.recording.segments import EncodedFrame, PreRoll, Segment, Segmenter
+from streamcam.sinks.manifest import MANIFEST, write_manifest
+from streamcam.sinks.recording.segments import EncodedFrame, PreRoll, Segment, Segmenter, recover
 from streamcam.sinks.records import line
 from streamcam.types import (
     Counts,

@@ -11,7 +11,7 @@ from streamcam.jobs.job_record import JobState
 from streamcam.jobs.store import JobStore
 from streamcam.render import annotate
 from streamcam.service.service_status import GpuMemory, JobProgress, ServiceStatus
-from streamcam.sinks.preview import PreviewSink
+from streamcam.sinks.pictures import PreviewSink
 from streamcam.types import CameraState, CameraStatus, Counts, FrameResult, Latency, Picture
 from tests.sinks.items import PERSON, explained, frame
 

@@ -19,7 +19,7 @@ from streamcam.files import WholeFile
 from streamcam.sinks.encoder import EncoderSettings
 from streamcam.sinks.recording.fragmented_mp4 import read_layout
 from streamcam.sinks.recording.recorder import RecordingSettings, SegmentRecorder
-from streamcam.sinks.recording.recovery import recover
+from streamcam.sinks.recording.segments import recover
 from streamcam.types import FrameResult, Picture
 from tests.sinks.disk import file_size_limit
 from tests.sinks.live import START, live, record, shown, written

@@ -10,8 +10,7 @@ import pytest
 
 from streamcam import schemas
 from streamcam.errors import SinkError
-from streamcam.sinks.base import SinkTarget
-from streamcam.sinks.manifest import Provenance
+from streamcam.sinks.base import Provenance, SinkTarget
 from streamcam.sinks.recording.recorder import RecordingSettings, RecordingSink
 from streamcam.types import SourceInfo
 from tests.sinks.live import live, record

@@ -5,7 +5,7 @@ import pytest
 
 from streamcam.sinks.recording.fragmented_mp4 import read_layout
 from streamcam.sinks.recording.recorder import RecordingSettings, SegmentRecorder
-from streamcam.sinks.recording.recovery import recover
+from streamcam.sinks.recording.segments import recover
 from tests.sinks.live import decoded, live, record, written
 from tests.sinks.recording.test_recorder import ONE_THREAD, files, steady
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from streamcam.files import PART
+from streamcam.sinks.base import MAX_NAME, result_path
 from streamcam.sinks.registry import is_result, result_files
-from streamcam.sinks.result_paths import MAX_NAME, result_path
 
 OUT = Path("out")
 VIDEO, RECORDS, MANIFEST = ".heatmap.mp4", ".detections.jsonl", ".manifest.json"

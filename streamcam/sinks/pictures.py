@@ -1,21 +1,74 @@
-"""The newest annotated picture of a camera, for the live page and the API."""
+"""Annotated pictures: the best one as a file, the newest one of a camera for the live page."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 
 from streamcam.clock import Clock
+from streamcam.errors import SinkError
+from streamcam.files import write_file
+from streamcam.sinks.base import FileSink, ResultFile
 from streamcam.types import Frame, FrameResult, Item, Picture
+
+_STILL_JPEG = [
+    cv2.IMWRITE_JPEG_QUALITY,
+    92,
+    # Full colour resolution: halved, it smears the edges of boxes and of the heat.
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+]
+
+_MAX_SIDE = 65_500
+"""Pixels of the longest side of a JPEG, a limit of libjpeg."""
 
 LONGEST_SIDE = 1280
 """Pixels of a preview's longest side: more than a tile of the live page has."""
 
-_QUALITY = 80
 # A street with heat at 1280x720: 3 ms and 125 kB; at 1920x1080, resized: 8 ms and 115 kB. Quality
 # 92, as of stills, takes half as much again.
-_JPEG = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
+_PREVIEW_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 80]
+
+
+class StillSink(FileSink):
+    """Writes one annotated picture as a JPEG: the one with the highest sum of confidences.
+
+    Of equal ones the first is written.
+    """
+
+    result_file = ResultFile("picture", ".heatmap.jpg", "still picture", "image/jpeg")
+    needs_picture = True
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.absolute()
+        self._best: Picture | None = None
+        self._score = 0.0
+
+    def write(self, item: Item, picture: Picture | None) -> None:
+        """Consider an annotated picture; frames that were not explained are ignored."""
+        if isinstance(item, Frame):
+            return
+        if picture is None:
+            raise ValueError("StillSink needs the annotated picture")
+        score = sum(detection.confidence for detection in item.detections)
+        if self._best is None or score > self._score:
+            self._best, self._score = picture, score
+
+    def finish(self) -> Path:
+        if self._best is None:
+            raise SinkError(f"{self._path}: no frame was explained, so there is no picture")
+        height, width = self._best.shape[:2]
+        if max(height, width) > _MAX_SIDE:
+            raise SinkError(
+                f"{self._path}: {width}x{height} pixels are more than a JPEG can hold",
+                hint=f"Make the picture smaller than {_MAX_SIDE} pixels a side.",
+            )
+        return write_file(self._path, _jpeg(self._best, _STILL_JPEG))
+
+    def abort(self) -> None:
+        self._best = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,15 +156,14 @@ class PreviewSink:
     def _encode(self, latest: LatestResult) -> Preview:
         picture = self._draw(latest.result) if latest.picture is None else latest.picture
         self.encodings += 1
-        return Preview(latest.number, _jpeg(picture), latest.since)
+        height, width = picture.shape[:2]
+        scale = LONGEST_SIDE / max(height, width)
+        if scale < 1:
+            size = max(1, round(width * scale)), max(1, round(height * scale))
+            picture = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+        return Preview(latest.number, _jpeg(picture, _PREVIEW_JPEG), latest.since)
 
 
-def _jpeg(picture: Picture) -> bytes:
-    shown = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    height, width = picture.shape[:2]
-    scale = LONGEST_SIDE / max(height, width)
-    if scale < 1:
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        shown = cv2.resize(shown, size, interpolation=cv2.INTER_LINEAR)
-    _, content = cv2.imencode(".jpg", shown, _JPEG)
-    return content.tobytes()
+def _jpeg(picture: Picture, options: Sequence[int]) -> bytes:
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, options)[1].tobytes()
