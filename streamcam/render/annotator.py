@@ -38,9 +38,6 @@ class Annotator:
 
     A frame that was not explained gets the map of the last one that was: fainter the older it is,
     with its age in the corner. Its boxes are held too, thinner, but not for long.
-
-    Args:
-        style: What the pictures look like.
     """
 
     def __init__(self, style: Style | None = None) -> None:
@@ -50,14 +47,7 @@ class Annotator:
         self._thumbnails: Thumbnails | None = None
 
     def annotate(self, item: Item) -> Picture:
-        """Return the annotated picture of the next frame.
-
-        Args:
-            item: An explained frame, or one that was not explained.
-
-        Returns:
-            A new picture of the frame's size; the frame's own is not changed.
-        """
+        """Return a new picture of the next frame, of its size; its own is not changed."""
         if isinstance(item, FrameResult) and item.frame.unchanged >= STANDSTILL_SECONDS:
             return self._draw_still(item.frame)
         if isinstance(item, FrameResult):
@@ -95,16 +85,11 @@ class Annotator:
         return _with(grey, footer(frame, None, None, self._style, _scale(frame)))  # type: ignore[arg-type]
 
     def _draw_unexplained(self, frame: Frame) -> Picture:
-        """Draw a frame that came before the first map."""
         return _with(frame.picture.copy(), footer(frame, None, None, self._style, _scale(frame)))
 
 
 def annotate(result: FrameResult, style: Style | None = None) -> Picture:
     """Annotate one explained frame; `Annotator` does so for all frames of a source.
-
-    Args:
-        result: The explained frame.
-        style: What the picture looks like.
 
     Returns:
         A new picture of the frame's size, RGB, uint8; the frame's own is not changed.

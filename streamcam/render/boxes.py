@@ -62,7 +62,6 @@ def _draw_edge(canvas: Picture, box: Box, colour: Colour, *, outset: int, thickn
 
 
 def _clamp(edge: float, end: int) -> int:
-    """Return the nearest whole pixel within 0..end."""
     return max(0, min(end, round(edge)))
 
 
@@ -77,7 +76,9 @@ def _candidates(canvas: Picture, detection: Detection, scale: Scale) -> Iterator
         fits = label.width <= width and label.height <= height
         if fits and (label.width <= max_width or texts != full):
             for x, y in _corners(detection.box, label):
-                yield _inside(canvas, label, x, y)
+                # As near to it as the frame allows.
+                left = max(0, min(x, width - label.width))
+                yield Overlay(label, left, max(0, min(y, height - label.height)))
 
 
 # Labels repeat from frame to frame. At 4K one takes 0.2 MB.
@@ -93,16 +94,6 @@ def _corners(box: Box, label: Layer) -> Iterator[tuple[int, int]]:
     for y in (top - label.height, top, bottom, bottom - label.height):
         yield left, y
         yield right, y
-
-
-def _inside(canvas: Picture, label: Layer, x: int, y: int) -> Overlay:
-    """Place a label at (x, y), or as near to it as the frame allows."""
-    height, width = canvas.shape[:2]
-    return Overlay(
-        label,
-        max(0, min(x, width - label.width)),
-        max(0, min(y, height - label.height)),
-    )
 
 
 def _texts(detection: Detection) -> tuple[tuple[str, ...], ...]:

@@ -25,12 +25,7 @@ _FULL = 0.75
 
 
 class Heat:
-    """Colours maps and lays them over pictures.
-
-    Args:
-        colormap: From cold to hot.
-        opacity: Of the highest values, 0..1.
-    """
+    """Colours maps and lays them over pictures; `opacity` is that of the highest values, 0..1."""
 
     def __init__(self, colormap: Colormap, opacity: float) -> None:
         self._colours = palette(colormap).astype(np.float32)
@@ -76,7 +71,6 @@ def _visible(levels: Mask) -> Iterator[tuple[slice, slice]]:
 
 
 def _runs(flags: npt.NDArray[np.bool_]) -> Iterator[slice]:
-    """Yield the runs of true flags."""
     changes = np.flatnonzero(np.diff(flags, prepend=False, append=False)).tolist()
     yield from map(slice, changes[::2], changes[1::2])
 

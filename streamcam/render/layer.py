@@ -49,12 +49,10 @@ class Overlay:
 
     @property
     def right(self) -> int:
-        """The first column to the right of it."""
         return self.x + self.layer.width
 
     @property
     def bottom(self) -> int:
-        """The first row below it."""
         return self.y + self.layer.height
 
     def intersects(self, other: "Overlay") -> bool:

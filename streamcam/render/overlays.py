@@ -43,7 +43,8 @@ def footer(
     free_width = width - 2 * scale.gap
     overlays: list[Overlay] = []
     bottom, right = height - scale.gap, width - scale.gap
-    time = _text(_time(frame), scale)
+    moment = media_time(frame.time) if frame.time_utc is None else utc_time(frame.time_utc)
+    time = _text(moment, scale)
     if style.timestamp and time.width <= width * _MAX_WIDTH:
         overlays.append(Overlay(time, right - time.width, bottom - time.height))
         free_width -= time.width + scale.gap
@@ -74,12 +75,11 @@ def _legend(method: str, colormap: Colormap, scale: Scale, max_width: int) -> La
         text = f"high   {label}: {meaning}" if meaning else f"high   {label}"
         parts = [_text("low", scale), _bar(colormap, scale), _text(text, scale)]
         if sum(part.width for part in parts) <= max_width:
-            return _row(parts)
+            return Layer(
+                np.hstack([part.premultiplied for part in parts]),
+                np.hstack([part.inverse_alpha for part in parts]),
+            )
     return None
-
-
-def _time(frame: Frame) -> str:
-    return media_time(frame.time) if frame.time_utc is None else utc_time(frame.time_utc)
 
 
 def media_time(seconds: float) -> str:
@@ -112,13 +112,6 @@ def _bar(colormap: Colormap, scale: Scale) -> Layer:
     inverse_alpha = np.full_like(premultiplied, round(255 * (1 - _OPACITY)))
     inverse_alpha[scale.gap : -scale.gap] = 0
     return Layer(premultiplied, inverse_alpha)
-
-
-def _row(parts: list[Layer]) -> Layer:
-    return Layer(
-        np.hstack([part.premultiplied for part in parts]),
-        np.hstack([part.inverse_alpha for part in parts]),
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,7 +152,6 @@ class Thumbnails:
         return result.explanation.flicker is not None and self.is_recent(result.frame.time)
 
     def is_recent(self, time: float) -> bool:
-        """Whether they may still be shown at a time in seconds."""
         return 0 <= time - self.time <= _MAX_AGE
 
     def overlays(self, time: float, scale: Scale) -> list[Overlay]:
@@ -168,7 +160,7 @@ class Thumbnails:
         text = f"why each box, by {method_label(self.method)}"
         if age > 0:
             text += f", {age:.1f} s ago"
-        caption = text_box((text,), scale.text, scale.gap, BLACK, _OPACITY)
+        caption = _text(text, scale)
         return [*self.cells, Overlay(caption, scale.gap, self.cells[0].bottom)]
 
 

@@ -51,7 +51,6 @@ class Style:
         opacity: How much of the picture the hottest places cover, 0..1.
         legend: Whether a corner tells what the heat is, how its colours read, and the age of a map
             that is not the frame's own.
-        timestamp: Whether a corner tells the frame's time.
 
     Raises:
         ValueError: The colormap is unknown or the opacity out of its range.
@@ -85,7 +84,6 @@ class Scale:
 
     @classmethod
     def of(cls, width: int, height: int) -> "Scale":
-        """Return the sizes for a frame of `width` x `height` pixels."""
         # The short side, so that a portrait's texts fit its width.
         short = min(width, height)
         text = max(_MIN_TEXT, round(short * _TEXT))

@@ -1,9 +1,8 @@
 """Text as masks and as boxes on a background, in the fonts that are installed."""
 
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache, lru_cache
-from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -73,15 +72,10 @@ def _tables(background: Colour, opacity: float) -> tuple[Picture, Picture]:
 
 @lru_cache(maxsize=512)
 def text_mask(text: str, size: int) -> Mask:
-    """Draw a line of text.
+    """Return a line of text as opacity, uint8, [height, width]; `size` of the font in pixels.
 
-    Args:
-        text: What to draw; see `drawable`.
-        size: Of the font, in pixels.
-
-    Returns:
-        Opacity, uint8, [height, width]. All texts of one size have the same height and baseline,
-        whatever their fonts. Cached: must not be written to.
+    All texts of one size have the same height and baseline, whatever their fonts. Cached: must not
+    be written to.
     """
     usual = _font(_usual()[0], size)
     source = _source_for(text)
@@ -103,7 +97,8 @@ def drawable(text: str) -> bool:
 @lru_cache(maxsize=1024)
 def _source_for(text: str) -> str | None:
     # Looking through the system's folders takes a while, so it is left for texts that need it.
-    return next((source for source in chain(_usual(), _wide()) if _covers(source, text)), None)
+    lazily = (source for fonts in (_usual, _system_fonts) for source in fonts())
+    return next((source for source in lazily if _covers(source, text)), None)
 
 
 @cache
@@ -113,10 +108,6 @@ def _usual() -> tuple[str, ...]:
     folders = package.submodule_search_locations or () if package else ()
     files = (Path(folder, "mpl-data/fonts/ttf/DejaVuSans.ttf") for folder in folders)
     return (*(str(file) for file in files if file.is_file()), _BUILT_IN)
-
-
-def _wide() -> Iterator[str]:
-    yield from _system_fonts()
 
 
 @cache

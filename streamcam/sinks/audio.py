@@ -89,11 +89,7 @@ class AudioTrack:
         self._ended = False
 
     def advance(self, until: Fraction) -> None:
-        """Mux the packets that begin before `until`, in seconds on the clock of the written file.
-
-        Raises:
-            OSError: It cannot be written.
-        """
+        """Mux the packets that begin before `until`, in seconds on the written file's clock."""
         while not self._ended:
             packet = self._next or self._read()
             if packet is None:
@@ -105,7 +101,6 @@ class AudioTrack:
             self._mux(packet)
 
     def close(self) -> None:
-        """Close the media file."""
         self._ended = True
         self._container.close()
 

@@ -24,7 +24,7 @@ _DIGEST = 8
 
 
 class SinkSettings(BaseModel):
-    """Base of a sink's settings: immutable, unknown keys are refused."""
+    """A sink's settings: immutable, unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,9 +37,7 @@ class Provenance:
     """The model, method and settings behind maps and boxes.
 
     Attributes:
-        model: The detector's name.
-        classes: Its labels, in the order of the class ids.
-        method: The name of the method that makes the maps.
+        classes: The detector's labels, in the order of the class ids.
         device: The device it ran on, e.g. "cpu" or "cuda:0 (NVIDIA L4)".
         weights_sha256: Digest of the weights in hexadecimal, None where unknown.
         settings: The user's settings, as plain JSON values.
@@ -90,7 +88,6 @@ class SinkTarget:
     clock: Clock = field(default_factory=Clock)
 
     def path(self, file: ResultFile) -> Path:
-        """Return where a result of this source goes, unique to the source and the kind."""
         return result_path(self.folder, self.stem, file.ending)
 
 
@@ -114,12 +111,7 @@ class Sink(ABC, Generic[S]):
 
     @classmethod
     def create(cls, target: SinkTarget, settings: S) -> Self:
-        """Create the sink for one source: by default by `cls(target, settings)`.
-
-        Args:
-            target: The source, and where its results go.
-            settings: An instance of `settings_type`.
-        """
+        """Create the sink for one source; `settings` is an instance of `settings_type`."""
         return cls(target, settings)  # type: ignore[call-arg]
 
     @classmethod
@@ -144,11 +136,7 @@ class Sink(ABC, Generic[S]):
 
     @abstractmethod
     def finish(self) -> Path | None:
-        """Complete, sync and publish what was written.
-
-        Returns:
-            The final path; None where the results are no files.
-        """
+        """Complete, sync and publish what was written, and return the path of a file."""
 
     @abstractmethod
     def abort(self) -> None:
@@ -164,11 +152,7 @@ class Sink(ABC, Generic[S]):
 
 
 class FileSink(Sink[SinkSettings]):
-    """A sink of one file, or one folder, that has no settings.
-
-    Args:
-        path: The final path of the file.
-    """
+    """A sink of one file, or one folder, that has no settings."""
 
     result_file: ClassVar[ResultFile]
 
@@ -181,24 +165,16 @@ class FileSink(Sink[SinkSettings]):
 
 
 def result_path(folder: Path, stem: str, ending: str) -> Path:
-    """Name a result of a source.
+    """Name a result of a source, e.g. `folder/dir/clip.heatmap.mp4` for the stem "dir/clip".
 
-    Args:
-        folder: Where the results go.
-        stem: The source's name without its ending, e.g. "clip"; with the folders above it, e.g.
-            "dir/clip", where their tree is mirrored.
-        ending: Of the result, e.g. ".heatmap.mp4".
-
-    Returns:
-        E.g. `folder/dir/clip.heatmap.mp4`. A stem too long for a file name is truncated, and bytes
-        that are not UTF-8 are replaced; a digest of the whole stem keeps such names distinct.
+    A stem too long for a file name is truncated, and bytes that are not UTF-8 are replaced; a
+    digest of the whole stem keeps such names distinct.
     """
     *above, name = stem.split("/")
     return folder.joinpath(*map(_clean, above), _fit(_clean(name), len(ending)) + ending)
 
 
 def _clean(name: str) -> str:
-    """Return a name that JSON can hold: bytes that are not UTF-8 are replaced, a digest added."""
     encoded = os.fsencode(name)
     text = encoded.decode("utf-8", "replace")
     return name if text == name else f"{text}~{_digest(encoded)}"

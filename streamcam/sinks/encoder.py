@@ -111,11 +111,7 @@ def nvenc_works() -> bool:
 
 
 def encoders(settings: EncoderSettings) -> tuple[EncoderName, ...]:
-    """Return the encoders to try, best first.
-
-    Raises:
-        SinkError: NVENC is demanded and does not work here.
-    """
+    """Return the encoders to try, best first; `SinkError` where a demanded one does not work."""
     if settings.encoder == "libx264":
         return ("libx264",)
     if nvenc_works():
@@ -193,7 +189,7 @@ class PictureConverter:
         )
 
 
-def null_container() -> OutputContainer:
+def _null_container() -> OutputContainer:
     """Open an MP4 that is discarded: an encoder needs a container."""
     return av.open(os.devnull, "w", format="mp4")
 
@@ -203,13 +199,11 @@ class LiveEncoder:
 
     Args:
         size: Width and height of the pictures; odd ones are made even.
-        settings: How they are encoded.
         name: The source's name, for the log.
         container: Opens the container of the encoder's stream; packets need not be muxed there.
 
     Attributes:
         container: The container, its header written.
-        size: Width and height of the pictures.
         stream: The template for the stream of another container.
 
     Raises:
@@ -222,7 +216,7 @@ class LiveEncoder:
         size: tuple[int, int],
         settings: EncoderSettings,
         name: str,
-        container: Callable[[], OutputContainer] = null_container,
+        container: Callable[[], OutputContainer] = _null_container,
     ) -> None:
         self.size = size
         self._coded = even(size[0]), even(size[1])
@@ -235,15 +229,12 @@ class LiveEncoder:
         self._key_time = 0.0
 
     def encode(self, picture: Picture, time: float, *, key: bool) -> list[VideoPacket]:
-        """Encode a picture.
+        """Encode a picture, and return packets, usually this picture's.
 
         Args:
             picture: RGB, uint8, [height, width, 3].
             time: Its time in seconds, on a clock that does not go back.
             key: Whether it must be a key frame; about one a second is anyway.
-
-        Returns:
-            Packets with increasing timestamps in `TIME_BASE`: usually this picture's.
 
         Raises:
             av.FFmpegError: It cannot be encoded.
@@ -263,7 +254,6 @@ class LiveEncoder:
         return self.stream.encode(None)
 
     def close(self) -> None:
-        """Close the container; the stream stays valid as a template."""
         self.container.close()
 
     def _timestamp(self, time: float) -> int:
@@ -296,7 +286,6 @@ class LiveEncoder:
 
 
 def ffmpeg_facts() -> dict[str, str]:
-    """Return the versions of FFmpeg's libraries, and which encoders and decoders can be used."""
     versions = sorted(av.library_versions.items())
     libraries = (f"{name} {'.'.join(map(str, version))}" for name, version in versions)
     return {

@@ -23,13 +23,7 @@ MANIFEST = ResultFile("manifest", ".manifest.json", "manifest", "application/jso
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A manifest that was read.
-
-    Attributes:
-        outcome: How the work ended.
-        outputs: The files that were written, by kind.
-        content: The whole manifest as plain values.
-    """
+    """A manifest that was read; `content` is the whole of it as plain values."""
 
     outcome: Outcome
     outputs: Mapping[str, Path]
@@ -60,9 +54,6 @@ def write_manifest(
         started: When it began, with a time zone.
         ended: When it ended, with a time zone.
 
-    Returns:
-        The manifest's path.
-
     Raises:
         SinkError: It cannot be written.
     """
@@ -70,7 +61,13 @@ def write_manifest(
         "schema_version": SCHEMA_VERSION,
         "streamcam_version": __version__,
         "source": _source(info),
-        "engine": _engine(engine),
+        "engine": {
+            "model": engine.model,
+            "weights_sha256": engine.weights_sha256,
+            "classes": list(engine.classes),
+            "method": engine.method,
+            "device": engine.device,
+        },
         "settings": dict(engine.settings),
         "started": iso_utc(started),
         "ended": iso_utc(ended),
@@ -104,16 +101,6 @@ def _source(info: SourceInfo) -> dict[str, Any]:
     }
 
 
-def _engine(engine: Provenance) -> dict[str, Any]:
-    return {
-        "model": engine.model,
-        "weights_sha256": engine.weights_sha256,
-        "classes": list(engine.classes),
-        "method": engine.method,
-        "device": engine.device,
-    }
-
-
 def _result(folder: Path, report: JobReport) -> dict[str, Any]:
     counts = report.counts
     error = None if report.error is None else {"message": report.error, "hint": report.hint}
@@ -130,15 +117,11 @@ def _result(folder: Path, report: JobReport) -> dict[str, Any]:
         "outcome": report.outcome.value,
         "error": error,
         "outputs": {
-            kind: _name(folder, output)
+            kind: os.path.relpath(output, folder)
             for kind, output in report.outputs.items()
             if kind != MANIFEST.kind
         },
     }
-
-
-def _name(folder: Path, output: Path) -> str:
-    return os.path.relpath(output, folder)
 
 
 def _ratio(value: Fraction) -> str:

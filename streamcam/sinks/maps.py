@@ -26,7 +26,6 @@ _FULL = 65535
 
 
 def named_maps(result: FrameResult) -> Iterator[tuple[str, HeatMap]]:
-    """Yield a frame's maps with their names: its own, then those of its boxes."""
     name = f"{result.frame.index:06}"
     yield f"{name}.frame", result.explanation.map
     for index, detection in enumerate(result.detections):

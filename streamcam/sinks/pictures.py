@@ -47,7 +47,6 @@ class StillSink(FileSink):
         self._score = 0.0
 
     def write(self, item: Item, picture: Picture | None) -> None:
-        """Consider an annotated picture; frames that were not explained are ignored."""
         if isinstance(item, Frame):
             return
         if picture is None:
@@ -77,7 +76,6 @@ class LatestResult:
 
     Attributes:
         number: Counts the pictures, from 1.
-        result: The explained frame.
         picture: The annotated picture, where another sink needed it.
         since: Monotonic seconds when it came.
     """
@@ -90,13 +88,7 @@ class LatestResult:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """An encoded picture.
-
-    Attributes:
-        number: Counts the camera's pictures, from 1; a higher one is newer.
-        jpeg: The annotated picture.
-        since: Monotonic seconds when it came.
-    """
+    """A camera's newest annotated picture, encoded; the rest as in `LatestResult`."""
 
     number: int
     jpeg: bytes
@@ -112,10 +104,6 @@ class PreviewSink:
 
     Args:
         draw: Annotates an explained frame, on any thread.
-        clock: Where the time comes from.
-
-    Attributes:
-        encodings: How many pictures were encoded.
     """
 
     def __init__(self, draw: Callable[[FrameResult], Picture], clock: Clock | None = None) -> None:
@@ -128,16 +116,10 @@ class PreviewSink:
 
     @property
     def latest(self) -> LatestResult | None:
-        """The newest explained frame; None before the first."""
         return self._latest
 
     def write(self, item: Item, picture: Picture | None = None) -> None:
-        """Take the newest item; frames that were not explained are ignored.
-
-        Args:
-            item: The item.
-            picture: The annotated picture, if another sink needed it; never changed afterwards.
-        """
+        """Take the newest item; frames that were not explained are ignored."""
         if isinstance(item, Frame):
             return
         number = 1 if self._latest is None else self._latest.number + 1

@@ -58,13 +58,6 @@ _CLOSE_TIMEOUT = 2.0
 
 
 class PublishSettings(SinkSettings):
-    """Where a camera's pictures are published.
-
-    Attributes:
-        url: See `PublishSink`.
-        encoder: How the video is encoded.
-    """
-
     url: str
     encoder: EncoderSettings = EncoderSettings()
 
@@ -86,10 +79,8 @@ class PublishSink(Sink[PublishSettings]):
     Args:
         url: Where to: rtsp, rtsps, rtmp, rtmps (H.264 in FLV), srt, udp or tcp (H.264 in MPEG-TS).
             Its user, password and tokens are never shown.
-        settings: How the video is encoded.
         timeout: Seconds for the server to answer, or to accept a picture.
         backoff: The pauses between attempts.
-        clock: Measures how long a connection lasted.
 
     Raises:
         SinkError: The URL's scheme is not supported.
@@ -132,7 +123,6 @@ class PublishSink(Sink[PublishSettings]):
 
     @property
     def state(self) -> CameraState:
-        """Whether it is connecting, live, backing off or stopped."""
         return self._state
 
     @property
@@ -142,12 +132,10 @@ class PublishSink(Sink[PublishSettings]):
 
     @property
     def reconnects(self) -> int:
-        """How many times connecting was retried."""
         return self._reconnects
 
     @property
     def dropped(self) -> int:
-        """How many pictures were not sent."""
         return self._dropped
 
     def write(self, item: Item, picture: Picture | None) -> None:
@@ -200,12 +188,7 @@ class PublishSink(Sink[PublishSettings]):
                     self._back_off(self._redacted(str(error)))
 
     def _publish(self, size: tuple[int, int]) -> None:
-        """Publish pictures of one size, until the size changes or the sink is closed.
-
-        Raises:
-            _ConnectionLostError: The server cannot be reached, or closed the connection.
-            OSError: The process cannot be started.
-        """
+        """Publish pictures of one size, until the size changes or the sink is closed."""
         self._state = CameraState.CONNECTING
         child = WorkerProcess(_CHILD, {**self._order, "width": size[0], "height": size[1]})
         live_since: float | None = None
@@ -276,11 +259,7 @@ def _await(child: WorkerProcess, answer: str, seconds: float) -> None:
 
 
 def _order(url: str, settings: EncoderSettings) -> Message:
-    """Return the task of the child process.
-
-    Raises:
-        SinkError: The URL's scheme is not supported.
-    """
+    """Return the task of the child process."""
     scheme = url.partition("://")[0].lower()
     if scheme not in FORMATS:
         raise SinkError(

@@ -63,7 +63,6 @@ class JsonlSink(FileSink):
 
 
 def line(result: FrameResult) -> bytes:
-    """Return an explained frame's record as a line of JSON."""
     return orjson.dumps(record(result), option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -101,11 +100,7 @@ def _detection(detection: Detection) -> dict[str, Any]:
 
 
 def _why(why: BoxMap) -> dict[str, Any]:
-    return {
-        "method": why.method,
-        **_focus(why.focus),
-        "age_ms": round(why.age * 1000, 1),
-    }
+    return {"method": why.method, **_focus(why.focus), "age_ms": round(why.age * 1000, 1)}
 
 
 def _focus(focus: Focus) -> dict[str, Any]:

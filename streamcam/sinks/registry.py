@@ -50,8 +50,6 @@ _OTHER_ENDINGS = (".map.png", AUDIT_VALUES, AUDIT_PAGE)
 
 @dataclass(frozen=True, slots=True)
 class SinkChoice:
-    """A sink that is turned on, with its settings."""
-
     name: str
     settings: BaseModel = field(default_factory=SinkSettings)
 
@@ -71,7 +69,6 @@ class SinkChoice:
 
 
 def optional_sinks() -> tuple[str, ...]:
-    """Return the names of the sinks that a table `[sinks.NAME]` turns on."""
     return tuple(name for name in _entries() if name not in _STANDARD)
 
 

@@ -158,12 +158,6 @@ class Mp4Writer:
 
 
 class VideoSettings(EncoderSettings):
-    """How a source's video is written.
-
-    Attributes:
-        audio: Whether the source's audio is included.
-    """
-
     audio: bool = True
 
 
@@ -179,7 +173,6 @@ class VideoSink(Sink[VideoSettings]):
     Args:
         path: Where it goes.
         info: The source; its audio is taken from `info.path`.
-        settings: How it is encoded.
     """
 
     settings_type = VideoSettings
@@ -207,11 +200,7 @@ class VideoSink(Sink[VideoSettings]):
         return cls(target.path(cls.result_file), target.source, settings)
 
     def write(self, item: Item, picture: Picture | None) -> None:
-        """Add a picture; it is encoded when the next one gives its duration.
-
-        Raises:
-            SinkError: It cannot be encoded or written.
-        """
+        """Add a picture; it is encoded when the next one gives its duration."""
         if picture is None:
             raise ValueError("VideoSink needs the annotated picture")
         frame = item if isinstance(item, Frame) else item.frame

@@ -88,23 +88,13 @@ class _HybridFile(WholeFile):
 
 
 class FragmentLayout(NamedTuple):
-    """The structure of an MP4 of `FragmentWriter`.
-
-    Attributes:
-        complete: Whether it is an ordinary MP4.
-        frames: The end of each complete frame, in bytes; empty if `complete`.
-    """
+    """Whether an MP4 of `FragmentWriter` is an ordinary one; if not, each frame's end in bytes."""
 
     complete: bool
     frames: tuple[int, ...]
 
 
 def read_layout(path: Path) -> FragmentLayout:
-    """Return the structure of a file that was left behind.
-
-    Raises:
-        OSError: It cannot be read.
-    """
     with path.open("rb") as file:
         boxes = list(_boxes(file, path.stat().st_size))
     names = [name for name, _ in boxes]

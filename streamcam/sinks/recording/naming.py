@@ -42,12 +42,7 @@ class SegmentFiles:
 
 
 def free_stem(folder: Path, begin: datetime) -> Path:
-    """Return an unused path, without its ending, for a segment.
-
-    Args:
-        folder: The camera's.
-        begin: When its first frame was taken.
-    """
+    """Return an unused path in a camera's folder, without its ending, for a segment."""
     moment = begin.astimezone(UTC)
     hour = folder / moment.strftime("%Y-%m-%d") / moment.strftime("%H")
     base = moment.strftime("%M-%S")
@@ -56,7 +51,6 @@ def free_stem(folder: Path, begin: datetime) -> Path:
 
 
 def date_of(folder: str) -> datetime | None:
-    """Return the day of a folder of this name; None if it is no such folder."""
     if not _DATE.fullmatch(folder):
         return None
     try:
@@ -66,7 +60,6 @@ def date_of(folder: str) -> datetime | None:
 
 
 def hour_of(folder: str) -> timedelta | None:
-    """Return the hour of a folder of this name, from midnight; None if it is no such folder."""
     return timedelta(hours=int(folder)) if _HOUR.fullmatch(folder) else None
 
 
@@ -79,14 +72,7 @@ def parse_name(file: str) -> tuple[timedelta, str] | None:
 
 
 def dates(folder: "Path | os.DirEntry[str]") -> Iterator[tuple[datetime, "os.DirEntry[str]"]]:
-    """Find the folders of a camera's days; links are not followed.
-
-    Yields:
-        When the day begins, and its folder; in no order.
-
-    Raises:
-        OSError: The folder cannot be read.
-    """
+    """Yield when each day of a camera begins, and its folder; in no order. Links are left out."""
     for entry in _folders(folder):
         date = date_of(entry.name)
         if date is not None:

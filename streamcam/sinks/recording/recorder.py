@@ -38,7 +38,6 @@ class RecordingSettings(SinkSettings):
         record: "always", or around frames with "detections" only.
         pre_roll: Seconds recorded before the first frame with a detection; 0 or more.
         post_roll: Seconds recorded after the last frame with a detection; 0 or more.
-        encoder: How the video is encoded.
     """
 
     segment: float = 60.0
@@ -62,7 +61,6 @@ class SegmentRecorder:
 
     Args:
         folder: The camera's, e.g. `out/door`; one recorder at a time may write there.
-        settings: What is recorded.
         clock: Gives the time of frames without a capture time.
     """
 
@@ -104,11 +102,7 @@ class SegmentRecorder:
         self._is_empty = False
 
     def finish(self) -> Path:
-        """Publish the running segment, and return the camera's folder.
-
-        Raises:
-            SinkError: There were no frames, or the segment cannot be completed.
-        """
+        """Publish the running segment, and return the camera's folder."""
         if self._is_empty:
             raise SinkError(f"{self._folder}: no frame was explained, so there are no segments")
         with writing(str(self._folder)):
@@ -186,7 +180,6 @@ class SegmentRecorder:
             self._segment_of(each).write(each)
 
     def _segment_of(self, frame: EncodedFrame) -> Segment:
-        """Return the segment that a frame belongs to; it is opened where needed."""
         if frame.begins_segment:
             self._end_segment()
         if self._segment is None:
@@ -242,11 +235,6 @@ class RecordingSink(Sink[RecordingSettings]):
         self._detections.update(detection.label for detection in item.detections)
 
     def finish(self) -> Path:
-        """Publish the running segment, complete the manifest, and return the camera's folder.
-
-        Raises:
-            SinkError: Something cannot be written, or there was no frame.
-        """
         folder = self._segments.finish()
         if self._source is not None and self._provenance is not None:
             self._write_manifest(self._source, self._provenance, Outcome.STOPPED)

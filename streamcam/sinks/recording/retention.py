@@ -29,12 +29,7 @@ _PERIOD_SECONDS = 60.0
 
 @dataclass(slots=True)
 class Deleted:
-    """What was deleted of one kind.
-
-    Attributes:
-        files: How many.
-        bytes: The sum of their lengths.
-    """
+    """How many files of one kind were deleted, and the sum of their lengths."""
 
     files: int = 0
     bytes: int = 0
@@ -72,7 +67,6 @@ class Retention:
         max_bytes: Total size of all segments, None for no bound. The oldest videos are deleted
             first, and records when no video is left.
         min_free: Bytes to keep free on the disk, by deleting in the same order; 0 for no bound.
-        clock: Gives the age.
     """
 
     def __init__(
@@ -115,7 +109,6 @@ class Retention:
         return swept
 
     def _may_expire(self, begin: datetime, now: datetime) -> bool:
-        """Return whether anything that began then, or later, can be too old."""
         ages = [age for age in (self._max_age, self._max_age_records) if age is not None]
         return bool(ages) and (now - begin).total_seconds() > min(ages)
 
@@ -232,7 +225,7 @@ class RetentionThread:
     """Applies a retention periodically, in a daemon thread of its own.
 
     Args:
-        retention: The first one; see `retention`.
+        retention: The first one.
         period: Seconds between two sweeps.
 
     Attributes:
@@ -246,7 +239,6 @@ class RetentionThread:
         self._thread = threading.Thread(target=self._run, name="streamcam retention", daemon=True)
 
     def start(self) -> None:
-        """Sweep now, and again after each period."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -254,7 +246,7 @@ class RetentionThread:
         self._stopping.set()
 
     def join(self, timeout: float) -> bool:
-        """Wait for the end of a running sweep; return whether it came within `timeout` seconds."""
+        """Return whether a running sweep ended within `timeout` seconds."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
 

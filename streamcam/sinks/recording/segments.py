@@ -61,13 +61,7 @@ class Segmenter:
         self._recorded = False
 
     def decide(self, time: float, *, detected: bool, unrelated: bool) -> FrameDecision:
-        """Take the next frame.
-
-        Args:
-            time: Seconds on the camera's own clock.
-            detected: Whether something was detected in it.
-            unrelated: Whether it cannot follow the frame before it in one video.
-        """
+        """Take the next frame; an `unrelated` one cannot follow the one before it in a video."""
         if detected:
             self._last_detection = time
         recorded = self._is_recorded(time)
@@ -105,9 +99,7 @@ class EncodedFrame:
     Attributes:
         line: Its record.
         time: Seconds on the camera's own clock.
-        time_utc: When it was captured.
-        begins_segment: Whether a segment must begin with it.
-        recorded: Whether it is recorded in any case; otherwise only as pre-roll.
+        begins_segment, recorded: See `FrameDecision`.
         stream: The encoder's stream, where there is video.
         packet: The encoded picture, where there is video.
     """
@@ -122,7 +114,6 @@ class EncodedFrame:
 
     @property
     def can_begin_segment(self) -> bool:
-        """Whether a segment can begin with it."""
         return self.packet is None or self.packet.is_keyframe
 
 
@@ -161,11 +152,7 @@ class Segment:
     """A running segment. Every method may raise `SinkError`, `OSError` and `av.FFmpegError`.
 
     Both files are `.part` files, and a complete segment at every moment but for the last frame: see
-    `recover`.
-
-    Args:
-        folder: The camera's.
-        first: Its first frame, which is not yet written by the constructor.
+    `recover`. The constructor does not yet write the first frame.
     """
 
     def __init__(self, folder: Path, first: EncodedFrame) -> None:
@@ -220,9 +207,6 @@ def recover(folder: Path) -> list[Path]:
     each record without a frame. A segment without a complete frame is removed. Only files named
     like running segments are touched, and none while another process writes to this folder.
 
-    Args:
-        folder: The camera's, e.g. `out/door`.
-
     Returns:
         The files that were completed.
 
@@ -246,19 +230,13 @@ def recover(folder: Path) -> list[Path]:
 
 
 def _publish(stem: Path) -> list[Path]:
-    """Publish the complete part of a segment, and remove the rest.
-
-    Args:
-        stem: The path of its files without their endings.
-
-    Returns:
-        The files that were published: records and video, records alone where no video belongs to
-        them, or none.
+    """Publish the complete part of a segment, remove the rest, and return the files published.
 
     Raises:
         SinkError: They cannot be repaired or published; the unpublished ones are left unchanged.
     """
-    files = video, records = [_at(stem, ending) for ending in (SEGMENT_VIDEO, SEGMENT_RECORDS)]
+    endings = (SEGMENT_VIDEO, SEGMENT_RECORDS)
+    files = video, records = [PartFile(stem.with_name(stem.name + end)) for end in endings]
     with writing(str(stem)):
         if video.part.exists():
             _truncate_to_common(video, records)
@@ -327,7 +305,3 @@ def _parts(hour: Path) -> Iterator[str]:
             name = entry.name.removesuffix(PART)
             if name != entry.name and parse_name(name) and entry.is_file(follow_symlinks=False):
                 yield entry.name
-
-
-def _at(stem: Path, ending: str) -> PartFile:
-    return PartFile(stem.with_name(stem.name + ending))
