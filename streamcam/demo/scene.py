@@ -11,8 +11,7 @@ import numpy.typing as npt
 from streamcam.demo.animals import Animal, draw_animal, draw_flying
 from streamcam.demo.pen import DAYLIGHTS, Pen, Perspective
 from streamcam.demo.people import Person, draw_waiting, draw_walker
-from streamcam.demo.props import Prop, draw_prop
-from streamcam.demo.scenery import draw_background
+from streamcam.demo.scenery import Prop, draw_background, draw_prop
 from streamcam.demo.vehicles import Vehicle, draw_rider_of, draw_vehicle
 from streamcam.types import Box, Picture, TrueObject
 

@@ -1,14 +1,26 @@
-"""The static background: sky, hills, houses or a park, pavements and the road."""
+"""The background (sky, hills, houses or a park, the ground), trees and street furniture."""
 
+from dataclasses import dataclass
 from math import pi, sin
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 
 from streamcam.demo.pen import Colour, Daylight, Pen, Perspective, darker, lighter
-from streamcam.demo.props import AWNINGS, LEAVES, draw_tree
 from streamcam.types import Picture
 
+LEAVES: tuple[Colour, ...] = (
+    (98, 148, 84),
+    (122, 160, 78),
+    (76, 128, 88),
+    (190, 150, 70),
+    (206, 128, 68),
+    (226, 168, 180),
+)
+BARK: Colour = (108, 82, 64)
+IRON: Colour = (62, 68, 74)
+AWNINGS: tuple[Colour, ...] = ((204, 72, 64), (62, 122, 110), (224, 168, 70), (80, 100, 150))
 WALLS: tuple[Colour, ...] = (
     (222, 164, 130),
     (236, 214, 178),
@@ -25,7 +37,67 @@ WINDOW: Colour = (150, 184, 200)
 LIT_WINDOW: Colour = (255, 222, 140)
 
 
-def draw_background(view: Perspective, daylight: Daylight, random: np.random.Generator) -> Picture:
+@dataclass(frozen=True)
+class Prop:
+    """Something that stands on a pavement and hides what passes behind it.
+
+    Attributes:
+        kind: "tree", "lamp", "bench", "bin" or "bush".
+        size: Height in metres.
+        colour: Its main colour.
+    """
+
+    kind: str
+    size: float
+    colour: Colour
+
+    @classmethod
+    def random(cls, random: Generator) -> "Prop":
+        kind = str(random.choice(["tree", "tree", "lamp", "bench", "bin", "bush"]))
+        colours = AWNINGS if kind in ("bench", "bin") else LEAVES
+        return cls(kind, float(random.uniform(3.6, 5.0)), colours[random.integers(len(colours))])
+
+
+def draw_prop(pen: Pen, prop: Prop) -> None:
+    if prop.kind == "tree":
+        pen.rectangle(-0.5, -0.04, 0.5, 0.06, (120, 98, 80))
+        draw_tree(pen, prop.colour, prop.size)
+    elif prop.kind == "lamp":
+        pen.limb((0.0, 0.0), (0.0, prop.size), 0.12, 0.08, IRON)
+        pen.limb((0.0, 0.0), (0.0, 0.5), 0.2, 0.16, IRON)
+        pen.limb((0.0, prop.size), (0.7, prop.size + 0.15), 0.07, 0.07, IRON)
+        pen.limb((0.55, prop.size + 0.1), (0.95, prop.size + 0.1), 0.14, 0.1, (255, 236, 180))
+    elif prop.kind == "bench":
+        for x in (-0.65, 0.65):
+            pen.rectangle(x - 0.05, 0.0, x + 0.05, 0.85, IRON)
+        for y in (0.4, 0.6, 0.74):
+            pen.limb((-0.85, y), (0.85, y), 0.09, 0.09, (158, 112, 74))
+    elif prop.kind == "bin":
+        pen.rectangle(-0.22, 0.05, 0.22, 0.85, darker(prop.colour, 0.7))
+        pen.limb((-0.22, 0.88), (0.22, 0.88), 0.12, 0.12, darker(prop.colour, 0.5))
+    else:
+        pen.rectangle(-0.6, 0.0, 0.6, 0.4, (176, 164, 150))
+        for x in (-0.4, 0.0, 0.4):
+            pen.disc((x, 0.58), 0.3, darker(prop.colour, 0.92 + 0.08 * (x == 0)))
+
+
+def draw_tree(pen: Pen, leaves: Colour, height: float) -> None:
+    """Draw a tree; `height` in metres."""
+    pen = pen.scaled(height)
+    pen.limb((0.0, 0.0), (0.0, 0.5), 0.055, 0.035, BARK)
+    pen.limb((0.0, 0.35), (0.12, 0.55), 0.03, 0.02, BARK)
+    for x, y, radius, shade in (
+        (-0.14, 0.6, 0.17, 0.86),
+        (0.15, 0.62, 0.17, 0.86),
+        (0.0, 0.55, 0.17, 0.8),
+        (0.0, 0.78, 0.2, 0.97),
+        (-0.1, 0.7, 0.14, 1.0),
+        (0.06, 0.84, 0.11, 1.08),
+    ):
+        pen.disc((x, y), radius, darker(leaves, shade))
+
+
+def draw_background(view: Perspective, daylight: Daylight, random: Generator) -> Picture:
     """Return the street without anything that moves or hides what moves."""
     canvas = _sky(view, daylight, random)
     backdrop = random.choice(["houses", "houses", "park"])
@@ -38,7 +110,7 @@ def draw_background(view: Perspective, daylight: Daylight, random: np.random.Gen
     return canvas
 
 
-def _sky(view: Perspective, daylight: Daylight, random: np.random.Generator) -> Picture:
+def _sky(view: Perspective, daylight: Daylight, random: Generator) -> Picture:
     share = np.clip(np.arange(view.height) / view.row(view.wall), 0, 1)[:, None]
     rows = np.array(daylight.zenith) * (1 - share) + np.array(daylight.horizon) * share
     canvas = np.repeat(rows[:, None, :], view.width, axis=1).astype(np.uint8)
@@ -59,9 +131,7 @@ def _sky(view: Perspective, daylight: Daylight, random: np.random.Generator) -> 
     return canvas
 
 
-def _park(
-    canvas: Picture, view: Perspective, daylight: Daylight, random: np.random.Generator
-) -> None:
+def _park(canvas: Picture, view: Perspective, daylight: Daylight, random: Generator) -> None:
     foot, scale = view.row(view.wall), view.wall
     grass = LEAVES[random.integers(3)]
     pen = Pen(canvas, (0.0, foot), scale, light=daylight.light)
@@ -74,9 +144,7 @@ def _park(
         pen.limb((x, 0.25), (x + 0.6, 0.25), 0.8 + 0.2 * sin(7 * x), 0.8, darker(grass, 0.85))
 
 
-def _hills(
-    canvas: Picture, view: Perspective, daylight: Daylight, random: np.random.Generator
-) -> None:
+def _hills(canvas: Picture, view: Perspective, daylight: Daylight, random: Generator) -> None:
     foot = view.row(view.wall)
     for depth in (0.55, 0.3):
         colour = np.array(daylight.horizon) * depth + np.array(LEAVES[2]) * (1 - depth)
@@ -94,9 +162,7 @@ def _hills(
         )
 
 
-def _ground(
-    canvas: Picture, view: Perspective, daylight: Daylight, random: np.random.Generator
-) -> None:
+def _ground(canvas: Picture, view: Perspective, daylight: Daylight, random: Generator) -> None:
     stone = (206, 198, 186) if random.random() < 0.6 else (188, 190, 194)
     asphalt = (104, 106, 114) if random.random() < 0.6 else (126, 122, 120)
     flat = Pen(canvas, (0.0, 0.0), 1.0, light=daylight.light)
@@ -123,12 +189,7 @@ def _edge(pen: Pen, view: Perspective, scale: float, width: float, colour: Colou
 
 
 def _joints(
-    pen: Pen,
-    view: Perspective,
-    far: float,
-    near: float,
-    colour: Colour,
-    random: np.random.Generator,
+    pen: Pen, view: Perspective, far: float, near: float, colour: Colour, random: Generator
 ) -> None:
     middle = view.width * random.uniform(0.3, 0.7)
     tiles = int(view.width / far / 1.2 / 2) + 4
@@ -142,7 +203,7 @@ def _joints(
         pen.line([(0.0, -row), (float(view.width), -row)], 1.0, colour)
 
 
-def _markings(pen: Pen, view: Perspective, random: np.random.Generator) -> None:
+def _markings(pen: Pen, view: Perspective, random: Generator) -> None:
     centre = 2 / (1 / view.kerb_far + 1 / view.kerb_near)
     near, far = centre * 1.015, centre * 0.985
     middle = view.width * random.uniform(0.3, 0.7)
@@ -172,7 +233,7 @@ def _markings(pen: Pen, view: Perspective, random: np.random.Generator) -> None:
             )
 
 
-def _grain(canvas: Picture, view: Perspective, random: np.random.Generator) -> None:
+def _grain(canvas: Picture, view: Perspective, random: Generator) -> None:
     """Give the ground a little texture, so that it is no mirror of compression."""
     top = int(view.row(view.wall))
     ground = canvas[top:]
@@ -181,9 +242,7 @@ def _grain(canvas: Picture, view: Perspective, random: np.random.Generator) -> N
     ground[:] = np.clip(ground + noise, 0, 255).astype(np.uint8)
 
 
-def _houses(
-    canvas: Picture, view: Perspective, daylight: Daylight, random: np.random.Generator
-) -> None:
+def _houses(canvas: Picture, view: Perspective, daylight: Daylight, random: Generator) -> None:
     """Draw a row of houses and shops along the far pavement."""
     foot, scale = view.row(view.wall), view.wall
     left = -random.uniform(0.0, 3.0)
@@ -199,7 +258,7 @@ def _houses(
             left += gap
 
 
-def _house(pen: Pen, width: float, daylight: Daylight, random: np.random.Generator) -> None:
+def _house(pen: Pen, width: float, daylight: Daylight, random: Generator) -> None:
     wall = WALLS[random.integers(len(WALLS))]
     floors = int(random.integers(1, 3)) + 1
     storey = float(random.uniform(2.5, 2.9))
@@ -247,7 +306,7 @@ def _window(
     height: float,
     wall: Colour,
     daylight: Daylight,
-    random: np.random.Generator,
+    random: Generator,
 ) -> None:
     lit = random.random() < daylight.lit
     left, right, top = middle - width / 2, middle + width / 2, sill + height
@@ -267,7 +326,7 @@ def _window(
     pen.rectangle(left - 0.16, sill - 0.18, right + 0.16, sill - 0.08, darker(wall, 0.72))
 
 
-def _shop(pen: Pen, width: float, daylight: Daylight, random: np.random.Generator) -> None:
+def _shop(pen: Pen, width: float, daylight: Daylight, random: Generator) -> None:
     colour = AWNINGS[random.integers(len(AWNINGS))]
     glass = LIT_WINDOW if daylight.lit > 0.3 else lighter(WINDOW, 0.2)
     pen.rectangle(0.15, 0.0, width - 0.15, 2.7, darker(colour, 0.62))

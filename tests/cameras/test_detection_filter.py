@@ -1,4 +1,4 @@
-"""Which detections a camera's user wants to see."""
+"""Which detections a camera's settings select."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from tests.sinks.items import explained, frame
 WIDTH, HEIGHT = 200, 100
 
 
-def seen(*detections: Detection) -> FrameResult:
+def result_of(*detections: Detection) -> FrameResult:
     return explained(frame(0, shown=np.zeros((HEIGHT, WIDTH, 3), np.uint8)), detections)
 
 
@@ -22,25 +22,25 @@ def at(x: float, y: float, label: str = "person", confidence: float = 0.9) -> De
     return Detection(label, 1, confidence, (x - 10, y - 30, x + 10, y), Focus(0.3, 2.0, True))
 
 
-def kept(wish: DetectionFilter, *detections: Detection) -> list[int]:
-    wanted = wish.apply(seen(*detections)).detections
+def selected(selection: DetectionFilter, *detections: Detection) -> list[int]:
+    wanted = selection.apply(result_of(*detections)).detections
     return [detections.index(detection) for detection in wanted]
 
 
-def test_without_a_wish_all_counts_and_nothing_is_copied() -> None:
-    result = seen(at(0.5, 0.5), at(0.1, 0.9, confidence=0.01))
+def test_without_settings_all_counts_and_nothing_is_copied() -> None:
+    result = result_of(at(0.5, 0.5), at(0.1, 0.9, confidence=0.01))
     assert DetectionFilter().apply(result) is result
 
 
 def test_confidence_counts_from_the_very_value() -> None:
     found = [at(0.5, 0.5, confidence=value) for value in (0.49, 0.5, 0.51)]
-    assert kept(DetectionFilter(confidence=0.5), *found) == [1, 2]
+    assert selected(DetectionFilter(confidence=0.5), *found) == [1, 2]
 
 
 def test_labels_are_known_in_any_case() -> None:
     found = [at(0.5, 0.5, label) for label in ("Person", "dog", "traffic light", "STRASSE")]
-    wish = DetectionFilter(classes=frozenset(("person", "traffic light", "strasse")))
-    assert kept(wish, *found) == [0, 2, 3]
+    selection = DetectionFilter(classes=frozenset(("person", "traffic light", "strasse")))
+    assert selected(selection, *found) == [0, 2, 3]
 
 
 def test_a_detection_lies_where_it_stands() -> None:
@@ -48,13 +48,13 @@ def test_a_detection_lies_where_it_stands() -> None:
     ground = DetectionFilter(ignored=[region((0, 0.5, 1, 1))])
     sky = DetectionFilter(ignored=[region((0, 0, 1, 0.5))])
     tall = replace(at(0.5, 0.9), box=(90, 5, 110, 90))
-    assert kept(ground, tall) == []
-    assert kept(sky, tall) == [0]
+    assert selected(ground, tall) == []
+    assert selected(sky, tall) == [0]
 
 
 @pytest.mark.parametrize("foot", [(0.5, 1.0), (0.0, 0.8), (1.0, 1.0), (0.3, 0.5)])
 def test_an_edge_belongs_to_its_region(foot: tuple[float, float]) -> None:
-    assert kept(DetectionFilter(ignored=[region((0, 0.5, 1, 1))]), at(*foot)) == []
+    assert selected(DetectionFilter(ignored=[region((0, 0.5, 1, 1))]), at(*foot)) == []
 
 
 def test_polygons_boxes_and_several_of_them() -> None:
@@ -63,22 +63,24 @@ def test_polygons_boxes_and_several_of_them() -> None:
     assert region((0.2, 0.3, 0.8, 0.9)).tolist() == pytest.approx(
         np.float32([[0.2, 0.3], [0.8, 0.3], [0.8, 0.9], [0.2, 0.9]])
     )
-    wish = DetectionFilter(ignored=[triangle, region((0.8, 0.8, 1, 1))])
+    selection = DetectionFilter(ignored=[triangle, region((0.8, 0.8, 1, 1))])
     places = [(0.1, 0.1), (0.4, 0.5), (0.9, 0.9), (0.7, 0.9), (0.1, 0.7)]
-    assert kept(wish, *(at(x, y) for x, y in places)) == [1, 3]
+    assert selected(selection, *(at(x, y) for x, y in places)) == [1, 3]
 
 
 def test_a_region_is_the_same_at_every_size() -> None:
-    wish = DetectionFilter(ignored=[region((0.5, 0, 1, 1))])
+    selection = DetectionFilter(ignored=[region((0.5, 0, 1, 1))])
     for width, height in ((64, 48), (1920, 1080)):
         shown = np.zeros((height, width, 3), np.uint8)
         left = Detection("a", 1, 0.9, (0, 0, 0.8 * width, height), Focus(0.3, 2.0, True))
         right = Detection("a", 1, 0.9, (0.3 * width, 0, width, height), Focus(0.3, 2.0, True))
-        assert wish.apply(explained(frame(0, shown=shown), (left, right))).detections == (left,)
+        assert selection.apply(explained(frame(0, shown=shown), (left, right))).detections == (
+            left,
+        )
 
 
 def test_the_map_and_the_frame_are_left_as_they_are() -> None:
-    result = seen(at(0.5, 0.5))
+    result = result_of(at(0.5, 0.5))
     narrowed = DetectionFilter(confidence=1.0).apply(result)
     assert narrowed.detections == ()
     assert narrowed.explanation is result.explanation

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streamcam.cameras import engines as room
+from streamcam.cameras import engines as engines_module
 from streamcam.cameras.engines import FILES, Engines
 from streamcam.config.schema import Settings
 from streamcam.demo.source import DemoSource
@@ -51,7 +51,7 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         built.append(settings.model.name)
         return build_engine(settings, None)
 
-    monkeypatch.setattr(room, "build_engine", build)
+    monkeypatch.setattr(engines_module, "build_engine", build)
     return built
 
 
@@ -171,7 +171,7 @@ def test_a_slow_download_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -
             assert fetched.wait(10)
         return Loaded()
 
-    monkeypatch.setattr(room, "build_engine", build)
+    monkeypatch.setattr(engines_module, "build_engine", build)
     engines = Engines()
     threads = [
         threading.Thread(target=engines.assign, args=(name, OTHER)) for name in ("gate", "roof")

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from streamcam.cameras import camera as camera_room
-from streamcam.cameras import engines as engines_room
+from streamcam.cameras import engines as engines_module
 from streamcam.cameras import manager as manager_module
 from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.plan import plans
@@ -42,7 +42,7 @@ GRACE = 20.0
 
 
 class TimedEngine:
-    """Takes a fixed time for each frame; fails where it is told to.
+    """Takes a fixed time for each frame; fails where it is set to.
 
     Attributes:
         pace: Seconds for a frame.
@@ -91,23 +91,23 @@ class ReceivedFrame:
 
 
 class EventLog(Observer):
-    """Remembers what it is told."""
+    """Keeps the events that it receives."""
 
     def __init__(self) -> None:
-        self.seen: dict[str, list[ReceivedFrame]] = defaultdict(list)
-        self.told: dict[str, list[CameraStatus]] = defaultdict(list)
+        self.frames: dict[str, list[ReceivedFrame]] = defaultdict(list)
+        self.statuses: dict[str, list[CameraStatus]] = defaultdict(list)
 
     def camera_frame(self, result: FrameResult, latency: float) -> None:
         frame = result.frame
-        self.seen[frame.source].append(
+        self.frames[frame.source].append(
             ReceivedFrame(frame.index, frame.time, frame.discontinuity, latency)
         )
 
     def camera_changed(self, status: CameraStatus) -> None:
-        self.told[status.name].append(status)
+        self.statuses[status.name].append(status)
 
     def states(self, name: str) -> list[CameraState]:
-        return [status.state for status in self.told[name]]
+        return [status.state for status in self.statuses[name]]
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> TimedEngine:
     def build(settings: Settings, _: object) -> Any:
         return build_engine(settings) if settings.model.weights else made
 
-    monkeypatch.setattr(engines_room, "build_engine", build)
+    monkeypatch.setattr(engines_module, "build_engine", build)
     monkeypatch.setattr(camera_room, "_FIRST_PAUSE", 0.05)
     monkeypatch.setattr(camera_room, "_LONGEST_PAUSE", 0.1)
     return made
@@ -130,14 +130,14 @@ def observer() -> EventLog:
 
 
 @pytest.fixture
-def fleet(engine: TimedEngine, observer: EventLog) -> Iterator[CameraManager]:
+def manager(engine: TimedEngine, observer: EventLog) -> Iterator[CameraManager]:
     processes = children()
     with CameraManager(Settings(), observer) as made:
         yield made
         made.stop(GRACE)
     assert not made.stuck
     assert children() <= processes
-    assert engine.closed or not observer.seen
+    assert engine.closed or not observer.frames
 
 
 def settings(*cameras: dict[str, Any], rate: int = 25, **sections: Any) -> Settings:
@@ -156,72 +156,74 @@ def assert_accounted(status: CameraStatus) -> None:
 
 
 def test_one_camera_comes_changes_and_goes_while_another_goes_on(
-    fleet: CameraManager, observer: EventLog, engine: TimedEngine
+    manager: CameraManager, observer: EventLog, engine: TimedEngine
 ) -> None:
     a, b = {"name": "a", "max_fps": 20}, {"name": "b"}
 
     def run(*cameras: dict[str, Any]) -> None:
-        fleet.reconcile(plans(settings(*cameras)))
+        manager.reconcile(plans(settings(*cameras)))
 
     def more(name: str) -> bool:
-        known = len(observer.seen[name])
-        return eventually(lambda: len(observer.seen[name]) > known + 2)
+        known = len(observer.frames[name])
+        return eventually(lambda: len(observer.frames[name]) > known + 2)
 
     run(a)
     assert more("a")
-    first = fleet.cameras[0]
+    first = manager.cameras[0]
     run(b, a)
-    assert [camera.plan.name for camera in fleet.cameras] == ["b", "a"]
+    assert [camera.plan.name for camera in manager.cameras] == ["b", "a"]
     assert more("b")
     run(a, b | {"max_fps": 10})
     assert observer.states("b")[-1] is not CameraState.FAILED
     assert more("b")
     run(a)
     assert observer.states("b")[-1] is CameraState.STOPPED
-    assert fleet.preview("b") is None
+    assert manager.preview("b") is None
     assert more("a")
-    assert fleet.cameras == [first]
+    assert manager.cameras == [first]
     assert first.preview.latest is not None
     assert engine.forgotten == ["b", "b"]
 
-    seen = observer.seen["a"]
-    assert [frame.discontinuity for frame in seen] == [True] + [False] * (len(seen) - 1)
-    assert np.all(np.diff([frame.index for frame in seen]) > 0)
-    assert max(np.diff([frame.time for frame in seen])) < 1.0
-    assert [frame.discontinuity for frame in observer.seen["b"]].count(True) == 2
-    fleet.stop(GRACE)
+    frames = observer.frames["a"]
+    assert [frame.discontinuity for frame in frames] == [True] + [False] * (len(frames) - 1)
+    assert np.all(np.diff([frame.index for frame in frames]) > 0)
+    assert max(np.diff([frame.time for frame in frames])) < 1.0
+    assert [frame.discontinuity for frame in observer.frames["b"]].count(True) == 2
+    manager.stop(GRACE)
     assert_accounted(first.status())
 
 
 def test_what_a_kill_left_is_mended_though_the_camera_never_comes_back(
-    fleet: CameraManager, tmp_path: Path
+    manager: CameraManager, tmp_path: Path
 ) -> None:
     running = tmp_path / "a" / "2025-03-01" / "11" / "59-58.jsonl.part"
     running.parent.mkdir(parents=True)
     running.write_bytes(b'{"frame":0}\n{"fra')
     gone = {"name": "a", "format": None, "url": "rtsp://127.0.0.1:1/gone", "record": "always"}
-    fleet.reconcile(plans(settings(gone, output={"folder": tmp_path})))
+    manager.reconcile(plans(settings(gone, output={"folder": tmp_path})))
     assert eventually(lambda: not running.exists())
     assert running.with_suffix("").read_bytes() == b'{"frame":0}\n'
 
 
-def test_a_camera_without_its_weights_fails_alone(fleet: CameraManager, observer: EventLog) -> None:
-    """They may be on a disk that is not there yet, so they are looked for again."""
+def test_a_camera_without_its_weights_fails_alone(
+    manager: CameraManager, observer: EventLog
+) -> None:
+    """They may be on a disk that is not there yet, so they are tried again."""
     lost = {"name": "lost", "weights": "/no/such/weights.pth"}
-    fleet.reconcile(plans(settings(lost, {"name": "sound"})))
-    assert eventually(lambda: observer.told["lost"] and len(observer.seen["sound"]) > 2)
-    failed = observer.told["lost"][0]
-    sound = fleet.statuses()[1]
+    manager.reconcile(plans(settings(lost, {"name": "sound"})))
+    assert eventually(lambda: observer.statuses["lost"] and len(observer.frames["sound"]) > 2)
+    failed = observer.statuses["lost"][0]
+    sound = manager.statuses()[1]
     assert failed.state is CameraState.BACKING_OFF
     assert failed.error == "there is no weights file /no/such/weights.pth"
     assert (failed.counts.decoded, failed.reconnects) == (0, 0)
     assert sound.state is CameraState.LIVE
-    assert fleet.fault is None
+    assert manager.fault is None
     assert CameraState.BACKING_OFF not in observer.states("sound")
 
 
 def test_a_failed_camera_is_started_again_on_reload(
-    fleet: CameraManager, engine: TimedEngine, monkeypatch: pytest.MonkeyPatch
+    manager: CameraManager, engine: TimedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its settings are the same, what it lacked is there now."""
     damaged = True
@@ -231,20 +233,20 @@ def test_a_failed_camera_is_started_again_on_reload(
             raise WeightsError("these weights are damaged")
         return engine
 
-    monkeypatch.setattr(engines_room, "build_engine", build)
+    monkeypatch.setattr(engines_module, "build_engine", build)
     planned = plans(settings({"name": "a"}))
-    fleet.reconcile(planned)
-    assert eventually(lambda: fleet.cameras[0].failed)
+    manager.reconcile(planned)
+    assert eventually(lambda: manager.cameras[0].failed)
     damaged = False
-    fleet.reconcile(planned)
-    assert eventually(lambda: fleet.statuses()[0].state is CameraState.LIVE)
-    running = fleet.cameras[0]
-    fleet.reconcile(planned)
-    assert fleet.cameras[0] is running, "a camera that runs is left alone"
+    manager.reconcile(planned)
+    assert eventually(lambda: manager.statuses()[0].state is CameraState.LIVE)
+    running = manager.cameras[0]
+    manager.reconcile(planned)
+    assert manager.cameras[0] is running, "a camera that runs is left alone"
 
 
 def test_a_gpu_without_room_is_waited_for(
-    fleet: CameraManager, observer: EventLog, engine: TimedEngine, monkeypatch: pytest.MonkeyPatch
+    manager: CameraManager, observer: EventLog, engine: TimedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What else uses it may end; any other fault of the GPU is final."""
     tries: list[str] = []
@@ -255,15 +257,15 @@ def test_a_gpu_without_room_is_waited_for(
             raise DeviceMemoryError("the GPU has no room for nano")
         return engine
 
-    monkeypatch.setattr(engines_room, "build_engine", build)
-    fleet.reconcile(plans(settings({"name": "a"})))
-    assert eventually(lambda: fleet.statuses()[0].state is CameraState.LIVE)
+    monkeypatch.setattr(engines_module, "build_engine", build)
+    manager.reconcile(plans(settings({"name": "a"})))
+    assert eventually(lambda: manager.statuses()[0].state is CameraState.LIVE)
     assert len(tries) == 8, "more often than a camera may be restarted"
     assert CameraState.FAILED not in observer.states("a")
 
 
 def test_weights_that_may_come_later_are_tried_again(
-    fleet: CameraManager, observer: EventLog, engine: TimedEngine, monkeypatch: pytest.MonkeyPatch
+    manager: CameraManager, observer: EventLog, engine: TimedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries: list[int] = []
 
@@ -273,27 +275,27 @@ def test_weights_that_may_come_later_are_tried_again(
             raise WeightsUnavailableError("nano: cannot be fetched", hint="Check the network.")
         return engine
 
-    monkeypatch.setattr(engines_room, "build_engine", build)
-    fleet.reconcile(plans(settings({"name": "a"})))
-    assert eventually(lambda: observer.seen["a"])
-    paused = observer.told["a"][0]
+    monkeypatch.setattr(engines_module, "build_engine", build)
+    manager.reconcile(plans(settings({"name": "a"})))
+    assert eventually(lambda: observer.frames["a"])
+    paused = observer.statuses["a"][0]
     assert (paused.state, paused.error) == (CameraState.BACKING_OFF, "nano: cannot be fetched")
     assert paused.hint == "Check the network."
     assert observer.states("a")[:2] == [CameraState.BACKING_OFF] * 2
-    (now,) = fleet.statuses()
+    (now,) = manager.statuses()
     assert (now.state, now.error) == (CameraState.LIVE, None)
 
 
 def test_a_camera_that_breaks_the_engine_is_given_up_and_the_other_goes_on(
-    fleet: CameraManager, observer: EventLog, engine: TimedEngine, monkeypatch: pytest.MonkeyPatch
+    manager: CameraManager, observer: EventLog, engine: TimedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(camera_room, "RestartLimit", partial(RestartLimit, limit=2))
     engine.errors["odd"] = ValueError("a shape that nobody expected")
-    fleet.reconcile(plans(settings({"name": "odd"}, {"name": "sound"})))
-    assert eventually(lambda: not fleet.cameras[0].running)
-    known = len(observer.seen["sound"])
-    assert eventually(lambda: len(observer.seen["sound"]) > known + 3)
-    odd, sound = fleet.statuses()
+    manager.reconcile(plans(settings({"name": "odd"}, {"name": "sound"})))
+    assert eventually(lambda: not manager.cameras[0].running)
+    known = len(observer.frames["sound"])
+    assert eventually(lambda: len(observer.frames["sound"]) > known + 3)
+    odd, sound = manager.statuses()
     assert odd.state is CameraState.FAILED
     assert "given up: internal fault: ValueError: a shape that nobody expected" in (odd.error or "")
     assert observer.states("odd").count(CameraState.BACKING_OFF) == 2
@@ -301,38 +303,38 @@ def test_a_camera_that_breaks_the_engine_is_given_up_and_the_other_goes_on(
     assert odd.counts.explained == 0
     assert odd.counts.dropped["fault"] >= 3
     assert_accounted(odd)
-    assert [frame.discontinuity for frame in observer.seen["sound"]].count(True) == 1
+    assert [frame.discontinuity for frame in observer.frames["sound"]].count(True) == 1
     assert sound.state is CameraState.LIVE
-    assert fleet.fault is None
+    assert manager.fault is None
 
 
 def test_a_broken_device_is_the_whole_fleets(
-    fleet: CameraManager, observer: EventLog, engine: TimedEngine
+    manager: CameraManager, observer: EventLog, engine: TimedEngine
 ) -> None:
-    fleet.reconcile(plans(settings({"name": "a"}, {"name": "b"})))
-    assert eventually(lambda: observer.seen["a"] and observer.seen["b"])
+    manager.reconcile(plans(settings({"name": "a"}, {"name": "b"})))
+    assert eventually(lambda: observer.frames["a"] and observer.frames["b"])
     engine.errors["a"] = DeviceError("the GPU fell off the bus")
-    assert eventually(lambda: not any(camera.running for camera in fleet.cameras))
-    assert fleet.fault is engine.errors["a"]
-    for status in fleet.statuses():
+    assert eventually(lambda: not any(camera.running for camera in manager.cameras))
+    assert manager.fault is engine.errors["a"]
+    for status in manager.statuses():
         assert (status.state, status.error) == (CameraState.FAILED, "the GPU fell off the bus")
         assert_accounted(status)
 
 
 def test_many_cameras_share_the_engine_evenly(
-    fleet: CameraManager, observer: EventLog, engine: TimedEngine
+    manager: CameraManager, observer: EventLog, engine: TimedEngine
 ) -> None:
     """Eight want 10 frames a second each, and there are 50 in all."""
     engine.pace = 0.02
     names = [f"cam{number}" for number in range(8)]
-    fleet.reconcile(plans(settings(*({"name": name} for name in names), rate=10)))
-    assert eventually(lambda: all(len(observer.seen[name]) > 2 for name in names))
-    before = {name: len(observer.seen[name]) for name in names}
-    assert eventually(lambda: sum(map(len, observer.seen.values())) > sum(before.values()) + 120)
-    counts = [len(observer.seen[name]) - before[name] for name in names]
-    fleet.stop(GRACE)
+    manager.reconcile(plans(settings(*({"name": name} for name in names), rate=10)))
+    assert eventually(lambda: all(len(observer.frames[name]) > 2 for name in names))
+    before = {name: len(observer.frames[name]) for name in names}
+    assert eventually(lambda: sum(map(len, observer.frames.values())) > sum(before.values()) + 120)
+    counts = [len(observer.frames[name]) - before[name] for name in names]
+    manager.stop(GRACE)
     assert max(counts) - min(counts) <= 0.2 * np.mean(counts)
-    for status in fleet.statuses():
+    for status in manager.statuses():
         assert status.state is CameraState.STOPPED
         assert_accounted(status)
         assert status.counts.dropped["engine"] > 0
@@ -340,19 +342,19 @@ def test_many_cameras_share_the_engine_evenly(
 
 
 def test_the_latency_is_bounded_by_the_engines_pace(
-    fleet: CameraManager, observer: EventLog, engine: TimedEngine
+    manager: CameraManager, observer: EventLog, engine: TimedEngine
 ) -> None:
     """A frame waits for one forward at most: what is newer takes its place."""
     engine.pace = 0.2
-    fleet.reconcile(plans(settings({"name": "a"}, rate=60)))
-    assert eventually(lambda: len(observer.seen["a"]) > 15)
-    fleet.stop(GRACE)
-    latencies = [frame.latency for frame in observer.seen["a"]]
+    manager.reconcile(plans(settings({"name": "a"}, rate=60)))
+    assert eventually(lambda: len(observer.frames["a"]) > 15)
+    manager.stop(GRACE)
+    latencies = [frame.latency for frame in observer.frames["a"]]
     assert min(latencies) >= engine.pace
     assert np.percentile(latencies, 90) < 2 * engine.pace + 0.1
-    gaps = np.diff([frame.index for frame in observer.seen["a"]])
+    gaps = np.diff([frame.index for frame in observer.frames["a"]])
     assert np.median(gaps) == pytest.approx(60 * engine.pace, abs=3)
-    (status,) = fleet.statuses()
+    (status,) = manager.statuses()
     assert status.latency is not None
     assert status.latency.p50 == pytest.approx(np.median(latencies), abs=1e-6)
     assert_accounted(status)
@@ -367,7 +369,7 @@ def test_leaving_the_fleet_ends_its_cameras(
     with CameraManager(Settings(), observer) as made:
         made.reconcile(plans(settings({"name": "a"}, {"name": "odd"})))
         assert eventually(
-            lambda: observer.seen["a"] and CameraState.BACKING_OFF in observer.states("odd")
+            lambda: observer.frames["a"] and CameraState.BACKING_OFF in observer.states("odd")
         )
     assert not any(camera.running for camera in made.cameras)
     assert engine.closed
@@ -390,7 +392,7 @@ def test_a_long_sweep_of_old_recordings_holds_nothing_up(
     try:
         with suppress(KeyboardInterrupt), CameraManager(Settings(), observer) as made:
             made.reconcile(plans(settings({"name": "a"})))
-            assert eventually(lambda: observer.seen["a"])
+            assert eventually(lambda: observer.frames["a"])
             assert sweeping.wait(5)
             raise KeyboardInterrupt
         assert not made.stuck
@@ -401,14 +403,14 @@ def test_a_long_sweep_of_old_recordings_holds_nothing_up(
     assert eventually(lambda: not [t for t in threading.enumerate() if "retention" in t.name])
 
 
-def test_a_generated_camera_ends_by_itself(fleet: CameraManager, observer: EventLog) -> None:
-    fleet.reconcile(plans(settings({"name": "a", "url": "testsrc2=size=64x48:rate=25:d=0.4"})))
-    assert eventually(lambda: not fleet.cameras[0].running)
-    (status,) = fleet.statuses()
+def test_a_generated_camera_ends_by_itself(manager: CameraManager, observer: EventLog) -> None:
+    manager.reconcile(plans(settings({"name": "a", "url": "testsrc2=size=64x48:rate=25:d=0.4"})))
+    assert eventually(lambda: not manager.cameras[0].running)
+    (status,) = manager.statuses()
     assert status.state is CameraState.STOPPED
     assert status.error is None
     assert status.counts.decoded == 10
-    assert status.counts.explained == len(observer.seen["a"])
+    assert status.counts.explained == len(observer.frames["a"])
     assert_accounted(status)
     assert (status.width, status.height, status.codec) == (64, 48, "wrapped_avframe")
 
@@ -424,4 +426,4 @@ def test_without_reconnection_a_loss_is_the_cameras_end(observer: EventLog) -> N
     assert status.state is CameraState.FAILED
     assert (status.error or "").startswith("a: does not answer")
     assert status.url == "rtsp://127.0.0.1:1/x"
-    assert "s3cret" not in repr(status) + repr(observer.told)
+    assert "s3cret" not in repr(status) + repr(observer.statuses)

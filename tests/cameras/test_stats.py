@@ -72,7 +72,7 @@ def test_percentiles_of_the_latency() -> None:
     assert meter.latency.p95 == pytest.approx(0.2), "what is long ago is forgotten"
 
 
-def figures(state: CameraState, clock: ManualClock) -> CameraStats:
+def stats_of(state: CameraState, clock: ManualClock) -> CameraStats:
     source = SimpleNamespace(
         status=LiveStatus(state, since=clock.now),
         info=SourceInfo("door", 64, 48, live(0, 0.0).frame.time_base, live=True),
@@ -82,37 +82,37 @@ def figures(state: CameraState, clock: ManualClock) -> CameraStats:
     return CameraStats("door", "rtsp://door", cast("LiveSource", source), clock)
 
 
-def note(seen: CameraStats, clock: ManualClock, unchanged: float) -> None:
+def note(stats: CameraStats, clock: ManualClock, unchanged: float) -> None:
     result = live(0, 0.0)
     still = replace(result.frame, unchanged=unchanged, arrival=clock.now)
-    seen.note(replace(result, frame=still), 0.1)
+    stats.note(replace(result, frame=still), 0.1)
 
 
 def test_a_picture_that_stands_still_is_no_live_one() -> None:
     clock = ManualClock()
-    seen = figures(CameraState.LIVE, clock)
-    note(seen, clock, STANDSTILL_SECONDS - 1)
-    assert seen.status([]).state is CameraState.LIVE
-    note(seen, clock, STANDSTILL_SECONDS + 2)
-    status = seen.status([])
+    stats = stats_of(CameraState.LIVE, clock)
+    note(stats, clock, STANDSTILL_SECONDS - 1)
+    assert stats.status([]).state is CameraState.LIVE
+    note(stats, clock, STANDSTILL_SECONDS + 2)
+    status = stats.status([])
     assert status.state is CameraState.STALLED
     assert status.error == "door: its picture stands still for 12 s"
     assert status.since == clock.now - 12
-    note(seen, clock, 0.0)
-    assert (seen.status([]).state, seen.status([]).error) == (CameraState.LIVE, None)
+    note(stats, clock, 0.0)
+    assert (stats.status([]).state, stats.status([]).error) == (CameraState.LIVE, None)
 
 
 def test_one_that_is_lost_says_so_whatever_it_showed_last() -> None:
     clock = ManualClock()
-    seen = figures(CameraState.BACKING_OFF, clock)
-    note(seen, clock, STANDSTILL_SECONDS + 2)
-    assert seen.status([]).state is CameraState.BACKING_OFF
+    stats = stats_of(CameraState.BACKING_OFF, clock)
+    note(stats, clock, STANDSTILL_SECONDS + 2)
+    assert stats.status([]).state is CameraState.BACKING_OFF
 
 
 def test_the_age_of_a_frame_counts_from_when_it_last_showed_something_new() -> None:
     clock = ManualClock()
-    seen = figures(CameraState.LIVE, clock)
-    assert seen.status([]).last_frame_age is None
-    note(seen, clock, 3.0)
+    stats = stats_of(CameraState.LIVE, clock)
+    assert stats.status([]).last_frame_age is None
+    note(stats, clock, 3.0)
     clock.now += 2
-    assert seen.status([]).last_frame_age == 5.0
+    assert stats.status([]).last_frame_age == 5.0

@@ -158,7 +158,9 @@ class StallDetector:
 
 
 class CaptureConnection:
-    """The parent's end of a reader. For one thread, except `interrupt`.
+    """The parent's end of a reader, which `close` kills at once where it is marked as `hung`.
+
+    For one thread, except `interrupt`.
 
     Args:
         name: The source's name for people.
@@ -170,7 +172,7 @@ class CaptureConnection:
 
     def __init__(self, name: str, address: Address, origin: float | None) -> None:
         self._name = name
-        self._hung = False
+        self.hung = False
         self._interrupted = False
         task = {
             "name": name,
@@ -210,10 +212,6 @@ class CaptureConnection:
     def picture(self, width: int, height: int) -> Picture:
         return self._process.picture.get(width, height)
 
-    def mark_hung(self) -> None:
-        """Make `close` kill the reader without waiting."""
-        self._hung = True
-
     def interrupt(self) -> None:
         self._interrupted = True
         self._process.interrupt()
@@ -221,7 +219,7 @@ class CaptureConnection:
     def close(self) -> None:
         """End the reader; kill it where it does not end itself."""
         self._process.interrupt()
-        if not self._hung:
+        if not self.hung:
             self._process.ended(_EXIT_SECONDS)
         if self._process.kill() is None:
             _log.warning("%s: its reader hangs in the kernel and was left behind", self._name)

@@ -174,7 +174,7 @@ class LiveSource:
         try:
             stall.check(now)
         except SourceUnavailableError:
-            connection.mark_hung()
+            connection.hung = True
             self.status = replace(self.status, killed=self.status.killed + 1)
             raise
         if stall.stalled(now) and self.status.state is not CameraState.STALLED:
