@@ -120,6 +120,19 @@ def test_a_method_that_a_detector_has_not_is_refused_with_those_that_it_has(tmp_
     assert "It has eigencam, ablationcam, scorecam." in message
 
 
+def test_a_model_that_a_family_has_not_is_refused(tmp_path: Path) -> None:
+    path = installed("A detector family", tmp_path / "site", "streamcam.detectors")
+    with pytest.raises(AssertionError, match="there is no detector named 'bright:huge'") as caught:
+        streamcam(path, "run", SCENE, "--model", "bright:huge", "-o", "out")
+    assert "Did you mean bright?" in str(caught.value)
+    assert "needs no weights file" in streamcam(path, "models", "path", "bright").stdout
+    module = path / "bright_detector.py"
+    code = module.read_text(encoding="utf-8")
+    module.write_text(code.replace('{"bright": STRIDE}', '{"bright": 32}'), encoding="utf-8")
+    with pytest.raises(AssertionError, match="declares a stride of 32"):
+        streamcam(path, "run", SCENE, "--model", "bright", "-o", "out")
+
+
 def test_a_cam_method(tmp_path: Path) -> None:
     assert changed("A CAM method", tmp_path) == ["streamcam/cam_methods.py"]
     streamcam(tmp_path, "run", SCENE, "--method", "absgradcam", "-o", "out")

@@ -16,6 +16,8 @@ from streamcam.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from streamcam.vision.models.library import Library
 
+_NO_FILE = "needs no weights file"
+
 app = typer.Typer(
     no_args_is_help=True, help="The detectors that can be used by name, and their weights."
 )
@@ -38,8 +40,8 @@ def list_models(config: options.Config = None, json: options.Json = False) -> No
         rows.add_row(
             card.name,
             card.task,
-            str(card.classes),
-            size(card.size_mb * 1e6),
+            str(card.classes or ""),
+            size(card.size_mb * 1e6) if card.size_mb else "",
             card.speed,
             "" if card.box_map is None else f"{card.box_map:.1f}",
             card.licence,
@@ -66,7 +68,7 @@ def pull(
         with file_reporter(1, quiet=quiet) as observer:
             path = fetch(name, observer.download_progressed)
         if not quiet:
-            output().print(f"{name}: {path}", soft_wrap=True)
+            output().print(f"{name}: {path or _NO_FILE}", soft_wrap=True)
 
 
 @app.command("import")
@@ -107,13 +109,15 @@ def verify(
 
     findings = check(names or [], _library(config))
     if json:
-        print_json([asdict(finding) | {"path": str(finding.path)} for finding in findings])
+        print_json(
+            [asdict(finding) | {"path": finding.path and str(finding.path)} for finding in findings]
+        )
     else:
         headings = ("name", "state", "file")
         rows = table(*headings, fold=headings)
         for finding in findings:
             state = " ".join(filter(None, (finding.state.value, finding.remark)))
-            rows.add_row(finding.name, state, str(finding.path))
+            rows.add_row(finding.name, state, str(finding.path or ""))
         output().print(rows)
     if any(finding.state is not WeightsState.WHOLE for finding in findings):
         raise typer.Exit(ExitCode.SOME_FAILED)
@@ -130,7 +134,7 @@ def path(
 
     library = _library(config)
     if name is not None:
-        output().print(str(weights_file(name, library)), soft_wrap=True)
+        output().print(str(weights_file(name, library) or _NO_FILE), soft_wrap=True)
         return
     output().print(f"published  {download.cache_folder()}", soft_wrap=True)
     output().print(f"imported   {library.folder}", soft_wrap=True)

@@ -86,11 +86,17 @@ class Detector:
         return inputs.canvas, inputs.placements[0]
 
     def levels_of_greys(self, side: int, greys: Sequence[int]) -> Levels:
-        """The feature maps of a batch of empty images (0..255) that fill a square canvas."""
+        """The feature maps of a batch of empty images (0..255) that fill a square canvas.
+
+        Raises:
+            UsageError: The network gives other levels than it declares.
+        """
         pixels = torch.tensor(greys, dtype=torch.float32, device=self.device)
         images = pixels[:, None, None, None].expand(-1, 3, side, side)
         with torch.inference_mode():
-            return self.network.features(self._preprocessor.normalize(images))
+            levels = self.network.features(self._preprocessor.normalize(images))
+        self.network.levels.check(levels, side)
+        return levels
 
     def detect_on_canvas(
         self, canvas: Tensor, placements: Sequence[Letterbox], threshold: float

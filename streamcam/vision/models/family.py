@@ -88,6 +88,10 @@ class Family(ABC):
     def names(self) -> Sequence[str]:
         """The models' names, as users write them."""
 
+    def has(self, name: str) -> bool:
+        """Whether there is a model of this name; more than `names` where not all can be named."""
+        return name in self.names()
+
     @abstractmethod
     def load(self, name: str, options: LoadOptions) -> Loaded:
         """Load one of them.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from streamcam.errors import UsageError, WeightsError, WeightsMismatchError
 from streamcam.vision.models.download import Progress, sha256
-from streamcam.vision.models.family import LoadOptions, ModelCard
+from streamcam.vision.models.family import Family, LoadOptions, ModelCard
 from streamcam.vision.models.names import CARD, default_library
 from streamcam.vision.models.registry import families, find_family, model_names
 
@@ -164,8 +164,13 @@ def recognise(file: Path) -> str:
 
 def list_models(library: Library) -> list[ModelCard]:
     """Every detector that can be used by name: built in, published, of plug-ins, then imported."""
-    ours = [family.card(name) for family in families() for name in family.names()]
+    ours = [_card(family, name) for family in families() for name in family.names()]
     return ours + [_imported_card(model) for model in library.models()]
+
+
+def _card(family: Family, name: str) -> ModelCard:
+    card = family.card(name)
+    return card if card.origin else replace(card, origin=name.partition(":")[0])
 
 
 def _imported_card(model: ImportedModel) -> ModelCard:
@@ -243,7 +248,9 @@ def verify(names: Sequence[str], library: Library) -> list[WeightsCheck]:
 
 def _verify(name: str, library: Library) -> WeightsCheck:
     path = weights_file(name, library)
-    if path is None or not path.is_file():
+    if path is None:
+        return WeightsCheck(name, path, WeightsState.WHOLE, "needs no weights file")
+    if not path.is_file():
         return WeightsCheck(name, path, WeightsState.ABSENT)
     imported = library.find(name)
     if imported is not None and sha256(path) != imported.sha256:

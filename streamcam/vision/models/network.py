@@ -8,6 +8,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from streamcam.errors import UsageError
 from streamcam.vision.cam.geometry import Letterbox, LevelGrids, Size, Stride
 
 Levels: TypeAlias = Mapping[str, Tensor]
@@ -95,6 +96,24 @@ class FeatureLevels:
         between in all. Measured 0.18, 0.25 and 0.28 where `centre` is 0.
         """
         return (self.centre + 0.5) / 2
+
+    def check(self, levels: Levels, side: int) -> None:
+        """Compare what a network declares with what it gives for a square canvas.
+
+        Raises:
+            UsageError: A level is missing, or its cells do not lie as far apart as declared.
+        """
+        for name in dict.fromkeys((self.fine, self.pool, *self.strides)):
+            if name not in levels:
+                given = ", ".join(levels)
+                raise UsageError(f"the network declares the level {name!r} and gives {given}")
+        for name, strides in self.strides.items():
+            for stride, cells in zip(strides, levels[name].shape[-2:], strict=True):
+                if abs(cells - side / stride) > 1:
+                    raise UsageError(
+                        f"the network's level {name!r} has {cells} cells for {side} pixels, and "
+                        f"declares a stride of {stride:g}"
+                    )
 
     @property
     def grids(self) -> LevelGrids:

@@ -36,7 +36,7 @@ def find_family(name: str) -> Family:
         if name in family.names():
             return family
     plug_in = _plug_ins().get(name.partition(":")[0])
-    if plug_in is None:
+    if plug_in is None or not _load(plug_in).has(name):
         raise unknown_model(name, model_names())
     return _load(plug_in)
 
@@ -72,4 +72,10 @@ def _load(plug_in: EntryPoint) -> Family:
         ) from error
     if not isinstance(family, Family):
         raise UsageError(f"the detector plug-in {plug_in.name} ({plug_in.value}) is not a Family")
+    for name in family.names():
+        if name.partition(":")[0] != plug_in.name:
+            raise UsageError(
+                f"the detector plug-in {plug_in.name} names a model {name!r}",
+                hint=f"Its models must be called {plug_in.name} or {plug_in.name}:MODEL.",
+            )
     return family
