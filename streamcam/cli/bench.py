@@ -72,11 +72,7 @@ def bench(
 def _print(report: BenchReport) -> None:
     for line in machine_in_words(report):
         output().print(line, soft_wrap=True, markup=False)
-    output().print()
-    output().print(_runs(report))
-    output().print()
-    output().print(_stages(report))
-    output().print()
+    output().print("", _runs(report), "", _stages(report), "", sep="\n")
     for line in remarks(report):
         output().print(line, soft_wrap=True, markup=False)
 

@@ -37,7 +37,13 @@ def doctor(config: options.Config = None, json: options.Json = False) -> None:
 
     settings, state = _settings(config)
     facts = {
-        "streamcam": _system() | {"configuration": state},
+        "streamcam": {
+            "version": __version__,
+            "python": f"{platform.python_version()} ({sys.executable})",
+            "system": platform.platform(),
+            "processors": str(os.cpu_count()),
+            "configuration": state,
+        },
         "packages": {name: _version(name) for name in _PACKAGES},
         "device": torch_facts(),
         "video": ffmpeg_facts(),
@@ -55,15 +61,6 @@ def _settings(config: Path | None) -> tuple[Settings, str]:
         return load_settings(config, os.environ), str(config or "built-in defaults")
     except StreamcamError as error:
         return Settings(), f"cannot be used: {error.message}"
-
-
-def _system() -> Facts:
-    return {
-        "version": __version__,
-        "python": f"{platform.python_version()} ({sys.executable})",
-        "system": platform.platform(),
-        "processors": str(os.cpu_count()),
-    }
 
 
 def _version(package: str) -> str:

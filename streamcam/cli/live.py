@@ -108,11 +108,10 @@ def _name_of(source: str, changes: dict[str, object]) -> str:
 
 
 def _pairs(words: list[str]) -> dict[str, str]:
-    pairs = dict(word.split("=", 1) for word in words if "=" in word)
     for word in words:
         if "=" not in word:
             raise UsageError(f"--option {word}: an option is KEY=VALUE")
-    return pairs
+    return dict(word.split("=", 1) for word in words)
 
 
 class _Live:

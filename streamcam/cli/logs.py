@@ -84,7 +84,6 @@ class LineFormatter(logging.Formatter):
         return self.clean(text)
 
     def traceback(self, record: logging.LogRecord) -> list[str]:
-        """Return where it happened, a line each; empty unless debugging."""
         if not (self._debug and record.exc_info and record.exc_info[0]):
             return []
         text = "".join(traceback.format_exception(*record.exc_info))
@@ -130,7 +129,6 @@ class JsonFormatter(LineFormatter):
         return self.prefix(record) + orjson.dumps(line).decode()
 
     def _plain(self, value: object) -> object:
-        """Return the value as JSON has it, without secrets at any depth."""
         if value is None or isinstance(value, bool | float):
             return value
         if isinstance(value, int):
@@ -219,12 +217,12 @@ class RateLimitHandler(logging.Handler):
         self._target.close()
         super().close()
 
-    def _flush_older(self, age: float) -> None:
+    def _flush_older(self, seconds: float) -> None:
         self.acquire()
         try:
             now = self._clock.monotonic()
             for key, period in list(self._periods.items()):
-                if now - period.began >= age:
+                if now - period.began >= seconds:
                     self._end(key, period, now)
         finally:
             self.release()
@@ -235,7 +233,11 @@ class RateLimitHandler(logging.Handler):
             return
         # The line with their number is the first of the next period.
         self._periods[key] = _Period(now)
-        self._target.handle(_counted(period.latest, period.held - 1, now - period.began))
+        # A copy: other handlers may have the same record.
+        record = copy.copy(period.latest)
+        if period.held > 1:
+            setattr(record, _ATTRIBUTE, Repeated(period.held - 1, now - period.began))
+        self._target.handle(record)
 
 
 def repeated(record: logging.LogRecord) -> Repeated | None:
@@ -246,15 +248,6 @@ def repeated(record: logging.LogRecord) -> Repeated | None:
 
 def _key(record: logging.LogRecord) -> _Key:
     return record.name, record.levelno, str(record.msg), getattr(record, "source", None)
-
-
-def _counted(record: logging.LogRecord, count: int, seconds: float) -> logging.LogRecord:
-    if not count:
-        return record
-    # Other handlers may have the same record.
-    changed = copy.copy(record)
-    setattr(changed, _ATTRIBUTE, Repeated(count, seconds))
-    return changed
 
 
 class LogFormat(StrEnum):
@@ -304,7 +297,7 @@ def configure_logging(
 
 
 def goes_to_journal(stream: TextIO, environment: Mapping[str, str]) -> bool:
-    """Return whether the stream goes to systemd's journal, see systemd.exec(5)."""
+    """Whether the stream goes to systemd's journal, see systemd.exec(5)."""
     try:
         found = os.fstat(stream.fileno())
     except (OSError, ValueError):

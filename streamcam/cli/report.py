@@ -9,6 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from streamcam.cli.terminal import duration, output, printable, table
+from streamcam.sinks.manifest import plain_counts
 from streamcam.types import CameraState, CameraStatus, JobReport, Outcome
 
 OUTCOME_STYLES = {
@@ -32,17 +33,10 @@ _BY_RATE = "rate"
 
 
 def as_json(report: JobReport) -> dict[str, Any]:
-    counts = report.counts
     return {
         "source": report.source,
         "outcome": report.outcome.value,
-        "counts": {
-            "decoded": counts.decoded,
-            "explained": counts.explained,
-            "corrupt": counts.corrupt,
-            "dropped": dict(counts.dropped),
-            "detections": dict(counts.detections),
-        },
+        "counts": plain_counts(report.counts),
         "outputs": {kind: str(path) for kind, path in report.outputs.items()},
         "seconds": round(report.seconds, 3),
         "media_seconds": round(report.media_seconds, 3),
@@ -99,16 +93,8 @@ def _summary(reports: Sequence[JobReport]) -> str:
     counts = [f"{outcomes[outcome]} {outcome.value}" for outcome in Outcome if outcomes[outcome]]
     noun = "source" if len(reports) == 1 else "sources"
     folders = {path.parent for report in reports for path in report.outputs.values()}
-    place = f"; results in {_common(folders)}" if folders else ""
+    place = f"; results in {Path(os.path.commonpath(folders))}" if folders else ""
     return f"{len(reports)} {noun}: {', '.join(counts)}{place}"
-
-
-def _common(folders: set[Path]) -> Path:
-    first, *others = folders
-    for candidate in (first, *first.parents):
-        if all(other.is_relative_to(candidate) for other in others):
-            return candidate
-    return Path("/")
 
 
 def ending(report: JobReport) -> str:
@@ -123,7 +109,6 @@ def ending(report: JobReport) -> str:
 
 
 def _reason(report: JobReport) -> str:
-    """Return why a source failed, without its name, which is shown beside it."""
     return (report.error or "").removeprefix(f"{report.source}: ")
 
 

@@ -66,21 +66,17 @@ def _ask(url: str, token_file: Path | None) -> bytes:
         with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
             return bytes(response.read())
     except urllib.error.HTTPError as error:
-        with error:
-            raise _refused(url, error.code) from None
+        error.close()
+        if error.code in (401, 403):
+            message, hint = "requires a token", "Name the file that holds it with --token-file."
+        else:
+            message, hint = f"answered with status {error.code}", None
+        raise SourceUnavailableError(f"{url}: {message}", hint=hint) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise SourceUnavailableError(
             f"no service answers at {url}: {reason}", hint="Is `streamcam serve` running?"
         ) from None
-
-
-def _refused(url: str, code: int) -> SourceUnavailableError:
-    if code in (401, 403):
-        return SourceUnavailableError(
-            f"{url}: requires a token", hint="Name the file that holds it with --token-file."
-        )
-    return SourceUnavailableError(f"{url}: answered with status {code}")
 
 
 def _token(path: Path) -> str:

@@ -24,7 +24,6 @@ from pydantic_core import InitErrorDetails
 from streamcam.errors import SinkError
 
 _T = TypeVar("_T")
-
 _ZERO = re.compile(r"\s*0+(\.0+)?\s*")
 _QUANTITY = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
 
@@ -35,7 +34,6 @@ class Flag:
 
     Attributes:
         name: Without dashes; None: the setting's own name.
-        short: Its short form, e.g. "-o".
         shorthand: Another flag, which stands for this option with a value, and that value.
     """
 
@@ -46,13 +44,7 @@ class Flag:
 
 @dataclass(frozen=True, eq=False)
 class Quantity:
-    """A kind of quantity, held as a number of its base unit and written with a unit.
-
-    Attributes:
-        name: What it is called in messages.
-        example: How one is written.
-        units: Each unit in base units.
-    """
+    """A kind of quantity, held as a number of its base unit and written with a unit."""
 
     name: str
     example: str
@@ -60,13 +52,10 @@ class Quantity:
 
     @property
     def base(self) -> str:
-        """The unit of the numbers that a quantity is held as."""
         return next(unit for unit, factor in self.units.items() if factor == 1)
 
     def parse(self, value: object) -> object:
-        """Return a written quantity as a number of base units; anything but text as it is.
-
-        Zero needs no unit.
+        """Return text with a unit (zero needs none) as a number of base units, all else as it is.
 
         Raises:
             ValueError: The text is not a number with a unit.
@@ -101,22 +90,9 @@ def _units(**factors: str) -> Mapping[str, Decimal]:
 
 
 DURATION = Quantity("duration", "10s", _units(ms="0.001", s="1", m="60", h="3600", d="86400"))
-SIZE = Quantity(
-    "size",
-    "500MB",
-    _units(
-        B="1",
-        kB="1e3",
-        MB="1e6",
-        GB="1e9",
-        TB="1e12",
-        PB="1e15",
-        KiB=str(2**10),
-        MiB=str(2**20),
-        GiB=str(2**30),
-        TiB=str(2**40),
-    ),
-)
+_BINARY = {unit: str(1024**power) for power, unit in enumerate(("KiB", "MiB", "GiB", "TiB"), 1)}
+_DECIMAL = {"B": "1", "kB": "1e3", "MB": "1e6", "GB": "1e9", "TB": "1e12", "PB": "1e15"}
+SIZE = Quantity("size", "500MB", _units(**_DECIMAL, **_BINARY))
 
 Duration = Annotated[float, BeforeValidator(DURATION.parse), DURATION]
 """Seconds, written as e.g. "50ms", "10s", "5m", "12h" or "7d"."""

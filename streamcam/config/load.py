@@ -114,14 +114,10 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, dict[str, str
 
 
 def _describe(errors: Iterable[ErrorDetails]) -> str:
-    faults = [f"{_dotted(error)}: {_reason(error)}" for error in errors]
+    faults = [f"{'.'.join(map(str, error['loc']))}: {_reason(error)}" for error in errors]
     if len(faults) == 1:
         return faults[0]
     return f"{len(faults)} settings cannot be used\n" + "\n".join(f"  {fault}" for fault in faults)
-
-
-def _dotted(error: ErrorDetails) -> str:
-    return ".".join(str(part) for part in error["loc"])
 
 
 def _reason(error: ErrorDetails) -> str:
@@ -146,7 +142,6 @@ def _shown(error: ErrorDetails) -> str:
 
 
 def _known(location: tuple[int | str, ...]) -> Iterable[str]:
-    """Return the names that are known where an unknown one is."""
     if len(location) == 1:
         return Settings.model_fields
     section = sections().get(str(location[0]))

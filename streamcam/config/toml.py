@@ -33,32 +33,19 @@ def to_toml(settings: Settings) -> str:
 
 
 def _table(name: str, value: object, field: FieldInfo) -> list[str]:
+    """Return a setting's tables; where there are none, an example that is commented out."""
     if isinstance(value, Section):
-        return _section(name, value)
+        return [_comment(value.__doc__ or ""), f"[{name}]", *_assignments(value)]
+    lines = [_comment(field.description or "")]
     if isinstance(value, Mapping):
-        return _sinks(name, value, field)
+        for sink, settings in value.items():
+            values = settings.model_dump(mode="json", exclude_none=True).items()
+            lines += [f"[{name}.{sink}]", *(f"{key} = {_value(key, v)}" for key, v in values)]
+        return lines if value else [*lines, f"# [{name}.NAME]"]
     assert isinstance(value, tuple)
-    return _tables(name, value, field)
-
-
-def _sinks(name: str, sinks: Mapping[str, BaseModel], field: FieldInfo) -> list[str]:
-    lines = [_comment(field.description or "")]
-    for sink, settings in sinks.items():
-        values = settings.model_dump(mode="json", exclude_none=True)
-        lines += [f"[{name}.{sink}]", *(f"{key} = {_value(key, v)}" for key, v in values.items())]
-    return lines if sinks else [*lines, f"# [{name}.NAME]"]
-
-
-def _section(name: str, section: Section) -> list[str]:
-    return [_comment(section.__doc__ or ""), f"[{name}]", *_assignments(section)]
-
-
-def _tables(name: str, tables: tuple[Section, ...], field: FieldInfo) -> list[str]:
-    """Return a table for each section; where there are none, an example that is commented out."""
-    lines = [_comment(field.description or "")]
-    for section in tables:
+    for section in value:
         lines += [f"[[{name}]]", *_assignments(section)]
-    return lines if tables else [*lines, f"# [[{name}]]", *_example(sections()[name])]
+    return lines if value else [*lines, f"# [[{name}]]", *_example(sections()[name])]
 
 
 def _assignments(section: Section) -> list[str]:

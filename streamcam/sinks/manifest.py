@@ -13,7 +13,7 @@ import orjson
 from streamcam.clock import iso_utc
 from streamcam.files import write_file
 from streamcam.sinks.base import Provenance, ResultFile
-from streamcam.types import JobReport, Outcome, SourceInfo
+from streamcam.types import Counts, JobReport, Outcome, SourceInfo
 from streamcam.version import __version__
 
 SCHEMA_VERSION = 1
@@ -101,19 +101,22 @@ def _source(info: SourceInfo) -> dict[str, Any]:
     }
 
 
+def plain_counts(counts: Counts) -> dict[str, Any]:
+    return {
+        "decoded": counts.decoded,
+        "explained": counts.explained,
+        "corrupt": counts.corrupt,
+        "dropped": dict(counts.dropped),
+        "detections": dict(counts.detections),
+    }
+
+
 def _result(folder: Path, report: JobReport) -> dict[str, Any]:
-    counts = report.counts
     error = None if report.error is None else {"message": report.error, "hint": report.hint}
     return {
         "seconds": round(report.seconds, 3),
         "media_seconds": round(report.media_seconds, 6),
-        "counts": {
-            "decoded": counts.decoded,
-            "explained": counts.explained,
-            "corrupt": counts.corrupt,
-            "dropped": dict(counts.dropped),
-            "detections": dict(counts.detections),
-        },
+        "counts": plain_counts(report.counts),
         "outcome": report.outcome.value,
         "error": error,
         "outputs": {
