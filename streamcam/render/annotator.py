@@ -57,7 +57,7 @@ class Annotator:
         if item.discontinuity:
             self._last = self._thumbnails = None
         if self._last is None:
-            return self._draw_unexplained(item)
+            return self._draw_unexplained(item, item.picture.copy())
         return self._draw(item, self._last, max(0.0, item.time - self._last.result.frame.time))
 
     def _update_thumbnails(self, result: FrameResult) -> None:
@@ -82,10 +82,10 @@ class Annotator:
     def _draw_still(self, frame: Frame) -> Picture:
         """Draw a picture that stands still, in grey: its map is not what a detector sees now."""
         grey = cv2.cvtColor(cv2.cvtColor(frame.picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-        return _with(grey, footer(frame, None, None, self._style, _scale(frame)))  # type: ignore[arg-type]
+        return self._draw_unexplained(frame, grey)  # type: ignore[arg-type]
 
-    def _draw_unexplained(self, frame: Frame) -> Picture:
-        return _with(frame.picture.copy(), footer(frame, None, None, self._style, _scale(frame)))
+    def _draw_unexplained(self, frame: Frame, canvas: Picture) -> Picture:
+        return _with(canvas, footer(frame, None, None, self._style, _scale(frame)))
 
 
 def annotate(result: FrameResult, style: Style | None = None) -> Picture:
@@ -98,7 +98,6 @@ def annotate(result: FrameResult, style: Style | None = None) -> Picture:
 
 
 def _strength(age: float | None) -> float:
-    """Return the share of its opacity that a map of this age keeps."""
     return 1 - (1 - _FADED) * min(1.0, (age or 0.0) / _FADING)
 
 

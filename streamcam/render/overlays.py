@@ -120,7 +120,6 @@ class Thumbnails:
 
     Attributes:
         cells: The thumbnails, at the frame's upper edge.
-        method: Whose maps they show.
         time: Of the frame that they are from, in seconds.
     """
 

@@ -47,7 +47,6 @@ class Style:
     """What annotated pictures look like.
 
     Attributes:
-        colormap: The colours of the heat, from cold to hot.
         opacity: How much of the picture the hottest places cover, 0..1.
         legend: Whether a corner tells what the heat is, how its colours read, and the age of a map
             that is not the frame's own.

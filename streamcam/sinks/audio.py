@@ -48,7 +48,6 @@ class AudioTrack:
     Damaged audio never costs the video: it is logged once, and what can be read is kept.
 
     Args:
-        path: The media file.
         start: Seconds on the file's own clock at which the video begins.
         shift: Seconds to add to every time.
     """

@@ -159,12 +159,9 @@ def add_video_stream(
 
 
 class PictureConverter:
-    """Turns RGB pictures into the encoder's frames.
+    """Turns RGB pictures into the encoder's frames, whose width and height are even.
 
     Odd sizes get their last column or row twice: scaling would shift the boxes and blur everything.
-
-    Args:
-        size: Width and height of the coded pictures, both even.
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -200,11 +197,8 @@ class LiveEncoder:
     Args:
         size: Width and height of the pictures; odd ones are made even.
         name: The source's name, for the log.
-        container: Opens the container of the encoder's stream; packets need not be muxed there.
-
-    Attributes:
-        container: The container, its header written.
-        stream: The template for the stream of another container.
+        container: Opens the container of the encoder's stream; packets need not be muxed there,
+            and the stream is a template for that of another container, also when it is closed.
 
     Raises:
         SinkError: No encoder works for this size.

@@ -46,13 +46,7 @@ def write_manifest(
 ) -> Path:
     """Write a manifest in the form of the schema "manifest", complete or not at all.
 
-    Args:
-        path: The manifest's path; the outputs are named relative to its folder.
-        info: The source.
-        report: How the work ended.
-        engine: The provenance of the results.
-        started: When it began, with a time zone.
-        ended: When it ended, with a time zone.
+    Outputs are named relative to the manifest's folder; the times have a time zone.
 
     Raises:
         SinkError: It cannot be written.

@@ -104,31 +104,30 @@ class PreviewSink:
 
     Args:
         draw: Annotates an explained frame, on any thread.
+
+    Attributes:
+        latest: The newest explained frame; None before the first.
     """
 
     def __init__(self, draw: Callable[[FrameResult], Picture], clock: Clock | None = None) -> None:
         self._draw = draw
         self._clock = clock or Clock()
-        self._latest: LatestResult | None = None
+        self.latest: LatestResult | None = None
         self._encoding = threading.Lock()
         self._encoded: Preview | None = None
         self.encodings = 0
-
-    @property
-    def latest(self) -> LatestResult | None:
-        return self._latest
 
     def write(self, item: Item, picture: Picture | None = None) -> None:
         """Take the newest item; frames that were not explained are ignored."""
         if isinstance(item, Frame):
             return
-        number = 1 if self._latest is None else self._latest.number + 1
-        self._latest = LatestResult(number, item, picture, self._clock.monotonic())
+        number = 1 if self.latest is None else self.latest.number + 1
+        self.latest = LatestResult(number, item, picture, self._clock.monotonic())
 
     def preview(self) -> Preview | None:
         """Return the newest picture, encoded once for all clients; None before the first."""
         with self._encoding:
-            latest = self._latest
+            latest = self.latest
             if latest is None:
                 return None
             if self._encoded is None or self._encoded.number != latest.number:

@@ -72,15 +72,17 @@ class PublishSink(Sink[PublishSettings]):
     Encoding and sending happen in a process of their own, which is killed when its server hangs.
     Connecting is retried for ever, with exponential backoff. Pictures that arrive meanwhile, or
     faster than they can be sent, are dropped and counted: `write` never blocks. Timestamps follow
-    the camera's own clock.
-
-    The attributes may be read from any thread.
+    the camera's own clock. The attributes may be read from any thread.
 
     Args:
         url: Where to: rtsp, rtsps, rtmp, rtmps (H.264 in FLV), srt, udp or tcp (H.264 in MPEG-TS).
             Its user, password and tokens are never shown.
         timeout: Seconds for the server to answer, or to accept a picture.
-        backoff: The pauses between attempts.
+
+    Attributes:
+        state: Connecting, live, backing off or stopped.
+        reconnects: How many times connecting was retried.
+        dropped: How many pictures were not sent.
 
     Raises:
         SinkError: The URL's scheme is not supported.
@@ -111,32 +113,20 @@ class PublishSink(Sink[PublishSettings]):
         self._live_size: tuple[int, int] | None = None
         self._next: tuple[Picture, float] | None = None
         self._stopping = False
-        self._state = CameraState.CONNECTING
+        self.state = CameraState.CONNECTING
         self._error: str | None = None
         self._logged: str | None = None
-        self._reconnects = 0
-        self._dropped = 0
+        self.reconnects = 0
+        self.dropped = 0
 
     @classmethod
     def create(cls, target: SinkTarget, settings: PublishSettings) -> Self:
         return cls(settings.url, settings.encoder, clock=target.clock)
 
     @property
-    def state(self) -> CameraState:
-        return self._state
-
-    @property
     def error(self) -> str | None:
         """Why it is not live, without credentials; None while live and before the first attempt."""
         return self._error
-
-    @property
-    def reconnects(self) -> int:
-        return self._reconnects
-
-    @property
-    def dropped(self) -> int:
-        return self._dropped
 
     def write(self, item: Item, picture: Picture | None) -> None:
         """Submit a picture to be sent, or drop it; the first one starts the connection."""
@@ -148,7 +138,7 @@ class PublishSink(Sink[PublishSettings]):
             if self._next is None and self._size == self._live_size and not self._stopping:
                 self._next = picture, frame.time
             else:
-                self._dropped += 1
+                self.dropped += 1
             self._changed.notify_all()
             self._begin()
 
@@ -177,7 +167,7 @@ class PublishSink(Sink[PublishSettings]):
                     if self._child is not None:
                         self._child.interrupt()
                 self._thread.join()
-        self._state = CameraState.STOPPED
+        self.state = CameraState.STOPPED
 
     def _run(self) -> None:
         while not self._stopping:
@@ -189,7 +179,7 @@ class PublishSink(Sink[PublishSettings]):
 
     def _publish(self, size: tuple[int, int]) -> None:
         """Publish pictures of one size, until the size changes or the sink is closed."""
-        self._state = CameraState.CONNECTING
+        self.state = CameraState.CONNECTING
         child = WorkerProcess(_CHILD, {**self._order, "width": size[0], "height": size[1]})
         live_since: float | None = None
         try:
@@ -207,7 +197,7 @@ class PublishSink(Sink[PublishSettings]):
             child.ended(_CLOSE_TIMEOUT)
         finally:
             with self._changed:
-                self._dropped += self._next is not None
+                self.dropped += self._next is not None
                 self._child = self._live_size = self._next = None
             child.kill()
             if live_since is not None and self._clock.monotonic() - live_since >= _STABLE_SECONDS:
@@ -220,13 +210,13 @@ class PublishSink(Sink[PublishSettings]):
             _await(child, "taken", self._timeout)
         except _ConnectionLostError:
             with self._changed:
-                self._dropped += 1
+                self.dropped += 1
             raise
 
     def _set_live(self, size: tuple[int, int]) -> None:
         with self._changed:
             self._live_size = size
-            self._state = CameraState.LIVE
+            self.state = CameraState.LIVE
             self._error = self._logged = None
         logger.info("%s: published, %d x %d pixels", self.url, *size)
 
@@ -241,10 +231,10 @@ class PublishSink(Sink[PublishSettings]):
         if error != self._logged:
             logger.warning("%s: not published, and tried again: %s", self.url, error)
         with self._changed:
-            self._state = CameraState.BACKING_OFF
+            self.state = CameraState.BACKING_OFF
             self._error = self._logged = error
             self._changed.wait_for(lambda: self._stopping, self._backoff.next())
-            self._reconnects += not self._stopping
+            self.reconnects += not self._stopping
 
 
 def _await(child: WorkerProcess, answer: str, seconds: float) -> None:

@@ -59,7 +59,6 @@ class Mp4Writer:
         size: Width and height of the coded pictures, both even.
         time_base: Of the frames' timestamps; kept exactly, as is an offset at the start.
         rate: Mean frames a second where known.
-        settings: How frames are encoded.
         audio: Muxed along with the frames; closed with the file.
     """
 
@@ -169,10 +168,6 @@ class VideoSink(Sink[VideoSettings]):
     included: one that begins below it, which MP4 cannot express, and that of a live source, which
     is arbitrary. A clock that jumps back, or by hours, is damaged: the frame then follows the one
     before it.
-
-    Args:
-        path: Where it goes.
-        info: The source; its audio is taken from `info.path`.
     """
 
     settings_type = VideoSettings

@@ -26,12 +26,7 @@ _LONG_SIZE = 1
 class FragmentWriter:
     """Muxes H.264 packets; only the last one is held back, until its duration is known.
 
-    Every method may raise `OSError` and `av.FFmpegError`.
-
-    Args:
-        path: The file to create; it must not exist.
-        template: The encoder's stream.
-        begin: Wall-clock time of the first frame.
+    The file must not exist. Every method may raise `OSError` and `av.FFmpegError`.
     """
 
     def __init__(self, path: Path, template: VideoStream, begin: datetime) -> None:

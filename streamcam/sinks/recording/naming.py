@@ -31,8 +31,6 @@ class SegmentFiles:
     Attributes:
         name: Identifies it in the HTTP API: "20250301T120000" or "20250301T120000-2".
         begin: The time of its first frame, UTC.
-        video: The annotated video.
-        records: Its records.
     """
 
     name: str

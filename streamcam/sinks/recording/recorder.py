@@ -137,9 +137,7 @@ class SegmentRecorder:
             unrelated=frame.discontinuity or resized,
         )
         moment = frame.time_utc or self._clock.utc()
-        encoded = EncodedFrame(
-            line(result), frame.time, moment, decision.begins_segment, decision.recorded
-        )
+        encoded = EncodedFrame(line(result), frame.time, moment, decision)
         if picture is None or size is None:
             return [encoded]
         ready = self._flush() if resized else []
@@ -172,7 +170,7 @@ class SegmentRecorder:
         return frames
 
     def _record(self, frame: EncodedFrame) -> None:
-        if not frame.recorded:
+        if not frame.decision.recorded:
             self._end_segment()
             self._pre_roll.push(frame)
             return
@@ -180,7 +178,7 @@ class SegmentRecorder:
             self._segment_of(each).write(each)
 
     def _segment_of(self, frame: EncodedFrame) -> Segment:
-        if frame.begins_segment:
+        if frame.decision.begins_segment:
             self._end_segment()
         if self._segment is None:
             self._segment = Segment(self._folder, frame)
@@ -194,11 +192,7 @@ class SegmentRecorder:
 
 
 class RecordingSink(Sink[RecordingSettings]):
-    """Records segments into a camera's folder, and `<camera>.manifest.json` beside them.
-
-    The manifest is there from the first frame on, with the outcome "running", and is completed at
-    the end.
-    """
+    """Records segments into a camera's folder, and from the first frame on a manifest beside it."""
 
     settings_type = RecordingSettings
 
@@ -207,8 +201,7 @@ class RecordingSink(Sink[RecordingSettings]):
         self._target = target
         self._clock = target.clock
         self._segments = SegmentRecorder(target.folder, settings, target.clock)
-        self._source: SourceInfo | None = None
-        self._provenance: Provenance | None = None
+        self._origin: tuple[SourceInfo, Provenance] | None = None
         self._started = self._clock.utc()
         self._started_monotonic = self._clock.monotonic()
         self._explained = 0
@@ -225,19 +218,19 @@ class RecordingSink(Sink[RecordingSettings]):
     def write(self, item: Item, picture: Picture | None) -> None:
         if isinstance(item, Frame):
             return
-        if self._source is None:
+        if self._origin is None:
             recover(self._target.folder)
         self._segments.write(item, picture)
-        if self._source is None:
-            self._source, self._provenance = _source(item.frame), self._target.provenance()
-            self._write_manifest(self._source, self._provenance, Outcome.RUNNING)
+        if self._origin is None:
+            self._origin = _source(item.frame), self._target.provenance()
+            self._write_manifest(*self._origin, Outcome.RUNNING)
         self._explained += 1
         self._detections.update(detection.label for detection in item.detections)
 
     def finish(self) -> Path:
         folder = self._segments.finish()
-        if self._source is not None and self._provenance is not None:
-            self._write_manifest(self._source, self._provenance, Outcome.STOPPED)
+        if self._origin is not None:
+            self._write_manifest(*self._origin, Outcome.STOPPED)
         return folder
 
     def abort(self) -> None:

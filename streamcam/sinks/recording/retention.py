@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from streamcam.clock import Clock
+from streamcam.files import free_space
 from streamcam.sinks.recording.naming import SEGMENT_VIDEO, date_of, dates, hours, parse_name
 
 logger = logging.getLogger(__name__)
@@ -135,11 +136,7 @@ class Retention:
 
     def _missing_bytes(self) -> int:
         """Return how many more bytes have to be free."""
-        return self._min_free - self._free() if self._min_free else 0
-
-    def _free(self) -> int:
-        stat = os.statvfs(self._folder)
-        return stat.f_bavail * stat.f_frsize
+        return self._min_free - free_space(self._folder) if self._min_free else 0
 
     def _delete(self, file: _File, swept: Swept) -> bool:
         try:
@@ -223,10 +220,6 @@ def _scan(folder: "str | Path") -> Iterator["os.DirEntry[str]"]:
 
 class RetentionThread:
     """Applies a retention periodically, in a daemon thread of its own.
-
-    Args:
-        retention: The first one.
-        period: Seconds between two sweeps.
 
     Attributes:
         retention: Applied from the next sweep on. May be set from any thread.

@@ -99,7 +99,6 @@ class EncodedFrame:
     Attributes:
         line: Its record.
         time: Seconds on the camera's own clock.
-        begins_segment, recorded: See `FrameDecision`.
         stream: The encoder's stream, where there is video.
         packet: The encoded picture, where there is video.
     """
@@ -107,8 +106,7 @@ class EncodedFrame:
     line: bytes
     time: float
     time_utc: datetime
-    begins_segment: bool
-    recorded: bool
+    decision: FrameDecision
     stream: VideoStream | None = None
     packet: "VideoPacket | None" = None
 
@@ -120,9 +118,7 @@ class EncodedFrame:
 class PreRoll:
     """Holds the last frames, in complete groups of pictures, until something is detected.
 
-    Args:
-        seconds: Its minimum length. It is up to one group longer: a video can only begin with a
-            group.
+    It is up to one group longer than demanded: a video can only begin with a group.
     """
 
     def __init__(self, seconds: float) -> None:
