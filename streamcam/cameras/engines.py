@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FILES = ""
-"""Stands for all sources without an assignment of their own: the files of watched folders."""
+"""The id of all sources without an assignment of their own: the files of watched folders."""
 
 Region = npt.NDArray[np.float32]
 """float32, [corners, 2]: x, y in shares of the frame's width and height."""
@@ -47,10 +47,10 @@ class DetectionFilter:
     def apply(self, result: FrameResult) -> FrameResult:
         """Return the result with the selected detections only."""
         height, width = result.frame.picture.shape[:2]
-        kept = tuple(d for d in result.detections if self._selects(d, width, height))
-        if len(kept) == len(result.detections):
+        selected = tuple(d for d in result.detections if self._selects(d, width, height))
+        if len(selected) == len(result.detections):
             return result
-        return replace(result, detections=kept)
+        return replace(result, detections=selected)
 
     def _selects(self, detection: Detection, width: int, height: int) -> bool:
         if detection.confidence < self.confidence:

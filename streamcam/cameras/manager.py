@@ -31,7 +31,7 @@ _CANCEL_SECONDS = 2.0
 
 
 class CameraManager:
-    """Runs cameras; a context manager. Its methods are for one thread but for those that say so.
+    """Runs cameras; a context manager. Its methods are for one thread, except where noted.
 
     Args:
         settings: Of the process; each camera's plan brings its own.
@@ -122,7 +122,7 @@ class CameraManager:
         return next((fault for fault in faults if isinstance(fault, DeviceError)), None)
 
     def reconcile(self, plans: Sequence[CameraPlan]) -> None:
-        """Run exactly the cameras that are planned; those whose plan is unchanged go on.
+        """Run exactly the cameras that are planned; those whose plan is unchanged keep running.
 
         A camera that has failed is started again: its weights may be there now.
         """

@@ -10,7 +10,7 @@ from streamcam.sources.live import Address, Timeouts
 
 @dataclass(frozen=True, slots=True)
 class CameraPlan:
-    """A camera's settings; a camera goes on while its plan stays equal.
+    """A camera's settings; a camera keeps running while its plan stays equal.
 
     Attributes:
         name: Its name, and that of its folder.

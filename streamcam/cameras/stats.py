@@ -101,7 +101,7 @@ class _Tally:
 
 
 class CameraStats:
-    """Counts and rates of a camera; from any thread. They go on when its run begins again."""
+    """Counts and rates of a camera over all its runs; from any thread."""
 
     def __init__(self, name: str, url: str, source: LiveSource, clock: Clock) -> None:
         self._name = name

@@ -234,7 +234,7 @@ def _markings(pen: Pen, view: Perspective, random: Generator) -> None:
 
 
 def _grain(canvas: Picture, view: Perspective, random: Generator) -> None:
-    """Give the ground a little texture, so that it is no mirror of compression."""
+    """Give the ground a little texture, which compression would otherwise flatten."""
     top = int(view.row(view.wall))
     ground = canvas[top:]
     noise = random.normal(0, 2.2, ground.shape[:2]).astype(np.float32)

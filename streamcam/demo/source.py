@@ -106,7 +106,7 @@ class DemoCapture:
         begun = time.monotonic()
         offset = 0.0 if self._origin is None else begun - self._origin
         index = 0
-        while index != self._count:
+        while self._count is None or index < self._count:
             seconds = float(index * self._step)
             yield from sleep_until(begun + seconds)
             now = time.monotonic()

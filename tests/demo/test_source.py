@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from streamcam.demo import CLASS_IDS, DemoScene
-from streamcam.demo.source import DemoSource
+from streamcam.demo.source import DemoCapture, DemoSource
 from streamcam.demo.vehicles import Vehicle, draw_vehicle
 from streamcam.errors import SourceError
+from streamcam.sources.live import Address
 from tests.sources.selectors import Everything, Periodic
 
 
@@ -186,3 +187,14 @@ def test_a_start_in_the_middle() -> None:
         8,
         9,
     ]
+
+
+def test_a_capture_ends_though_its_last_frames_are_late() -> None:
+    capture = DemoCapture(Address("demo://street?seconds=0.4&width=160&height=90"), "street", None)
+    taken = 0
+    for frame in capture.frames():
+        if frame is not None:
+            taken += 1
+            assert taken < 10, "it goes on after its end"
+            clock.sleep(0.3)
+    assert taken == 2

@@ -18,7 +18,6 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from fractions import Fraction
 
 import av.logging
 
@@ -66,7 +65,8 @@ class CaptureReader:
         """Read until the source ends; raises OSError or EOFError once the parent has ended."""
         camera = open_capture(self._address, self._name, self._parent.task["origin"])
         try:
-            self._parent.send({"kind": "opened", "codec": camera.codec, "rate": _pair(camera.rate)})
+            rate = str(camera.rate) if camera.rate else None
+            self._parent.send({"kind": "opened", "codec": camera.codec, "rate": rate})
             for frame in camera.frames():
                 self._handle(camera, frame)
         finally:
@@ -104,7 +104,7 @@ class CaptureReader:
                 "width": width,
                 "height": height,
                 "pts": frame.pts,
-                "time_base": _pair(frame.time_base),
+                "time_base": str(frame.time_base),
                 "time": frame.time,
                 "arrival": frame.arrival,
                 "waited": frame.decoded - frame.arrival,
@@ -132,10 +132,6 @@ class _LogForwarder(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         text = self._redactor(f"{record.name}: {record.getMessage()}".strip())
         self._parent.send({"kind": "log", "text": text})
-
-
-def _pair(value: Fraction | None) -> tuple[int, int] | None:
-    return None if value is None else (value.numerator, value.denominator)
 
 
 def _forward_ffmpeg_log(parent: ParentProcess, redactor: Redactor) -> None:

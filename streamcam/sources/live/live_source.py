@@ -148,8 +148,13 @@ class LiveSource:
     ) -> Iterator[DecodedFrame]:
         """Yield the requested frames; the next one is requested when the caller continues."""
         connection.request(selector.next_due)
-        for message in self._messages(connection, stall):
-            if message["kind"] == "opened":
+        while True:
+            message = connection.next(stall.seconds_left(self._clock.monotonic()))
+            if message is None:
+                self._check_stall(connection, stall)
+            elif message["kind"] == "end":
+                return
+            elif message["kind"] == "opened":
                 self._note_opened(message, stall)
             elif message["kind"] == "alive":
                 self._note_counts(message, stall)
@@ -158,16 +163,6 @@ class LiveSource:
                 yield self._frame(message, connection)
                 # Not before the caller is ready, so that it gets the newest frame.
                 connection.request(selector.next_due)
-
-    def _messages(self, connection: CaptureConnection, stall: StallDetector) -> Iterator[Message]:
-        while True:
-            message = connection.next(stall.seconds_left(self._clock.monotonic()))
-            if message is None:
-                self._check_stall(connection, stall)
-            elif message["kind"] == "end":
-                return
-            else:
-                yield message
 
     def _check_stall(self, connection: CaptureConnection, stall: StallDetector) -> None:
         now = self._clock.monotonic()
@@ -186,7 +181,7 @@ class LiveSource:
         connections = self.status.connections + 1
         self.status = replace(self.status, connections=connections, codec=message["codec"])
         rate = message["rate"]
-        self.info = replace(self.info, frame_rate=Fraction(*rate) if rate else None)
+        self.info = replace(self.info, frame_rate=Fraction(rate) if rate else None)
 
     def _note_counts(self, message: Message, stall: StallDetector) -> None:
         stall.received(message["decoded"], self._clock.monotonic())
@@ -201,7 +196,7 @@ class LiveSource:
         arrival, size = message["arrival"], (message["width"], message["height"])
         if self._origin is None:
             self._origin = arrival - message["time"]
-        time_base = Fraction(*message["time_base"])
+        time_base = Fraction(message["time_base"])
         self.info = replace(self.info, width=size[0], height=size[1], time_base=time_base)
         self.status = replace(self.status, waited=message["waited"])
         age = timedelta(seconds=self._clock.monotonic() - arrival)
