@@ -27,8 +27,6 @@ _PACKAGES = (
     "pydantic",
 )
 
-Facts = dict[str, str]
-
 
 def doctor(config: options.Config = None, json: options.Json = False) -> None:
     """Print versions, devices, codecs, caches and free space: what a bug report needs."""
@@ -36,6 +34,8 @@ def doctor(config: options.Config = None, json: options.Json = False) -> None:
     from streamcam.vision.devices import torch_facts
 
     settings, state = _settings(config)
+    folder = settings.output.folder.absolute()
+    writable = "writable" if os.access(existing_ancestor(folder), os.W_OK) else "NOT writable"
     facts = {
         "streamcam": {
             "version": __version__,
@@ -47,7 +47,7 @@ def doctor(config: options.Config = None, json: options.Json = False) -> None:
         "packages": {name: _version(name) for name in _PACKAGES},
         "device": torch_facts(),
         "video": ffmpeg_facts(),
-        "disk": _disk(settings.output.folder),
+        "disk": {"output folder": f"{folder} ({writable})", "free": size(free_space(folder))},
     }
     if json:
         print_json(facts, indent=True)
@@ -70,14 +70,7 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _disk(folder: Path) -> Facts:
-    place = folder.absolute()
-    free = size(free_space(place))
-    writable = "writable" if os.access(existing_ancestor(place), os.W_OK) else "NOT writable"
-    return {"output folder": f"{place} ({writable})", "free": free}
-
-
-def _print(facts: dict[str, Facts]) -> None:
+def _print(facts: dict[str, dict[str, str]]) -> None:
     for heading, rows in facts.items():
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
         table.add_column(min_width=24)

@@ -63,20 +63,24 @@ def live(
     Results are `out/NAME/YYYY-MM-DD/HH/MM-SS.mp4` and `.jsonl`, in UTC. A source that is lost ends
     it with exit code 69; with --reconnect it is connected again. --json prints the records.
     """
-    changes = _changes(flags) | ({"options": _pairs(option)} if option else {})
+    changes = _changes(flags, option or [])
     settings = load_settings(config, os.environ, flags)
     camera = _camera(source, settings, changes)
     work = _Live(CameraPlan.of(camera, settings), settings, reconnect=reconnect)
     raise typer.Exit(work.run(seconds, quiet=quiet, json=json))
 
 
-def _changes(flags: dict[str, dict[str, object]]) -> dict[str, object]:
+def _changes(flags: dict[str, dict[str, object]], words: list[str]) -> dict[str, object]:
     """Take the flags that override the camera's own settings."""
     own = flags.pop("camera")
     for key in set(flags["live"]) & set(CameraSettings.model_fields):
         own[key] = flags["live"].pop(key)
     shared = {**flags["model"], "model": flags["model"]["name"]}
     own |= {key: shared[key] for key in ("model", "weights", "labels", "confidence", "classes")}
+    for word in words:
+        if "=" not in word:
+            raise UsageError(f"--option {word}: an option is KEY=VALUE")
+    own["options"] = dict(word.split("=", 1) for word in words) or None
     return {key: value for key, value in own.items() if value is not None}
 
 
@@ -105,13 +109,6 @@ def _name_of(source: str, changes: dict[str, object]) -> str:
     text = rest if separator else PurePath(scheme).stem
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-._")
     return name[:_MAX_NAME] or "camera"
-
-
-def _pairs(words: list[str]) -> dict[str, str]:
-    for word in words:
-        if "=" not in word:
-            raise UsageError(f"--option {word}: an option is KEY=VALUE")
-    return dict(word.split("=", 1) for word in words)
 
 
 class _Live:

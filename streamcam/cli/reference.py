@@ -55,7 +55,9 @@ _FIELDS = {
 def reference() -> str:
     lines = [_HEAD]
     for path, command in commands():
-        lines += [f"### `{path}`", "", (command.help or "").strip(), "", *_parameters(command)]
+        rows = [[_names(one), _default(one), one.help or ""] for one in command.params]
+        lines += [f"### `{path}`", "", (command.help or "").strip(), ""]
+        lines += _table(["option", "default", "meaning"], rows) if rows else []
     codes = [[f"{code.value}", meaning] for code, meaning in _EXIT_CODES.items()]
     lines += ["## Exit codes", "", *_table(["code", "meaning"], codes), _SETTINGS]
     for name, section in sections().items():
@@ -79,11 +81,6 @@ def _leaves(command: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN4
         yield path, command
     for name, subcommand in subcommands.items():
         yield from _leaves(subcommand, f"{path} {name}")
-
-
-def _parameters(command: Any) -> list[str]:  # noqa: ANN401 - click's
-    rows = [[_names(one), _default(one), one.help or ""] for one in command.params]
-    return _table(["option", "default", "meaning"], rows) if rows else []
 
 
 def _names(parameter: Any) -> str:  # noqa: ANN401 - click's

@@ -51,7 +51,12 @@ def load_settings(
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
-        raise ConfigError(_describe(error.errors()), hint=_origin(path)) from None
+        origins = f"{path}, " if path is not None else ""
+        variables = f"the {ENV_PREFIX}* variables and the flags"
+        raise ConfigError(
+            _describe(error.errors()),
+            hint=f"Look in {origins}{variables}; see `streamcam config show`.",
+        ) from None
 
 
 def _merge(tables: dict[str, Any], layer: Tables) -> None:
@@ -146,10 +151,3 @@ def _known(location: tuple[int | str, ...]) -> Iterable[str]:
         return Settings.model_fields
     section = sections().get(str(location[0]))
     return () if section is None else section.model_fields
-
-
-def _origin(path: Path | None) -> str:
-    origins = f"{path}, " if path is not None else ""
-    return (
-        f"Look in {origins}the {ENV_PREFIX}* variables and the flags; see `streamcam config show`."
-    )

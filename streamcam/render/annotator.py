@@ -67,7 +67,8 @@ class Annotator:
 
     def _draw(self, frame: Frame, explained: _Explained, age: float | None) -> Picture:
         """Draw a map and what belongs to it on a frame; `age` is None for the frame's own."""
-        canvas = self._heat.over(frame.picture, explained.levels, _strength(age))
+        strength = 1 - (1 - _FADED) * min(1.0, (age or 0.0) / _FADING)
+        canvas = self._heat.over(frame.picture, explained.levels, strength)
         scale = _scale(frame)
         method = explained.result.explanation.method
         overlays = footer(frame, method, age, self._style, scale)
@@ -95,10 +96,6 @@ def annotate(result: FrameResult, style: Style | None = None) -> Picture:
         A new picture of the frame's size, RGB, uint8; the frame's own is not changed.
     """
     return Annotator(style).annotate(result)
-
-
-def _strength(age: float | None) -> float:
-    return 1 - (1 - _FADED) * min(1.0, (age or 0.0) / _FADING)
 
 
 def _scale(frame: Frame) -> Scale:

@@ -15,9 +15,15 @@ _MAX_WIDTH_RATIO = 1.3
 
 
 def draw_boxes(canvas: Picture, detections: Sequence[Detection], line: int) -> None:
-    """Draw the edges of all boxes on a canvas, `line` pixels thick, the most confident on top."""
+    """Draw the edges of all boxes on a canvas, `line` pixels thick, the most confident on top.
+
+    Halos on both sides of the edges make them show on any background.
+    """
+    halo = max(1, line // 3)
     for detection in reversed(detections):
-        _draw_box(canvas, detection.box, colour_of(detection.class_id), line)
+        box, colour = detection.box, colour_of(detection.class_id)
+        _draw_edge(canvas, box, text_colour(colour), outset=halo, thickness=line + 2 * halo)
+        _draw_edge(canvas, box, colour, outset=0, thickness=line)
 
 
 def draw_labels(
@@ -41,13 +47,6 @@ def draw_labels(
                 labels.append(label)
                 break
     return labels
-
-
-def _draw_box(canvas: Picture, box: Box, colour: Colour, line: int) -> None:
-    """Draw a box's edge with a halo on both its sides, so that it shows on any background."""
-    halo = max(1, line // 3)
-    _draw_edge(canvas, box, text_colour(colour), outset=halo, thickness=line + 2 * halo)
-    _draw_edge(canvas, box, colour, outset=0, thickness=line)
 
 
 def _draw_edge(canvas: Picture, box: Box, colour: Colour, *, outset: int, thickness: int) -> None:

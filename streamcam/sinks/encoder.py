@@ -234,9 +234,13 @@ class LiveEncoder:
             av.FFmpegError: It cannot be encoded.
         """
         frame = self._convert(picture)
+        ticks, step = round(time / TIME_BASE), _DEFAULT_STEP
+        if self._time is not None:
+            ticks = max(ticks, self._ticks + 1)
+            step = min(max(time - self._time, float(TIME_BASE)), _MAX_STEP)
         frame.time_base = TIME_BASE
-        frame.pts = self._ticks = self._timestamp(time)
-        frame.duration = round(self._step(time) / TIME_BASE)
+        frame.pts = self._ticks = ticks
+        frame.duration = round(step / TIME_BASE)
         if key or self._time is None or time - self._key_time >= _KEY_FRAME_SECONDS:
             frame.pict_type = PictureType.I
             self._key_time = time
@@ -249,15 +253,6 @@ class LiveEncoder:
 
     def close(self) -> None:
         self.container.close()
-
-    def _timestamp(self, time: float) -> int:
-        ticks = round(time / TIME_BASE)
-        return ticks if self._time is None else max(ticks, self._ticks + 1)
-
-    def _step(self, time: float) -> float:
-        if self._time is None:
-            return _DEFAULT_STEP
-        return min(max(time - self._time, float(TIME_BASE)), _MAX_STEP)
 
     def _open_first_working(
         self, names: tuple[EncoderName, ...], name: str, container: Callable[[], OutputContainer]

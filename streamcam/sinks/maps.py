@@ -49,9 +49,12 @@ class NpzSink(FileSink):
         if isinstance(item, Frame):
             return
         with writing(str(self._file.path)):
-            archive = self._archive or self._open()
+            if self._archive is None:
+                self._archive = zipfile.ZipFile(
+                    self._file.prepare(), "w", compression=zipfile.ZIP_DEFLATED, compresslevel=1
+                )
             for name, heat in named_maps(item):
-                with archive.open(f"{name}.npy", "w") as member:
+                with self._archive.open(f"{name}.npy", "w") as member:
                     np.lib.format.write_array(member, heat.astype(np.float32, copy=False))
 
     def finish(self) -> Path:
@@ -66,12 +69,6 @@ class NpzSink(FileSink):
             with suppress(OSError, ValueError):  # the rest may not fit on the disk
                 self._archive.close()
             self._file.discard()
-
-    def _open(self) -> zipfile.ZipFile:
-        self._archive = zipfile.ZipFile(
-            self._file.prepare(), "w", compression=zipfile.ZIP_DEFLATED, compresslevel=1
-        )
-        return self._archive
 
 
 class PngSink(FileSink):
@@ -90,7 +87,11 @@ class PngSink(FileSink):
             return
         with writing(str(self._folder)):
             if not self._begun:
-                self._begin()
+                # A killed process may have left files there, which would be published too.
+                shutil.rmtree(self._part, ignore_errors=True)
+                # The lock, which a killed process releases, tells it from an abandoned folder.
+                self._lock.acquire()
+                self._begun = True
             for name, heat in named_maps(item):
                 _, content = cv2.imencode(".png", np.rint(heat * _FULL).astype(np.uint16))
                 (self._part / (name + _ENDING)).write_bytes(content.tobytes())
@@ -107,10 +108,3 @@ class PngSink(FileSink):
         if self._begun:
             shutil.rmtree(self._part, ignore_errors=True)
             self._lock.release()
-
-    def _begin(self) -> None:
-        # A killed process may have left files there, which would be published too.
-        shutil.rmtree(self._part, ignore_errors=True)
-        # The lock, released by a killed process too, tells the folder from an abandoned one.
-        self._lock.acquire()
-        self._begun = True

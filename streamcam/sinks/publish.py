@@ -189,7 +189,11 @@ class PublishSink(Sink[PublishSettings]):
                     return
             _await(child, "started", _START_TIMEOUT)
             _await(child, "connected", self._timeout)
-            self._set_live(size)
+            with self._changed:
+                self._live_size = size
+                self.state = CameraState.LIVE
+                self._error = self._logged = None
+            logger.info("%s: published, %d x %d pixels", self.url, *size)
             live_since = self._clock.monotonic()
             while submitted := self._next_picture(size):
                 self._send(child, *submitted)
@@ -212,13 +216,6 @@ class PublishSink(Sink[PublishSettings]):
             with self._changed:
                 self.dropped += 1
             raise
-
-    def _set_live(self, size: tuple[int, int]) -> None:
-        with self._changed:
-            self._live_size = size
-            self.state = CameraState.LIVE
-            self._error = self._logged = None
-        logger.info("%s: published, %d x %d pixels", self.url, *size)
 
     def _next_picture(self, size: tuple[int, int]) -> tuple[Picture, float] | None:
         """Wait for the next picture of this size; None when there will be no other."""

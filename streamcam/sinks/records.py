@@ -40,9 +40,10 @@ class JsonlSink(FileSink):
             return
         content = line(item)
         with writing(str(self._file.path)):
-            stream = self._stream or self._open()
-            stream.write(content)
-            stream.flush()
+            if self._stream is None:
+                self._stream = self._file.prepare().open("wb")
+            self._stream.write(content)
+            self._stream.flush()
 
     def finish(self) -> Path:
         if self._stream is None:
@@ -56,10 +57,6 @@ class JsonlSink(FileSink):
             with suppress(OSError):  # the rest may not fit on the disk
                 self._stream.close()
             self._file.discard()
-
-    def _open(self) -> BinaryIO:
-        self._stream = self._file.prepare().open("wb")
-        return self._stream
 
 
 def line(result: FrameResult) -> bytes:

@@ -175,15 +175,12 @@ class SegmentRecorder:
             self._pre_roll.push(frame)
             return
         for each in (*self._pre_roll.take(frame.time), frame):
-            self._segment_of(each).write(each)
-
-    def _segment_of(self, frame: EncodedFrame) -> Segment:
-        if frame.decision.begins_segment:
-            self._end_segment()
-        if self._segment is None:
-            self._segment = Segment(self._folder, frame)
-            self._segmenter.opened(frame.time)
-        return self._segment
+            if each.decision.begins_segment:
+                self._end_segment()
+            if self._segment is None:
+                self._segment = Segment(self._folder, each)
+                self._segmenter.opened(each.time)
+            self._segment.write(each)
 
     def _end_segment(self) -> None:
         segment, self._segment = self._segment, None
@@ -222,7 +219,10 @@ class RecordingSink(Sink[RecordingSettings]):
             recover(self._target.folder)
         self._segments.write(item, picture)
         if self._origin is None:
-            self._origin = _source(item.frame), self._target.provenance()
+            frame = item.frame
+            height, width = frame.picture.shape[:2]
+            source = SourceInfo(frame.source, width, height, frame.time_base, live=True)
+            self._origin = source, self._target.provenance()
             self._write_manifest(*self._origin, Outcome.RUNNING)
         self._explained += 1
         self._detections.update(detection.label for detection in item.detections)
@@ -251,8 +251,3 @@ class RecordingSink(Sink[RecordingSettings]):
             started=self._started,
             ended=self._clock.utc(),
         )
-
-
-def _source(frame: Frame) -> SourceInfo:
-    height, width = frame.picture.shape[:2]
-    return SourceInfo(frame.source, width, height, frame.time_base, live=True)

@@ -65,7 +65,9 @@ class Segmenter:
         if detected:
             self._last_detection = time
         recorded = self._is_recorded(time)
-        begins = unrelated or self._is_full(time)
+        began = self._segment_began
+        is_full = began is not None and time - began >= self._seconds - _ROUNDING
+        begins = unrelated or is_full
         # The pre-roll of the next detection begins right after what is recorded.
         key_frame = begins or (self._recorded and not recorded)
         self._recorded = recorded
@@ -86,10 +88,6 @@ class Segmenter:
         if self._last_detection is None:
             return False
         return time - self._last_detection <= self._post_roll + _ROUNDING
-
-    def _is_full(self, time: float) -> bool:
-        began = self._segment_began
-        return began is not None and time - began >= self._seconds - _ROUNDING
 
 
 @dataclass(slots=True)
