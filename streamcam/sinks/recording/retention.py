@@ -4,14 +4,14 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from streamcam.clock import Clock
 from streamcam.files import free_space
-from streamcam.sinks.recording.naming import SEGMENT_VIDEO, date_of, dates, hours, parse_name
+from streamcam.sinks.recording.naming import SEGMENT_VIDEO, dates, hours, parse_name
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ class _File(NamedTuple):
     """Bytes that it takes on the disk."""
 
 
+@dataclass(eq=False)
 class Retention:
     """Deletes the oldest segments of all cameras in an output folder.
 
@@ -61,7 +62,7 @@ class Retention:
     and whatever is behind a link are kept. A file's age comes from its name; one from the future,
     as after a clock was put back, is new.
 
-    Args:
+    Attributes:
         folder: The output folder, which holds the cameras' folders.
         max_age: Seconds after which videos are deleted, None for never.
         max_age_records: Seconds after which records are deleted, None for never.
@@ -70,24 +71,15 @@ class Retention:
         min_free: Bytes to keep free on the disk, by deleting in the same order; 0 for no bound.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        max_age: float | None,
-        max_age_records: float | None,
-        max_bytes: int | None,
-        min_free: int,
-        clock: Clock | None = None,
-    ) -> None:
-        self._folder = folder
-        self._max_age = max_age
-        self._max_age_records = max_age_records
-        self._max_bytes = max_bytes
-        self._min_free = min_free
-        self._clock = clock or Clock()
-        self._failed: set[str] = set()
-        self._failed_before: set[str] = set()
+    folder: Path
+    _: KW_ONLY
+    max_age: float | None
+    max_age_records: float | None
+    max_bytes: int | None
+    min_free: int
+    clock: Clock = field(default_factory=Clock)
+    _failed: set[str] = field(default_factory=set, init=False)
+    _failed_before: set[str] = field(default_factory=set, init=False)
 
     def sweep(self) -> Swept:
         """Delete what exceeds the bounds.
@@ -98,10 +90,10 @@ class Retention:
         """
         swept = Swept()
         self._failed_before, self._failed = self._failed, set()
-        now = self._clock.utc()
-        if not self._folder.is_dir():
+        now = self.clock.utc()
+        if not self.folder.is_dir():
             return swept
-        over_budget = self._max_bytes is not None or self._missing_bytes() > 0
+        over_budget = self.max_bytes is not None or self._missing_bytes() > 0
         found = self._files(lambda begin: over_budget or self._may_expire(begin, now))
         kept = [file for file in found if not self._expire(file, now, swept)]
         if over_budget:
@@ -110,23 +102,21 @@ class Retention:
         return swept
 
     def _may_expire(self, begin: datetime, now: datetime) -> bool:
-        ages = [age for age in (self._max_age, self._max_age_records) if age is not None]
+        ages = [age for age in (self.max_age, self.max_age_records) if age is not None]
         return bool(ages) and (now - begin).total_seconds() > min(ages)
 
     def _expire(self, file: _File, now: datetime, swept: Swept) -> bool:
-        max_age = self._max_age if file.video else self._max_age_records
+        max_age = self.max_age if file.video else self.max_age_records
         expired = max_age is not None and (now - file.begin).total_seconds() > max_age
         return expired and self._delete(file, swept)
 
     def _free_space(self, files: list[_File], swept: Swept) -> None:
         surplus = 0
-        if self._max_bytes is not None:
-            surplus = sum(file.length for file in files) - self._max_bytes
+        if self.max_bytes is not None:
+            surplus = sum(file.length for file in files) - self.max_bytes
         # The space freed by a deletion is added up, not queried: some filesystems (Btrfs, XFS)
         # report it much later, and everything would be deleted until they do.
         missing = self._missing_bytes()
-        if surplus <= 0 and missing <= 0:
-            return
         for file in sorted(files, key=lambda file: (not file.video, file.begin)):
             if surplus <= 0 and missing <= 0:
                 return
@@ -136,7 +126,7 @@ class Retention:
 
     def _missing_bytes(self) -> int:
         """Return how many more bytes have to be free."""
-        return self._min_free - free_space(self._folder) if self._min_free else 0
+        return self.min_free - free_space(self.folder) if self.min_free else 0
 
     def _delete(self, file: _File, swept: Swept) -> bool:
         try:
@@ -152,12 +142,12 @@ class Retention:
     def _files(self, is_relevant: Callable[[datetime], bool]) -> Iterator[_File]:
         """Yield the files of the hours whose begin, and whose day's begin, are relevant."""
         for date, day in self._days():
-            hours_of_day = self._hours(day) if is_relevant(date) else iter(())
-            for begin, hour in hours_of_day:
-                if not is_relevant(begin):
-                    continue
-                for entry in self._read(hour.path, _scan(hour.path)):
-                    yield from self._segment_file(begin, entry)
+            if not is_relevant(date):
+                continue
+            for begin, hour in self._hours(date, day):
+                if is_relevant(begin):
+                    for entry in self._read(hour.path, _scan(hour.path)):
+                        yield from self._segment_file(begin, entry)
 
     def _segment_file(self, hour: datetime, entry: "os.DirEntry[str]") -> Iterator[_File]:
         parsed = parse_name(entry.name)
@@ -174,7 +164,7 @@ class Retention:
 
     def _remove_empty_folders(self, before: datetime) -> None:
         for date, day in self._days():
-            for begin, hour in self._hours(day):
+            for begin, hour in self._hours(date, day):
                 if begin < before:
                     self._remove_if_empty(hour)
             if date + timedelta(days=1) < before:
@@ -189,14 +179,12 @@ class Retention:
             self._log_once(error, folder.path)
 
     def _days(self) -> Iterator[_Dated]:
-        for entry in self._read(str(self._folder), _scan(self._folder)):
+        for entry in self._read(str(self.folder), _scan(self.folder)):
             if entry.is_dir(follow_symlinks=False):
                 yield from self._read(entry.path, dates(entry))
 
-    def _hours(self, day: "os.DirEntry[str]") -> Iterator[_Dated]:
-        date = date_of(day.name)
-        assert date is not None
-        yield from self._read(day.path, hours(date, day))
+    def _hours(self, date: datetime, day: "os.DirEntry[str]") -> Iterator[_Dated]:
+        return self._read(day.path, hours(date, day))
 
     def _read(self, folder: str, entries: Iterator[_T]) -> Iterator[_T]:
         try:
