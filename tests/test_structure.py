@@ -1,6 +1,7 @@
 """The package's shape: sizes of files, and names that mean one thing."""
 
 import ast
+import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -75,3 +76,16 @@ def test_no_small_module_has_a_single_user() -> None:
         if path.stem != "__init__" and len(path.read_text(encoding="utf-8").splitlines()) < SHORTEST
     }
     assert not {name for name in small if len(users[name]) == 1}
+
+
+ROOT = PACKAGE.parent
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+FILES = {path.relative_to(ROOT) for path in ROOT.rglob("*.py") if ".venv" not in path.parts}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_name_files_that_exist(page: Path) -> None:
+    """Of a path its end has to be right: `sources/file.py` is in the package."""
+    named = set(re.findall(r"`([\w/-]+\.py)`", page.read_text(encoding="utf-8")))
+    lost = [name for name in named if not any(f"/{file}".endswith(f"/{name}") for file in FILES)]
+    assert not lost
