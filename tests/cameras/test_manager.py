@@ -36,6 +36,7 @@ from streamcam.types import (
     Frame,
     FrameResult,
 )
+from tests.clocks import ManualClock
 from tests.processes import children, eventually
 
 GRACE = 20.0
@@ -220,6 +221,13 @@ def test_a_camera_without_its_weights_fails_alone(
     assert sound.state is CameraState.LIVE
     assert manager.fault is None
     assert CameraState.BACKING_OFF not in observer.states("sound")
+
+
+def test_the_pipeline_has_the_clock_of_its_cameras(observer: EventLog) -> None:
+    """A test that replaces time reaches the batcher too."""
+    clock = ManualClock()
+    manager = CameraManager(Settings(), observer, clock=clock)
+    assert manager.pipeline._batcher._clock is clock  # type: ignore[attr-defined]
 
 
 def test_a_failed_camera_is_started_again_on_reload(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from streamcam.pipeline.inference import InferencePipeline
 from streamcam.types import Frame, FrameResult, Item
+from tests.clocks import ManualClock
 from tests.pipeline.stub_engine import (
     CountedSource,
     ListSink,
@@ -136,3 +137,13 @@ def test_a_slow_writer_pauses_its_own_decoder() -> None:
             lambda _: ahead.append(source.decoded - len(sink.items))
         )
     assert max(ahead) <= 2 * (2 * 2) + 2 + 1
+
+
+def test_batches_are_timed_by_the_clock_that_is_given() -> None:
+    seconds: list[float] = []
+    clock, sink = ManualClock(), ListSink()
+    with InferencePipeline(
+        RecordingEngine(), batch=1, max_wait=0.0, on_batch=seconds.append, clock=clock
+    ) as pipeline:
+        stream_of(pipeline, CountedSource("a", 5), sink).run()
+    assert seconds == [0.0] * 5, "the clock stood still"
