@@ -174,12 +174,8 @@ class RateLimitHandler(logging.Handler):
 
     Records are the same if logger, level and template are, and the `source` given as `extra`: two
     cameras that fail are two records. The first passes at once; those that follow within a period
-    are written as one line, the latest of them with their number, by the first record after the
-    period, or by `flush_due` or `flush`. Debug messages all pass.
-
-    Args:
-        target: Writes what passes.
-        period: Seconds.
+    (in seconds) are written as one line, the latest of them with their number, by the first record
+    after the period, or by `flush_due` or `flush`. Debug messages all pass.
     """
 
     def __init__(
@@ -273,11 +269,8 @@ def configure_logging(
 ) -> RateLimitHandler:
     """Write the log of a service, with its libraries' warnings; replaces earlier configuration.
 
-    Args:
-        level: Minimum level of streamcam's own lines. With DEBUG there are tracebacks.
-        format: On a terminal, text is for people.
-        redact: Removes secrets from a text.
-        stream: Default: stderr.
+    The level is the minimum of streamcam's own lines; with DEBUG there are tracebacks. `redact`
+    removes secrets from a text; the stream is stderr by default.
 
     Returns:
         The handler; its `flush_due` is to be called regularly.

@@ -96,10 +96,9 @@ def stopped_by_signals(stop: Callable[[], None], message: str | None) -> Iterato
 
 @contextmanager
 def forcible(unfinished: str) -> Iterator[None]:
-    """End the process at KeyboardInterrupt: no thread that hangs in native code delays it.
+    """End the process at KeyboardInterrupt, also where a thread hangs in native code.
 
-    Args:
-        unfinished: What becomes of unfinished results, for the message.
+    The message says what becomes of `unfinished` results.
     """
     try:
         yield
@@ -125,14 +124,8 @@ def table(
 ) -> Table:
     """Return an empty table in the style of all commands.
 
-    Args:
-        columns: Their headings.
-        right: Columns that are aligned to the right.
-        fold: Columns whose text is folded anywhere where it is too long.
-        keep: Columns that stay on one line.
-        wide: Columns that stay on one line and share the width that is left.
-        expand: Take the whole width.
-        show_header: Show the headings.
+    Columns in `right` are aligned to the right, text in `fold` is folded anywhere where it is too
+    long, `keep` and `wide` stay on one line, and the latter share the width that is left.
     """
     made = Table(
         box=None, padding=(0, 2, 0, 0), header_style="bold", expand=expand, show_header=show_header

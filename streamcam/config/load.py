@@ -33,13 +33,10 @@ def load_settings(
     environment: Mapping[str, str] | None = None,
     flags: Tables | None = None,
 ) -> Settings:
-    """Merge file < environment < flags over the built-in defaults.
+    """Merge a TOML file < environment < flags over the built-in defaults.
 
-    Args:
-        path: A TOML file; None for none.
-        environment: Variables `STREAMCAM_<SECTION>_<KEY>`; others are ignored, but not those with
-            the prefix and an unknown name.
-        flags: Values by section and key; None means not given.
+    Variables are `STREAMCAM_<SECTION>_<KEY>`; others are ignored, but not those with the prefix and
+    an unknown name. A flag's value None means not given.
 
     Raises:
         ConfigError: Something is unknown or out of bounds; the message names every such key.

@@ -31,13 +31,8 @@ def draw_labels(
 ) -> list[Overlay]:
     """Draw each box's label where it covers no other, and return the labels drawn.
 
-    A label that finds no free place in any of its forms is left out, the least confident first.
-
-    Args:
-        canvas: RGB, uint8, [height, width, 3]; drawn on.
-        detections: Most confident first.
-        scale: Sizes that suit the canvas.
-        occupied: Overlays that labels must not cover.
+    Detections come most confident first; labels do not cover what is `occupied` either. One that
+    finds no free place in any of its forms is left out.
     """
     labels: list[Overlay] = []
     for detection in detections:

@@ -32,12 +32,8 @@ def footer(
 ) -> list[Overlay]:
     """Return the overlays at the bottom of a frame: legend at the left, time at the right.
 
-    Args:
-        frame: The frame.
-        method: What made the map on it; None where there is no map.
-        map_age: How many seconds older than the frame its map is; None where it is the frame's own.
-        style: Whether there is a legend, and a time.
-        scale: Sizes that suit the frame.
+    `method` made the map on it, None where there is none, which is `map_age` seconds older than the
+    frame, None where it is the frame's own.
     """
     height, width = frame.picture.shape[:2]
     free_width = width - 2 * scale.gap

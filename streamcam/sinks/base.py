@@ -58,7 +58,6 @@ class ResultFile:
     Attributes:
         kind: Names it in reports, manifests and URLs, e.g. "video".
         ending: Ends its name, e.g. ".heatmap.mp4".
-        title: Its name for people.
         media_type: Its MIME type; None for what is not offered over HTTP.
     """
 
@@ -78,7 +77,6 @@ class SinkTarget:
         folder: The output folder; of a camera its own folder in it.
         stem: The source's name below that folder, without an ending, e.g. "dir/clip".
         provenance: Returns the model, method and settings; may be called once there is a result.
-        clock: Where the time comes from.
     """
 
     source: SourceInfo

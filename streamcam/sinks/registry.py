@@ -73,11 +73,7 @@ def optional_sinks() -> tuple[str, ...]:
 
 
 def sink_type(name: str) -> SinkType:
-    """Load a sink's class.
-
-    Raises:
-        SinkError: There is none of this name, or it cannot be loaded.
-    """
+    """Load a sink's class; `SinkError` where there is none, or it cannot be loaded."""
     entry = _entries().get(name)
     if entry is None:
         known = ", ".join(optional_sinks()) or "none is installed"
@@ -97,16 +93,13 @@ def sink_type(name: str) -> SinkType:
 @cache
 def result_files() -> tuple[ResultFile, ...]:
     """Return every kind of file that is written for a source, the manifest last."""
-    files: list[ResultFile] = []
+    files: list[ResultFile | None] = []
     for name in _entries():
         try:
-            file = sink_type(name).result_file
+            files.append(sink_type(name).result_file)
         except SinkError as error:
             logger.warning("%s", error.message)
-            continue
-        if file is not None:
-            files.append(file)
-    return (*files, MANIFEST)
+    return (*filter(None, files), MANIFEST)
 
 
 def media_types() -> dict[str, str]:

@@ -55,7 +55,6 @@ class Mp4Writer:
     """Encodes and muxes video, and muxes audio along. Methods raise `SinkError`, `av.FFmpegError`.
 
     Args:
-        path: The file to write, whatever its ending.
         size: Width and height of the coded pictures, both even.
         time_base: Of the frames' timestamps; kept exactly, as is an offset at the start.
         rate: Mean frames a second where known.

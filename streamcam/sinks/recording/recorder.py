@@ -35,9 +35,8 @@ class RecordingSettings(SinkSettings):
         segment: Seconds after which a new segment begins, above 0 and at most 6 hours: beyond
             them a step of the MP4's clock may not fit.
         video: Whether pictures are recorded; records are in any case.
-        record: "always", or around frames with "detections" only.
-        pre_roll: Seconds recorded before the first frame with a detection; 0 or more.
-        post_roll: Seconds recorded after the last frame with a detection; 0 or more.
+        pre_roll: Seconds recorded before the first frame with a detection.
+        post_roll: Seconds recorded after the last frame with a detection.
     """
 
     segment: float = 60.0

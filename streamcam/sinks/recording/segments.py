@@ -195,14 +195,11 @@ class Segment:
 
 
 def recover(folder: Path) -> list[Path]:
-    """Complete the segments that a killed process left in a camera's folder.
+    """Complete the segments that a killed process left in a camera's folder; return their files.
 
     An incomplete frame or record at the end is cut off, and so is each frame without a record and
     each record without a frame. A segment without a complete frame is removed. Only files named
     like running segments are touched, and none while another process writes to this folder.
-
-    Returns:
-        The files that were completed.
 
     Raises:
         SinkError: The folder cannot be read.
