@@ -94,7 +94,6 @@ class Explainer:
 
     @property
     def description(self) -> EngineDescription:
-        """Model, weights, classes, device, precision and versions."""
         return self._engine.description
 
     @overload

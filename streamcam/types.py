@@ -63,8 +63,7 @@ class Frame:
 
     Attributes:
         index: Number in its source, from 0, in order of presentation.
-        pts: Presentation time in units of `time_base`, as the source gave it.
-        time_base: Seconds per unit of `pts`.
+        pts: Presentation time in units of `time_base` (seconds), as the source gave it.
         time: Seconds from the source's first frame.
         picture: RGB, uint8, [height, width, 3], as displayed. Never written to.
         sampled: Whether the engine explains it; others only pass (full-rate video).

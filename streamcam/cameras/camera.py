@@ -33,9 +33,6 @@ _LONGEST_PAUSE = 300.0
 class Camera:
     """Runs one camera in a thread of its own; its faults stay here.
 
-    Args:
-        reconnect: Whether it is connected again when it is lost.
-
     Attributes:
         preview: Its newest result.
         fault: Why it was given up, None while it was not.

@@ -34,7 +34,6 @@ class CameraManager:
     """Runs cameras; a context manager. Its methods are for one thread, except where noted.
 
     Args:
-        settings: Of the process; each camera's plan brings its own.
         reconnect: Whether cameras are connected again when they are lost.
 
     Attributes:

@@ -14,10 +14,8 @@ class CameraPlan:
 
     Attributes:
         name: Its name, and that of its folder.
-        max_fps: Maximum explained frames a second.
         settings: The settings that concern it, with its own detector.
         ignore: Regions whose detections do not count, see `CameraSettings.ignore`.
-        publish: URL to which the annotated pictures are sent.
     """
 
     name: str

@@ -48,7 +48,6 @@ class SinkWorker:
         target: The camera, and the folder of its results.
 
     Attributes:
-        name: The sink's name, e.g. "recording".
         needs_picture: Whether the sink has to be given the annotated pictures.
     """
 
