@@ -23,8 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from streamcam.vision.models.nano import build_nano
-from streamcam.vision.models.nano_network import PIXEL_MEAN, PIXEL_STD
+from streamcam.vision.models.nano_network import PIXEL_MEAN, PIXEL_STD, Nano
 from training.augment import Recipe
 from training.data import category_names, load_photos, read_annotations, repeat_factors
 from training.ema import MovingAverage
@@ -82,7 +81,7 @@ class Run:
         pools = load_pools(options)
         self.photo_count = len(pools[0].photos)
         self.drawer = Drawer(pools)
-        self.model = build_nano(self.categories).to(self.device)
+        self.model = Nano(self.categories).to(self.device)
         self.model = self.model.to(memory_format=torch.channels_last)
         self.average = MovingAverage(self.model)
         self.optimizer = make_optimizer(self.model, options.learning_rate)

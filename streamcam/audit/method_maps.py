@@ -21,7 +21,7 @@ from streamcam.types import Detection, Frame, FrameResult, HeatMap
 from streamcam.vision.cam.geometry import Size
 from streamcam.vision.cam.stabilizer import above_background, natural_sign
 from streamcam.vision.engine import Engine
-from streamcam.vision.methods.map_maker import MapMaker
+from streamcam.vision.methods.attribution import MapMaker
 from streamcam.vision.methods.saved_activations import SavedActivations
 from streamcam.vision.methods.targets import BoxTarget, Group, Target
 from streamcam.vision.models.network import Candidates

@@ -22,8 +22,7 @@ from streamcam.vision.devices import (
 )
 from streamcam.vision.engine import Engine
 from streamcam.vision.engine_io import EngineDescription
-from streamcam.vision.methods.attribution import Attribution, Explain
-from streamcam.vision.methods.map_maker import MapMaker
+from streamcam.vision.methods.attribution import Attribution, Explain, MapMaker
 from streamcam.vision.models.detector import Detector
 from streamcam.vision.models.download import Progress
 from streamcam.vision.models.family import LoadedModule, LoadOptions, ModuleFamily, WeightsChoice
@@ -93,12 +92,6 @@ def build_engine(
     model: ModelOptions, cam: CamOptions, *, progress: Progress | None = None, fuse: bool = True
 ) -> Engine:
     """Build a detector with its weights on a device, and the engine around it.
-
-    Args:
-        model: Which detector.
-        cam: How maps are made.
-        progress: Called with the progress of downloads.
-        fuse: Fuse convolutions where that is quicker, see `TorchNetwork`.
 
     Raises:
         UsageError: There is no such model, device, precision, class or method, or the model has not
@@ -190,11 +183,7 @@ def _attribution(detector: Detector, eigencam: EigenCam, cam: CamOptions) -> Att
 
 
 def _check_method(method: CamMethod, network: Network, model: str) -> None:
-    """Refuse a method that needs what the network has not.
-
-    Raises:
-        UsageError: With the methods that it has.
-    """
+    """Refuse a method that needs what the network has not; the hint names those that it has."""
     if not _has(network, method):
         known = [name for name, one in METHODS.items() if _has(network, one)]
         raise UsageError(
@@ -214,11 +203,6 @@ def _has(network: Network, method: CamMethod) -> bool:
 
 
 def _class_ids(wanted: Sequence[str], classes: Mapping[int, str], model: str) -> frozenset[int]:
-    """The ids of the labels that are wanted.
-
-    Raises:
-        UsageError: The model knows no such label.
-    """
     ids: set[int] = set()
     for label in wanted:
         matches = {i for i, name in classes.items() if name.casefold() == label.casefold()}

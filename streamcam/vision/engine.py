@@ -12,14 +12,7 @@ import torch
 
 from streamcam.cam_methods import EIGENCAM
 from streamcam.errors import DeviceError
-from streamcam.types import (
-    Box,
-    Detection,
-    Explanation,
-    Frame,
-    FrameResult,
-    HeatMap,
-)
+from streamcam.types import Box, Detection, Explanation, Frame, FrameResult, HeatMap
 from streamcam.vision.cam.eigencam import EigenCam, blank_baseline
 from streamcam.vision.cam.focus import map_peak, measure_focus
 from streamcam.vision.cam.stabilizer import MapStabilizer
@@ -143,13 +136,11 @@ class Engine:
             self._description = replace(self._description, confidence=confidence)
 
     def forget(self, source: str) -> None:
-        """Drop the state of a source that has ended."""
         self._stabilizer.forget(source)
         if self._attribution is not None:
             self._attribution.forget(source)
 
     def close(self) -> None:
-        """Release the detector. Idempotent."""
         self._detector.close()
 
     def __enter__(self) -> Self:

@@ -1,6 +1,6 @@
 """What goes into the engine's stages and comes out of them, and what describes the engine."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,15 +23,12 @@ class EngineDescription:
     """The engine's parts and settings, for manifests and for people.
 
     Attributes:
-        model: The detector's name.
-        weights: Where its weights are from: a file's name or path, or "random".
+        weights: Where the weights are from: a file's name or path, or "random".
         weights_sha256: Of the weights' file; None for random weights.
         classes: Names by class id, as the model counts.
-        method: How the maps are made.
         device: Where it runs, with the GPU's name.
         precision: "fp32", "fp16" or "bf16".
         confidence: Score from which a detection counts.
-        grid: "fine" or "pool".
         batch: The most pictures in one forward.
         versions: Of torch and torchvision.
         preset: The confidence that the model recommends.
@@ -53,34 +50,21 @@ class EngineDescription:
 
 @dataclass(frozen=True, slots=True)
 class FrameInputs:
-    """Frames of one forward pass, on the device.
-
-    Attributes:
-        frames: In their order.
-        due: Per frame whether its boxes are to be explained.
-        network_input: The frames' pictures, resized and padded to the network's canvas.
-    """
+    """Frames of one forward pass, their pictures on the device."""
 
     frames: Sequence[Frame]
-    due: Sequence[bool]
+    due: Sequence[bool]  # whether their boxes are to be explained
     network_input: NetworkInput
 
 
 @dataclass(frozen=True, slots=True)
 class FrameOutputs:
-    """Frames of one forward pass and what it gave, still on the device.
-
-    Attributes:
-        frames: In their order.
-        due: Per frame whether its boxes are to be explained.
-        forward: Detections and feature maps.
-        saved: Activations for explaining boxes, None where no frame is due.
-    """
+    """Frames of one forward pass and what it gave, still on the device."""
 
     frames: Sequence[Frame]
     due: Sequence[bool]
     forward: Forward
-    saved: SavedActivations | None
+    saved: SavedActivations | None  # of the frames that are due
 
 
 Inputs = Sequence[FrameInputs]
@@ -113,22 +97,14 @@ class HostOutputs:
 
 def download(forward: Forward, candidates: Sequence[FrameComponents]) -> list[HostOutputs]:
     """Copy the outputs of a forward pass and the components of its maps, frame by frame."""
-    fields: tuple[Callable[[int], Tensor], ...] = (
-        lambda i: forward.detections[i].boxes,
-        lambda i: forward.detections[i].scores,
-        lambda i: forward.detections[i].class_ids.float(),
-        lambda i: candidates[i].directions,
-        lambda i: candidates[i].maps,
-        lambda i: candidates[i].shares,
-    )
-    tensors = [field(i) for i in range(len(candidates)) for field in fields]
-    arrays = _on_host(tensors)
-    size = len(fields)
+    tensors: list[Tensor] = []
+    for found, own in zip(forward.detections, candidates, strict=True):
+        tensors += [found.boxes, found.scores, found.class_ids.float()]
+        tensors += [own.directions, own.maps, own.shares]
+    arrays = iter(_on_host(tensors))
     return [
         HostOutputs(boxes, scores, ids.astype(np.int64), directions, maps, shares)
-        for boxes, scores, ids, directions, maps, shares in (
-            arrays[first : first + size] for first in range(0, len(arrays), size)
-        )
+        for boxes, scores, ids, directions, maps, shares in zip(*[arrays] * 6, strict=True)
     ]
 
 

@@ -19,7 +19,8 @@ from streamcam.vision.engine import Engine
 from streamcam.vision.engine_io import EngineDescription
 from streamcam.vision.models.detector import Detector
 from streamcam.vision.models.family import LoadedModule, LoadOptions, ModuleFamily
-from streamcam.vision.models.nano import build_nano
+from streamcam.vision.models.nano import NANO_CATEGORIES
+from streamcam.vision.models.nano_network import Nano
 from streamcam.vision.models.network import Candidates, FeatureLevels, Levels, Network, Raw, Sizing
 from streamcam.vision.models.registry import find_family
 from streamcam.vision.models.torch_network import TorchNetwork
@@ -43,7 +44,11 @@ def module(name: str, **sizes: int) -> torch.nn.Module:
     """A detector as it is built, with the same random weights every time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return build_nano(**sizes) if name == "nano" else TorchvisionFamily().build(name, **sizes)
+        return (
+            Nano(NANO_CATEGORIES, **sizes)
+            if name == "nano"
+            else TorchvisionFamily().build(name, **sizes)
+        )
 
 
 def network_around(

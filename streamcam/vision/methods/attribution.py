@@ -8,22 +8,22 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
+from streamcam.cam_methods import METHODS, PerturbationFormula
 from streamcam.clock import Clock
-from streamcam.types import (
-    Box,
-    BoxMap,
-    Detection,
-    Explanation,
-    Frame,
-    FrameResult,
-    HeatMap,
-)
+from streamcam.types import Box, BoxMap, Detection, Explanation, Frame, FrameResult, HeatMap
 from streamcam.vision.cam.focus import map_peak, measure_focus
-from streamcam.vision.methods.map_maker import Floats, MapMaker
-from streamcam.vision.methods.saved_activations import SavedActivations
+from streamcam.vision.cam.geometry import LevelGrids, Size
+from streamcam.vision.methods.gradients import gradient_maps
+from streamcam.vision.methods.perturbation import perturbation_maps
+from streamcam.vision.methods.saved_activations import Pyramid, SavedActivations
 from streamcam.vision.methods.targets import MIN_OVERLAP, Group, Target, overlap
+from streamcam.vision.models.detector import Detector
+
+Floats = npt.NDArray[np.float32]
 
 _log = logging.getLogger(__name__)
 
@@ -43,15 +43,62 @@ MAX_PASS_SECONDS = 0.25
 _TRIALS = 3
 
 
+@dataclass(frozen=True, slots=True)
+class MapMaker:
+    """Makes maps of targets by one method that has targets: any but EigenCAM.
+
+    Attributes:
+        detector: What detected the targets.
+        method: The method's name.
+        grids: How the levels' cells lie on the canvas.
+        level: The only level to make maps of, for comparison; None for the sum of all.
+    """
+
+    detector: Detector
+    method: str
+    grids: LevelGrids
+    level: str | None = None
+
+    def __call__(
+        self, saved: SavedActivations, groups: Sequence[Sequence[Group]], sizes: Sequence[Size]
+    ) -> list[Floats]:
+        """Make a map for every group of targets, at least one, of every image.
+
+        Returns:
+            For every image float32 [groups, *size], 0..1, spanning the displayed frame, each with
+            its maximum at 1; zeros where a target has no match.
+
+        Raises:
+            torch.OutOfMemoryError: It does not fit into the device's memory.
+        """
+        with torch.no_grad():
+            by_image, per_cell = self._maps_by_level(saved, groups)
+            joined = []
+            for (pyramid, maps), size in zip(by_image, sizes, strict=True):
+                chosen = maps if self.level is None else {self.level: maps[self.level]}
+                joined.append(pyramid.join(chosen, size, per_cell=per_cell).cpu().numpy())
+        return joined
+
+    def _maps_by_level(
+        self, saved: SavedActivations, groups: Sequence[Sequence[Group]]
+    ) -> tuple[list[tuple[Pyramid, dict[str, Tensor]]], bool]:
+        """Every image's maps by level, and whether their values are shares of single cells."""
+        formula = METHODS[self.method].formula
+        assert formula is not None, "a method without targets"
+        if isinstance(formula, PerturbationFormula):
+            return [
+                perturbation_maps(self.detector, saved.select([index]), own, formula, self.grids)
+                for index, own in enumerate(groups)
+            ], False
+        maps = gradient_maps(self.detector, saved, groups, formula, self.grids)
+        return maps, formula.per_cell
+
+
 class TimeBudget:
     """Limits the time for the boxes of live sources; files have no limit.
 
     After a pass that took a second, the next one is allowed three seconds later. A method whose
     passes are too long is given up for live sources, and a warning is logged once.
-
-    Args:
-        method: For the message.
-        clock: Source of the time.
     """
 
     def __init__(self, method: str, clock: Clock | None = None) -> None:
@@ -90,19 +137,10 @@ class TimeBudget:
 
 @dataclass(slots=True)
 class _SourceState:
-    """What is known of a source.
-
-    Attributes:
-        count: Explained frames since the last one whose boxes were explained.
-        map: The method's last map of the frame in this shot.
-        time: When its boxes were explained last, in seconds of the source's time.
-        explained: The detections with their maps.
-    """
-
-    count: int = 0
-    map: HeatMap | None = None
-    time: float = 0.0
-    explained: Sequence[Detection] = ()
+    count: int = 0  # of explained frames since the last one whose boxes were explained
+    map: HeatMap | None = None  # the method's last one of the frame in this shot
+    time: float = 0.0  # of the last explained boxes, in seconds of the source's time
+    explained: Sequence[Detection] = ()  # with their maps
 
 
 class Attribution:
@@ -120,7 +158,6 @@ class Attribution:
             "frame": one map for the sum of the boxes' scores.
         every: A source's boxes are explained in every n-th of its explained frames.
         top: Maximum number of boxes that are explained in a frame, the most confident.
-        clock: Source of the time.
     """
 
     def __init__(
@@ -146,16 +183,15 @@ class Attribution:
         return [self._is_due(frame) for frame in frames]
 
     def forget(self, source: str) -> None:
-        """Drop the state of a source."""
         self._sources.pop(source, None)
 
     def apply(
         self, results: Sequence[FrameResult], saved: SavedActivations | None, due: Sequence[bool]
     ) -> list[FrameResult]:
-        """Add maps of boxes to results.
+        """Add maps of boxes to a batch's results, frames of one source in their order.
 
         Args:
-            results: Of a batch, with EigenCAM's maps; frames of one source in their order.
+            results: With EigenCAM's maps.
             saved: The activations of those that are due, in that order.
             due: Which of the results are due.
         """

@@ -30,13 +30,6 @@ def gradient_maps(
     Images of a batch do not depend on each other, so one backward serves the first groups of all
     images, another one the second groups.
 
-    Args:
-        detector: What detected the targets.
-        saved: The activations of its ordinary forward pass.
-        groups: For every image the groups of targets; each group gets a map.
-        formula: Makes a map of activations and gradients.
-        grids: How the levels' cells lie on the canvas.
-
     Returns:
         For every image its activations, and by level [groups, rows, columns].
     """
@@ -60,12 +53,7 @@ def gradient_maps(
 
 
 def gradient_map(formula: GradientFormula, activations: Tensor, gradients: Tensor) -> Tensor:
-    """Apply a formula to one level.
-
-    Args:
-        formula: The formula.
-        activations: float32, [channels, rows, columns].
-        gradients: Of every target, [targets, channels, rows, columns].
+    """Apply a formula to one level's [channels, rows, columns] and every target's gradients.
 
     Returns:
         [targets, rows, columns], without ReLU and in the formula's own units.

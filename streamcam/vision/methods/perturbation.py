@@ -42,15 +42,7 @@ def perturbation_maps(
     formula: PerturbationFormula,
     grids: LevelGrids,
 ) -> tuple[Pyramid, dict[str, Tensor]]:
-    """Maps by level for every group of one image's targets, [groups, rows, columns].
-
-    Args:
-        detector: What detected the targets.
-        saved: The activations of its ordinary forward pass of the image.
-        groups: Each gets a map.
-        formula: What is perturbed, and how the channels are weighted for each group.
-        grids: How the levels' cells lie on the canvas.
-    """
+    """Maps by level for every group of one image's targets, [groups, rows, columns]."""
     pyramid = saved.pyramid(0, grids)
     channels = _strongest_channels(pyramid)
     weights = channel_weights(detector, saved, groups, formula, channels)

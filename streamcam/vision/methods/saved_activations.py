@@ -28,18 +28,15 @@ class Pyramid:
 
     @classmethod
     def of(cls, levels: Mapping[str, Tensor], placement: Letterbox, grids: LevelGrids) -> "Pyramid":
-        """Cut levels of a whole canvas.
-
-        Args:
-            levels: Each [channels, rows, columns].
-            placement: Where the image lies on the canvas.
-            grids: How the levels' cells lie on it.
-        """
+        """Cut levels of a whole canvas, each [channels, rows, columns]."""
         geometries = {
             name: grids.geometry(name, placement.canvas, (level.shape[-2], level.shape[-1]))
             for name, level in levels.items()
         }
-        inside = {name: cut(level, geometries[name], placement) for name, level in levels.items()}
+        inside = {}
+        for name, level in levels.items():
+            rows, columns = geometries[name].inside(placement)
+            inside[name] = level[:, rows, columns]
         return cls(inside, geometries, placement)
 
     def join(self, maps: Mapping[str, Tensor], size: Size, *, per_cell: bool) -> Tensor:
@@ -50,7 +47,7 @@ class Pyramid:
 
         Args:
             maps: By level, each [targets, rows, columns]; of all levels or of some.
-            size: Rows and columns of the grid.
+            size: Of the grid.
             per_cell: Whether values are shares of single cells, see `GradientFormula`.
 
         Returns:
@@ -62,19 +59,9 @@ class Pyramid:
             geometry = self.geometries[name]
             area = geometry.stride[0] * geometry.stride[1] if per_cell else 1.0
             total += to_grid(values.clamp(min=0) / area, geometry, self.placement, size)
-        return scaled(total)
-
-
-def cut(level: Tensor, geometry: GridGeometry, placement: Letterbox) -> Tensor:
-    """The part of a level, [..., rows, columns], whose cells have their centres on the image."""
-    rows, columns = geometry.inside(placement)
-    return level[..., rows, columns]
-
-
-def scaled(maps: Tensor) -> Tensor:
-    """Maps, [targets, rows, columns], each divided by its maximum; empty ones stay empty."""
-    maximum = maps.amax(dim=(1, 2), keepdim=True)
-    return torch.where(maximum > 0, maps / maximum.clamp(min=torch.finfo(maps.dtype).tiny), 0)
+        maximum = total.amax(dim=(1, 2), keepdim=True)
+        tiny = torch.finfo(total.dtype).tiny
+        return torch.where(maximum > 0, total / maximum.clamp(min=tiny), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +82,7 @@ class SavedActivations:
     def of(
         cls, forward: Forward, indices: Sequence[int], pictures: Sequence[Picture]
     ) -> "SavedActivations":
-        """Copy the activations of some of a batch's images.
-
-        Args:
-            forward: Of the whole batch, its activations not yet overwritten.
-            indices: Which of its images.
-            pictures: Those images' pictures.
-        """
+        """Copy the activations of some of a batch's images, not yet overwritten."""
         # Tensors made in inference mode cannot take part in a backward; copies made outside can.
         with torch.inference_mode(mode=False):
             levels = {
@@ -111,7 +92,6 @@ class SavedActivations:
         return cls(levels, [forward.placements[index] for index in indices], pictures)
 
     def select(self, indices: Sequence[int]) -> "SavedActivations":
-        """The activations of some of the images."""
         if len(indices) == len(self.placements):
             return self
         return SavedActivations(
@@ -121,6 +101,5 @@ class SavedActivations:
         )
 
     def pyramid(self, index: int, grids: LevelGrids) -> Pyramid:
-        """One image's activations, the padding cut off."""
         own = {name: level[index] for name, level in self.levels.items()}
         return Pyramid.of(own, self.placements[index], grids)

@@ -68,12 +68,7 @@ class BoxTarget:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A box of the ordinary forward pass.
-
-    Attributes:
-        box: What is matched again.
-        score: The score that it had, 0..1.
-    """
+    """A box of the ordinary forward pass, and the score that it had, 0..1."""
 
     box: BoxTarget
     score: float

@@ -33,12 +33,7 @@ class Forward:
 
 
 class Detector:
-    """A network with its preprocessing, its threshold and its suppression.
-
-    Args:
-        network: Of any family.
-        confidence: Score above which boxes are detections, 0..1.
-    """
+    """A network with its preprocessing, its threshold (`confidence`, 0..1) and its suppression."""
 
     def __init__(self, network: Network, confidence: float) -> None:
         self.network = network
@@ -58,7 +53,6 @@ class Detector:
         return self.network.device
 
     def upload(self, pictures: Sequence[Picture]) -> list[Tensor]:
-        """Bring images to the device, each uint8 [3, height, width]; does not wait for it."""
         return self._preprocessor.upload(pictures)
 
     def preprocess(self, images: Sequence[Tensor]) -> NetworkInput:
@@ -101,13 +95,7 @@ class Detector:
     def detect_on_canvas(
         self, canvas: Tensor, placements: Sequence[Letterbox], threshold: float
     ) -> list[Candidates]:
-        """Detect on network inputs that were changed.
-
-        Args:
-            canvas: float32 [batch, 3, height, width], normalised.
-            placements: Where each image lies on it.
-            threshold: Score above which boxes are detections.
-        """
+        """Detect on network inputs that were changed, float32 [batch, 3, height, width]."""
         with torch.inference_mode():
             raw, _ = self.network.forward(canvas, placements)
             return self._detections(raw, placements, threshold)
@@ -119,17 +107,11 @@ class Detector:
 
         Half precision would lose small gradients. With gradients enabled the result depends on the
         levels that require them: the network's own weights never do.
-
-        Args:
-            levels: float32, each [batch, channels, rows, columns].
-            placements: Where each image lies on the canvas.
-            threshold: Score above which boxes are detections.
         """
         raw = self.network.from_levels(levels, placements)
         return self._detections(raw, placements, threshold)
 
     def close(self) -> None:
-        """Release the network. Idempotent."""
         self.network.close()
 
     def __enter__(self) -> Self:
@@ -150,17 +132,12 @@ class Detector:
 def suppress(
     candidates: Sequence[Candidates], overlap: float, limit: int = _MAX_DETECTIONS
 ) -> list[Candidates]:
-    """Drop the weaker of two boxes of one class that overlap, in every image.
-
-    Non-maximum suppression, class by class.
+    """Non-maximum suppression, class by class: of two boxes that overlap the weaker is dropped.
 
     Args:
         candidates: Of each image.
         overlap: Intersection over union above which two boxes are one object, 0..1.
-        limit: Most boxes of an image that are kept.
-
-    Returns:
-        For each image what is left, scores falling.
+        limit: Most boxes of an image that are kept, scores falling.
     """
     counts = [len(one.scores) for one in candidates]
     boxes = torch.cat([one.boxes for one in candidates])

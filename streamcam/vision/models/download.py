@@ -50,7 +50,6 @@ def cache_folder() -> Path:
 
 
 def cached_file(url: str) -> Path:
-    """Where the file of a URL is kept, whether it is there or not."""
     return cache_folder() / url.rsplit("/", 1)[-1]
 
 
@@ -82,7 +81,6 @@ def published_file(url: str, model: str, progress: Progress | None = None) -> tu
 
 
 def sha256(path: Path) -> str:
-    """A file's SHA-256 in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

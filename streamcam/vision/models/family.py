@@ -21,12 +21,9 @@ class LoadOptions:
     """How a model is loaded.
 
     Attributes:
-        weights: Which weights it gets.
         labels: Names of the classes of `weights`: one a line, or JSON.
-        device: Where it runs.
         dtype: The type of its convolutions.
         fuse: Fuse convolutions where that is quicker, see `TorchNetwork`.
-        progress: Called with the progress of downloads.
     """
 
     weights: WeightsChoice = None
@@ -57,7 +54,6 @@ class ModelCard:
     """One detector in a list of them.
 
     Attributes:
-        name: As the user writes it.
         task: What it was made for; streamcam uses its boxes.
         classes: How many kinds of things it detects; 0 where that is not known before loading.
         size_mb: Its weights' file, in megabytes.
@@ -139,8 +135,6 @@ class LoadedModule:
         module: Takes a list of images, float32 [3, height, width], 0..1, and gives a dictionary of
             boxes, scores and labels for each. Evaluating, on the CPU, in float32.
         categories: Class names by class id.
-        weights: As in `Loaded`.
-        sha256: As in `Loaded`.
     """
 
     module: nn.Module

@@ -22,10 +22,8 @@ class ImportedModel:
     """One model in the library.
 
     Attributes:
-        name: As the user writes it.
         architecture: Name of the detector that its weights belong to.
-        weights: The weights' file.
-        sha256: Of that file when it was imported.
+        sha256: Of the weights' file when it was imported.
         classes: Names by class id.
     """
 
@@ -37,22 +35,16 @@ class ImportedModel:
 
     @property
     def labels(self) -> Path:
-        """File with the names of the classes."""
         return self.weights.with_name("labels.json")
 
 
 class Library:
-    """A folder with a folder for each imported model.
-
-    Args:
-        folder: Where it is; it need not exist.
-    """
+    """A folder with a folder for each imported model; it need not exist."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or default_library()
 
     def models(self) -> list[ImportedModel]:
-        """Return all imported models, by name."""
         found = [self.find(card.parent.name) for card in sorted(self.folder.glob(f"*/{CARD}"))]
         return [model for model in found if model is not None]
 
@@ -163,7 +155,7 @@ def recognise(file: Path) -> str:
 
 
 def list_models(library: Library) -> list[ModelCard]:
-    """Every detector that can be used by name: built in, published, of plug-ins, then imported."""
+    """Every detector: built in, published, of plug-ins, then imported."""
     ours = [_card(family, name) for family in families() for name in family.names()]
     return ours + [_imported_card(model) for model in library.models()]
 
@@ -188,8 +180,6 @@ def _imported_card(model: ImportedModel) -> ModelCard:
 
 
 class WeightsState(StrEnum):
-    """What checking a model's weights showed."""
-
     WHOLE = "whole"
     ABSENT = "not here"
     DAMAGED = "damaged"
@@ -197,17 +187,10 @@ class WeightsState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WeightsCheck:
-    """What checking one model's weights showed.
-
-    Attributes:
-        name: The model.
-        path: Its weights' file, or where it would be; None where it has none.
-        state: Whether it is there and whole.
-        remark: What is wrong, if anything.
-    """
+    """What checking one model's weights showed, and what is wrong, if anything."""
 
     name: str
-    path: Path | None
+    path: Path | None  # of the file, or where it would be; None where there is none
     state: WeightsState
     remark: str = ""
 

@@ -34,17 +34,12 @@ CARD = "model.json"
 
 
 def default_library() -> Path:
-    """Return where imported models are kept unless set otherwise: the user's data folder."""
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(data) / "streamcam" / "models"
 
 
 def known_names(library: Path | None = None) -> list[str]:
-    """Return every detector's name: built in, installed, imported into a library.
-
-    Args:
-        library: Folder of the imported models; None: the default one.
-    """
+    """Return every detector's name: built in, installed, imported into a library's folder."""
     installed = (entry.name for entry in entry_points(group=ENTRY_POINTS))
     imported = (card.parent.name for card in (library or default_library()).glob(f"*/{CARD}"))
     return list(dict.fromkeys([NANO, *TORCHVISION, *sorted(installed), *sorted(imported)]))

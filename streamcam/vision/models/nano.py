@@ -123,7 +123,7 @@ class NanoFamily(ModuleFamily):
                 raise UsageError("labels belong to weights, and random weights know no classes")
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(_SEED)
-                return LoadedModule(build_nano().fuse(), NANO_CATEGORIES, "random", None)
+                return LoadedModule(Nano(NANO_CATEGORIES).fuse(), NANO_CATEGORIES, "random", None)
         path = NANO_FILE if weights is None else weights
         if not path.is_file():
             raise _missing(weights)
@@ -181,34 +181,8 @@ def _missing(weights: Path | None) -> WeightsUnavailableError:
     )
 
 
-def build_nano(
-    categories: Mapping[int, str] = NANO_CATEGORIES,
-    *,
-    min_size: int = 272,
-    max_size: int = 544,
-    score_thresh: float = 0.05,
-    nms_thresh: float = 0.5,
-    detections_per_img: int = 100,
-) -> Nano:
-    """A new detector with random weights. Names and meanings follow torchvision's builders."""
-    return Nano(
-        categories,
-        min_size=min_size,
-        max_size=max_size,
-        score_thresh=score_thresh,
-        nms_thresh=nms_thresh,
-        detections_per_img=detections_per_img,
-    )
-
-
 def load_nano(
-    path: Path,
-    *,
-    min_size: int = 272,
-    max_size: int = 544,
-    score_thresh: float = 0.05,
-    nms_thresh: float = 0.5,
-    detections_per_img: int = 100,
+    path: Path, *, min_size: int = 272, max_size: int = 544, score_thresh: float = 0.05
 ) -> Nano:
     """A detector, ready to evaluate, with the weights and classes of a file.
 
@@ -216,14 +190,8 @@ def load_nano(
     cannot be read.
     """
     tensors, metadata = read_nano(path)
-    model = build_nano(
-        _categories(path, metadata),
-        min_size=min_size,
-        max_size=max_size,
-        score_thresh=score_thresh,
-        nms_thresh=nms_thresh,
-        detections_per_img=detections_per_img,
-    )
+    categories = _categories(path, metadata)
+    model = Nano(categories, min_size=min_size, max_size=max_size, score_thresh=score_thresh)
     own = nano_state(model)
     wrong = {name for name in own.keys() & tensors.keys() if own[name].shape != tensors[name].shape}
     wrong |= own.keys() ^ tensors.keys()

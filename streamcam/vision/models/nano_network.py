@@ -21,10 +21,10 @@ from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import Conv2dNormActivation, FeaturePyramidNetwork
 
+from streamcam.vision.cpu.optimize import fold_batch_norms
 from streamcam.vision.models.detector import suppress
 from streamcam.vision.models.network import Candidates
 
@@ -207,7 +207,10 @@ def _cell_centres(height: int, width: int, stride: int, device: torch.device) ->
 
 
 class Nano(nn.Module):
-    """The whole detector. `categories` maps the label ids that come out to their names."""
+    """The whole detector, with random weights; the names of its settings are torchvision's.
+
+    `categories` maps the label ids that come out to their names.
+    """
 
     category_ids: Tensor
 
@@ -215,11 +218,11 @@ class Nano(nn.Module):
         self,
         categories: Mapping[int, str],
         *,
-        min_size: int,
-        max_size: int,
-        score_thresh: float,
-        nms_thresh: float,
-        detections_per_img: int,
+        min_size: int = 272,
+        max_size: int = 544,
+        score_thresh: float = 0.05,
+        nms_thresh: float = 0.5,
+        detections_per_img: int = 100,
     ) -> None:
         super().__init__()
         if not categories:
@@ -296,11 +299,7 @@ class Nano(nn.Module):
 
     def fuse(self) -> Nano:
         """Fold every batch norm into its convolution, for evaluation only; returns self."""
-        self.eval()
-        for module in list(self.modules()):
-            if isinstance(module, Conv2dNormActivation) and isinstance(module[1], nn.BatchNorm2d):
-                module[0] = fuse_conv_bn_eval(cast("nn.Conv2d", module[0]), module[1])
-                module[1] = nn.Identity()
+        fold_batch_norms(self.eval())
         return self
 
 

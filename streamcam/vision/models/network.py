@@ -181,12 +181,7 @@ class Network(ABC):
     def decode(
         self, raw: Raw, placements: Sequence[Letterbox], threshold: float
     ) -> list[Candidates]:
-        """Make boxes of raw outputs.
-
-        Args:
-            raw: What `forward` or `from_levels` gave.
-            placements: Where each image lies on the canvas.
-            threshold: Only boxes of a score above it are wanted.
+        """Make boxes of what `forward` or `from_levels` gave, those of scores above a threshold.
 
         Returns:
             For each image its boxes; where `suppress` is a number, before suppression.

@@ -37,10 +37,6 @@ class Preprocessor:
 
     Bytes are resized first and normalised then, which for 1080p is a fifth of the work of the usual
     order; both steps are linear and a resize's weights sum to one, so the numbers are the same.
-
-    Args:
-        sizing: What the network wants.
-        device: Where the network is.
     """
 
     def __init__(self, sizing: Sizing, device: torch.device) -> None:
@@ -157,5 +153,4 @@ class Preprocessor:
 
 
 def _sized(scratch: npt.NDArray[np.float32], shape: Sequence[int]) -> npt.NDArray[np.float32]:
-    """The same array if it has the shape, else a new one."""
     return scratch if scratch.shape == tuple(shape) else np.empty(shape, np.float32)

@@ -1,5 +1,6 @@
 """The common part of the families whose networks are torch modules: precision and CPU tuning."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -8,15 +9,10 @@ from torch import Tensor, nn
 
 from streamcam.errors import UsageError
 from streamcam.vision.cam.geometry import Letterbox
-from streamcam.vision.cpu.optimize import (
-    add_half_precision_copies,
-    convolution_chains,
-    drop_half_precision_copies,
-    fold_batch_norms,
-    fuse_convolutions,
-    half_precision_copies,
-)
+from streamcam.vision.cpu.optimize import fold_batch_norms, fuse_convolutions
 from streamcam.vision.models.network import FeatureLevels, Levels, Network, Raw, Sizing
+
+_CHAIN_MODULES = (nn.Conv2d, nn.Identity, nn.ReLU, nn.SiLU)
 
 
 class TorchNetwork(Network):
@@ -74,7 +70,7 @@ class TorchNetwork(Network):
         module.to(memory_format=torch.channels_last)
         if dtype != torch.float32:
             paths = ["backbone", *heavy, *convolution_chains(module, heads)]
-            add_half_precision_copies(module, paths, dtype)
+            _add_half_precision_copies(module, paths, dtype)
             _end_half_precision_at(module, heads)
         if device.type == "cpu" and fuse:
             # Float32 gains nothing from it, and gradients pass through its heads.
@@ -117,7 +113,9 @@ class TorchNetwork(Network):
     def stay_in_float32(self) -> None:
         """Compute in float32 from now on."""
         self.dtype = torch.float32
-        drop_half_precision_copies(self.module)
+        for part in self.module.modules():
+            if isinstance(part, HalfPrecisionCopy):
+                part.reduced = None
 
 
 def torch_module(network: Network) -> nn.Module:
@@ -156,3 +154,63 @@ def _to_float(value: object) -> object:
     if type(value) is tuple:
         return tuple(_to_float(item) for item in value)
     return value
+
+
+class HalfPrecisionCopy(nn.Module):
+    """A module and a copy of it with weights in half precision.
+
+    The copy is used under autocast, elsewhere the module itself. Autocast alone would cast all
+    weights again for every batch.
+
+    Args:
+        part: In evaluation mode, its weights without gradients.
+        dtype: The half precision.
+    """
+
+    def __init__(self, part: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.original = part
+        self.reduced: nn.Module | None = copy.deepcopy(part).to(dtype)
+        self._dtype = dtype
+
+    def forward(self, pixels: Tensor) -> object:
+        kind = pixels.device.type
+        if self.reduced is None or not torch.is_autocast_enabled(kind):
+            return self.original(pixels)
+        with torch.autocast(kind, enabled=False):
+            return self.reduced(pixels.to(self._dtype))
+
+
+def convolution_chains(network: nn.Module, heads: Sequence[str]) -> list[str]:
+    """Paths of the longest chains of only convolutions and activations in some modules.
+
+    Chains with group norms are left out: those need float32.
+    """
+    parts = dict(network.named_modules())
+    chains = [
+        path
+        for path, part in parts.items()
+        if path.startswith(tuple(f"{head}." for head in heads)) and _is_chain(part)
+    ]
+    return [path for path in chains if path.rpartition(".")[0] not in chains]
+
+
+def _is_chain(part: nn.Module) -> bool:
+    leaves = [module for module in part.modules() if not list(module.children())]
+    return isinstance(part, nn.Sequential) and all(
+        isinstance(leaf, _CHAIN_MODULES) for leaf in leaves
+    )
+
+
+def _add_half_precision_copies(module: nn.Module, paths: Sequence[str], dtype: torch.dtype) -> None:
+    """Replace parts of a module by `HalfPrecisionCopy`, those of the paths that it has."""
+    parts = dict(module.named_modules())
+    for path in paths:
+        if path in parts:
+            parent, _, name = path.rpartition(".")
+            setattr(parts[parent], name, HalfPrecisionCopy(parts[path], dtype))
+
+
+def half_precision_copies(network: nn.Module) -> list[nn.Module]:
+    parts = [part.reduced for part in network.modules() if isinstance(part, HalfPrecisionCopy)]
+    return [part for part in parts if part is not None]

@@ -13,7 +13,7 @@ from torchvision.models.detection.ssd import SSD
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from streamcam.vision.cam.geometry import Letterbox
-from streamcam.vision.cpu.roi_align import pool_by_rows
+from streamcam.vision.cpu.optimize import pool_by_rows
 from streamcam.vision.models.network import (
     Candidates,
     FeatureLevels,

@@ -8,12 +8,11 @@ from streamcam.vision.cpu import optimize
 from streamcam.vision.cpu.optimize import (
     FusedBottleneck,
     FusedConvolution,
-    HalfPrecisionCopy,
-    convolution_chains,
     fold_batch_norms,
     fuse_convolutions,
 )
 from streamcam.vision.devices import computing_threads
+from streamcam.vision.models.torch_network import HalfPrecisionCopy, convolution_chains
 from tests.vision.scenes import MOBILENET, SSDLITE, module
 
 PYRAMIDS = [MOBILENET, SSDLITE, "nano", "fasterrcnn_resnet50_fpn_v2", "ssd300_vgg16"]

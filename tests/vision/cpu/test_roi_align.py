@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.ops import MultiScaleRoIAlign
 
-from streamcam.vision.cpu.roi_align import RowRoIAlign, pool_by_rows
+from streamcam.vision.cpu.optimize import RowRoIAlign, pool_by_rows
 from tests.vision.scenes import MOBILENET, module
 
 IMAGES = [(200, 320), (192, 256)]

@@ -10,12 +10,11 @@ from torch import Tensor, nn
 
 from streamcam.vision import build
 from streamcam.vision.cpu import tuning
-from streamcam.vision.cpu.optimize import half_precision_copies
 from streamcam.vision.cpu.tuning import saturates_cpu, threads_for
 from streamcam.vision.devices import Precision, computing_threads, torch_threads
 from streamcam.vision.models.detector import Detector, Forward
 from streamcam.vision.models.preprocess import NetworkInput
-from streamcam.vision.models.torch_network import TorchNetwork
+from streamcam.vision.models.torch_network import TorchNetwork, half_precision_copies
 from tests.vision.scenes import (
     MOBILENET,
     SSDLITE,

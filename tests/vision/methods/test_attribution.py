@@ -19,9 +19,9 @@ from streamcam.vision.methods.attribution import (
     MAX_PASS_SECONDS,
     Attribution,
     Explain,
+    MapMaker,
     TimeBudget,
 )
-from streamcam.vision.methods.map_maker import MapMaker
 from tests.vision.methods.scenes import nano, street
 from tests.vision.scenes import build, engine_around, frame, grey, levels_of
 

@@ -11,8 +11,8 @@ from pytorch_grad_cam.ablation_layer import AblationLayerFasterRCNN
 from streamcam.cam_methods import METHODS
 from streamcam.vision.cam.focus import measure_focus
 from streamcam.vision.cam.geometry import LevelGrids
+from streamcam.vision.methods.attribution import MapMaker
 from streamcam.vision.methods.gradients import _backwards, gradient_maps
-from streamcam.vision.methods.map_maker import MapMaker
 from streamcam.vision.methods.perturbation import (
     channel_weights,
     without_channels,

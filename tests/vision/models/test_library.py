@@ -17,7 +17,7 @@ from streamcam.vision.models.library import (
     verify,
     weights_file,
 )
-from streamcam.vision.models.nano import build_nano
+from streamcam.vision.models.nano_network import Nano
 from tests.vision.scenes import build, module
 from training.nano_file import save_nano
 
@@ -83,7 +83,7 @@ def test_architecture_is_recognised_by_the_tensors(tmp_path: Path, name: str) ->
 
 def test_nano_is_recognised(tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
-    save_nano(build_nano({7: "fox"}), path)
+    save_nano(Nano({7: "fox"}), path)
     added = Library(tmp_path / "models").add(path, "small")
     assert (added.architecture, added.classes) == ("nano", {7: "fox"})
 

@@ -16,7 +16,6 @@ from torch import Tensor
 from streamcam.vision.models.nano import (
     NANO_ARCHITECTURE,
     NANO_CATEGORIES,
-    build_nano,
     load_nano,
     read_nano,
 )
@@ -40,7 +39,7 @@ def picture(height: int = 64, width: int = 96) -> Tensor:
 
 
 def small(**settings: float) -> Nano:
-    return build_nano(min_size=64, max_size=128, **settings)  # type: ignore[arg-type]
+    return Nano(NANO_CATEGORIES, min_size=64, max_size=128, **settings)  # type: ignore[arg-type]
 
 
 def test_gives_boxes_for_each_picture_of_a_mixed_batch() -> None:
@@ -176,7 +175,7 @@ def test_fusing_changes_nothing_but_the_time() -> None:
 
 def test_a_file_keeps_weights_classes_and_summary(tmp_path: Path) -> None:
     path = tmp_path / "own.safetensors"
-    model = build_nano({7: "kite", 3: "car"}).eval()
+    model = Nano({7: "kite", 3: "car"}).eval()
     save_nano(model, path, {"photos": "12"})
     loaded = load_nano(path, score_thresh=0.2)
     assert loaded.categories == {7: "kite", 3: "car"}
@@ -216,7 +215,7 @@ def test_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:
 
 def test_refuses_a_truncated_file_and_other_shapes(tmp_path: Path) -> None:
     path = tmp_path / "nano.safetensors"
-    save_nano(build_nano(), path)
+    save_nano(Nano(NANO_CATEGORIES), path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="not a whole safetensors file"):
@@ -231,7 +230,7 @@ def test_refuses_a_truncated_file_and_other_shapes(tmp_path: Path) -> None:
 
 def test_needs_a_category() -> None:
     with pytest.raises(ValueError, match="category"):
-        build_nano({})
+        Nano({})
 
 
 @pytest.fixture(scope="module")
