@@ -5,155 +5,25 @@ test's, so that its share for each can be told.
 """
 
 import threading
-import time
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from streamcam.cameras import camera as camera_room
-from streamcam.cameras import engines as engines_module
 from streamcam.cameras import manager as manager_module
 from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.plan import plans
 from streamcam.config.schema import Settings
-from streamcam.errors import DeviceError, DeviceMemoryError, WeightsError, WeightsUnavailableError
-from streamcam.observer import Observer
-from streamcam.pipeline.engine_provider import build_engine
-from streamcam.retry import RestartLimit
 from streamcam.sinks.recording.retention import Retention, Swept
 from streamcam.types import (
     CameraState,
-    CameraStatus,
-    Explanation,
-    Frame,
-    FrameResult,
 )
+from tests.cameras.conftest import GRACE, EventLog, TimedEngine, assert_accounted, settings
 from tests.clocks import ManualClock
-from tests.processes import children, eventually
-
-GRACE = 20.0
-
-
-class TimedEngine:
-    """Takes a fixed time for each frame; fails where it is set to.
-
-    Attributes:
-        pace: Seconds for a frame.
-        errors: What a frame of a source brings about.
-    """
-
-    def __init__(self, pace: float = 0.0) -> None:
-        self.pace = pace
-        self.errors: dict[str, Exception] = {}
-        self.description = SimpleNamespace(preset=0.5)
-        self.forgotten: list[str] = []
-        self.closed = False
-
-    def preprocess(self, frames: Sequence[Frame]) -> Sequence[Frame]:
-        return frames
-
-    def forward(self, inputs: Sequence[Frame]) -> Sequence[Frame]:
-        for frame in inputs:
-            if error := self.errors.get(frame.source):
-                raise error
-        time.sleep(self.pace * len(inputs))
-        return inputs
-
-    def postprocess(self, outputs: Sequence[Frame]) -> list[FrameResult]:
-        explanation = Explanation("stub", np.zeros((2, 2), np.float32), 1.0, None, (0.0, 0.0))
-        return [FrameResult(frame, (), explanation) for frame in outputs]
-
-    def lower_confidence(self, confidence: float) -> None:
-        """Give no detections in any case."""
-
-    def forget(self, source: str) -> None:
-        self.forgotten.append(source)
-
-    def close(self) -> None:
-        self.closed = True
-
-
-@dataclass(frozen=True)
-class ReceivedFrame:
-    """What is remembered of an explained frame."""
-
-    index: int
-    time: float
-    discontinuity: bool
-    latency: float
-
-
-class EventLog(Observer):
-    """Keeps the events that it receives."""
-
-    def __init__(self) -> None:
-        self.frames: dict[str, list[ReceivedFrame]] = defaultdict(list)
-        self.statuses: dict[str, list[CameraStatus]] = defaultdict(list)
-
-    def camera_frame(self, result: FrameResult, latency: float) -> None:
-        frame = result.frame
-        self.frames[frame.source].append(
-            ReceivedFrame(frame.index, frame.time, frame.discontinuity, latency)
-        )
-
-    def camera_changed(self, status: CameraStatus) -> None:
-        self.statuses[status.name].append(status)
-
-    def states(self, name: str) -> list[CameraState]:
-        return [status.state for status in self.statuses[name]]
-
-
-@pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> TimedEngine:
-    """The detector that every camera gets, but for those that bring weights."""
-    made = TimedEngine()
-
-    def build(settings: Settings, _: object) -> Any:
-        return build_engine(settings) if settings.model.weights else made
-
-    monkeypatch.setattr(engines_module, "build_engine", build)
-    monkeypatch.setattr(camera_room, "_FIRST_PAUSE", 0.05)
-    monkeypatch.setattr(camera_room, "_LONGEST_PAUSE", 0.1)
-    return made
-
-
-@pytest.fixture
-def observer() -> EventLog:
-    return EventLog()
-
-
-@pytest.fixture
-def manager(engine: TimedEngine, observer: EventLog) -> Iterator[CameraManager]:
-    processes = children()
-    with CameraManager(Settings(), observer) as made:
-        yield made
-        made.stop(GRACE)
-    assert not made.stuck
-    assert children() <= processes
-    assert engine.closed or not observer.frames
-
-
-def settings(*cameras: dict[str, Any], rate: int = 25, **sections: Any) -> Settings:
-    house = {"format": "lavfi", "record": "never", "max_fps": 1000}
-    house["url"] = f"testsrc2=size=64x48:rate={rate}"
-    return Settings.model_validate(
-        {**sections, "camera": [{**house, **camera} for camera in cameras]}
-    )
-
-
-def assert_accounted(status: CameraStatus) -> None:
-    """State that each frame that was decoded has its place."""
-    counts = status.counts
-    assert counts.decoded == counts.explained + sum(counts.dropped.values())
-    assert all(count > 0 for count in counts.dropped.values())
+from tests.processes import eventually
 
 
 def test_one_camera_comes_changes_and_goes_while_another_goes_on(
@@ -206,127 +76,11 @@ def test_what_a_kill_left_is_mended_though_the_camera_never_comes_back(
     assert running.with_suffix("").read_bytes() == b'{"frame":0}\n'
 
 
-def test_a_camera_without_its_weights_fails_alone(
-    manager: CameraManager, observer: EventLog
-) -> None:
-    """They may be on a disk that is not there yet, so they are tried again."""
-    lost = {"name": "lost", "weights": "/no/such/weights.pth"}
-    manager.reconcile(plans(settings(lost, {"name": "sound"})))
-    assert eventually(lambda: observer.statuses["lost"] and len(observer.frames["sound"]) > 2)
-    failed = observer.statuses["lost"][0]
-    sound = manager.statuses()[1]
-    assert failed.state is CameraState.BACKING_OFF
-    assert failed.error == "there is no weights file /no/such/weights.pth"
-    assert (failed.counts.decoded, failed.reconnects) == (0, 0)
-    assert sound.state is CameraState.LIVE
-    assert manager.fault is None
-    assert CameraState.BACKING_OFF not in observer.states("sound")
-
-
 def test_the_pipeline_has_the_clock_of_its_cameras(observer: EventLog) -> None:
     """A test that replaces time reaches the batcher too."""
     clock = ManualClock()
     manager = CameraManager(Settings(), observer, clock=clock)
     assert manager.pipeline._batcher._clock is clock  # type: ignore[attr-defined]
-
-
-def test_a_failed_camera_is_started_again_on_reload(
-    manager: CameraManager, engine: TimedEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its settings are the same, what it lacked is there now."""
-    damaged = True
-
-    def build(_: Settings, __: object) -> Any:
-        if damaged:
-            raise WeightsError("these weights are damaged")
-        return engine
-
-    monkeypatch.setattr(engines_module, "build_engine", build)
-    planned = plans(settings({"name": "a"}))
-    manager.reconcile(planned)
-    assert eventually(lambda: manager.cameras[0].failed)
-    damaged = False
-    manager.reconcile(planned)
-    assert eventually(lambda: manager.statuses()[0].state is CameraState.LIVE)
-    running = manager.cameras[0]
-    manager.reconcile(planned)
-    assert manager.cameras[0] is running, "a camera that runs is left alone"
-
-
-def test_a_gpu_without_room_is_waited_for(
-    manager: CameraManager, observer: EventLog, engine: TimedEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What else uses it may end; any other fault of the GPU is final."""
-    tries: list[str] = []
-
-    def build(_: Settings, __: object) -> Any:
-        tries.append("load")
-        if len(tries) < 8:
-            raise DeviceMemoryError("the GPU has no room for nano")
-        return engine
-
-    monkeypatch.setattr(engines_module, "build_engine", build)
-    manager.reconcile(plans(settings({"name": "a"})))
-    assert eventually(lambda: manager.statuses()[0].state is CameraState.LIVE)
-    assert len(tries) == 8, "more often than a camera may be restarted"
-    assert CameraState.FAILED not in observer.states("a")
-
-
-def test_weights_that_may_come_later_are_tried_again(
-    manager: CameraManager, observer: EventLog, engine: TimedEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tries: list[int] = []
-
-    def build(_: Settings, __: object) -> Any:
-        tries.append(1)
-        if len(tries) < 3:
-            raise WeightsUnavailableError("nano: cannot be fetched", hint="Check the network.")
-        return engine
-
-    monkeypatch.setattr(engines_module, "build_engine", build)
-    manager.reconcile(plans(settings({"name": "a"})))
-    assert eventually(lambda: observer.frames["a"])
-    paused = observer.statuses["a"][0]
-    assert (paused.state, paused.error) == (CameraState.BACKING_OFF, "nano: cannot be fetched")
-    assert paused.hint == "Check the network."
-    assert observer.states("a")[:2] == [CameraState.BACKING_OFF] * 2
-    (now,) = manager.statuses()
-    assert (now.state, now.error) == (CameraState.LIVE, None)
-
-
-def test_a_camera_that_breaks_the_engine_is_given_up_and_the_other_goes_on(
-    manager: CameraManager, observer: EventLog, engine: TimedEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(camera_room, "RestartLimit", partial(RestartLimit, limit=2))
-    engine.errors["odd"] = ValueError("a shape that nobody expected")
-    manager.reconcile(plans(settings({"name": "odd"}, {"name": "sound"})))
-    assert eventually(lambda: not manager.cameras[0].running)
-    known = len(observer.frames["sound"])
-    assert eventually(lambda: len(observer.frames["sound"]) > known + 3)
-    odd, sound = manager.statuses()
-    assert odd.state is CameraState.FAILED
-    assert "given up: internal fault: ValueError: a shape that nobody expected" in (odd.error or "")
-    assert observer.states("odd").count(CameraState.BACKING_OFF) == 2
-    assert odd.reconnects == 2
-    assert odd.counts.explained == 0
-    assert odd.counts.dropped["fault"] >= 3
-    assert_accounted(odd)
-    assert [frame.discontinuity for frame in observer.frames["sound"]].count(True) == 1
-    assert sound.state is CameraState.LIVE
-    assert manager.fault is None
-
-
-def test_a_broken_device_is_the_whole_fleets(
-    manager: CameraManager, observer: EventLog, engine: TimedEngine
-) -> None:
-    manager.reconcile(plans(settings({"name": "a"}, {"name": "b"})))
-    assert eventually(lambda: observer.frames["a"] and observer.frames["b"])
-    engine.errors["a"] = DeviceError("the GPU fell off the bus")
-    assert eventually(lambda: not any(camera.running for camera in manager.cameras))
-    assert manager.fault is engine.errors["a"]
-    for status in manager.statuses():
-        assert (status.state, status.error) == (CameraState.FAILED, "the GPU fell off the bus")
-        assert_accounted(status)
 
 
 def test_many_cameras_share_the_engine_evenly(
@@ -368,7 +122,7 @@ def test_the_latency_is_bounded_by_the_engines_pace(
     assert_accounted(status)
 
 
-def test_leaving_the_fleet_ends_its_cameras(
+def test_leaving_the_manager_ends_its_cameras(
     engine: TimedEngine, observer: EventLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether they explain or pause."""
