@@ -47,14 +47,14 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --explicit-package-bases benchmarks training
+	$(BIN)/mypy --explicit-package-bases benchmarks training docs
 	$(BIN)/lint-imports
 
 config: $(INSTALLED)
 	env -i $(BIN)/streamcam config show > config.toml
 
 reference: $(INSTALLED)
-	$(BIN)/python -m streamcam.cli.reference > docs/reference.md
+	$(BIN)/python docs/reference.py > docs/reference.md
 
 clean:
 	rm -rf $(VENV) $(DEMO_OUTPUT) .mypy_cache .ruff_cache .pytest_cache .coverage

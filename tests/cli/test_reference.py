@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streamcam.cli.reference import commands, reference
+from docs.reference import commands, reference
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 COMMANDS = dict(commands())

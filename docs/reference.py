@@ -1,6 +1,6 @@
 """Generates `docs/reference.md`: every command with its options, every setting.
 
-Run as `python -m streamcam.cli.reference > docs/reference.md`, or `make reference`.
+Run as `python docs/reference.py > docs/reference.md`, or `make reference`.
 """
 
 import sys
