@@ -1,7 +1,7 @@
 """Runs an audit: samples frames of a source, with their ground truth, and measures methods."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -32,21 +32,13 @@ _UNKNOWN_LENGTH_FPS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class AuditPlan:
-    """What to audit.
-
-    Attributes:
-        source: A video, a picture, a folder of them, or a demo scene.
-        frames: Number of frames to sample, evenly spaced.
-        top: Maximum number of boxes to explain in a frame, the most confident.
-        methods: Names of methods; empty for all.
-        truth: A COCO file with the true boxes; the demo scene provides its own.
-    """
+    """What to audit: a video, a picture, a folder of them, or a demo scene."""
 
     source: str
-    frames: int = 4
-    top: int = 2
-    methods: Sequence[str] = ()
-    truth: Path | None = None
+    frames: int = 4  # to sample, evenly spaced
+    top: int = 2  # most boxes to explain in a frame, the most confident
+    methods: Sequence[str] = ()  # empty for all
+    truth: Path | None = None  # a COCO file with the true boxes; the demo scene has its own
 
 
 def run_audit(
@@ -97,7 +89,7 @@ def _samples(entries: Sequence[Entry], count: int, truth: CocoTruth | None) -> l
 
 
 def _of_one(entry: Entry, count: int, truth: CocoTruth | None) -> list[Sample]:
-    with _opened(entry) as source:
+    with closing(open_source(entry.spec)) as source:
         frames = list(islice(source.frames(_spread(source, count)), count))
         if not frames:
             raise SourceError(f"{entry.id}: no frame could be read")
@@ -116,19 +108,10 @@ def _clip(entries: Sequence[Entry]) -> list[Frame]:
     """Successive frames from the middle of a single video; empty for anything else."""
     if len(entries) != 1:
         return []
-    with _opened(entries[0]) as source:
+    with closing(open_source(entries[0].spec)) as source:
         if source.info.still:
             return []
         length = source.info.duration or 0.0
         start = max(0.0, length / 2 - _CLIP_FRAMES / _CLIP_FPS / 2)
         sampler = Sampler(max_fps=_CLIP_FPS, start=start)
         return list(islice(source.frames(sampler), _CLIP_FRAMES))
-
-
-@contextmanager
-def _opened(entry: Entry) -> Iterator[FiniteSource]:
-    source = open_source(entry.spec)
-    try:
-        yield source
-    finally:
-        source.close()

@@ -68,10 +68,7 @@ class Faithfulness:
 class FaithfulnessMeter:
     """Measures maps of one picture.
 
-    Args:
-        detector: What detected the boxes.
-        picture: RGB, uint8, [height, width, 3].
-        seed: Of the order of equally hot pixels, and of ROAD's noise.
+    `seed` is that of the order of equally hot pixels, and of ROAD's noise.
     """
 
     def __init__(self, detector: Detector, picture: Picture, seed: int = 0) -> None:
@@ -83,7 +80,6 @@ class FaithfulnessMeter:
         self._chunk = int(max(1, min(len(_SHARES), chunk)))
 
     def measure(self, heat: HeatMap, target: BoxTarget) -> Faithfulness:
-        """Measure how the score of a box follows a map of the frame."""
         order = ranks(heat, self._placement, self._seed).to(self._canvas.device)
         whole = max(float(target(self._forward(self._canvas)[0])), MIN_SCORE)
         covered = self._curve(order, target, hottest=torch.zeros_like(self._canvas), rest=None)
@@ -180,7 +176,6 @@ def _averaged(removal: Callable[..., object]) -> AveragerAcrossThresholds:
 
 
 def _blur(canvas: Tensor) -> Tensor:
-    """Gaussian blur."""
     reach = int(3 * _BLUR)
     offsets = torch.arange(-reach, reach + 1, device=canvas.device, dtype=canvas.dtype)
     kernel = torch.exp(-(offsets**2) / (2 * _BLUR**2))

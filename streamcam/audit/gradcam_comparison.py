@@ -46,12 +46,7 @@ class PublishedMap:
 
 
 class PublishedEigenCam:
-    """pytorch_grad_cam's EigenCAM with the published recipe; a context manager.
-
-    Args:
-        detector: Its network is called as in the recipe.
-        levels: The detector's feature maps.
-    """
+    """pytorch_grad_cam's EigenCAM with the published recipe; a context manager."""
 
     def __init__(self, detector: Detector, levels: FeatureLevels) -> None:
         self._level = levels.pool
@@ -67,7 +62,6 @@ class PublishedEigenCam:
         self._cam.activations_and_grads.release()
 
     def __call__(self, result: FrameResult) -> PublishedMap:
-        """Make the map of an explained frame."""
         boxes = np.array([d.box for d in result.detections], np.float32).reshape(-1, 4)
         labels = [d.class_id for d in result.detections]
         pixels = torch.from_numpy(result.frame.picture).permute(2, 0, 1)[None] / 255
@@ -114,15 +108,7 @@ def compare(
     published: Sequence[PublishedMap],
     seconds_ours: float,
 ) -> Comparison:
-    """Compare the published recipe's maps with ours.
-
-    Args:
-        detector: Of both.
-        levels: The detector's feature maps.
-        results: Frames with our EigenCAM's maps.
-        published: The published recipe's maps of the same frames.
-        seconds_ours: Time of one of our maps.
-    """
+    """Compare the published recipe's maps with ours of the same frames."""
     errors, shifts = [], []
     for result, theirs in zip(results, published, strict=True):
         ours, placement = projection_as_published(detector, levels, result.frame.picture)

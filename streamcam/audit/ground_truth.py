@@ -10,35 +10,17 @@ import orjson
 
 from streamcam.errors import UsageError
 from streamcam.sources.base import FiniteSource
-from streamcam.types import Box, Frame
+from streamcam.types import Frame, TrueObject
 
 _HINT = "It needs COCO's `images` (file_name; frame_id for videos), `annotations` and `categories`."
 
 
-@dataclass(frozen=True, slots=True)
-class TrueBox:
-    """A known object in a picture.
-
-    Attributes:
-        label: Its class, by the model's name for it.
-        box: x1, y1, x2, y2 in pixels of the displayed frame.
-    """
-
-    label: str
-    box: Box
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """A frame to audit on.
-
-    Attributes:
-        frame: Any frame.
-        truth: Its known objects; None if they are unknown.
-    """
+    """A frame to audit on, and its known objects; None if they are unknown."""
 
     frame: Frame
-    truth: Sequence[TrueBox] | None = None
+    truth: Sequence[TrueObject] | None = None
 
 
 class CocoTruth:
@@ -64,37 +46,33 @@ class CocoTruth:
     def knows(self, path: Path) -> bool:
         return path.name in self._by_name
 
-    def of(self, frame: Frame, path: Path | None) -> Sequence[TrueBox] | None:
+    def of(self, frame: Frame, path: Path | None) -> Sequence[TrueObject] | None:
         """The objects in a frame; None if its picture is not in the file."""
         by_name = self._by_name.get(path.name) if path is not None else None
         image = self._by_frame.get(frame.index) if by_name is None else by_name
-        return None if image is None else self._boxes[image]
+        return None if image is None else self._objects[image]
 
     def _read(self, content: dict[str, Any]) -> None:
         names = {category["id"]: str(category["name"]) for category in content["categories"]}
-        self._by_name = {
-            Path(image["file_name"]).name: image["id"]
-            for image in content["images"]
-            if "frame_id" not in image
-        }
-        self._by_frame = {
-            int(image["frame_id"]): image["id"]
-            for image in content["images"]
-            if "frame_id" in image
-        }
-        self._boxes: dict[Any, list[TrueBox]] = defaultdict(list)
+        self._by_name, self._by_frame = {}, {}
+        for image in content["images"]:
+            if "frame_id" in image:
+                self._by_frame[int(image["frame_id"])] = image["id"]
+            else:
+                self._by_name[Path(image["file_name"]).name] = image["id"]
+        self._objects: dict[Any, list[TrueObject]] = defaultdict(list)
         for annotation in content["annotations"]:
             x, y, width, height = map(float, annotation["bbox"])
             box = (x, y, x + width, y + height)
-            label = names[annotation["category_id"]]
-            self._boxes[annotation["image_id"]].append(TrueBox(label, box))
+            class_id = annotation["category_id"]
+            known = TrueObject(names[class_id], class_id, box)
+            self._objects[annotation["image_id"]].append(known)
 
 
 def truth_of(
     source: FiniteSource, frame: Frame, file: CocoTruth | None
-) -> Sequence[TrueBox] | None:
+) -> Sequence[TrueObject] | None:
     """The known objects in a frame, of the file or of the source itself; None if unknown."""
     if file is not None:
         return file.of(frame, source.info.path)
-    truth = source.truth(frame.time)
-    return None if truth is None else [TrueBox(each.label, each.box) for each in truth]
+    return source.truth(frame.time)

@@ -9,18 +9,12 @@ import numpy as np
 
 from streamcam.audit.faithfulness import Faithfulness, FaithfulnessMeter
 from streamcam.audit.gradcam_comparison import PublishedEigenCam, compare
-from streamcam.audit.ground_truth import Sample, TrueBox
-from streamcam.audit.method_maps import (
-    SIMILAR,
-    MethodInputs,
-    MethodMaps,
-    shuffled,
-    similarity,
-)
+from streamcam.audit.ground_truth import Sample
+from streamcam.audit.method_maps import SIMILAR, MethodInputs, MethodMaps, shuffled, similarity
 from streamcam.audit.scores import BASELINES, AuditReport, Comparison, Example, Scores, Visibility
 from streamcam.cam_methods import EIGENCAM, METHODS
 from streamcam.errors import SourceError
-from streamcam.types import Detection, Frame, FrameResult, HeatMap
+from streamcam.types import Detection, Frame, FrameResult, HeatMap, TrueObject
 from streamcam.vision.cam.focus import measure_focus
 from streamcam.vision.engine import Engine
 from streamcam.vision.methods.targets import MIN_OVERLAP, BoxTarget, overlap
@@ -91,7 +85,7 @@ class Audit:
             DeviceError: The GPU failed.
         """
         self._plan(len(samples), len(clip))
-        forwards = [self._forward(sample) for sample in samples]
+        forwards = [self._forward(replace(one.frame, discontinuity=True)) for one in samples]
         pairs = [(one, s) for one, s in zip(forwards, samples, strict=True) if one.targets]
         if not pairs:
             raise SourceError(
@@ -121,11 +115,11 @@ class Audit:
         self._done += 1
         self._progress(what, min(self._done, self._steps), self._steps)
 
-    def _forward(self, sample: Sample) -> MethodInputs:
+    def _forward(self, frame: Frame) -> MethodInputs:
         self._step("detecting")
-        return self._maps.forward(replace(sample.frame, discontinuity=True))
+        return self._maps.forward(frame)
 
-    def _measure(self, inputs: MethodInputs, truth: Sequence[TrueBox] | None) -> int:
+    def _measure(self, inputs: MethodInputs, truth: Sequence[TrueObject] | None) -> int:
         """Measure every method on one frame; return how many of its boxes match a true box."""
         picture = inputs.result.frame.picture
         meter = FaithfulnessMeter(self._engine.detector, picture, self._seed)
@@ -146,7 +140,7 @@ class Audit:
             self._examples.append(example)
         return sum(true is not None for true in true_boxes)
 
-    def _point(self, name: str, heat: HeatMap, true: TrueBox, frame: Frame) -> None:
+    def _point(self, name: str, heat: HeatMap, true: TrueObject, frame: Frame) -> None:
         height, width = frame.picture.shape[:2]
         (focus,) = measure_focus(heat, [true.box], width=width, height=height)
         self._pointing[name].append((float(focus.peak_inside), focus.energy, focus.lift))
@@ -178,7 +172,7 @@ class Audit:
 
         Measures the methods' flicker on the clip too.
         """
-        steps = [self._clip_forward(frame) for frame in clip]
+        steps = [self._forward(frame) for frame in clip]
         self._measure_flicker(steps)
         frames = [one.result for one in (steps or inputs)]
         levels = self._engine.cam.levels
@@ -187,10 +181,6 @@ class Audit:
         ours = float(np.median([one.eigencam_seconds for one in inputs]))
         comparison = compare(self._engine.detector, levels, frames, theirs, ours)
         return comparison, _changes([one.heat for one in theirs]) if steps else None
-
-    def _clip_forward(self, frame: Frame) -> MethodInputs:
-        self._step("detecting")
-        return self._maps.forward(frame)
 
     def _measure_flicker(self, steps: Sequence[MethodInputs]) -> None:
         for name in self._names:
@@ -228,8 +218,8 @@ class Audit:
         return Visibility(every, one)
 
 
-def _true_box(detection: Detection, truth: Sequence[TrueBox]) -> TrueBox | None:
-    """The true box that a detection matches; None if there is none of its class."""
+def _true_box(detection: Detection, truth: Sequence[TrueObject]) -> TrueObject | None:
+    """The true object that a detection matches; None if there is none of its class."""
     alike = [true for true in truth if true.label == detection.label]
     best = max(alike, key=lambda true: overlap(true.box, detection.box), default=None)
     if best is None or overlap(best.box, detection.box) < MIN_OVERLAP:

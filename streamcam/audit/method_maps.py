@@ -78,7 +78,6 @@ def similarity(one: HeatMap, other: HeatMap) -> float:
 
 
 def random_map(size: Size, random: np.random.Generator) -> HeatMap:
-    """Independent cells, uniformly distributed over 0..1."""
     return random.random(size, dtype=np.float32)
 
 
@@ -111,19 +110,12 @@ class MethodInputs:
 
     @property
     def size(self) -> Size:
-        """Rows and columns of the maps."""
         rows, columns = self.result.explanation.map.shape
         return rows, columns
 
 
 class MethodMaps:
-    """Makes maps by any method or baseline. For one thread.
-
-    Args:
-        engine: One that makes EigenCAM's maps.
-        top: Maximum number of boxes to explain in a frame, the most confident.
-        seed: Of the random baseline.
-    """
+    """Makes maps by any method or baseline, see `Audit`. For one thread."""
 
     def __init__(self, engine: Engine, top: int, seed: int = 0) -> None:
         self._engine = engine
@@ -131,7 +123,6 @@ class MethodMaps:
         self._random = np.random.default_rng(seed)
 
     def forward(self, frame: Frame) -> MethodInputs:
-        """Detect what is in a frame; frames of one source come in their order."""
         (result,) = self._engine.explain([frame])
         detector, cam = self._engine.detector, self._engine.cam
         with torch.inference_mode():
@@ -145,14 +136,9 @@ class MethodMaps:
         if method == EIGENCAM:
             heat = inputs.result.explanation.map
             return [heat] * len(inputs.targets), inputs.eigencam_seconds
-        maps, seconds = self._timed(lambda: list(self._make_of_boxes(method, inputs)))
-        return maps, seconds / len(inputs.targets)
-
-    def _make_of_boxes(self, method: str, inputs: MethodInputs) -> Sequence[HeatMap]:
-        if method in BASELINES:
-            return [self._baseline(method, inputs.size) for _ in inputs.targets]
         groups = [[Target.of(detection)] for detection in inputs.targets]
-        return self._make(method, inputs, groups)
+        maps, seconds = self._timed(lambda: self._make(method, inputs, groups))
+        return maps, seconds / len(inputs.targets)
 
     def of_frame(self, method: str, inputs: MethodInputs, only: str | None = None) -> HeatMap:
         """One map for all detections, of all levels or of one."""
@@ -164,9 +150,7 @@ class MethodMaps:
         frame = replace(inputs.result.frame, source="shuffled", discontinuity=True)
         if method == EIGENCAM:
             return [self._plain_eigencam(frame)] * len(inputs.targets)
-        if method in BASELINES:
-            return [self._baseline(method, inputs.size) for _ in inputs.targets]
-        again = self.forward(frame)
+        again = inputs if method in BASELINES else self.forward(frame)
         groups = [
             [Target(NearestTarget(detection.box, detection.class_id), 0.0)]
             for detection in inputs.targets
@@ -186,6 +170,8 @@ class MethodMaps:
     def _make(
         self, method: str, inputs: MethodInputs, groups: Sequence[Group], only: str | None = None
     ) -> Sequence[HeatMap]:
+        if method in BASELINES:
+            return [self._baseline(method, inputs.size) for _ in groups]
         maker = MapMaker(self._engine.detector, method, self._engine.cam.levels.grids, only)
         return list(maker(inputs.saved, [groups], [inputs.size])[0])
 
@@ -200,6 +186,5 @@ class MethodMaps:
         return result, time.perf_counter() - start
 
     def _wait(self) -> None:
-        """Wait until the GPU has finished."""
         if self._engine.detector.device.type == "cuda":
             torch.cuda.synchronize(self._engine.detector.device)

@@ -23,33 +23,18 @@ _NONE = "-"
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Results of one method or baseline, means over the explained boxes.
-
-    Attributes:
-        deletion: Share of the box's score that remains while the hottest pixels are covered, area
-            under the curve; lower is better.
-        insertion: The same while they are uncovered; higher is better.
-        road: (LeRF - MoRF) / 2 with imputed pixels, as a share of the score; higher is better.
-        pointing: Share of the maps whose maximum lies in the true box; None without truth.
-        energy: Share of the map's sum inside the true box; None without truth.
-        lift: Energy / the true box's share of the frame's area; None without truth.
-        flicker: Mean absolute change of the frame's map between successive frames of a clip; None
-            without a clip.
-        seconds: Median time for a map; EigenCAM's is in addition to the detector's forward.
-        similarity: Absolute correlation with the map of the network with shuffled weights.
-        sane: Whether the map depends on what the network has learnt (`similarity` is low).
-    """
+    """Results of one method or baseline, means over the explained boxes; see `MEASURES`."""
 
     deletion: float
     insertion: float
-    road: float
-    pointing: float | None
+    road: float  # (LeRF - MoRF) / 2, as a share of the score
+    pointing: float | None  # None without truth, as the next two
     energy: float | None
     lift: float | None
-    flicker: float | None
-    seconds: float
-    similarity: float
-    sane: bool
+    flicker: float | None  # None without a clip
+    seconds: float  # the median; EigenCAM's is in addition to the detector's forward
+    similarity: float  # the absolute correlation
+    sane: bool  # whether the map depends on what the network has learnt: `similarity` is low
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +61,6 @@ class Comparison:
             over the padding.
         cells: Rows and columns of its grid and of ours.
         inverted: Number of frames in which its map correlates negatively with ours.
-        frames: Number of frames.
         seconds: Its median time for a frame, including a forward of its own.
         seconds_ours: Our median time for a map, in addition to the detector's only forward.
     """
@@ -95,8 +79,6 @@ class Example:
     """One box with all its maps, for the page.
 
     Attributes:
-        frame: The frame.
-        detection: The box.
         maps: By method and baseline.
         frame_maps: By gradient method, two maps for all boxes: of all levels, and of one.
     """
@@ -109,40 +91,23 @@ class Example:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AuditReport:
-    """Results of an audit.
+    """Results of an audit."""
 
-    Attributes:
-        frames: Number of frames with boxes.
-        boxes: Number of explained boxes.
-        known: Number of those that match a true box.
-        methods: By method and baseline, in the order of `METHODS`, baselines last.
-        visibility: By gradient method.
-        comparison: The published recipe compared with ours.
-        published_flicker: Of the published recipe on the same clip; None without one.
-        examples: Some boxes with their maps.
-    """
-
-    frames: int
-    boxes: int
-    known: int
-    methods: Mapping[str, Scores]
-    visibility: Mapping[str, Visibility]
+    frames: int  # with boxes
+    boxes: int  # that were explained
+    known: int  # boxes that match a true one
+    methods: Mapping[str, Scores]  # and baselines, in the order of `METHODS`, baselines last
+    visibility: Mapping[str, Visibility]  # by gradient method
     comparison: Comparison
-    published_flicker: float | None
+    published_flicker: float | None  # of the published recipe on the same clip
     examples: Sequence[Example]
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A column of the table.
+    """A column of the table."""
 
-    Attributes:
-        heading: Its name, with an arrow in the direction of better values.
-        lower_is_better: That direction.
-        meaning: What it measures, one or two sentences.
-    """
-
-    heading: str
+    heading: str  # with an arrow in the direction of better values
     lower_is_better: bool
     meaning: str
 
@@ -194,23 +159,15 @@ MEASURES: Mapping[str, Measure] = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the table.
-
-    Attributes:
-        name: Of the method or baseline.
-        values: By measure, None where there is none.
-        baseline: Whether it is not a method, but listed for comparison.
-        sane: Whether it passed the sanity check.
-    """
+    """A row of the table, a method's or a baseline's."""
 
     name: str
-    values: Mapping[str, float | None]
+    values: Mapping[str, float | None]  # by measure
     baseline: bool
     sane: bool
 
 
 def number(key: str, value: float | None) -> str:
-    """A measure's value as text."""
     if value is None:
         return _NONE
     if key == "seconds":
@@ -286,7 +243,6 @@ def remarks(report: AuditReport) -> Sequence[str]:
 
 
 def _sanity(report: AuditReport) -> str:
-    """Which methods fail the sanity check."""
     insane = [n for n, scores in report.methods.items() if not scores.sane and n not in BASELINES]
     if not insane:
         return "Every method's map changes when the network's weights are shuffled, as it must."

@@ -32,13 +32,7 @@ TimedRun = Callable[[], int]
 
 @dataclass(frozen=True, slots=True)
 class BenchPlan:
-    """What to measure.
-
-    Attributes:
-        source: A video file or a demo scene.
-        frames: Number of frames, from the first on.
-        rounds: Number of repetitions.
-    """
+    """What to measure: the first frames of a video file or demo scene, in some rounds."""
 
     source: str
     frames: int
@@ -47,27 +41,19 @@ class BenchPlan:
 
 @dataclass(slots=True)
 class RunTimes:
-    """Times of one of the runs, a value for each round.
+    """Times of one of the runs, a value for each round, and the boxes of the last round."""
 
-    Attributes:
-        clock: Seconds of wall-clock time.
-        processor: Seconds of CPU time of this process.
-        detections: Number of boxes in the last round.
-    """
-
-    clock: list[float] = field(default_factory=list)
-    processor: list[float] = field(default_factory=list)
+    clock: list[float] = field(default_factory=list)  # seconds
+    processor: list[float] = field(default_factory=list)  # seconds of this process's CPU time
     detections: int = 0
 
     def measure(self, run: TimedRun) -> None:
-        """Time one run."""
         start = time.perf_counter(), time.process_time()
         self.detections = run()
         self.processor.append(time.process_time() - start[1])
         self.clock.append(time.perf_counter() - start[0])
 
     def result(self, frames: int, batch: int, precision: str) -> RunResult:
-        """The times per frame."""
         return RunResult(
             rate=Spread.of([frames / seconds for seconds in self.clock]),
             processor=Spread.of([seconds / frames for seconds in self.processor]),
@@ -80,13 +66,7 @@ class RunTimes:
 def run_alternately(
     runs: Mapping[str, TimedRun], rounds: int, progress: BenchProgress
 ) -> dict[str, RunTimes]:
-    """Time every run in every round, in reversed order every second round.
-
-    Args:
-        runs: By name, in the order of the first round.
-        rounds: Number of rounds.
-        progress: Called before each run.
-    """
+    """Time every run, by name, in every round, in reversed order every second round."""
     times = {name: RunTimes() for name in runs}
     order = list(runs)
     for index in range(rounds):
@@ -110,11 +90,7 @@ def run_bench(
 ) -> BenchReport:
     """Measure streamcam, the published recipe and the detector alone, in this process.
 
-    Args:
-        plan: What to measure.
-        settings: Of the detector, its device and the results; the output folder is ignored.
-        progress: Called before each step.
-        fetching: Called with the progress of downloads.
+    The settings' output folder is ignored.
 
     Raises:
         SourceError: The source cannot be read.
@@ -133,18 +109,7 @@ def run_bench(
 
 @dataclass(frozen=True, slots=True)
 class _Runs:
-    """All that is compared.
-
-    Attributes:
-        clip: The frames.
-        settings: Of the streamcam run.
-        folder: For all results.
-        engine: Of the streamcam run and the detector alone.
-        gradcam: The published recipe.
-        streamcam: The streamcam run.
-        imports: Seconds of importing torch.
-        built: Seconds of building the engine.
-    """
+    """All that is compared."""
 
     clip: Clip
     settings: Settings
@@ -152,8 +117,8 @@ class _Runs:
     engine: "Engine"
     gradcam: "GradCamBaseline"
     streamcam: StreamcamRun
-    imports: float
-    built: float
+    imports: float  # seconds of importing torch
+    built: float  # seconds of building the engine
 
     @classmethod
     def of(

@@ -1,6 +1,7 @@
 """A benchmark's frames: a video file, and its first frames in memory."""
 
 import math
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,54 +16,34 @@ from streamcam.types import Frame, SourceInfo
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """The first frames of a video file.
+    """The first frames of a video file, in memory."""
 
-    Attributes:
-        name: Of the source.
-        path: The file.
-        info: Of the file.
-        frames: Its first frames, in memory.
-        end: Seconds at which runs end; None for the end of the file.
-    """
-
-    name: str
+    name: str  # of the source
     path: Path
-    info: SourceInfo
+    info: SourceInfo  # of the file
     frames: list[Frame]
-    end: float | None
+    end: float | None  # seconds at which runs end; None for the end of the file
 
     @property
     def entry(self) -> Entry:
-        """The file as an input of a run."""
         return expand([str(self.path)])[0]
 
 
 def make_clip(spec: str, count: int, folder: Path) -> Clip:
     """Read the first frames of a video; a demo scene is written to a file before.
 
-    Args:
-        spec: A video file or a demo scene.
-        count: Maximum number of frames.
-        folder: For a scene's file.
-
     Raises:
         SourceError: It cannot be read.
         UsageError: It is a picture.
     """
-    source = open_source(spec)
-    try:
+    with closing(open_source(spec)) as source:
         if source.info.still:
             raise UsageError(f"{source.info.id}: bench needs a video, and this is a picture")
         if source.info.path is not None:
             return _read(source, source.info.path, source.info.id, count)
         path = _write(source, count, folder / "scene.mp4")
-    finally:
-        source.close()
-    written = open_source(str(path))
-    try:
+    with closing(open_source(str(path))) as written:
         return _read(written, path, source.info.id, count)
-    finally:
-        written.close()
 
 
 def _read(source: Source, path: Path, name: str, count: int) -> Clip:

@@ -58,14 +58,7 @@ def build_gradcam_baseline(engine: Engine, model: ModelOptions) -> "GradCamBasel
 
 
 class GradCamBaseline:
-    """The recipe, one frame at a time, in float32; a context manager.
-
-    Args:
-        loaded: The detector.
-        levels: The feature maps of its backbone.
-        device: Of the detector.
-        confidence: Minimum score of a detection.
-    """
+    """The recipe, one frame at a time, in float32; a context manager."""
 
     def __init__(
         self, loaded: LoadedModule, levels: FeatureLevels, device: torch.device, confidence: float
@@ -110,7 +103,6 @@ class GradCamBaseline:
         return count
 
     def explain(self, picture: Picture) -> GradCamResult:
-        """Detect, explain and draw one frame."""
         pixels = to_tensor(picture).unsqueeze(0).to(self._device)
         boxes, labels, names = self._predict(pixels)
         targets = [FasterRCNNBoxScoreTarget(labels=labels, bounding_boxes=boxes)]

@@ -62,23 +62,14 @@ class Startup:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The machine.
+    """The machine."""
 
-    Attributes:
-        device: Of the detector.
-        processor: The CPU's name.
-        cores: Number of cores that this process may use.
-        threads: Number of torch's threads.
-        load: The system's load average over one minute, before and after.
-        torch: Its version.
-    """
-
-    device: str
-    processor: str
-    cores: int
-    threads: int
-    load: tuple[float, float]
-    torch: str
+    device: str  # of the detector
+    processor: str  # the CPU's name
+    cores: int  # that this process may use
+    threads: int  # of torch
+    load: tuple[float, float]  # the system's average over one minute, before and after
+    torch: str  # its version
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +77,8 @@ class BenchReport:
     """A benchmark's results.
 
     Attributes:
-        source: Name of the source.
-        width: Of its frames, in pixels.
-        height: Of its frames, in pixels.
         frames: Number of frames, from the first on.
-        rounds: Number of repetitions.
-        model: The detector.
-        weights: Source of its weights, or "random".
-        machine: Where it was measured.
+        weights: Source of the model's weights, or "random".
         gradcam: The published recipe: file to file, in float32.
         detector_only: The detector's forward alone, frames on the device, at its best batch.
         streamcam: `streamcam run`: file to files.
@@ -129,7 +114,6 @@ class BenchReport:
 
     @property
     def stages_seconds(self) -> float:
-        """Sum of the stages' times per frame."""
         return sum(stage.median for stage in self.stages.values())
 
     @property

@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from streamcam.sinks.records import JsonlSink
 from streamcam.sinks.video import VideoSettings, VideoSink
 from streamcam.sources.inputs import open_source
 from streamcam.types import Frame, FrameResult, Picture
+from streamcam.vision.devices import computing_threads
 from streamcam.vision.engine import Engine
 from streamcam.vision.engine_io import download
 from streamcam.vision.models.detector import Detector, Forward
@@ -38,12 +40,7 @@ _SLOWER = 1.1
 
 
 class DetectorOnly:
-    """Only the detector's preprocessing and forward, on frames that are on its device already.
-
-    Args:
-        detector: Of the engine, with its precision and optimisations.
-        pictures: All frames; uploaded to the device here.
-    """
+    """Only the detector's preprocessing and forward, on frames that are on its device already."""
 
     def __init__(self, detector: Detector, pictures: Sequence[Picture]) -> None:
         self._detector = detector
@@ -89,7 +86,6 @@ class DetectorOnly:
 
 
 def wait_for(device: torch.device) -> None:
-    """Wait until a GPU has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -98,9 +94,6 @@ class StageClock:
     """Runs an engine's stages one after the other and measures their times.
 
     Waits for a GPU after each stage; in ordinary runs nothing waits before the download.
-
-    Args:
-        engine: Whose stages are timed.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -117,7 +110,7 @@ class StageClock:
         with torch.inference_mode():
             pictures = detector.upload([frame.picture for frame in frames])
             self._end("upload")
-            with self._engine.preprocessing():
+            with computing_threads(1):
                 prepared = detector.preprocess(pictures)
             self._end("preprocess")
             with self._engine.forwarding():
@@ -145,18 +138,7 @@ class StageClock:
 def time_stages(
     engine: Engine, clip: Clip, settings: Settings, folder: Path, rounds: int
 ) -> dict[str, Spread]:
-    """Time every stage by itself over the clip.
-
-    Args:
-        engine: Explains the frames.
-        clip: The frames.
-        settings: Of the video encoder.
-        folder: For the results.
-        rounds: Number of repetitions.
-
-    Returns:
-        Seconds per frame, by stage, in the order of `STAGES`.
-    """
+    """Time every stage by itself over the clip; seconds per frame, in the order of `STAGES`."""
     spent: dict[str, list[float]] = defaultdict(list)
     for _ in range(rounds):
         results: list[FrameResult] = []
@@ -184,12 +166,9 @@ def _explain(
 
 def _decode(clip: Clip) -> float:
     start = time.perf_counter()
-    source = open_source(str(clip.path))
-    try:
+    with closing(open_source(str(clip.path))) as source:
         for _ in source.frames(Sampler(every=1, end=clip.end)):
             pass
-    finally:
-        source.close()
     return time.perf_counter() - start
 
 

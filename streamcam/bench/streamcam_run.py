@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 
 
 class StreamcamRun:
-    """Runs the file job on a clip, any number of times; a context manager.
-
-    Args:
-        engine: Built from `settings`.
-        settings: The user's, including the output folder.
-    """
+    """Runs the file job on a clip, any number of times; a context manager."""
 
     def __init__(self, engine: "Engine", settings: Settings) -> None:
         self._engine = engine
@@ -41,15 +36,12 @@ class StreamcamRun:
         self.close()
 
     def close(self) -> None:
-        """End the pipeline; the engine stays the caller's."""
         self._pipeline.close()
 
     def pipeline(self) -> Inference:
-        """Return the pipeline, as jobs ask for it."""
         return self._pipeline
 
     def provenance(self) -> Provenance:
-        """Return what results are made with."""
         return provenance_of(self._engine, self._settings)
 
     def run(self, clip: Clip) -> JobReport:
@@ -80,8 +72,6 @@ class StreamcamRun:
 
 
 class _FirstFrame(Observer):
-    """Records when the first frame was written."""
-
     def __init__(self) -> None:
         self.written_at: float | None = None
 

@@ -18,12 +18,7 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a name: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
-
-    Raises:
-        UsageError: The name means nothing.
-        DeviceError: There is no such device here.
-    """
+    """The device of a name: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N"."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -75,7 +70,6 @@ def _has_bfloat16_units() -> bool:
 
 
 def describe_device(device: torch.device) -> str:
-    """A device's name for records, with the GPU's model."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return str(device)
@@ -93,7 +87,6 @@ def cpu_name() -> str:
 
 
 def torch_threads() -> int:
-    """Torch's default number of threads."""
     return _THREADS
 
 
@@ -110,12 +103,7 @@ def computing_threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def loading_errors(what: str) -> Iterator[None]:
-    """Turn a device's failures while something is loaded into ours.
-
-    Raises:
-        DeviceMemoryError: There is no room for it now.
-        DeviceError: The GPU failed.
-    """
+    """Turn a device's failures while something is loaded into ours, of memory too."""
     try:
         with device_errors():
             yield
@@ -154,11 +142,9 @@ def _is_cuda_failure(error: RuntimeError) -> bool:
 
 
 def device_memory(names: Iterable[str]) -> dict[str, tuple[int, int]]:
-    """Return the memory of GPUs in bytes, used by all processes and in total, by name ("cuda:0").
+    """The memory of GPUs in bytes, used by all processes and in total, by name ("cuda:0").
 
-    Args:
-        names: The GPUs: "cuda" or "cuda:N". Asking one that this process does not use would open
-            a context of some hundred megabytes on it.
+    Asking one that this process does not use would open a context of some hundred megabytes on it.
     """
     memory = {}
     for index in sorted({torch.device(name).index or 0 for name in names}):

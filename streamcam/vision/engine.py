@@ -45,9 +45,13 @@ class Engine:
     Args:
         detector: Detects, and gives the feature maps.
         cam: Makes the maps.
-        description: For records.
+        description: For records; replaced when the confidence is lowered.
         keep: The class ids that are wanted, None for all.
         attribution: Explains boxes after the forward pass; None for EigenCAM alone.
+
+    Attributes:
+        batch: The most pictures in one forward: as asked for, or fewer if that is quicker or the
+            device's memory forbids more.
     """
 
     def __init__(
@@ -59,35 +63,18 @@ class Engine:
         keep: Collection[int] | None = None,
         attribution: Attribution | None = None,
     ) -> None:
-        self._detector = detector
-        self._cam = cam
-        self._description = description
+        self.detector = detector
+        self.cam = cam
+        self.description = description
         self._keep = keep
         self._attribution = attribution
         # Where one picture keeps all cores busy, several at once or a map beside it only disturb.
         self._fills_a_cpu = saturates_cpu(detector)
-        self._limit = 1 if self._fills_a_cpu else description.batch
+        self.batch = 1 if self._fills_a_cpu else description.batch
         self._threads = threads_for(detector)
         # Attribution runs the network too.
         self._network = threading.Lock()
         self._stabilizer = MapStabilizer(baseline=blank_baseline(detector, cam))
-
-    @property
-    def description(self) -> EngineDescription:
-        return self._description
-
-    @property
-    def batch(self) -> int:
-        """The most pictures in one forward: as asked for, or fewer if that is quicker."""
-        return self._limit
-
-    @property
-    def detector(self) -> Detector:
-        return self._detector
-
-    @property
-    def cam(self) -> EigenCam:
-        return self._cam
 
     def explain(self, frames: Sequence[Frame]) -> list[FrameResult]:
         """Detect and explain frames; frames of one source come in their order.
@@ -104,36 +91,24 @@ class Engine:
         return self.postprocess(self.forward(self.preprocess(frames)))
 
     def preprocess(self, frames: Sequence[Frame]) -> Inputs:
-        """Bring frames to the device, as the network wants them.
-
-        Raises:
-            DeviceError: The GPU failed, or has no room for a single frame.
-        """
+        """Bring frames to the device, as the network wants them; raises what `explain` raises."""
         due = self._attribution.due(frames) if self._attribution else [False] * len(frames)
         return self._preprocess_parts(frames, due)
 
     def forward(self, inputs: Inputs) -> Outputs:
-        """Run the network: detections and feature maps, still on the device.
-
-        Raises:
-            DeviceError: The GPU failed, or has no room for a single frame.
-        """
+        """Run the network: detections and feature maps, still on the device."""
         return [done for part in inputs for done in self._forward_or_split(part)]
 
     def postprocess(self, outputs: Outputs) -> list[FrameResult]:
-        """Make the maps and the results, in the frames' order.
-
-        Raises:
-            DeviceError: The GPU failed, or has no room for a single frame.
-        """
+        """Make the maps and the results, in the frames' order."""
         with computing_threads(torch_threads()):
             return [result for part in outputs for result in self._results(part)]
 
     def lower_confidence(self, confidence: float) -> None:
         """Give detections from this score on, if it is lower than the one before. Any thread."""
-        if confidence < self._description.confidence:
-            self._detector.lower_confidence(confidence)
-            self._description = replace(self._description, confidence=confidence)
+        if confidence < self.description.confidence:
+            self.detector.lower_confidence(confidence)
+            self.description = replace(self.description, confidence=confidence)
 
     def forget(self, source: str) -> None:
         self._stabilizer.forget(source)
@@ -141,19 +116,13 @@ class Engine:
             self._attribution.forget(source)
 
     def close(self) -> None:
-        self._detector.close()
+        self.detector.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-    @contextmanager
-    def preprocessing(self) -> Iterator[None]:
-        """Compute in the calling thread alone: another batch is in the forward pass meanwhile."""
-        with computing_threads(1):
-            yield
 
     @contextmanager
     def forwarding(self) -> Iterator[None]:
@@ -166,7 +135,7 @@ class Engine:
         done: list[FrameInputs] = []
         start = 0
         while start < len(frames):
-            part = slice(start, start + self._limit)
+            part = slice(start, start + self.batch)
             try:
                 done.append(self._preprocess(frames[part], due[part]))
                 start = part.stop
@@ -175,13 +144,14 @@ class Engine:
         return done
 
     def _preprocess(self, frames: Sequence[Frame], due: Sequence[bool]) -> FrameInputs:
-        with device_errors(), self.preprocessing():
-            pictures = self._detector.upload([frame.picture for frame in frames])
-            return FrameInputs(frames, due, self._detector.preprocess(pictures))
+        # In this thread alone: another batch is in the forward pass meanwhile.
+        with device_errors(), computing_threads(1):
+            pictures = self.detector.upload([frame.picture for frame in frames])
+            return FrameInputs(frames, due, self.detector.preprocess(pictures))
 
     def _forward_or_split(self, part: FrameInputs) -> list[FrameOutputs]:
         """Run frames in one forward pass; in several where the device's memory forbids that."""
-        if len(part.frames) <= self._limit:
+        if len(part.frames) <= self.batch:
             try:
                 return [self._forward(part)]
             except torch.OutOfMemoryError:
@@ -190,7 +160,7 @@ class Engine:
 
     def _forward(self, part: FrameInputs) -> FrameOutputs:
         with device_errors(), torch.inference_mode(), self.forwarding():
-            forward = self._detector.forward(part.network_input)
+            forward = self.detector.forward(part.network_input)
             saved = _save_activations(forward, part.frames, part.due)
             return FrameOutputs(part.frames, part.due, forward, saved)
 
@@ -214,7 +184,7 @@ class Engine:
         exclusive = self._network if self._fills_a_cpu else nullcontext()
         with device_errors(), torch.inference_mode(), exclusive:
             forward = part.forward
-            return download(forward, self._cam(forward.levels, forward.placements, guesses))
+            return download(forward, self.cam(forward.levels, forward.placements, guesses))
 
     def _shrink(self, tried: int) -> None:
         if tried == 1:
@@ -223,12 +193,10 @@ class Engine:
                 hint="Close what else uses it, or take a smaller model.",
             )
         # The stages may find out in any order.
-        self._limit = min(self._limit, tried // 2)
-        if self._detector.device.type == "cuda":
+        self.batch = min(self.batch, tried // 2)
+        if self.detector.device.type == "cuda":
             torch.cuda.empty_cache()
-        _log.warning(
-            "the GPU has no room for %d frames at once; %d from now on", tried, self._limit
-        )
+        _log.warning("the GPU has no room for %d frames at once; %d from now on", tried, self.batch)
 
     def guesses(self, frames: Sequence[Frame]) -> list[Floats | None]:
         """Start vectors of each frame's search for directions: those of its source's last frame."""
@@ -240,35 +208,29 @@ class Engine:
         stabilized = self._stabilizer.stabilize(
             frame, outputs.directions, outputs.maps, outputs.shares
         )
+        heat = stabilized.heat
         explanation = Explanation(
             method=EIGENCAM,
-            map=stabilized.heat,
+            map=heat,
             explained_variance=float(outputs.shares[stabilized.component]),
             flicker=stabilized.flicker,
-            peak=map_peak(stabilized.heat, width, height),
+            peak=map_peak(heat, width, height),
         )
-        return FrameResult(
-            frame, self._detections(outputs, stabilized.heat, width, height), explanation
-        )
+        return FrameResult(frame, self._detections(outputs, heat, width, height), explanation)
 
     def _detections(
         self, outputs: HostOutputs, heat: HeatMap, width: int, height: int
     ) -> tuple[Detection, ...]:
-        wanted = outputs.scores >= self._description.confidence
+        wanted = outputs.scores >= self.description.confidence
         if self._keep is not None:
             wanted &= np.isin(outputs.class_ids, list(self._keep))
         boxes = _clip(outputs.boxes[wanted], width, height)
         ids, scores = outputs.class_ids[wanted].tolist(), outputs.scores[wanted].tolist()
-        names = self._description.classes
+        focuses = measure_focus(heat, boxes, width=width, height=height)
+        names = self.description.classes
         found = [
             Detection(names.get(i, unnamed(i)), i, score, box, focus)
-            for i, score, box, focus in zip(
-                ids,
-                scores,
-                boxes,
-                measure_focus(heat, boxes, width=width, height=height),
-                strict=True,
-            )
+            for i, score, box, focus in zip(ids, scores, boxes, focuses, strict=True)
         ]
         return tuple(sorted(found, key=lambda detection: -detection.confidence))
 

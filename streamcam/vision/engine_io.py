@@ -76,16 +76,7 @@ Outputs = Sequence[FrameOutputs]
 
 @dataclass(frozen=True, slots=True)
 class HostOutputs:
-    """The outputs of one frame as arrays.
-
-    Attributes:
-        boxes: [count, 4]: x1, y1, x2, y2 in pixels of the frame.
-        scores: [count], 0..1.
-        class_ids: [count].
-        directions: [components, channels], unit length, signs arbitrary.
-        maps: [components, rows, columns], spanning the frame.
-        shares: [components], of the variance.
-    """
+    """The outputs of one frame as arrays, in the shapes of `Candidates` and `FrameComponents`."""
 
     boxes: Floats
     scores: Floats

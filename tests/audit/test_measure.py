@@ -1,12 +1,13 @@
 """An audit of a few methods on a drawn street, and the notebook's path beside it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from streamcam.audit.gradcam_comparison import PublishedEigenCam, stretch_error
-from streamcam.audit.ground_truth import Sample, TrueBox
+from streamcam.audit.ground_truth import Sample
 from streamcam.audit.measure import Audit
 from streamcam.audit.scores import AuditReport
 from streamcam.demo.source import DemoSource
@@ -42,7 +43,7 @@ def audited() -> Iterator[Engine]:
 def sample(time: float) -> Sample:
     """A frame of the street; the test's engine names classes by their numbers."""
     scene = DemoSource("demo://street?seed=1&width=384&height=216").scene
-    truth = [TrueBox(f"class {true.class_id}", true.box) for true in scene.truth(time)]
+    truth = [replace(true, label=f"class {true.class_id}") for true in scene.truth(time)]
     return Sample(frame(street(time)), truth)
 
 

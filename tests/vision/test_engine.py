@@ -90,7 +90,7 @@ def test_maps_that_do_not_fit_are_made_of_smaller_batches(monkeypatch: pytest.Mo
     pictures = [with_patch(grey(64, 96), 10 + i, 10, 30) for i in range(8)]
     expected = [result.explanation.map for result in plain.explain(frames(pictures))]
     plain.forget("a")
-    monkeypatch.setattr(plain, "_cam", cramped)
+    monkeypatch.setattr(plain, "cam", cramped)
     results = plain.explain(frames(pictures))
     assert sizes == [8, 4, 2, 2, 4, 2, 2]
     assert [r.frame.index for r in results] == list(range(8))
@@ -110,7 +110,7 @@ def test_the_limit_that_one_step_found_is_not_raised_by_another(
             raise torch.OutOfMemoryError("no room")
         return make(levels, placements, guesses)
 
-    monkeypatch.setattr(plain, "_cam", cramped)
+    monkeypatch.setattr(plain, "cam", cramped)
     first = plain.forward(plain.preprocess(frames(pictures)))
     network.room = 2
     second = plain.forward(plain.preprocess(frames(pictures)))

@@ -96,14 +96,7 @@ def join_levels_as_published(levels: Sequence[Tensor], size: Size) -> Tensor:
     """Equivalent of pytorch_grad_cam's `fasterrcnn_reshape_transform`, for a grid of any size.
 
     Finer levels are sampled at single points, and all levels are assumed to span the same area
-    whatever their padding.
-
-    Args:
-        levels: Each [batch, channels, rows, columns], of any floating type. Overwritten.
-        size: Rows and columns of the grid.
-
-    Returns:
-        float32, [batch, rows, columns, channels of all levels].
+    whatever their padding. Takes and gives what `join_levels` does.
     """
     aligned = (functional.interpolate(level.abs_(), size, mode="bilinear") for level in levels)
     return _joined(levels, (slice(0, size[0]), slice(0, size[1])), aligned)

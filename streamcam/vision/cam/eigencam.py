@@ -1,7 +1,7 @@
 """EigenCAM: from one forward's activations to each picture's components, in frame coordinates."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
@@ -23,7 +23,7 @@ from streamcam.vision.cam.geometry import GridGeometry, Letterbox, LevelGrids, t
 from streamcam.vision.cam.stabilizer import above_background, natural_sign, upper_percentile
 from streamcam.vision.devices import computing_threads, device_errors
 from streamcam.vision.models.detector import Detector
-from streamcam.vision.models.network import FeatureLevels
+from streamcam.vision.models.network import FeatureLevels, Levels
 
 Floats = npt.NDArray[np.float32]
 Grid = Literal["fine", "pool"]
@@ -79,14 +79,14 @@ class EigenCam:
 
     def __call__(
         self,
-        levels: Mapping[str, Tensor],
+        levels: Levels,
         placements: Sequence[Letterbox],
         guesses: Sequence[Floats | None],
     ) -> list[FrameComponents]:
         """Find the components of every picture of a batch.
 
         Args:
-            levels: The activations by level, [batch, channels, rows, columns]. Overwritten.
+            levels: The activations. Overwritten.
             placements: Where each picture lies on the canvas.
             guesses: For each picture where to start searching, [channels], None for anywhere.
         """
@@ -98,7 +98,7 @@ class EigenCam:
 
     def _components(
         self,
-        levels: Mapping[str, Tensor],
+        levels: Levels,
         placements: Sequence[Letterbox],
         guesses: Sequence[Floats | None],
         groups: Sequence[Sequence[int]],
@@ -122,9 +122,7 @@ class EigenCam:
                 )
         return [found[index] for index in range(len(placements))]
 
-    def _join(
-        self, levels: Mapping[str, Tensor], placement: Letterbox
-    ) -> tuple[Tensor, GridGeometry]:
+    def _join(self, levels: Levels, placement: Letterbox) -> tuple[Tensor, GridGeometry]:
         """The cells of pictures of one size, [pictures, rows, columns, channels]."""
         where, grids, found = self.levels, self.levels.grids, list(levels.values())
         name = where.fine if self.grid == "fine" else where.pool

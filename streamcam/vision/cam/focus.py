@@ -27,8 +27,8 @@ def measure_focus(heat: HeatMap, boxes: Sequence[Box], *, width: int, height: in
     """Score every box against one map.
 
     Args:
-        heat: The map, [rows, columns], values >= 0, spanning the frame.
-        boxes: x1, y1, x2, y2 in pixels of the frame, inside it.
+        heat: Values >= 0, spanning the frame.
+        boxes: Inside the frame.
         width: Of the frame, in pixels.
         height: Of the frame, in pixels.
 

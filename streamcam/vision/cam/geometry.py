@@ -115,10 +115,7 @@ def _power_of_two(quotient: float) -> float:
 def to_frame(maps: Tensor, geometry: GridGeometry, placement: Letterbox) -> Tensor:
     """Resample maps so that they span the displayed frame from edge to edge.
 
-    Args:
-        maps: [count, rows, columns], the whole grid or its part inside the picture.
-        geometry: Where the cells lie.
-        placement: Where the picture lies.
+    They are [count, rows, columns], the whole grid or its part inside the picture.
 
     Returns:
         [count, rows', columns'] with as many cells as strides fit on the picture. Bilinear between
@@ -132,16 +129,9 @@ def to_frame(maps: Tensor, geometry: GridGeometry, placement: Letterbox) -> Tens
 
 
 def to_grid(maps: Tensor, geometry: GridGeometry, placement: Letterbox, size: Size) -> Tensor:
-    """Resample maps to a grid that spans the displayed frame from edge to edge.
+    """Resample maps as `to_frame` does, to [count, *size].
 
-    Args:
-        maps: [count, rows, columns], the whole grid or its part inside the picture.
-        geometry: Where the cells lie.
-        placement: Where the picture lies.
-        size: Rows and columns of the grid.
-
-    Returns:
-        [count, *size]. Cells of a finer grid are averaged, those of a coarser one interpolated.
+    Cells of a finer grid are averaged, those of a coarser one interpolated.
     """
     spanning = to_frame(maps, geometry, placement)
     if spanning.shape[-2] >= size[0] and spanning.shape[-1] >= size[1]:
@@ -199,10 +189,7 @@ def _part_centres(pixels: int, start: int, count: int) -> Tensor:
 def sampling_grid(ys: Tensor, xs: Tensor, cells: Size) -> Tensor:
     """Every pair of row and column coordinates for `grid_sample`, [1, ys, xs, 2].
 
-    Args:
-        ys: Row coordinates in cells, 0 the centre of the first row.
-        xs: Column coordinates.
-        cells: Rows and columns of what is sampled.
+    They come in cells, 0 the centre of the first row, of a grid of `cells` rows and columns.
     """
     grid_y, grid_x = (
         at * (2 / max(count - 1, 1)) - 1 for at, count in zip((ys, xs), cells, strict=True)

@@ -69,38 +69,23 @@ _MIN_FULL_HEAT = 0.3
 
 @dataclass(slots=True)
 class SceneState:
-    """State of a source's current shot.
-
-    Attributes:
-        thumbnail: Of the last explained picture.
-        time: Its time, in seconds.
-        direction: The principal direction that its map shows, sign applied.
-        combined: The sum of all its directions.
-        full_heat: Projection above the background that is drawn as 1.
-        heat: Its map.
-    """
+    """State of a source's current shot: what its last explained picture left."""
 
     thumbnail: Thumbnail
-    time: float
-    direction: Floats
-    combined: Floats
-    full_heat: float
+    time: float  # in seconds
+    direction: Floats  # the one that the map shows, sign applied
+    combined: Floats  # the sum of all directions
+    full_heat: float  # projection above the background that is drawn as 1
     heat: HeatMap
 
 
 @dataclass(frozen=True, slots=True)
 class StabilizedMap:
-    """One frame's map with its final sign, component and range.
+    """One frame's map with its final sign, component and range."""
 
-    Attributes:
-        heat: 0..1.
-        component: Which of the components it shows.
-        flicker: Mean absolute change since the map before, None for the first of a shot.
-    """
-
-    heat: HeatMap
-    component: int
-    flicker: float | None
+    heat: HeatMap  # 0..1
+    component: int  # the one that it shows
+    flicker: float | None  # mean absolute change since the map before; None at a shot's beginning
 
 
 @dataclass(slots=True)
@@ -121,7 +106,6 @@ class MapStabilizer:
         return None if shot is None else shot.combined
 
     def forget(self, source: str) -> None:
-        """Drop the state of a source."""
         self._shots.pop(source, None)
 
     def stabilize(

@@ -58,13 +58,9 @@ def saturates_cpu(detector: Detector) -> bool:
 
 
 def prefers_bfloat16(detector: Detector, network: TorchNetwork) -> bool:
-    """Compare a network on a CPU, created for bfloat16, with itself in float32.
+    """Compare a detector's network on a CPU, created for bfloat16, with itself in float32.
 
     The feature maps are compared; the heads that make boxes of them compute in float32 anyway.
-
-    Args:
-        detector: Of the network, with the confidence that it will have.
-        network: The network.
 
     Returns:
         Whether bfloat16 should be used: its feature maps agree, and it is not clearly slower.

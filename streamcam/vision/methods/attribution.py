@@ -121,11 +121,9 @@ class TimeBudget:
         yield
         end = self._clock.monotonic()
         self._next = end + (end - start) * (1 / BUDGET_SHARE - 1)
-        if len(self._costs) < _TRIALS:
-            self._costs.append((end - start) / frames)
-            self._judge()
-
-    def _judge(self) -> None:
+        if len(self._costs) == _TRIALS:
+            return
+        self._costs.append((end - start) / frames)
         if len(self._costs) == _TRIALS and min(self._costs) > MAX_PASS_SECONDS:
             self._too_slow = True
             _log.warning(
@@ -241,7 +239,9 @@ class Attribution:
             return list(self._maker(saved, groups, cells))
         except torch.OutOfMemoryError:
             if len(groups) == 1:
-                self._warn_of_memory()
+                if not self._memory_warned:
+                    self._memory_warned = True
+                    _log.warning("not enough GPU memory for %s: maps stay EigenCAM", self.method)
                 return [None]
         return [
             made
@@ -250,11 +250,6 @@ class Attribution:
                 saved.select([index]), groups[index : index + 1], sizes[index : index + 1]
             )
         ]
-
-    def _warn_of_memory(self) -> None:
-        if not self._memory_warned:
-            self._memory_warned = True
-            _log.warning("not enough GPU memory for %s: maps stay EigenCAM", self.method)
 
     def _with_maps(self, result: FrameResult, maps: Floats | None) -> FrameResult:
         state = self._sources.setdefault(result.frame.source, _SourceState())

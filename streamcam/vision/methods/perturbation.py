@@ -99,13 +99,7 @@ def without_channels(
 ) -> dict[str, Tensor]:
     """Copies of one image's activations, in each of which one channel has a constant value.
 
-    Args:
-        levels: Each [1, channels, rows, columns].
-        channels: One for every copy.
-        value: What the channel is set to.
-
-    Returns:
-        Each [copies, channels, rows, columns]; levels that keep all their channels are views.
+    They are [copies, channels, rows, columns]; levels that keep all their channels are views.
     """
     changed = {name for name, _ in channels}
     copies = {}

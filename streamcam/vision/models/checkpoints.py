@@ -166,7 +166,6 @@ def read_labels(path: Path, class_ids: Iterable[int]) -> dict[int, str]:
 
 
 def unnamed(class_id: int) -> str:
-    """What a class without a name is called."""
     return f"class {class_id}"
 
 

@@ -36,45 +36,27 @@ class LoadOptions:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A network and where its weights are from.
-
-    Attributes:
-        network: On its device, ready.
-        weights: The weights' file, by name if published and by path if the user's; or "random".
-        sha256: Of that file, None for random weights.
-    """
+    """A network on its device, and where its weights are from."""
 
     network: Network
-    weights: str
-    sha256: str | None
+    weights: str  # the file, by name if published and by path if the user's; or "random"
+    sha256: str | None  # of that file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """One detector in a list of them.
-
-    Attributes:
-        task: What it was made for; streamcam uses its boxes.
-        classes: How many kinds of things it detects; 0 where that is not known before loading.
-        size_mb: Its weights' file, in megabytes.
-        licence: Of the published weights.
-        box_map: COCO val2017 box mAP as published, in per cent; None where there is none.
-        input_size: To what an image is resized, in pixels.
-        speed: "fast", "medium" or "slow", by its arithmetic for an image; "" where not known.
-        origin: "built in", "torchvision" (downloaded on first use), "imported" or a plug-in's name.
-        present: Whether the weights are here.
-    """
+    """One detector in a list of them."""
 
     name: str
-    task: str = "object detection"
-    classes: int = 0
-    size_mb: float = 0.0
-    licence: str = ""
-    box_map: float | None = None
-    input_size: str = ""
-    speed: str = ""
-    origin: str = ""
-    present: bool = True
+    task: str = "object detection"  # what it was made for; streamcam uses its boxes
+    classes: int = 0  # kinds of things it detects; 0 where that is not known before loading
+    size_mb: float = 0.0  # its weights' file, in megabytes
+    licence: str = ""  # of the published weights
+    box_map: float | None = None  # COCO val2017 box mAP as published, in per cent
+    input_size: str = ""  # to what an image is resized, in pixels
+    speed: str = ""  # "fast", "medium" or "slow", by its arithmetic for an image
+    origin: str = ""  # "built in", "torchvision", "imported" or a plug-in's name
+    present: bool = True  # whether the weights are here
 
 
 class Family(ABC):

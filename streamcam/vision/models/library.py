@@ -196,32 +196,22 @@ class WeightsCheck:
 
 
 def weights_file(name: str, library: Library) -> Path | None:
-    """Return where a model's weights are, or would be; None where it has no file.
-
-    Raises:
-        UsageError: There is no model of that name.
-    """
+    """Where a model's weights are, or would be; None where it has no file."""
     imported = library.find(name)
     return find_family(name).weights_file(name) if imported is None else imported.weights
 
 
 def pull(name: str, progress: Progress | None = None) -> Path | None:
-    """Fetch a model's published weights unless they are here, check them, return their file.
+    """Fetch a model's published weights as `Family.fetch` does.
 
     Raises:
         UsageError: There is no model of that name.
-        WeightsUnavailableError: They cannot be fetched.
-        WeightsError: The file that is here is damaged.
     """
     return find_family(name).fetch(name, progress)
 
 
 def verify(names: Sequence[str], library: Library) -> list[WeightsCheck]:
-    """Check the weights of these models, or of all that are here, against their checksums.
-
-    Raises:
-        UsageError: There is no model of a given name.
-    """
+    """Check the weights of these models, or of all that are here, against their checksums."""
     if names:
         return [_verify(name, library) for name in names]
     every = [*model_names(), *(model.name for model in library.models())]

@@ -84,22 +84,6 @@ class NanoNetwork(TorchNetwork):
         ]
 
 
-def nano_network(module: Nano, categories: Mapping[int, str], options: LoadOptions) -> NanoNetwork:
-    """The network of a module, which is taken over."""
-    return NanoNetwork(
-        module,
-        sizing=sizing_of(module.transform),
-        levels=NANO_LEVELS,
-        categories=categories,
-        confidence=NANO_CONFIDENCE,
-        suppress=module.nms_thresh,
-        device=options.device,
-        dtype=options.dtype,
-        fuse=options.fuse,
-        heads=("head",),
-    )
-
-
 class NanoFamily(ModuleFamily):
     """The built-in detector."""
 
@@ -138,7 +122,16 @@ class NanoFamily(ModuleFamily):
     def network(self, name: str, loaded: LoadedModule, options: LoadOptions) -> NanoNetwork:
         del name
         assert isinstance(loaded.module, Nano)
-        return nano_network(loaded.module, loaded.categories, options)
+        return NanoNetwork(
+            loaded.module,
+            sizing=sizing_of(loaded.module.transform),
+            levels=NANO_LEVELS,
+            categories=loaded.categories,
+            confidence=NANO_CONFIDENCE,
+            suppress=loaded.module.nms_thresh,
+            options=options,
+            heads=("head",),
+        )
 
     def card(self, name: str) -> ModelCard:
         present = NANO_FILE.is_file()

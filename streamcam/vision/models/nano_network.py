@@ -61,14 +61,13 @@ def _conv(
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside an identity path; the shape stays."""
+    """Two 3x3 convolutions beside an identity path; the shape `[B, C, H, W]` stays, as below."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.convs = nn.Sequential(_conv(channels, channels), _conv(channels, channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[B, C, H, W]` to the same shape."""
         return x + cast("Tensor", self.convs(x))
 
 
@@ -83,7 +82,6 @@ class PartialStage(nn.Module):
         self.join = _conv(channels + half * blocks, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[B, C, H, W]` to the same shape."""
         parts = list(self.split(x).chunk(2, dim=1))
         for block in self.blocks:
             parts.append(block(parts[-1]))
@@ -104,7 +102,6 @@ class PooledContext(nn.Module):
         self.join = _conv(half * 4, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[B, C, H, W]` to the same shape."""
         parts = [self.reduce(x)]
         for _ in range(3):
             parts.append(self.pool(parts[-1]))
@@ -250,8 +247,7 @@ class Nano(nn.Module):
 
     def predict(self, pixels: Tensor) -> Predictions:
         """Raw predictions for normalised pixels `[B, 3, H, W]`; H and W multiples of 32."""
-        levels = self.backbone(pixels)
-        return cast("Predictions", self.head(list(levels.values())))
+        return cast("Predictions", self.head(list(self.backbone(pixels).values())))
 
     def detect(
         self, predictions: Predictions, sizes: Sequence[tuple[int, int]]

@@ -74,10 +74,7 @@ class FeatureLevels:
 
     @classmethod
     def of(
-        cls,
-        strides: Mapping[str, float | Stride],
-        centre: float = 0.5,
-        pool: str | None = None,
+        cls, strides: Mapping[str, float | Stride], centre: float = 0.5, pool: str | None = None
     ) -> "FeatureLevels":
         """Levels with the usual choices: `fine` nearest to stride 16, `pool` the coarsest."""
         pairs = {

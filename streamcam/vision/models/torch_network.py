@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from streamcam.errors import UsageError
 from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.cpu.optimize import fold_batch_norms, fuse_convolutions
+from streamcam.vision.models.family import LoadOptions
 from streamcam.vision.models.network import FeatureLevels, Levels, Network, Raw, Sizing
 
 _CHAIN_MODULES = (nn.Conv2d, nn.Identity, nn.ReLU, nn.SiLU)
@@ -29,10 +30,9 @@ class TorchNetwork(Network):
         categories: Class names by class id.
         confidence: Recommended score from which a detection counts.
         suppress: See `Network`.
-        device: Where it runs.
-        dtype: The type of its convolutions: float32, float16 or bfloat16 (by autocast).
-        fuse: Fuse convolutions on a CPU in half precision. Their weights can then neither be read
-            nor changed.
+        options: The device, the type of the convolutions: float32, float16 or bfloat16 (by
+            autocast), and whether to fuse them on a CPU in half precision. Their weights can then
+            neither be read nor changed.
         heads: Paths of the modules whose outputs become boxes and scores. Eight bits of mantissa
             are enough for convolutions, not for coordinates: from here on everything is float32.
         heavy: Paths of modules, beside the backbone, that hold about as many weights.
@@ -45,14 +45,13 @@ class TorchNetwork(Network):
         sizing: Sizing,
         levels: FeatureLevels,
         categories: Mapping[int, str],
-        confidence: float,
+        confidence: float = 0.5,
         suppress: float | None = None,
-        device: torch.device,
-        dtype: torch.dtype = torch.float32,
-        fuse: bool = True,
+        options: LoadOptions,
         heads: Sequence[str] = (),
         heavy: Sequence[str] = (),
     ) -> None:
+        device, dtype = options.device, options.dtype
         super().__init__(
             sizing=sizing,
             levels=levels,
@@ -72,7 +71,7 @@ class TorchNetwork(Network):
             paths = ["backbone", *heavy, *convolution_chains(module, heads)]
             _add_half_precision_copies(module, paths, dtype)
             _end_half_precision_at(module, heads)
-        if device.type == "cpu" and fuse:
+        if device.type == "cpu" and options.fuse:
             # Float32 gains nothing from it, and gradients pass through its heads.
             for part in half_precision_copies(module):
                 fuse_convolutions(part)
@@ -136,11 +135,7 @@ def _end_half_precision_at(module: nn.Module, heads: Sequence[str]) -> None:
     parts = dict(module.named_modules())
     for path in heads:
         if path in parts:
-            parts[path].register_forward_hook(_give_floats)
-
-
-def _give_floats(_module: nn.Module, _inputs: object, output: object) -> object:
-    return _to_float(output)
+            parts[path].register_forward_hook(lambda _module, _inputs, output: _to_float(output))
 
 
 def _to_float(value: object) -> object:

@@ -103,12 +103,7 @@ class TorchvisionFamily(ModuleFamily):
         return _LEVELS[name]
 
     def build(self, name: str, **sizes: int) -> nn.Module:
-        """A model's module with random weights.
-
-        Args:
-            name: The model.
-            sizes: `num_classes` and `num_keypoints`; `min_size` and `max_size` of the input.
-        """
+        """A model's module with random weights; `sizes` as torchvision's builders take them."""
         # Without weights_backbone=None torchvision downloads the backbone's.
         builder = torchvision.models.get_model_builder(name)
         module: nn.Module = builder(weights=None, weights_backbone=None, **sizes)
@@ -125,7 +120,9 @@ class TorchvisionFamily(ModuleFamily):
         if weights == "random":
             if labels is not None:
                 raise UsageError("labels belong to weights, and random weights know no classes")
-            return LoadedModule(self._random(name), categories, "random", None)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(_SEED)
+                return LoadedModule(self.build(name), categories, "random", None)
         if weights is None:
             path, digest = published_file(_published(name).url, name, progress)
             origin = path.name
@@ -141,14 +138,7 @@ class TorchvisionFamily(ModuleFamily):
         return LoadedModule(module, _name_classes(categories, state, labels), origin, digest)
 
     def network(self, name: str, loaded: LoadedModule, options: LoadOptions) -> TorchNetwork:
-        return torchvision_network(
-            loaded.module,
-            _LEVELS[name],
-            loaded.categories,
-            device=options.device,
-            dtype=options.dtype,
-            fuse=options.fuse,
-        )
+        return torchvision_network(loaded.module, _LEVELS[name], loaded.categories, options)
 
     def card(self, name: str) -> ModelCard:
         published = _published(name)
@@ -179,12 +169,6 @@ class TorchvisionFamily(ModuleFamily):
     def recognise(self, checkpoint: Path) -> list[str]:
         keys = _telling(read_state(checkpoint))
         return [name for name in self.names() if self._keys(name) == keys]
-
-    def _random(self, name: str) -> nn.Module:
-        """The same random weights every time, for benchmarks and tests."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_SEED)
-            return self.build(name)
 
     def _keys(self, name: str) -> set[str]:
         """The names of a module's tensors, without memory for the tensors."""

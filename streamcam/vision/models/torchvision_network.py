@@ -14,6 +14,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.cpu.optimize import pool_by_rows
+from streamcam.vision.models.family import LoadOptions
 from streamcam.vision.models.network import (
     Candidates,
     FeatureLevels,
@@ -36,11 +37,7 @@ def torchvision_network(
     module: nn.Module,
     levels: FeatureLevels,
     categories: Mapping[int, str],
-    *,
-    confidence: float = 0.5,
-    device: torch.device,
-    dtype: torch.dtype = torch.float32,
-    fuse: bool = True,
+    options: LoadOptions,
 ) -> TorchNetwork:
     """The network of a detector that torchvision built; the module is taken over.
 
@@ -52,14 +49,11 @@ def torchvision_network(
         sizing=sizing_of(module.transform),
         levels=levels,
         categories=categories,
-        confidence=confidence,
-        device=device,
-        dtype=dtype,
-        fuse=fuse,
+        options=options,
         heads=_HEADS,
         heavy=_HEAVY,
     )
-    if device.type == "cpu":
+    if options.device.type == "cpu":
         pool_by_rows(module)
     return network
 
@@ -142,7 +136,9 @@ class OneStageNetwork(TorchNetwork):
         if isinstance(self.module, SSD):
             found = self.module.postprocess_detections(outputs, anchors, sizes)
         else:
-            counts = _anchors_by_level(raw)
+            cells: list[int] = raw["cells"].tolist()
+            each = len(raw["anchors"]) // sum(cells)
+            counts = [count * each for count in cells]
             found = self.module.postprocess_detections(
                 {name: list(torch.split(one, counts, dim=1)) for name, one in outputs.items()},
                 [list(torch.split(one, counts)) for one in anchors],
@@ -154,12 +150,6 @@ class OneStageNetwork(TorchNetwork):
             )
             for one, placement in zip(found, placements, strict=True)
         ]
-
-
-def _anchors_by_level(raw: Raw) -> list[int]:
-    cells: list[int] = raw["cells"].tolist()
-    each = len(raw["anchors"]) // sum(cells)
-    return [count * each for count in cells]
 
 
 def _image_list(levels: Levels, placements: Sequence[Letterbox]) -> ImageList:

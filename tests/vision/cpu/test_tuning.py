@@ -59,7 +59,7 @@ def test_postprocessing_uses_all_threads() -> None:
             told.append(torch.get_num_threads())
             return make(*given)
 
-        large._cam = watched  # type: ignore[assignment]
+        large.cam = watched  # type: ignore[assignment]
         outputs = large.forward(large.preprocess([frame(noise(96, 160))]))
         assert not told, "the maps belong to the last step"
         with computing_threads(torch_threads() + 1):

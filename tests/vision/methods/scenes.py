@@ -11,8 +11,8 @@ from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.methods.saved_activations import SavedActivations
 from streamcam.vision.methods.targets import BoxTarget, Target
 from streamcam.vision.models.detector import Detector
-from streamcam.vision.models.family import LoadOptions
-from streamcam.vision.models.nano import NANO_FILE, load_nano, nano_network
+from streamcam.vision.models.family import LoadedModule, LoadOptions
+from streamcam.vision.models.nano import NANO_FILE, NanoFamily, load_nano
 from streamcam.vision.models.network import Candidates
 
 
@@ -24,7 +24,8 @@ def street(time: float = 1.0, seed: int = 1) -> Picture:
 def nano(confidence: float = 0.3) -> Detector:
     """The built-in detector with its weights, looking at small pictures as they are."""
     module = load_nano(NANO_FILE, min_size=224, max_size=416).fuse()
-    return Detector(nano_network(module, module.categories, LoadOptions()), confidence)
+    loaded = LoadedModule(module, module.categories, "nano", None)
+    return Detector(NanoFamily().network("nano", loaded, LoadOptions()), confidence)
 
 
 def forward_with_targets(
