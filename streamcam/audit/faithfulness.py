@@ -66,10 +66,7 @@ class Faithfulness:
 
 
 class FaithfulnessMeter:
-    """Measures maps of one picture.
-
-    `seed` is that of the order of equally hot pixels, and of ROAD's noise.
-    """
+    """Measures maps of one picture; `seed` orders equally hot pixels and makes ROAD's noise."""
 
     def __init__(self, detector: Detector, picture: Picture, seed: int = 0) -> None:
         self._detector = detector

@@ -11,7 +11,6 @@ from typing import Self
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as functional
 from pytorch_grad_cam import EigenCAM
@@ -23,26 +22,19 @@ from streamcam.audit.scores import Comparison
 from streamcam.types import FrameResult, HeatMap, Picture
 from streamcam.vision.cam.components import join_levels_as_published, principal_components
 from streamcam.vision.cam.geometry import Letterbox
+from streamcam.vision.cam.stabilizer import Floats
 from streamcam.vision.models.detector import Detector
 from streamcam.vision.models.network import FeatureLevels
 from streamcam.vision.models.torch_network import torch_module
 
-Floats = npt.NDArray[np.float32]
-
 
 @dataclass(frozen=True, slots=True)
 class PublishedMap:
-    """The published recipe's result for one frame.
+    """The published recipe's result for one frame."""
 
-    Attributes:
-        heat: Its final map, the frame's [height, width], 0..1.
-        projection: The first component on the coarsest level's grid, not scaled.
-        seconds: Its time, including its own forward.
-    """
-
-    heat: HeatMap
-    projection: Floats
-    seconds: float
+    heat: HeatMap  # its final map, the frame's [height, width], 0..1
+    projection: Floats  # the first component on the coarsest level's grid, not scaled
+    seconds: float  # its time, including its own forward
 
 
 class PublishedEigenCam:

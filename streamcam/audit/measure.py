@@ -40,8 +40,6 @@ class Audit:
         engine: One that makes EigenCAM's maps.
         methods: Names of methods; the baselines are always measured too.
         top: Maximum number of boxes to explain in a frame, the most confident.
-        seed: Of all random numbers.
-        progress: Called before every step.
 
     Raises:
         UsageError: The detector is not a torch module, whose weights can be shuffled.

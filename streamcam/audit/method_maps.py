@@ -94,19 +94,12 @@ def centre_map(size: Size) -> HeatMap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MethodInputs:
-    """The forward pass of a frame, from which every method makes its maps.
+    """The forward pass of a frame, from which every method makes its maps."""
 
-    Attributes:
-        result: With EigenCAM's map.
-        saved: The activations.
-        targets: The boxes to explain, the most confident.
-        eigencam_seconds: Time of EigenCAM's map, in addition to the forward.
-    """
-
-    result: FrameResult
-    saved: SavedActivations
-    targets: Sequence[Detection]
-    eigencam_seconds: float
+    result: FrameResult  # with EigenCAM's map
+    saved: SavedActivations  # the activations
+    targets: Sequence[Detection]  # the boxes to explain, the most confident
+    eigencam_seconds: float  # time of EigenCAM's map, in addition to the forward
 
     @property
     def size(self) -> Size:

@@ -39,15 +39,10 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Visibility:
-    """Share of a frame's boxes in which one map of the frame reaches a quarter of its maximum.
+    """Share of a frame's boxes in which one map of the frame reaches a quarter of its maximum."""
 
-    Attributes:
-        every: With all pyramid levels summed.
-        one: With the coarsest level alone, as in the published recipe for detectors.
-    """
-
-    every: float
-    one: float
+    every: float  # with all pyramid levels summed
+    one: float  # with the coarsest level alone, as in the published recipe for detectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,34 +54,25 @@ class Comparison:
             grid), up to the sign; maximum of the frames.
         shift: Maximum displacement of its map, in pixels of the frame, because the map is stretched
             over the padding.
-        cells: Rows and columns of its grid and of ours.
-        inverted: Number of frames in which its map correlates negatively with ours.
-        seconds: Its median time for a frame, including a forward of its own.
-        seconds_ours: Our median time for a map, in addition to the detector's only forward.
     """
 
     error: float
     shift: float
-    cells: tuple[tuple[int, int], tuple[int, int]]
-    inverted: int
+    cells: tuple[tuple[int, int], tuple[int, int]]  # rows and columns of its grid and of ours
+    inverted: int  # frames in which its map correlates negatively with ours
     frames: int
-    seconds: float
-    seconds_ours: float
+    seconds: float  # its median for a frame, including a forward of its own
+    seconds_ours: float  # our median for a map, in addition to the detector's only forward
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """One box with all its maps, for the page.
-
-    Attributes:
-        maps: By method and baseline.
-        frame_maps: By gradient method, two maps for all boxes: of all levels, and of one.
-    """
+    """One box with all its maps, for the page."""
 
     frame: Frame
     detection: Detection
-    maps: Mapping[str, HeatMap]
-    frame_maps: Mapping[str, tuple[HeatMap, HeatMap]]
+    maps: Mapping[str, HeatMap]  # by method and baseline
+    frame_maps: Mapping[str, tuple[HeatMap, HeatMap]]  # by gradient method: of all levels, of one
 
 
 @dataclass(frozen=True, slots=True, eq=False)

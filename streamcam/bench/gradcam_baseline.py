@@ -35,19 +35,12 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class GradCamResult:
-    """The recipe's result for one frame.
+    """The recipe's result for one frame."""
 
-    Attributes:
-        boxes: [found, 4]: x1, y1, x2, y2 in the picture's pixels.
-        labels: [found], class ids.
-        heat: Its map, the picture's [height, width], 0..1.
-        picture: Heat and boxes on the picture, RGB.
-    """
-
-    boxes: Floats
-    labels: npt.NDArray[np.int64]
-    heat: HeatMap
-    picture: Picture
+    boxes: Floats  # [found, 4]: x1, y1, x2, y2 in the picture's pixels
+    labels: npt.NDArray[np.int64]  # [found], class ids
+    heat: HeatMap  # its map, the picture's [height, width], 0..1
+    picture: Picture  # heat and boxes on the picture, RGB
 
 
 def build_gradcam_baseline(engine: Engine, model: ModelOptions) -> "GradCamBaseline":

@@ -28,36 +28,22 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """Results of one of the runs that are compared.
+    """Results of one of the runs that are compared."""
 
-    Attributes:
-        rate: Frames per second of wall-clock time.
-        processor: Seconds of CPU time per frame, of all threads.
-        batch: Frames in one forward.
-        precision: "fp32", "fp16" or "bf16".
-        detections: Number of boxes in all frames.
-    """
-
-    rate: Spread
-    processor: Spread
-    batch: int
-    precision: str
-    detections: int
+    rate: Spread  # frames per second of wall-clock time
+    processor: Spread  # seconds of CPU time per frame, of all threads
+    batch: int  # frames in one forward
+    precision: str  # "fp32", "fp16" or "bf16"
+    detections: int  # number of boxes in all frames
 
 
 @dataclass(frozen=True, slots=True)
 class Startup:
-    """Times before the first frame, in seconds; not part of the rates.
+    """Times before the first frame, in seconds; not part of the rates."""
 
-    Attributes:
-        imports: Importing torch and the engine's other modules.
-        engine: Building the detector with its weights, and choosing the precision.
-        first_frame: From then on until the first explained frame is written.
-    """
-
-    imports: float
-    engine: float
-    first_frame: float
+    imports: float  # importing torch and the engine's other modules
+    engine: float  # building the detector with its weights, and choosing the precision
+    first_frame: float  # from then on until the first explained frame is written
 
 
 @dataclass(frozen=True, slots=True)

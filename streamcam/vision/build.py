@@ -37,28 +37,21 @@ class ModelOptions:
     """The detector and the device that runs it.
 
     Attributes:
-        name: Of the detector, or of an imported model.
         weights: None for the published (or built-in) ones, a checkpoint, or "random" for the same
             random ones every time.
-        labels: Names of the classes of `weights`: one a line, or JSON.
-        library: Folder of the imported models; None for the user's own.
-        device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
         precision: "auto" takes half precision where the device has units for it; on a CPU only if
             this network is not slower with it, and detects the same.
-        confidence: Score from which a detection counts, 0..1; None for the model's preset.
-        classes: Labels of the detections that are wanted; empty for all.
-        batch: Maximum number of frames in one forward pass.
     """
 
-    name: str
+    name: str  # of the detector, or of an imported model
     weights: str | Path | None
-    labels: Path | None
-    library: Path | None
-    device: str
+    labels: Path | None  # names of the classes of `weights`: one a line, or JSON
+    library: Path | None  # folder of the imported models; None for the user's own
+    device: str  # "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N"
     precision: Precision
-    confidence: float | None
-    classes: Sequence[str]
-    batch: int
+    confidence: float | None  # score from which a detection counts; None for the model's preset
+    classes: Sequence[str]  # labels of the detections that are wanted; empty for all
+    batch: int  # most frames in one forward pass
 
     @property
     def weights_choice(self) -> WeightsChoice:
@@ -73,11 +66,7 @@ class CamOptions:
 
     Attributes:
         method: One of `streamcam.cam_methods`: "eigencam" for the strongest common pattern, any
-            other for why boxes got their scores.
-        explain: With another method, "box" for a map of each box, "frame" for one of all together.
-        why_every: With another method, every n-th explained frame of a source has its maps; those
-            in between have EigenCAM's.
-        why_top: Maximum number of boxes of a frame that are explained, the most confident.
+            other for why boxes got their scores, see `Attribution` for the next three.
         grid: "fine" for maps of about 16 network pixels a cell, "pool" for the published recipe's.
     """
 
@@ -151,7 +140,8 @@ def load_module(model: ModelOptions) -> tuple[LoadedModule, FeatureLevels]:
     family = find_family(architecture)
     if not isinstance(family, ModuleFamily):
         raise UsageError(f"{model.name} is not a torch module")
-    return family.load_module(architecture, weights, labels), family.levels(architecture)
+    options = LoadOptions(weights=weights, labels=labels)
+    return family.load_module(architecture, options), family.levels(architecture)
 
 
 _PRECISIONS = {dtype: name for name, dtype in DTYPES.items()}

@@ -18,7 +18,10 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a name: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N"."""
+    """The device of a name: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
+
+    Raises a `UsageError` for any other name, a `DeviceError` where there is no such device.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -49,10 +52,8 @@ def _require_cuda(name: str, device: torch.device) -> None:
 def choose_precision(name: Precision, device: torch.device) -> Literal["fp32", "fp16", "bf16"]:
     """The precision of a name; "auto" is half precision where the device has units for it.
 
-    On a CPU that is a guess, which `prefers_bfloat16` confirms for one network.
-
-    Raises:
-        UsageError: The device cannot compute in it.
+    On a CPU that is a guess, which `prefers_bfloat16` confirms for one network. Raises a
+    `UsageError` if the device cannot compute in it.
     """
     if name == "auto":
         if device.type == "cuda":

@@ -15,12 +15,11 @@ from streamcam.errors import DeviceError
 from streamcam.types import Box, Detection, Explanation, Frame, FrameResult, HeatMap
 from streamcam.vision.cam.eigencam import EigenCam, blank_baseline
 from streamcam.vision.cam.focus import map_peak, measure_focus
-from streamcam.vision.cam.stabilizer import MapStabilizer
+from streamcam.vision.cam.stabilizer import Floats, MapStabilizer
 from streamcam.vision.cpu.tuning import saturates_cpu, threads_for
 from streamcam.vision.devices import computing_threads, device_errors, torch_threads
 from streamcam.vision.engine_io import (
     EngineDescription,
-    Floats,
     FrameInputs,
     FrameOutputs,
     HostOutputs,
@@ -43,8 +42,6 @@ class Engine:
     belongs to the thread of `postprocess`.
 
     Args:
-        detector: Detects, and gives the feature maps.
-        cam: Makes the maps.
         description: For records; replaced when the confidence is lowered.
         keep: The class ids that are wanted, None for all.
         attribution: Explains boxes after the forward pass; None for EigenCAM alone.

@@ -11,41 +11,28 @@ from torch import Tensor
 
 from streamcam.types import Frame
 from streamcam.vision.cam.eigencam import FrameComponents
+from streamcam.vision.cam.stabilizer import Floats
 from streamcam.vision.methods.saved_activations import SavedActivations
 from streamcam.vision.models.detector import Forward
 from streamcam.vision.models.preprocess import NetworkInput
 
-Floats = npt.NDArray[np.float32]
-
 
 @dataclass(frozen=True, slots=True)
 class EngineDescription:
-    """The engine's parts and settings, for manifests and for people.
-
-    Attributes:
-        weights: Where the weights are from: a file's name or path, or "random".
-        weights_sha256: Of the weights' file; None for random weights.
-        classes: Names by class id, as the model counts.
-        device: Where it runs, with the GPU's name.
-        precision: "fp32", "fp16" or "bf16".
-        confidence: Score from which a detection counts.
-        batch: The most pictures in one forward.
-        versions: Of torch and torchvision.
-        preset: The confidence that the model recommends.
-    """
+    """The engine's parts and settings, for manifests and for people."""
 
     model: str
-    weights: str
-    weights_sha256: str | None
-    classes: Mapping[int, str]
+    weights: str  # where the weights are from: a file's name or path, or "random"
+    weights_sha256: str | None  # of the weights' file; None for random weights
+    classes: Mapping[int, str]  # names by class id, as the model counts
     method: str
-    device: str
-    precision: str
-    confidence: float
+    device: str  # where it runs, with the GPU's name
+    precision: str  # "fp32", "fp16" or "bf16"
+    confidence: float  # score from which a detection counts
     grid: str
-    batch: int
-    versions: Mapping[str, str]
-    preset: float = 0.5
+    batch: int  # the most pictures in one forward
+    versions: Mapping[str, str]  # of torch and torchvision
+    preset: float = 0.5  # the confidence that the model recommends
 
 
 @dataclass(frozen=True, slots=True)

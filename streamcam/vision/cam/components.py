@@ -42,20 +42,12 @@ _TINY = 1e-20
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """The strongest principal components of a batch of activation matrices.
+    """The strongest principal components of a batch of activation matrices."""
 
-    Attributes:
-        directions: [batch, COMPONENTS, channels], unit length; zero where there is no variation.
-        projections: [batch, COMPONENTS, positions]: the centred activations along each direction,
-            in units of `scale`.
-        shares: [batch, COMPONENTS]: each one's share of the variance, 0..1.
-        scale: [batch]: root mean square length of a position's activations, not centred.
-    """
-
-    directions: Tensor
-    projections: Tensor
-    shares: Tensor
-    scale: Tensor
+    directions: Tensor  # [batch, COMPONENTS, channels], unit length; zero without variation
+    projections: Tensor  # [batch, COMPONENTS, positions], centred, in units of `scale`
+    shares: Tensor  # [batch, COMPONENTS], of the variance, 0..1
+    scale: Tensor  # [batch], root mean square length of a position's activations, not centred
 
 
 def join_levels(

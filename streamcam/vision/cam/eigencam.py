@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -20,12 +19,16 @@ from streamcam.vision.cam.components import (
     principal_components,
 )
 from streamcam.vision.cam.geometry import GridGeometry, Letterbox, LevelGrids, to_frame
-from streamcam.vision.cam.stabilizer import above_background, natural_sign, upper_percentile
+from streamcam.vision.cam.stabilizer import (
+    Floats,
+    above_background,
+    natural_sign,
+    upper_percentile,
+)
 from streamcam.vision.devices import computing_threads, device_errors
 from streamcam.vision.models.detector import Detector
 from streamcam.vision.models.network import FeatureLevels, Levels
 
-Floats = npt.NDArray[np.float32]
 Grid = Literal["fine", "pool"]
 
 # Below this many numbers in a picture's finest level, calling a hundred small products and sharing
@@ -50,17 +53,11 @@ _MAX_BASELINE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class FrameComponents:
-    """One picture's strongest components, their signs arbitrary, their range not yet scaled.
+    """One picture's strongest components, their signs arbitrary, their range not yet scaled."""
 
-    Attributes:
-        directions: [COMPONENTS, channels], unit length.
-        maps: [COMPONENTS, rows, columns], spanning the frame, in typical activation lengths.
-        shares: [COMPONENTS], of the activations' variance.
-    """
-
-    directions: Tensor
-    maps: Tensor
-    shares: Tensor
+    directions: Tensor  # [COMPONENTS, channels], unit length
+    maps: Tensor  # [COMPONENTS, rows, columns], spanning the frame, in typical activation lengths
+    shares: Tensor  # [COMPONENTS], of the activations' variance
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +75,11 @@ class EigenCam:
     grid: Grid = "fine"
 
     def __call__(
-        self,
-        levels: Levels,
-        placements: Sequence[Letterbox],
-        guesses: Sequence[Floats | None],
+        self, levels: Levels, placements: Sequence[Letterbox], guesses: Sequence[Floats | None]
     ) -> list[FrameComponents]:
-        """Find the components of every picture of a batch.
+        """Find the components of every picture of a batch; the levels are overwritten.
 
-        Args:
-            levels: The activations. Overwritten.
-            placements: Where each picture lies on the canvas.
-            guesses: For each picture where to start searching, [channels], None for anywhere.
+        A guess is where to start searching, [channels], None for anywhere.
         """
         first = next(iter(levels.values()))
         if first.is_cpu and first[0].numel() > _SMALL_LEVEL:

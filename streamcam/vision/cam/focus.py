@@ -24,16 +24,9 @@ def map_peak(heat: HeatMap, width: int, height: int) -> tuple[float, float]:
 
 
 def measure_focus(heat: HeatMap, boxes: Sequence[Box], *, width: int, height: int) -> list[Focus]:
-    """Score every box against one map.
+    """Score every box inside a frame of `width` x `height` pixels against a map of values >= 0.
 
-    Args:
-        heat: Values >= 0, spanning the frame.
-        boxes: Inside the frame.
-        width: Of the frame, in pixels.
-        height: Of the frame, in pixels.
-
-    Returns:
-        One score per box. A map without any heat gives 0, 0 and False; so does an empty box.
+    A map without any heat gives 0, 0 and False; so does an empty box.
     """
     total = float(heat.sum(dtype=np.float64))
     if not boxes:

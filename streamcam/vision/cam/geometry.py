@@ -23,19 +23,12 @@ Stride = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """Where one picture lies on the network's canvas. All sizes are (height, width) in pixels.
+    """Where one picture lies on the network's canvas. All sizes are (height, width) in pixels."""
 
-    Attributes:
-        original: Size of the picture before the resize.
-        resized: Size of the picture on the canvas.
-        canvas: The network's input, shared by a batch.
-        offset: From the canvas's upper left corner to the picture's.
-    """
-
-    original: Size
-    resized: Size
-    canvas: Size
-    offset: Size = (0, 0)
+    original: Size  # size of the picture before the resize
+    resized: Size  # size of the picture on the canvas
+    canvas: Size  # the network's input, shared by a batch
+    offset: Size = (0, 0)  # from the canvas's upper left corner to the picture's
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +36,11 @@ class GridGeometry:
     """Where the cells of an activation grid lie on the canvas.
 
     The centre of cell i is at `stride * (i + centre)` canvas pixels.
-
-    Attributes:
-        size: Rows and columns of the grid over the whole canvas.
-        stride: From one cell to the next.
-        centre: Where in its stride a cell's centre lies, 0..1.
     """
 
-    size: Size
-    stride: Stride
-    centre: float
+    size: Size  # rows and columns of the grid over the whole canvas
+    stride: Stride  # from one cell to the next
+    centre: float  # where in its stride a cell's centre lies, 0..1
 
     @classmethod
     def over(cls, canvas: Size, size: Size, centre: float) -> "GridGeometry":
@@ -84,12 +72,7 @@ class GridGeometry:
 
 @dataclass(frozen=True, slots=True)
 class LevelGrids:
-    """How the cells of a detector's levels lie on any canvas.
-
-    Attributes:
-        centre: Where in its stride a cell's centre lies, 0..1, in every level.
-        strides: By level; of a level that is missing, see `GridGeometry.over`.
-    """
+    """How the cells of a detector's levels lie on any canvas; see `FeatureLevels`."""
 
     centre: float
     strides: Mapping[str, Stride] = field(default_factory=dict)

@@ -92,9 +92,7 @@ class StabilizedMap:
 class MapStabilizer:
     """Stabilises the maps of any number of sources, whose frames come in their order.
 
-    Attributes:
-        baseline: Subtracted from projections: what the model shows for an empty picture, see
-            `blank_baseline`.
+    The baseline, what the model shows for an empty picture, is subtracted from projections.
     """
 
     baseline: float = 0.0

@@ -61,9 +61,7 @@ def _is_pair(convolution: nn.Module, norm: nn.Module) -> bool:
 class FusedConvolution(nn.Module):
     """A convolution, then a sum if there is one, then an activation. Not differentiable.
 
-    Args:
-        convolution: On a CPU.
-        activation: oneDNN's name for it.
+    The convolution is on a CPU; the activation comes by oneDNN's name for it.
     """
 
     def __init__(self, convolution: nn.Conv2d, activation: str) -> None:
@@ -220,11 +218,6 @@ class RowRoIAlign(nn.Module):
         self, levels: Mapping[str, Tensor], boxes: list[Tensor], image_shapes: Sequence[Size]
     ) -> Tensor:
         """Pool each box from the level that fits its size.
-
-        Args:
-            levels: Each [batch, channels, rows, columns].
-            boxes: For each picture [found, 4]: x1, y1, x2, y2 in pixels of the network's input.
-            image_shapes: Height and width of each picture in it.
 
         Returns:
             [all boxes, channels, cell rows, cell columns], in the levels' type.

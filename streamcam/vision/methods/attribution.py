@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -17,13 +16,12 @@ from streamcam.clock import Clock
 from streamcam.types import Box, BoxMap, Detection, Explanation, Frame, FrameResult, HeatMap
 from streamcam.vision.cam.focus import map_peak, measure_focus
 from streamcam.vision.cam.geometry import LevelGrids, Size
+from streamcam.vision.cam.stabilizer import Floats
 from streamcam.vision.methods.gradients import gradient_maps
 from streamcam.vision.methods.perturbation import perturbation_maps
 from streamcam.vision.methods.saved_activations import Pyramid, SavedActivations
 from streamcam.vision.methods.targets import MIN_OVERLAP, Group, Target, overlap
 from streamcam.vision.models.detector import Detector
-
-Floats = npt.NDArray[np.float32]
 
 _log = logging.getLogger(__name__)
 
@@ -45,19 +43,12 @@ _TRIALS = 3
 
 @dataclass(frozen=True, slots=True)
 class MapMaker:
-    """Makes maps of targets by one method that has targets: any but EigenCAM.
-
-    Attributes:
-        detector: What detected the targets.
-        method: The method's name.
-        grids: How the levels' cells lie on the canvas.
-        level: The only level to make maps of, for comparison; None for the sum of all.
-    """
+    """Makes maps of targets by one method that has targets: any but EigenCAM."""
 
     detector: Detector
     method: str
     grids: LevelGrids
-    level: str | None = None
+    level: str | None = None  # the only one to make maps of, for comparison; None for the sum
 
     def __call__(
         self, saved: SavedActivations, groups: Sequence[Sequence[Group]], sizes: Sequence[Size]
@@ -151,7 +142,6 @@ class Attribution:
     allows it, see `TimeBudget`.
 
     Args:
-        maker: Makes the maps.
         explain: "box": a map for each box; the frame's map is their maximum at every cell.
             "frame": one map for the sum of the boxes' scores.
         every: A source's boxes are explained in every n-th of its explained frames.
@@ -186,12 +176,9 @@ class Attribution:
     def apply(
         self, results: Sequence[FrameResult], saved: SavedActivations | None, due: Sequence[bool]
     ) -> list[FrameResult]:
-        """Add maps of boxes to a batch's results, frames of one source in their order.
+        """Add maps of boxes to those of a batch's results that are due.
 
-        Args:
-            results: With EigenCAM's maps.
-            saved: The activations of those that are due, in that order.
-            due: Which of the results are due.
+        Frames of one source come in their order; `saved` has the activations of those due alone.
         """
         maps = iter(self._maps([r for r, d in zip(results, due, strict=True) if d], saved))
         return [

@@ -14,17 +14,11 @@ from streamcam.vision.models.network import Levels
 
 @dataclass(frozen=True, slots=True)
 class Pyramid:
-    """One image's activations by level, the padding cut off.
+    """One image's activations by level, the padding cut off."""
 
-    Attributes:
-        levels: float32, each [channels, rows, columns].
-        geometries: Where each level's cells lie on the canvas.
-        placement: Where the image lies on the canvas.
-    """
-
-    levels: Mapping[str, Tensor]
-    geometries: Mapping[str, GridGeometry]
-    placement: Letterbox
+    levels: Mapping[str, Tensor]  # float32, each [channels, rows, columns]
+    geometries: Mapping[str, GridGeometry]  # where each level's cells lie on the canvas
+    placement: Letterbox  # where the image lies on the canvas
 
     @classmethod
     def of(cls, levels: Mapping[str, Tensor], placement: Letterbox, grids: LevelGrids) -> "Pyramid":
@@ -66,17 +60,11 @@ class Pyramid:
 
 @dataclass(frozen=True, slots=True)
 class SavedActivations:
-    """Copies of a forward pass's activations, since the frame's own map overwrites those.
+    """Copies of a forward pass's activations, since the frame's own map overwrites those."""
 
-    Attributes:
-        levels: float32, each [batch, channels, rows, columns].
-        placements: Where each image lies on the canvas.
-        pictures: The frames' pictures as they came, RGB uint8.
-    """
-
-    levels: Levels
-    placements: Sequence[Letterbox]
-    pictures: Sequence[Picture]
+    levels: Levels  # float32, each [batch, channels, rows, columns]
+    placements: Sequence[Letterbox]  # where each image lies on the canvas
+    pictures: Sequence[Picture]  # the frames' pictures as they came, RGB uint8
 
     @classmethod
     def of(

@@ -29,15 +29,10 @@ _EPSILON = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class BoxTarget:
-    """A box, to be matched among the detections of a changed input.
+    """A box, to be matched among the detections of a changed input."""
 
-    Attributes:
-        box: x1, y1, x2, y2 in pixels of the displayed frame.
-        class_id: Its class, in the model's count.
-    """
-
-    box: Box
-    class_id: int
+    box: Box  # x1, y1, x2, y2 in pixels of the displayed frame
+    class_id: int  # its class, in the model's count
 
     @classmethod
     def of(cls, detection: Detection) -> "BoxTarget":

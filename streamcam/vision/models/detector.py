@@ -19,17 +19,11 @@ _MAX_DETECTIONS = 100
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Outputs of one forward pass of a batch, all on the detector's device.
+    """Outputs of one forward pass of a batch, all on the detector's device."""
 
-    Attributes:
-        detections: Per image its boxes, scores falling.
-        levels: The feature maps, in the precision of the convolutions.
-        placements: Per image where it lies on the network's canvas.
-    """
-
-    detections: Sequence[Candidates]
-    levels: Levels
-    placements: Sequence[Letterbox]
+    detections: Sequence[Candidates]  # per image its boxes, scores falling
+    levels: Levels  # the feature maps, in the precision of the convolutions
+    placements: Sequence[Letterbox]  # per image where it lies on the network's canvas
 
 
 class Detector:
@@ -134,10 +128,8 @@ def suppress(
 ) -> list[Candidates]:
     """Non-maximum suppression, class by class: of two boxes that overlap the weaker is dropped.
 
-    Args:
-        candidates: Of each image.
-        overlap: Intersection over union above which two boxes are one object, 0..1.
-        limit: Most boxes of an image that are kept, scores falling.
+    `overlap` is the intersection over union, 0..1, above which two boxes are one object. At most
+    `limit` boxes of each image are left, scores falling.
     """
     counts = [len(one.scores) for one in candidates]
     boxes = torch.cat([one.boxes for one in candidates])

@@ -72,7 +72,7 @@ def published_file(url: str, model: str, progress: Progress | None = None) -> tu
     if not path.exists():
         _fetch_or_explain(url, path, model, progress)
     digest = sha256(path)
-    if not digest.startswith(_published_digest(path.name)):
+    if not digest.startswith(published_digest(path.name)):
         raise WeightsError(
             f"{path} is damaged: its checksum is not the one in its name",
             hint="Delete it; it will be fetched again.",
@@ -85,7 +85,8 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _published_digest(name: str) -> str:
+def published_digest(name: str) -> str:
+    """The first digits of the SHA-256 of a published file, which end its name."""
     match = re.search(r"-([0-9a-f]{8,})\.", name)
     return match[1] if match else ""
 
@@ -123,7 +124,7 @@ def _fetch(url: str, path: Path, progress: Progress | None) -> None:
         _append_rest(url, file, path.name, progress)
         file.flush()
         os.fsync(file.fileno())
-        if not sha256(part).startswith(_published_digest(path.name)):
+        if not sha256(part).startswith(published_digest(path.name)):
             part.unlink()
             raise _ChecksumError("what arrived has another checksum than was published")
         part.replace(path)

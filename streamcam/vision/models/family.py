@@ -18,19 +18,13 @@ WeightsChoice: TypeAlias = Path | Literal["random"] | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadOptions:
-    """How a model is loaded.
-
-    Attributes:
-        labels: Names of the classes of `weights`: one a line, or JSON.
-        dtype: The type of its convolutions.
-        fuse: Fuse convolutions where that is quicker, see `TorchNetwork`.
-    """
+    """How a model is loaded."""
 
     weights: WeightsChoice = None
-    labels: Path | None = None
+    labels: Path | None = None  # names of the classes of `weights`: one a line, or JSON
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    dtype: torch.dtype = torch.float32
-    fuse: bool = True
+    dtype: torch.dtype = torch.float32  # the type of its convolutions
+    fuse: bool = True  # fuse convolutions where that is quicker, see `TorchNetwork`
     progress: Progress | None = None
 
 
@@ -129,14 +123,8 @@ class ModuleFamily(Family):
     """A family of torch modules with torchvision's interface, which other tools can use too."""
 
     @abstractmethod
-    def load_module(
-        self,
-        name: str,
-        weights: WeightsChoice = None,
-        labels: Path | None = None,
-        progress: Progress | None = None,
-    ) -> LoadedModule:
-        """Load a model's module; raises what `load` raises."""
+    def load_module(self, name: str, options: LoadOptions) -> LoadedModule:
+        """Load a model's module, on the CPU; raises what `load` raises."""
 
     @abstractmethod
     def levels(self, name: str) -> FeatureLevels:
@@ -147,5 +135,5 @@ class ModuleFamily(Family):
         """Make a network of a module, which is taken over."""
 
     def load(self, name: str, options: LoadOptions) -> Loaded:
-        loaded = self.load_module(name, options.weights, options.labels, options.progress)
+        loaded = self.load_module(name, options)
         return Loaded(self.network(name, loaded, options), loaded.weights, loaded.sha256)

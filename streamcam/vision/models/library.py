@@ -19,19 +19,13 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class ImportedModel:
-    """One model in the library.
-
-    Attributes:
-        architecture: Name of the detector that its weights belong to.
-        sha256: Of the weights' file when it was imported.
-        classes: Names by class id.
-    """
+    """One model in the library."""
 
     name: str
-    architecture: str
+    architecture: str  # name of the detector that its weights belong to
     weights: Path
-    sha256: str
-    classes: Mapping[int, str]
+    sha256: str  # of the weights' file when it was imported
+    classes: Mapping[int, str]  # names by class id
 
     @property
     def labels(self) -> Path:
@@ -196,22 +190,18 @@ class WeightsCheck:
 
 
 def weights_file(name: str, library: Library) -> Path | None:
-    """Where a model's weights are, or would be; None where it has no file."""
+    """Where a model's weights are, or would be; None without a file. Raises as `find_family`."""
     imported = library.find(name)
     return find_family(name).weights_file(name) if imported is None else imported.weights
 
 
 def pull(name: str, progress: Progress | None = None) -> Path | None:
-    """Fetch a model's published weights as `Family.fetch` does.
-
-    Raises:
-        UsageError: There is no model of that name.
-    """
+    """Fetch a model's published weights as `Family.fetch` does. Raises as `find_family` too."""
     return find_family(name).fetch(name, progress)
 
 
 def verify(names: Sequence[str], library: Library) -> list[WeightsCheck]:
-    """Check the weights of these models, or of all that are here, against their checksums."""
+    """Check the checksums of these models, or of all that are here. Raises as `find_family`."""
     if names:
         return [_verify(name, library) for name in names]
     every = [*model_names(), *(model.name for model in library.models())]

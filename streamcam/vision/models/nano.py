@@ -16,13 +16,7 @@ from streamcam.errors import UsageError, WeightsError, WeightsUnavailableError
 from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.models.checkpoints import read_labels
 from streamcam.vision.models.download import Progress, sha256
-from streamcam.vision.models.family import (
-    LoadedModule,
-    LoadOptions,
-    ModelCard,
-    ModuleFamily,
-    WeightsChoice,
-)
+from streamcam.vision.models.family import LoadedModule, LoadOptions, ModelCard, ModuleFamily
 from streamcam.vision.models.names import NANO
 from streamcam.vision.models.nano_network import Nano, Predictions
 from streamcam.vision.models.network import Candidates, FeatureLevels, Levels, Raw, to_original
@@ -94,14 +88,9 @@ class NanoFamily(ModuleFamily):
         del name
         return NANO_LEVELS
 
-    def load_module(
-        self,
-        name: str,
-        weights: WeightsChoice = None,
-        labels: Path | None = None,
-        progress: Progress | None = None,
-    ) -> LoadedModule:
-        del name, progress
+    def load_module(self, name: str, options: LoadOptions) -> LoadedModule:
+        del name
+        weights, labels = options.weights, options.labels
         if weights == "random":
             if labels is not None:
                 raise UsageError("labels belong to weights, and random weights know no classes")
@@ -151,7 +140,8 @@ class NanoFamily(ModuleFamily):
         return NANO_FILE
 
     def fetch(self, name: str, progress: Progress | None = None) -> Path:
-        self.load_module(name, progress=progress)
+        del progress
+        self.load_module(name, LoadOptions())
         return NANO_FILE
 
     def recognise(self, checkpoint: Path) -> list[str]:

@@ -252,12 +252,7 @@ class Nano(nn.Module):
     def detect(
         self, predictions: Predictions, sizes: Sequence[tuple[int, int]]
     ) -> list[dict[str, Tensor]]:
-        """Best boxes of each image after suppression, in pixels of the network's input.
-
-        Args:
-            predictions: Of the head.
-            sizes: Height and width of each image in the network's input, without padding.
-        """
+        """Best boxes of each image after suppression, in pixels of the network's input."""
         candidates = self.candidates(predictions.logits, predictions.boxes, sizes)
         kept = suppress(candidates, self.nms_thresh, self.detections_per_img)
         return [{"boxes": k.boxes, "labels": k.class_ids, "scores": k.scores} for k in kept]

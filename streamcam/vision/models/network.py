@@ -119,17 +119,11 @@ class FeatureLevels:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What a network detected in one image, on its device, the graph attached if there is one.
+    """What a network detected in one image, on its device, the graph attached if there is one."""
 
-    Attributes:
-        boxes: float32 [count, 4]: x1, y1, x2, y2 in the original image's pixels.
-        scores: float32 [count], 0..1.
-        class_ids: int64 [count].
-    """
-
-    boxes: Tensor
-    scores: Tensor
-    class_ids: Tensor
+    boxes: Tensor  # float32 [count, 4]: x1, y1, x2, y2 in the original image's pixels
+    scores: Tensor  # float32 [count], 0..1
+    class_ids: Tensor  # int64 [count]
 
 
 @dataclass(kw_only=True)

@@ -18,15 +18,10 @@ from streamcam.vision.models.network import Sizing
 
 @dataclass(frozen=True, slots=True)
 class NetworkInput:
-    """The images of a batch, ready for the network.
+    """The images of a batch, ready for the network."""
 
-    Attributes:
-        canvas: float32 [batch, 3, height, width], normalised; padded where images are smaller.
-        placements: Where each image lies on it.
-    """
-
-    canvas: Tensor
-    placements: Sequence[Letterbox]
+    canvas: Tensor  # float32 [batch, 3, height, width], normalised; padded where images are smaller
+    placements: Sequence[Letterbox]  # where each image lies on it
 
     def __len__(self) -> int:
         return len(self.placements)

@@ -15,11 +15,9 @@ from importlib.metadata import EntryPoint, entry_points
 
 from streamcam.errors import UsageError
 from streamcam.vision.models.family import Family
-from streamcam.vision.models.names import ENTRY_POINTS, NANO, unknown_model
+from streamcam.vision.models.names import ENTRY_POINTS, unknown_model
 from streamcam.vision.models.nano import NanoFamily
 from streamcam.vision.models.torchvision import TorchvisionFamily
-
-DEFAULT_MODEL = NANO
 
 _log = logging.getLogger(__name__)
 

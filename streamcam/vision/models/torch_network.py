@@ -25,11 +25,7 @@ class TorchNetwork(Network):
 
     Args:
         module: In float32, its `backbone` gives an ordered dictionary of levels.
-        sizing: How images become its canvas.
-        levels: The levels that the backbone gives.
-        categories: Class names by class id.
-        confidence: Recommended score from which a detection counts.
-        suppress: See `Network`.
+        levels: Those that the backbone gives; as for what is not named here, see `Network`.
         options: The device, the type of the convolutions: float32, float16 or bfloat16 (by
             autocast), and whether to fuse them on a CPU in half precision. Their weights can then
             neither be read nor changed.
@@ -155,11 +151,7 @@ class HalfPrecisionCopy(nn.Module):
     """A module and a copy of it with weights in half precision.
 
     The copy is used under autocast, elsewhere the module itself. Autocast alone would cast all
-    weights again for every batch.
-
-    Args:
-        part: In evaluation mode, its weights without gradients.
-        dtype: The half precision.
+    weights again for every batch. It is in evaluation mode, its weights without gradients.
     """
 
     def __init__(self, part: nn.Module, dtype: torch.dtype) -> None:

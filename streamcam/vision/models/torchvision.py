@@ -10,14 +10,14 @@ from torchvision.models import WeightsEnum
 
 from streamcam.errors import UsageError, WeightsError, WeightsUnavailableError
 from streamcam.vision.models.checkpoints import State, load_state, read_labels, read_state, unnamed
-from streamcam.vision.models.download import Progress, cached_file, published_file, sha256
-from streamcam.vision.models.family import (
-    LoadedModule,
-    LoadOptions,
-    ModelCard,
-    ModuleFamily,
-    WeightsChoice,
+from streamcam.vision.models.download import (
+    Progress,
+    cached_file,
+    published_digest,
+    published_file,
+    sha256,
 )
+from streamcam.vision.models.family import LoadedModule, LoadOptions, ModelCard, ModuleFamily
 from streamcam.vision.models.names import TORCHVISION
 from streamcam.vision.models.network import FeatureLevels
 from streamcam.vision.models.torch_network import TorchNetwork
@@ -77,10 +77,7 @@ _FAST, _MEDIUM = 10, 100
 _LAST_LAYERS = (
     ("roi_heads.box_predictor.cls_score.weight", None),
     ("head.classification_head.cls_logits.weight", "head.regression_head.bbox_reg.weight"),
-    (
-        "head.classification_head.module_list.0.weight",
-        "head.regression_head.module_list.0.weight",
-    ),
+    ("head.classification_head.module_list.0.weight", "head.regression_head.module_list.0.weight"),
     (
         "head.classification_head.module_list.0.1.weight",
         "head.regression_head.module_list.0.1.weight",
@@ -109,14 +106,8 @@ class TorchvisionFamily(ModuleFamily):
         module: nn.Module = builder(weights=None, weights_backbone=None, **sizes)
         return module
 
-    def load_module(
-        self,
-        name: str,
-        weights: WeightsChoice = None,
-        labels: Path | None = None,
-        progress: Progress | None = None,
-    ) -> LoadedModule:
-        categories = _categories(name)
+    def load_module(self, name: str, options: LoadOptions) -> LoadedModule:
+        weights, labels, categories = options.weights, options.labels, _categories(name)
         if weights == "random":
             if labels is not None:
                 raise UsageError("labels belong to weights, and random weights know no classes")
@@ -124,7 +115,7 @@ class TorchvisionFamily(ModuleFamily):
                 torch.manual_seed(_SEED)
                 return LoadedModule(self.build(name), categories, "random", None)
         if weights is None:
-            path, digest = published_file(_published(name).url, name, progress)
+            path, digest = published_file(_published(name).url, name, options.progress)
             origin = path.name
         elif weights.is_file():
             path, digest, origin = weights, _digest(weights), str(weights)
@@ -133,8 +124,10 @@ class TorchvisionFamily(ModuleFamily):
         state = read_state(path)
         module = self.build(name, **_sizes(name, state))
         load_state(module, state, path, name)
-        if name in _NO_EPS and digest.startswith(_published_digest(name)):
-            _set_batch_norm_eps(module, 0.0)
+        if name in _NO_EPS and digest.startswith(published_digest(_published(name).url)):
+            for part in module.modules():
+                if isinstance(part, nn.BatchNorm2d):
+                    part.eps = 0.0
         return LoadedModule(module, _name_classes(categories, state, labels), origin, digest)
 
     def network(self, name: str, loaded: LoadedModule, options: LoadOptions) -> TorchNetwork:
@@ -190,11 +183,6 @@ def _published(name: str) -> WeightsEnum:
     return published
 
 
-def _published_digest(name: str) -> str:
-    """The first digits of the published weights' SHA-256, from their file's name."""
-    return str(_published(name).url).rsplit("-", 1)[-1].removesuffix(".pth")
-
-
 def _categories(name: str) -> dict[int, str]:
     return dict(enumerate(_published(name).meta["categories"]))
 
@@ -216,12 +204,6 @@ def _sizes(name: str, state: State) -> dict[str, int]:
     if points is not None and name.startswith("keypoint"):
         sizes["num_keypoints"] = points.shape[1]
     return sizes
-
-
-def _set_batch_norm_eps(module: nn.Module, eps: float) -> None:
-    for part in module.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            part.eps = eps
 
 
 def _name_classes(

@@ -34,10 +34,7 @@ OneStageModule: TypeAlias = RetinaNet | FCOS | SSD
 
 
 def torchvision_network(
-    module: nn.Module,
-    levels: FeatureLevels,
-    categories: Mapping[int, str],
-    options: LoadOptions,
+    module: nn.Module, levels: FeatureLevels, categories: Mapping[int, str], options: LoadOptions
 ) -> TorchNetwork:
     """The network of a detector that torchvision built; the module is taken over.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from streamcam.errors import UsageError, WeightsError, WeightsMismatchError
 from streamcam.vision.models.checkpoints import read_labels, read_state
-from streamcam.vision.models.family import LoadedModule, WeightsChoice
+from streamcam.vision.models.family import LoadedModule, LoadOptions, WeightsChoice
 from streamcam.vision.models.torchvision import count_classes
 from tests.vision.scenes import MOBILENET, SSDLITE, family_of, module
 
@@ -19,7 +19,7 @@ State = dict[str, Tensor]
 
 
 def load(name: str, weights: WeightsChoice, labels: Path | None = None) -> LoadedModule:
-    return family_of(name).load_module(name, weights, labels)
+    return family_of(name).load_module(name, LoadOptions(weights=weights, labels=labels))
 
 
 def trained(name: str, **sizes: int) -> State:

@@ -11,7 +11,9 @@ from torchvision.models import detection
 from streamcam.errors import ExitCode, UsageError
 from streamcam.types import Explanation
 from streamcam.vision.cam.eigencam import EigenCam
-from streamcam.vision.models.registry import DEFAULT_MODEL, find_family, model_names
+from streamcam.vision.models.family import LoadOptions
+from streamcam.vision.models.names import NANO
+from streamcam.vision.models.registry import find_family, model_names
 from tests.vision.scenes import (
     detector,
     engine_around,
@@ -39,7 +41,7 @@ GRIDS = {
 
 
 def test_all_of_torchvision_and_the_built_in_one_are_known() -> None:
-    assert DEFAULT_MODEL == "nano"
+    assert NANO == "nano"
     assert model_names() == ["nano", *sorted(ALL)]
     assert len(ALL) >= 12
 
@@ -75,7 +77,7 @@ def test_building_downloads_nothing(name: str) -> None:
 
 
 def categories(name: str) -> Mapping[int, str]:
-    return family_of(name).load_module(name, "random").categories
+    return family_of(name).load_module(name, LoadOptions(weights="random")).categories
 
 
 def test_categories_are_the_published_ones() -> None:
