@@ -240,6 +240,8 @@ every key frame change some pixels even of an empty yard; key frames come every 
 
 
 class CameraState(StrEnum):
+    """How a live source is at this moment."""
+
     CONNECTING = "connecting"
     LIVE = "live"
     STALLED = "stalled"

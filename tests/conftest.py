@@ -1,5 +1,6 @@
 """What every test may ask for, and what every test must leave behind: nothing."""
 
+import logging
 import os
 import threading
 import time
@@ -33,6 +34,18 @@ def no_leaked_threads() -> Iterator[None]:
         t for t in threading.enumerate() if t not in before and t.name.startswith("streamcam")
     ]
     assert not leaked + daemons, f"threads left running: {leaked + daemons}"
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Undo the logging that commands set up when a test runs them in its own process."""
+    loggers = [logging.getLogger(), logging.getLogger("streamcam")]
+    before = [(one, one.level, one.propagate, list(one.handlers)) for one in loggers]
+    yield
+    for one, level, propagate, handlers in before:
+        one.setLevel(level)
+        one.propagate = propagate
+        one.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session")
