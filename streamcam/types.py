@@ -90,17 +90,11 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Focus:
-    """How much of the map lies on a detection. It measures localisation, not attribution.
+    """How much of the map lies on a detection. It measures localisation, not attribution."""
 
-    Attributes:
-        energy: Share of the map's sum inside the box, 0..1.
-        lift: Energy over the box's share of the frame's area; 1 is no better than chance.
-        peak_inside: Whether the map's maximum lies in the box.
-    """
-
-    energy: float
-    lift: float
-    peak_inside: bool
+    energy: float  # share of the map's sum inside the box, 0..1
+    lift: float  # energy over the box's share of the frame's area; 1 is no better than chance
+    peak_inside: bool  # whether the map's maximum lies in the box
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,20 +185,13 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of a source's frames.
-
-    Attributes:
-        explained: Frames that went through the engine and were written.
-        corrupt: Packets or frames that the decoder refused or marked as damaged.
-        dropped: Frames given up on purpose, by cause.
-        detections: Written detections, by label.
-    """
+    """What became of a source's frames."""
 
     decoded: int = 0
-    explained: int = 0
-    corrupt: int = 0
-    dropped: Mapping[str, int] = field(default_factory=dict)
-    detections: Mapping[str, int] = field(default_factory=dict)
+    explained: int = 0  # frames that went through the engine and were written
+    corrupt: int = 0  # packets or frames that the decoder refused or marked as damaged
+    dropped: Mapping[str, int] = field(default_factory=dict)  # frames given up on purpose, by cause
+    detections: Mapping[str, int] = field(default_factory=dict)  # written detections, by label
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,16 +33,11 @@ class DetectionFilter:
 
     A detection is in a region if the middle of its box's lower edge is: where the object stands.
     The map is not changed: it shows what the detector responds to, filtered or not.
-
-    Attributes:
-        confidence: Minimum, 0..1.
-        classes: Labels to keep, casefolded; None for all.
-        ignored: Regions whose detections are dropped.
     """
 
-    confidence: float = 0.0
-    classes: Collection[str] | None = None
-    ignored: Sequence[Region] = ()
+    confidence: float = 0.0  # minimum, 0..1
+    classes: Collection[str] | None = None  # labels to keep, casefolded; None for all
+    ignored: Sequence[Region] = ()  # regions whose detections are dropped
 
     def apply(self, result: FrameResult) -> FrameResult:
         """Return the result with the selected detections only."""

@@ -28,23 +28,14 @@ DARK: Colour = (34, 30, 32)
 
 @dataclass(frozen=True)
 class Animal:
-    """How an animal looks.
+    """How an animal looks."""
 
-    Attributes:
-        kind: "dog", "cat" or "bird".
-        size: Height of the back (dog, cat) or length of the body (bird), in metres.
-        coat: Its colour.
-        patch: The colour of its patches, breast or collar.
-        slender: Factor on its length.
-        pointed: Whether its ears stand.
-    """
-
-    kind: str
-    size: float
-    coat: Colour
-    patch: Colour
-    slender: float
-    pointed: bool
+    kind: str  # "dog", "cat" or "bird"
+    size: float  # height of the back (dog, cat) or length of the body (bird), in metres
+    coat: Colour  # its colour
+    patch: Colour  # the colour of its patches, breast or collar
+    slender: float  # factor on its length
+    pointed: bool  # whether its ears stand
 
     @classmethod
     def random(cls, random: np.random.Generator, kind: str) -> "Animal":

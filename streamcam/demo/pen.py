@@ -133,19 +133,13 @@ def lighter(colour: Colour, share: float = 0.3) -> Colour:
 
 @dataclass(frozen=True)
 class Daylight:
-    """The light of a time of day.
-
-    Attributes:
-        zenith, horizon: Colours of the sky at the top and at the bottom.
-        light: Factors on all other colours, per channel.
-        lit: Share of windows with a lamp behind them.
-    """
+    """The light of a time of day."""
 
     zenith: Colour
     horizon: Colour
-    light: tuple[float, float, float]
+    light: tuple[float, float, float]  # factors on all other colours, per channel
     cloud: Colour
-    lit: float
+    lit: float  # share of windows with a lamp behind them
 
 
 DAYLIGHTS: tuple[Daylight, ...] = (

@@ -50,24 +50,17 @@ STRIDE = 0.8
 
 @dataclass(frozen=True)
 class Person:
-    """How somebody looks; everything is drawn in shares of the height.
+    """How somebody looks; everything is drawn in shares of the height."""
 
-    Attributes:
-        height: In metres.
-        outfit: "trousers", "shorts", "skirt" or "coat".
-        hair_style: "short", "long", "bun", "cap" or "bald".
-        carries: "nothing", "backpack" or "bag".
-    """
-
-    height: float
+    height: float  # in metres
     skin: Colour
     hair: Colour
     top: Colour
     bottom: Colour
     shoes: Colour
-    outfit: str
-    hair_style: str
-    carries: str
+    outfit: str  # "trousers", "shorts", "skirt" or "coat"
+    hair_style: str  # "short", "long", "bun", "cap" or "bald"
+    carries: str  # "nothing", "backpack" or "bag"
     girth: float
 
     @classmethod

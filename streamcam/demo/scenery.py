@@ -39,17 +39,11 @@ LIT_WINDOW: Colour = (255, 222, 140)
 
 @dataclass(frozen=True)
 class Prop:
-    """Something that stands on a pavement and hides what passes behind it.
+    """Something that stands on a pavement and hides what passes behind it."""
 
-    Attributes:
-        kind: "tree", "lamp", "bench", "bin" or "bush".
-        size: Height in metres.
-        colour: Its main colour.
-    """
-
-    kind: str
-    size: float
-    colour: Colour
+    kind: str  # "tree", "lamp", "bench", "bin" or "bush"
+    size: float  # height in metres
+    colour: Colour  # its main colour
 
     @classmethod
     def random(cls, random: Generator) -> "Prop":

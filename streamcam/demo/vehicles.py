@@ -65,25 +65,15 @@ _BODIES: dict[str, tuple[tuple[Point, ...], tuple[Point, ...]]] = {
 
 @dataclass(frozen=True)
 class Vehicle:
-    """How a vehicle looks.
+    """How a vehicle looks."""
 
-    Attributes:
-        kind: "car", "bus", "truck", "bicycle" or "motorcycle".
-        body: A car's form, one of the outlines above.
-        length: In metres.
-        height: In metres, without a rider.
-        paint: Its main colour.
-        trim: Its second colour.
-        rider: Who rides it, on two wheels.
-    """
-
-    kind: str
-    body: str
-    length: float
-    height: float
-    paint: Colour
-    trim: Colour
-    rider: Person | None = None
+    kind: str  # "car", "bus", "truck", "bicycle" or "motorcycle"
+    body: str  # A car's form, one of the outlines above
+    length: float  # in metres
+    height: float  # in metres, without a rider
+    paint: Colour  # its main colour
+    trim: Colour  # its second colour
+    rider: Person | None = None  # who rides it, on two wheels
 
     @classmethod
     def random(cls, random: np.random.Generator, kind: str) -> "Vehicle":

@@ -42,24 +42,16 @@ class JobResult(Enum):
 
 @dataclass(eq=False)
 class JobRun:
-    """Executes a claimed job once.
-
-    Attributes:
-        incomplete_seconds: Time after its last change within which an unreadable file may grow.
-        free_space: Free bytes for results when it was claimed.
-        wake: Called at the end, from the run's thread.
-        fault: The error that broke the execution itself.
-        published: Whether publishing of the results has begun.
-    """
+    """Executes a claimed job once."""
 
     record: JobRecord
     store: JobStore
-    incomplete_seconds: float
-    free_space: int
-    wake: Callable[[], None]
+    incomplete_seconds: float  # time after its last change within which an unreadable file may grow
+    free_space: int  # free bytes for results when it was claimed
+    wake: Callable[[], None]  # called at the end, from the run's thread
     result: JobResult = JobResult.RELEASED
-    fault: Exception | None = None
-    published: bool = False
+    fault: Exception | None = None  # the error that broke the execution itself
+    published: bool = False  # whether publishing of the results has begun
     ended: bool = False
 
     def __post_init__(self) -> None:

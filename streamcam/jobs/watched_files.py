@@ -43,15 +43,10 @@ _EVENTS: list[type[events.FileSystemEvent]] = [
 
 @dataclass(frozen=True, slots=True)
 class WatchedFolder:
-    """A folder that is watched.
+    """A folder that is watched."""
 
-    Attributes:
-        path: Absolute, links resolved.
-        subfolder: Where its results go below the output folder; empty when it is the only one.
-    """
-
-    path: Path
-    subfolder: str
+    path: Path  # absolute, links resolved
+    subfolder: str  # where its results go below the output folder; empty when it is the only one
 
     def stems(self, file: Path) -> list[str]:
         """Return names for a file's results, the shortest first.

@@ -112,16 +112,11 @@ def _bar(colormap: Colormap, scale: Scale) -> Layer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Thumbnails:
-    """The boxes that were explained last, each with the heat of its own map.
+    """The boxes that were explained last, each with the heat of its own map."""
 
-    Attributes:
-        cells: The thumbnails, at the frame's upper edge.
-        time: Of the frame that they are from, in seconds.
-    """
-
-    cells: Sequence[Overlay]
+    cells: Sequence[Overlay]  # the thumbnails, at the frame's upper edge
     method: str
-    time: float
+    time: float  # of the frame that they are from, in seconds
 
     @classmethod
     def of(cls, result: FrameResult, heat: Heat, scale: Scale) -> "Thumbnails | None":

@@ -72,18 +72,12 @@ class StillSink(FileSink):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LatestResult:
-    """A camera's newest explained frame.
+    """A camera's newest explained frame."""
 
-    Attributes:
-        number: Counts the pictures, from 1.
-        picture: The annotated picture, where another sink needed it.
-        since: Monotonic seconds when it came.
-    """
-
-    number: int
+    number: int  # counts the pictures, from 1
     result: FrameResult
-    picture: Picture | None
-    since: float
+    picture: Picture | None  # the annotated picture, where another sink needed it
+    since: float  # monotonic seconds when it came
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,15 +26,10 @@ _ID = re.compile(rf"(\d{{8}}T\d{{6}}){_NUMBER}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class SegmentFiles:
-    """A published segment with video.
+    """A published segment with video."""
 
-    Attributes:
-        name: Identifies it in the HTTP API: "20250301T120000" or "20250301T120000-2".
-        begin: The time of its first frame, UTC.
-    """
-
-    name: str
-    begin: datetime
+    name: str  # identifies it in the HTTP API: "20250301T120000" or "20250301T120000-2"
+    begin: datetime  # the time of its first frame, UTC
     video: Path
     records: Path
 

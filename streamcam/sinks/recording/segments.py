@@ -32,17 +32,11 @@ _ROUNDING = 1e-6
 
 
 class FrameDecision(NamedTuple):
-    """How a frame is recorded.
+    """How a frame is recorded."""
 
-    Attributes:
-        begins_segment: Whether a segment must begin with it.
-        recorded: Whether it is recorded in any case; otherwise only as pre-roll.
-        key_frame: Whether a video must be able to begin with it.
-    """
-
-    begins_segment: bool
-    recorded: bool
-    key_frame: bool
+    begins_segment: bool  # whether a segment must begin with it
+    recorded: bool  # whether it is recorded in any case; otherwise only as pre-roll
+    key_frame: bool  # whether a video must be able to begin with it
 
 
 class Segmenter:
@@ -92,21 +86,14 @@ class Segmenter:
 
 @dataclass(slots=True)
 class EncodedFrame:
-    """An explained frame, ready to be written.
+    """An explained frame, ready to be written."""
 
-    Attributes:
-        line: Its record.
-        time: Seconds on the camera's own clock.
-        stream: The encoder's stream, where there is video.
-        packet: The encoded picture, where there is video.
-    """
-
-    line: bytes
-    time: float
+    line: bytes  # its record
+    time: float  # seconds on the camera's own clock
     time_utc: datetime
     decision: FrameDecision
-    stream: VideoStream | None = None
-    packet: "VideoPacket | None" = None
+    stream: VideoStream | None = None  # the encoder's stream, where there is video
+    packet: "VideoPacket | None" = None  # the encoded picture, where there is video
 
     @property
     def can_begin_segment(self) -> bool:

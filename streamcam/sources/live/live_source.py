@@ -26,24 +26,15 @@ _STABLE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class LiveStatus:
-    """State of a live source.
-
-    Attributes:
-        since: Monotonic seconds when it came into that state.
-        error: Why it is not live, None while it is.
-        connections: Number of connections so far.
-        killed: Number of readers that hung and were killed.
-        codec: What it sends, None before the first connection.
-        waited: Seconds that the last frame spent in the decoder.
-    """
+    """State of a live source."""
 
     state: CameraState
-    since: float
-    error: StreamcamError | None = None
-    connections: int = 0
-    killed: int = 0
-    codec: str | None = None
-    waited: float = 0.0
+    since: float  # monotonic seconds when it came into that state
+    error: StreamcamError | None = None  # why it is not live, None while it is
+    connections: int = 0  # number of connections so far
+    killed: int = 0  # number of readers that hung and were killed
+    codec: str | None = None  # what it sends, None before the first connection
+    waited: float = 0.0  # seconds that the last frame spent in the decoder
 
 
 class LiveSource:
