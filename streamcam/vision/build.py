@@ -109,7 +109,7 @@ def build_engine(
         threshold = network.confidence if model.confidence is None else model.confidence
         detector = Detector(network, threshold)
         if model.precision == "auto":
-            _settle_precision(detector)
+            _confirm_precision(detector)
         description = EngineDescription(
             model=model.name,
             weights=loaded.weights,
@@ -156,7 +156,7 @@ def _resolve(model: ModelOptions) -> tuple[str, WeightsChoice, Path | None]:
     return imported.architecture, weights, model.labels or imported.labels
 
 
-def _settle_precision(detector: Detector) -> None:
+def _confirm_precision(detector: Detector) -> None:
     """Take bfloat16 back where it was only a guess and does not pay."""
     network = detector.network
     if not isinstance(network, TorchNetwork) or network.dtype != torch.bfloat16:
