@@ -192,7 +192,9 @@ def test_a_file_is_explained_while_cameras_run(running: Box) -> None:
     seen: list[float] = []
 
     def done() -> bool:
-        (job,) = service.ask("/api/jobs").json["jobs"] or [{"state": "", "progress": None}]
+        jobs = service.ask("/api/jobs").json["jobs"]
+        assert len(jobs) <= 1, jobs
+        (job,) = jobs or [{"state": "", "progress": None}]
         if job["progress"]:
             seen.append(job["progress"])
         return bool(job["state"] == "done")
