@@ -110,12 +110,14 @@ class ApiRoutes:
         limit: Annotated[int, Query(ge=1, le=MAX_JOBS)] = 50,
     ) -> JobsAnswer:
         """Files of the watched folders, of these states or all: running ones, then the latest."""
-        latest = self._service.jobs(state, limit)
-        others = [job for job in latest if job.record.state is not JobState.RUNNING]
         running: Sequence[JobProgress] = ()
         if not state or JobState.RUNNING in state:
             # The running ones may not be among the latest: jobs run in the order of arrival.
             running = self._service.jobs((JobState.RUNNING,), MAX_JOBS)
+        # A job may begin or end between the two questions.
+        listed = {job.record.id for job in running}
+        latest = self._service.jobs(state, limit)
+        others = [job for job in latest if job.record.id not in listed]
         return JobsAnswer(
             counts=job_counts(self._service),
             jobs=[job_answer(job) for job in (*running, *reversed(others))],

@@ -3,7 +3,7 @@
 import os
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from streamcam.jobs.store import JobStore
 from streamcam.schemas import schema
 from streamcam.service.http.server import STATIC, HttpServer
 from streamcam.service.metrics import Metrics
+from streamcam.service.service_status import JobProgress
 from streamcam.types import CameraState
 from tests.jobs.conftest import arrive
 from tests.service.http.conftest import FinishedJobs, Serve
@@ -70,6 +71,26 @@ def test_unknown_cameras_and_jobs_are_not_found(fake: FakeStatus, serve: Serve) 
         assert ask(path).status == 404, path
     assert ask("/api/jobs/99999999999999999999999").status == 404
     assert ask("/api/jobs/seven").status == 422
+
+
+def test_a_job_that_begins_or_ends_meanwhile_is_listed_once(
+    fake_with_jobs: FakeStatus, finished: FinishedJobs, serve: Serve
+) -> None:
+    """The running jobs and the latest ones are asked for one after the other."""
+    answer = fake_with_jobs.jobs
+    for first, second in ((JobState.RUNNING, JobState.DONE), (JobState.READY, JobState.RUNNING)):
+        states = iter((first, second))
+
+        def jobs(wanted: Sequence[JobState], limit: int) -> list[JobProgress]:
+            now = next(states)  # noqa: B023 - called before the next round
+            (video,) = (job for job in answer((), limit) if job.record.id == finished.video)
+            if wanted and now not in wanted:
+                return []
+            return [replace(video, record=replace(video.record, state=now))]
+
+        fake_with_jobs.jobs = jobs  # type: ignore[method-assign]
+        listed = [job["number"] for job in serve(fake_with_jobs)("/api/jobs").json["jobs"]]
+        assert listed == [finished.video]
 
 
 def test_jobs_have_their_files_and_the_latest_is_first(
