@@ -6,7 +6,7 @@ from typing import Self
 
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms
+from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from streamcam.types import Picture
 from streamcam.vision.cam.geometry import Letterbox
@@ -117,10 +117,17 @@ class Detector:
     def _detections(
         self, raw: Raw, placements: Sequence[Letterbox], threshold: float
     ) -> list[Candidates]:
-        candidates = self.network.decode(raw, placements, threshold)
-        if self.network.suppress is None:
-            return candidates
-        return suppress(candidates, self.network.suppress)
+        found = self.network.decode(raw, placements, threshold)
+        if self.network.suppress is not None:
+            found = suppress(found, self.network.suppress)
+        return [_clip(one, placement) for one, placement in zip(found, placements, strict=True)]
+
+
+def _clip(found: Candidates, placement: Letterbox) -> Candidates:
+    """The same detections, their boxes cut off at the image's edges."""
+    return Candidates(
+        clip_boxes_to_image(found.boxes, placement.original), found.scores, found.class_ids
+    )
 
 
 def suppress(

@@ -46,9 +46,14 @@ def known_names(library: Path | None = None) -> list[str]:
 
 
 def is_known(name: str, library: Path | None = None) -> bool:
-    """Whether there is a model of this name; of `family:model` only the family is checked."""
+    """Whether there is a model of this name; of `family:model` only the family is checked.
+
+    A file or a folder may be a model: which family reads it shows when it is loaded.
+    """
     known = known_names(library)
-    return name in known or (":" in name and name.partition(":")[0] in known)
+    if ":" in name and name.partition(":")[0] in known:
+        return True
+    return name in known or Path(name).exists()
 
 
 def unknown_model(name: str, known: Iterable[str]) -> UsageError:

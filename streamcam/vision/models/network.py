@@ -34,6 +34,7 @@ class Sizing:
         std: Of each channel, in grey levels; divides what is left.
         pad: Grey level of the padding, 0..255; None for zeros after the normalisation.
         centred: Whether images lie in the middle of the canvas, else in its upper left corner.
+        nearest: Whether resized sides are rounded to the nearest pixel, else down.
         bgr: Whether the network's first channel is blue; `mean` and `std` are in its order.
     """
 
@@ -45,6 +46,7 @@ class Sizing:
     std: tuple[float, float, float] = (255.0, 255.0, 255.0)
     pad: float | None = None
     centred: bool = False
+    nearest: bool = False
     bgr: bool = False
 
     @property
@@ -175,7 +177,8 @@ class Network(ABC):
         """Make boxes of what `forward` or `from_levels` gave, those of scores above a threshold.
 
         Returns:
-            For each image its boxes; where `suppress` is a number, before suppression.
+            For each image its boxes; where `suppress` is a number, before suppression. Boxes may
+            reach beyond the image: they are clipped after suppression.
         """
 
     def features(self, canvas: Tensor) -> Levels:

@@ -78,7 +78,8 @@ class Preprocessor:
         height, width = image.shape[-2:]
         shortest, longest = self._sizing.shortest, self._sizing.longest
         scale = min(shortest / min(height, width), longest / max(height, width))
-        return math.floor(height * scale), math.floor(width * scale)
+        whole = round if self._sizing.nearest else math.floor
+        return max(1, whole(height * scale)), max(1, whole(width * scale))
 
     def _canvas_size(self, sizes: Sequence[Size]) -> Size:
         multiple = self._sizing.multiple

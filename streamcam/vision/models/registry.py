@@ -6,7 +6,8 @@ the family's and whose object is a `Family` without arguments:
     [project.entry-points."streamcam.detectors"]
     mine = "my_package.detectors:MyFamily"
 
-Its models are then called `mine`, or `mine:` and whatever the family makes of the rest.
+Its models are then called `mine`, or `mine:` and whatever the family makes of the rest; or they are
+files, which the family knows by their names.
 """
 
 import logging
@@ -31,12 +32,14 @@ def find_family(name: str) -> Family:
         UsageError: There is no model of that name, or its plug-in cannot be imported.
     """
     for family in _BUILT_IN:
-        if name in family.names():
+        if family.has(name):
             return family
     plug_in = _plug_ins().get(name.partition(":")[0])
-    if plug_in is None or not _load(plug_in).has(name):
-        raise unknown_model(name, model_names())
-    return _load(plug_in)
+    others = families() if plug_in is None else [_load(plug_in)]
+    for family in others:
+        if family.has(name):
+            return family
+    raise unknown_model(name, model_names())
 
 
 def model_names() -> list[str]:

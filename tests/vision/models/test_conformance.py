@@ -18,6 +18,7 @@ from streamcam.vision.models.network import (
     Sizing,
     to_original,
 )
+from streamcam.vision.models.preprocess import Preprocessor
 from tests.vision.scenes import (
     MOBILENET,
     SSDLITE,
@@ -197,6 +198,27 @@ def test_channels_are_swapped_and_padding_is_grey_where_a_network_asks_for_it() 
     assert torch.allclose(inputs.canvas[0, 0, :20, :30] * 255, torch.tensor(128.0))
     assert torch.allclose(inputs.canvas[0, :, 20:] * 255, torch.tensor(114.0))
     assert torch.allclose(inputs.canvas[0, :, :, 30:] * 255, torch.tensor(114.0))
+
+
+@pytest.mark.parametrize(("nearest", "rows"), [(False, 320), (True, 321)])
+def test_sides_are_rounded_as_a_network_asks_and_none_vanishes(nearest: bool, rows: int) -> None:
+    """640 / 1920 * 962 is 320.67."""
+    preprocessor = Preprocessor(
+        Sizing(shortest=640, longest=640, nearest=nearest), torch.device("cpu")
+    )
+    images = [torch.zeros((3, height, 1920), dtype=torch.uint8) for height in (962, 1)]
+    placements = preprocessor(images).placements
+    assert [placement.resized for placement in placements] == [(rows, 640), (1, 640)]
+
+
+def test_boxes_are_cut_off_at_the_edges_of_the_picture() -> None:
+    """The first row of cells begins 24 pixels above the picture and ends 4 pixels below its edge."""
+    network = TokenNetwork()
+    network.sizing = Sizing(shortest=112, longest=112, multiple=160, centred=True)
+    (found,) = Detector(network, 0.05)([grey(112, 56)]).detections
+    assert found.boxes[:, 1::2].unique().tolist() == [0, 4, 32, 60, 88, 112]
+    assert found.boxes[:, ::2].amin() == 0
+    assert found.boxes[:, ::2].amax() == 56
 
 
 def test_a_picture_in_the_middle_of_the_canvas_keeps_its_boxes_and_its_map() -> None:
