@@ -50,6 +50,9 @@ class Explainer:
             one of all together.
         why_top: Maximum number of boxes of a picture that are explained, the most confident.
         batch: Maximum number of pictures in one forward pass.
+        layer: Layers whose feature maps the map is made of; empty for those that are found.
+        layout: What an ONNX file's outputs are, "auto" to find out.
+        trust: Open model files that can run any code while they are read.
         progress: Called during downloads: file name, bytes so far, bytes in all if known.
 
     Raises:
@@ -73,6 +76,9 @@ class Explainer:
         explain: Explain = _CAM.explain,
         why_top: int = _CAM.why_top,
         batch: int = _MODEL.batch,
+        layer: Sequence[str] = _MODEL.layer,
+        layout: str = _MODEL.layout,
+        trust: bool = _MODEL.trust,
         progress: Progress | None = None,
     ) -> None:
         self._counts: Counter[str] = Counter()
@@ -87,6 +93,9 @@ class Explainer:
                 confidence=confidence,
                 classes=classes or (),
                 batch=batch,
+                layer=layer,
+                layout=layout,
+                trust=trust,
             ),
             CamOptions(method=method, explain=explain, why_every=1, why_top=why_top, grid=grid),
             progress=progress,

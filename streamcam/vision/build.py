@@ -25,7 +25,13 @@ from streamcam.vision.engine_io import EngineDescription
 from streamcam.vision.methods.attribution import Attribution, Explain, MapMaker
 from streamcam.vision.models.detector import Detector
 from streamcam.vision.models.download import Progress
-from streamcam.vision.models.family import LoadedModule, LoadOptions, ModuleFamily, WeightsChoice
+from streamcam.vision.models.family import (
+    Family,
+    LoadedModule,
+    LoadOptions,
+    ModuleFamily,
+    WeightsChoice,
+)
 from streamcam.vision.models.library import Library
 from streamcam.vision.models.network import FeatureLevels, Network
 from streamcam.vision.models.registry import find_family
@@ -52,6 +58,9 @@ class ModelOptions:
     confidence: float | None  # score from which a detection counts; None for the model's preset
     classes: Sequence[str]  # labels of the detections that are wanted; empty for all
     batch: int  # most frames in one forward pass
+    layer: Sequence[str]  # as for these, see `LoadOptions`
+    layout: str
+    trust: bool
 
     @property
     def weights_choice(self) -> WeightsChoice:
@@ -100,10 +109,16 @@ def build_engine(
         dtype=DTYPES[precision],
         fuse=fuse,
         progress=progress,
+        layer=model.layer,
+        layout=model.layout,
+        trust=model.trust,
     )
+    family = find_family(architecture)
+    _check_options(model, family)
     with loading_errors(model.name):
-        loaded = find_family(architecture).load(architecture, options)
+        loaded = family.load(architecture, options)
         network = loaded.network
+        _check_precision(model, network)
         _check_method(method, network, model.name)
         keep = _class_ids(model.classes, network.categories, model.name) if model.classes else None
         threshold = network.confidence if model.confidence is None else model.confidence
@@ -170,6 +185,22 @@ def _attribution(detector: Detector, eigencam: EigenCam, cam: CamOptions) -> Att
         return None
     maker = MapMaker(detector, cam.method, eigencam.levels.grids)
     return Attribution(maker, explain=cam.explain, every=cam.why_every, top=cam.why_top)
+
+
+def _check_options(model: ModelOptions, family: Family) -> None:
+    given = {"layer": bool(model.layer), "layout": model.layout != "auto"}
+    for option in given.keys() - family.takes:
+        if given[option]:
+            raise UsageError(f"{model.name} takes no --{option}", hint="Leave it out.")
+
+
+def _check_precision(model: ModelOptions, network: Network) -> None:
+    own = _PRECISIONS[network.dtype]
+    if model.precision not in {"auto", own}:
+        raise UsageError(
+            f"{model.name} computes in {own} only, not in {model.precision}",
+            hint="Leave --precision out.",
+        )
 
 
 def _check_method(method: CamMethod, network: Network, model: str) -> None:

@@ -1,8 +1,9 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from streamcam.config.camera_schema import LiveSettings, RetentionSettings
 from streamcam.config.fields import DURATION, SIZE, Duration, Flag, Quantity, Size, metadata
-from streamcam.config.schema import LiveSettings, ModelSettings, RetentionSettings
+from streamcam.config.model_schema import ModelSettings
 
 
 @pytest.mark.parametrize(

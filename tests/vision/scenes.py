@@ -10,7 +10,7 @@ from torch import Tensor
 
 from streamcam.cam_methods import EIGENCAM
 from streamcam.config import Settings
-from streamcam.config.schema import ModelSettings
+from streamcam.config.model_schema import ModelSettings
 from streamcam.pipeline.engine_provider import build_engine
 from streamcam.types import Frame, Picture
 from streamcam.vision.cam.eigencam import EigenCam, Grid

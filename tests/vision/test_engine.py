@@ -224,3 +224,9 @@ def test_an_unknown_class_is_refused_with_the_nearest() -> None:
         build(weights="random", classes=["persn"])
     assert caught.value.hint is not None
     assert "person" in caught.value.hint
+
+
+@pytest.mark.parametrize(("option", "value"), [("layer", "head"), ("layout", "yolo")])
+def test_an_option_that_a_model_has_no_use_for_is_refused(option: str, value: str) -> None:
+    with pytest.raises(UsageError, match=f"nano takes no --{option}"):
+        build(**{option: value})

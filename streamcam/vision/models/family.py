@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import torch
 from torch import nn
@@ -26,6 +26,9 @@ class LoadOptions:
     dtype: torch.dtype = torch.float32  # the type of its convolutions
     fuse: bool = True  # fuse convolutions where that is quicker, see `TorchNetwork`
     progress: Progress | None = None
+    layer: Sequence[str] = ()  # the layers to explain; empty for those that the family finds
+    layout: str = "auto"  # what the outputs of an ONNX file are
+    trust: bool = False  # whether files that can run code while they are read may be opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,13 @@ class ModelCard:
 
 
 class Family(ABC):
-    """Models of one kind; see `registry` for how other distributions bring one."""
+    """Models of one kind; see `registry` for how other distributions bring one.
+
+    Attributes:
+        takes: Those of the options `layer` and `layout` that its models have a use for.
+    """
+
+    takes: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def names(self) -> Sequence[str]:

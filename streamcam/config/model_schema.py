@@ -1,0 +1,143 @@
+"""Settings of the detector and of its maps."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from streamcam.cam_methods import EIGENCAM, METHODS
+from streamcam.config.fields import Duration, Flag, NameList, Section
+
+
+class ModelSettings(Section):
+    """The detector and the device that runs it."""
+
+    name: Annotated[str, Flag("model", "-m")] = Field(
+        "nano",
+        min_length=1,
+        description="Detector: the built-in `nano`, or any name from `streamcam models list`.",
+    )
+    weights: Annotated[str | None, Flag()] = Field(
+        None,
+        description="File with weights of your own (.pt, .pth, .safetensors), or `random`. "
+        "Unset: the model's published weights.",
+        examples=["/srv/weights/my-detector.pth"],
+    )
+    labels: Annotated[Path | None, Flag()] = Field(
+        None,
+        description="File with the class names for `weights`: one a line, or JSON.",
+        examples=["/srv/weights/my-labels.txt"],
+    )
+    layer: Annotated[NameList, Flag()] = Field(
+        (),
+        description="Layers whose feature maps the map is made of, by name, e.g. `neck.p3,neck.p4`, "
+        "of models whose layers are searched for: see docs/detectors.md. Empty: those found.",
+    )
+    layout: Annotated[
+        Literal[
+            "auto",
+            "yolo",
+            "yolov5",
+            "yolox",
+            "end2end",
+            "rtdetr",
+            "rfdetr",
+            "detr",
+            "detections",
+        ],
+        Flag(),
+    ] = Field(
+        "auto",
+        description="What an ONNX file's outputs are, see docs/detectors.md. `auto`: told by their "
+        "names, shapes and values.",
+    )
+    trust: Annotated[bool, Flag()] = Field(
+        False,
+        description="Open model files that can run any code while they are read (pickles): only "
+        "those of people you trust.",
+    )
+    library: Path | None = Field(
+        None,
+        description="Folder of the models that `streamcam models import` keeps. Unset: "
+        "streamcam/models in the user's data folder.",
+        examples=["/var/lib/streamcam/models"],
+    )
+    confidence: Annotated[float | None, Flag()] = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Minimum confidence of a detection, 0..1. Unset: the model's own preset.",
+        examples=[0.5],
+    )
+    classes: Annotated[NameList, Flag()] = Field(
+        (), description="Only these classes, by name, e.g. `person,dog`. Empty: all."
+    )
+    device: Annotated[str, Flag()] = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="Where the model runs: `auto`, `cpu`, `cuda` or `cuda:N`.",
+    )
+    precision: Annotated[
+        Literal["auto", "fp32", "fp16", "bf16"], Flag(shorthand=("half", "fp16"))
+    ] = Field(
+        "auto",
+        description="Arithmetic of the forward pass: `auto`, `fp32`, `fp16` or `bf16`. `auto` "
+        "takes half precision where the hardware has units for it.",
+    )
+    batch: Annotated[int, Flag()] = Field(
+        8, ge=1, le=256, description="Maximum batch size: frames in one forward pass."
+    )
+    max_wait: Duration = Field(
+        0.05,
+        ge=0,
+        le=5,
+        description="How long a file's frame waits for others to share its forward pass; "
+        "cameras' frames never wait.",
+    )
+
+
+def _check_method(name: str) -> str:
+    if name not in METHODS:
+        known = [repr(method) for method in METHODS]
+        expected = f"{', '.join(known[:-1])} or {known[-1]}"
+        raise ValueError(f"must be {expected}, not {name!r}")
+    return name
+
+
+class CamSettings(Section):
+    """The map: what the detector responds to."""
+
+    method: Annotated[
+        str,
+        AfterValidator(_check_method),
+        WithJsonSchema({"type": "string", "enum": list(METHODS)}),
+        Flag(),
+    ] = Field(
+        EIGENCAM,
+        description="How the map is made. "
+        + " ".join(f"`{method.name}`: {method.meaning}." for method in METHODS.values())
+        + " All but `eigencam` explain the scores of boxes. See docs/explanations.md.",
+    )
+    explain: Annotated[Literal["box", "frame"], Flag()] = Field(
+        "box",
+        description="With a method other than `eigencam`: `box` makes a map for each box, `frame` "
+        "one for the scores of all of them.",
+    )
+    why_every: Annotated[int, Flag()] = Field(
+        1,
+        ge=1,
+        description="With a method other than `eigencam`: explain the boxes of every n-th "
+        "explained frame; the frames in between have EigenCAM's map.",
+    )
+    why_top: Annotated[int, Flag()] = Field(
+        5,
+        ge=1,
+        le=100,
+        description="With a method other than `eigencam`: explain at most N boxes of a frame, "
+        "the most confident.",
+    )
+    grid: Annotated[Literal["fine", "pool"], Flag()] = Field(
+        "fine",
+        description="Cells of the map: `fine` (a cell for every 16 pixels of the model's input) or "
+        "`pool` (the coarsest pyramid level, as grad-cam's own examples do).",
+    )
