@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from streamcam.audit.ground_truth import CocoTruth, Sample, truth_of
 from streamcam.audit.scores import AuditReport
-from streamcam.cam_methods import EIGENCAM, METHODS, find_method
+from streamcam.cam_methods import EIGENCAM, find_method
 from streamcam.config import Settings
 from streamcam.errors import SourceError
 from streamcam.pipeline.engine_provider import FetchProgress, build_engine
@@ -37,7 +37,7 @@ class AuditPlan:
     source: str
     frames: int = 4  # to sample, evenly spaced
     top: int = 2  # most boxes to explain in a frame, the most confident
-    methods: Sequence[str] = ()  # empty for all
+    methods: Sequence[str] = ()  # empty for all that the detector has
     truth: Path | None = None  # a COCO file with the true boxes; the demo scene has its own
 
 
@@ -54,27 +54,24 @@ def run_audit(
         UsageError: There is no such method, model or device, or the truth cannot be used.
         SourceError: The source cannot be read, or nothing is detected in it.
     """
-    methods = _methods(plan.methods)
+    for name in plan.methods:
+        find_method(name)
     entries = expand([plan.source], is_result)
     truth = None if plan.truth is None else CocoTruth(plan.truth)
     samples = _samples(entries, plan.frames, truth)
     clip = _clip(entries)
     # Imports torch, which takes seconds: not before a missing file has been reported.
     from streamcam.audit.measure import Audit
+    from streamcam.vision.build import choose_methods
 
     eigencam = settings.model_copy(
         update={"cam": settings.cam.model_copy(update={"method": EIGENCAM})}
     )
     # Not fused, since the weights are shuffled.
     with build_engine(eigencam, fetching, fuse=False) as engine:
+        methods = choose_methods(plan.methods, engine.detector.network, engine.description.model)
         audit = Audit(engine, methods, top=plan.top, progress=progress)
         return audit.run(samples, clip), engine.description
-
-
-def _methods(wanted: Sequence[str]) -> Sequence[str]:
-    for name in wanted:
-        find_method(name)
-    return [name for name in METHODS if not wanted or name in wanted]
 
 
 def _samples(entries: Sequence[Entry], count: int, truth: CocoTruth | None) -> list[Sample]:

@@ -5,18 +5,16 @@ shrunk to the coarsest one, and `FasterRCNNBoxScoreTarget`.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as functional
 from pytorch_grad_cam import EigenCAM
 from pytorch_grad_cam.utils.model_targets import FasterRCNNBoxScoreTarget
 from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection
-from torch import Tensor
 
 from streamcam.audit.scores import Comparison
 from streamcam.types import FrameResult, HeatMap, Picture
@@ -24,8 +22,8 @@ from streamcam.vision.cam.components import join_levels_as_published, principal_
 from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.cam.stabilizer import Floats
 from streamcam.vision.models.detector import Detector
+from streamcam.vision.models.detector_module import DetectorModule, join_as_published
 from streamcam.vision.models.network import FeatureLevels
-from streamcam.vision.models.torch_network import torch_module
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +39,10 @@ class PublishedEigenCam:
     """pytorch_grad_cam's EigenCAM with the published recipe; a context manager."""
 
     def __init__(self, detector: Detector, levels: FeatureLevels) -> None:
-        self._level = levels.pool
-        module = torch_module(detector.network)
-        backbone = module.get_submodule("backbone")
-        self._cam = EigenCAM(module, [backbone], reshape_transform=self._reshape)
+        module = DetectorModule(detector)
+        self._cam = EigenCAM(
+            module, [module.levels], lambda found: join_as_published(found, levels.pool)
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -64,17 +62,6 @@ class PublishedEigenCam:
         activations = self._cam.activations_and_grads.activations[0].numpy()
         return PublishedMap(heat, get_2d_projection(activations)[0], seconds)
 
-    def _reshape(self, levels: Mapping[str, Tensor]) -> Tensor:
-        """`fasterrcnn_reshape_transform` for a level of any name."""
-        size = levels[self._level].shape[-2:]
-        return torch.cat(
-            [
-                functional.interpolate(level.abs(), size, mode="bilinear")
-                for level in levels.values()
-            ],
-            dim=1,
-        )
-
 
 @torch.inference_mode()
 def projection_as_published(
@@ -85,7 +72,8 @@ def projection_as_published(
     In float32 as in the recipe, whatever the detector's precision.
     """
     canvas, placement = detector.canvas(picture)
-    levels = torch_module(detector.network).get_submodule("backbone")(canvas)
+    with detector.network.in_float32():
+        _, levels = detector.network.forward(canvas, [placement])
     rows, columns = levels[names.pool].shape[-2:]
     cells = join_levels_as_published(list(levels.values()), (rows, columns)).flatten(1, 2)
     found = principal_components(cells, torch.ones_like(cells[:, 0]))

@@ -18,7 +18,6 @@ from streamcam.types import Detection, Frame, FrameResult, HeatMap, TrueObject
 from streamcam.vision.cam.focus import measure_focus
 from streamcam.vision.engine import Engine
 from streamcam.vision.methods.targets import MIN_OVERLAP, BoxTarget, overlap
-from streamcam.vision.models.torch_network import torch_module
 
 AuditProgress = Callable[[str, int, int], None]
 """Called with the current step's description, its number, and the number of steps."""
@@ -40,9 +39,6 @@ class Audit:
         engine: One that makes EigenCAM's maps.
         methods: Names of methods; the baselines are always measured too.
         top: Maximum number of boxes to explain in a frame, the most confident.
-
-    Raises:
-        UsageError: The detector is not a torch module, whose weights can be shuffled.
     """
 
     def __init__(
@@ -55,7 +51,7 @@ class Audit:
         progress: AuditProgress = lambda _what, _done, _all: None,
     ) -> None:
         self._engine = engine
-        self._module = torch_module(engine.detector.network)
+        self._weights = engine.detector.network.weights()
         self._names = [*methods, *BASELINES]
         self._gradients = [name for name in methods if METHODS[name].gradient_formula]
         self._maps = MethodMaps(engine, top, seed)
@@ -91,7 +87,7 @@ class Audit:
                 hint="Sample more of them with --frames, or lower --confidence.",
             )
         known = sum(self._measure(one, sample.truth) for one, sample in pairs)
-        for one, _ in pairs[:_SANITY_FRAMES]:
+        for one, _ in pairs[: self._sanity_frames]:
             self._compare_with_shuffled(one)
         comparison, published_flicker = self._published([one for one, _ in pairs], clip)
         return AuditReport(
@@ -105,8 +101,13 @@ class Audit:
             examples=self._examples,
         )
 
+    @property
+    def _sanity_frames(self) -> int:
+        """How many frames are compared with shuffled weights: none if those cannot be changed."""
+        return _SANITY_FRAMES if self._weights else 0
+
     def _plan(self, samples: int, clip: int) -> None:
-        sane = min(samples, _SANITY_FRAMES)
+        sane = min(samples, self._sanity_frames)
         self._steps = (samples + sane) * len(self._names) + samples + clip * (1 + len(self._names))
 
     def _step(self, what: str) -> None:
@@ -157,7 +158,7 @@ class Audit:
 
     def _compare_with_shuffled(self, inputs: MethodInputs) -> None:
         own = {name: self._maps.of_boxes(name, inputs)[0] for name in self._names}
-        with shuffled(self._module, self._seed):
+        with shuffled(self._weights, self._seed):
             for name in self._names:
                 self._step(f"shuffling {name}")
                 others = self._maps.of_shuffled(name, inputs)
@@ -196,7 +197,7 @@ class Audit:
     def _scores(self, name: str) -> Scores:
         faithful = self._faithful[name]
         pointing = np.array(self._pointing[name])
-        similar = float(np.mean(self._similar[name]))
+        similar = float(np.mean(self._similar[name])) if self._similar[name] else None
         hit, energy, lift = pointing.mean(axis=0).tolist() if len(pointing) else [None] * 3
         return Scores(
             deletion=float(np.mean([one.deletion for one in faithful])),
@@ -208,7 +209,7 @@ class Audit:
             flicker=self._flicker.get(name),
             seconds=float(np.median(self._seconds[name])),
             similarity=similar,
-            sane=similar < SIMILAR,
+            sane=None if similar is None else similar < SIMILAR,
         )
 
     def _visibility(self, name: str) -> Visibility:

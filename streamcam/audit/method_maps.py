@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 from torchvision.ops import box_iou
 
 from streamcam.audit.scores import BASELINES, CENTRE
@@ -50,13 +50,13 @@ class NearestTarget(BoxTarget):
 
 
 @contextmanager
-def shuffled(network: nn.Module, seed: int = 0) -> Iterator[None]:
+def shuffled(parameters: Sequence[Tensor], seed: int = 0) -> Iterator[None]:
     """Shuffle the values of every weight tensor of a network within a context.
 
     The tensors' values, and so the magnitudes of the activations, stay the same. Vectors (biases,
     scales) are not shuffled.
     """
-    weights = [parameter for parameter in network.parameters() if parameter.dim() > 1]
+    weights = [parameter for parameter in parameters if parameter.dim() > 1]
     own = [weight.detach().clone() for weight in weights]
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -33,8 +33,8 @@ class Scores:
     lift: float | None
     flicker: float | None  # None without a clip
     seconds: float  # the median; EigenCAM's is in addition to the detector's forward
-    similarity: float  # the absolute correlation
-    sane: bool  # whether the map depends on what the network has learnt: `similarity` is low
+    similarity: float | None  # the absolute correlation; None if no weights can be shuffled
+    sane: bool | None  # whether the map depends on what the network has learnt: the same is low
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class Row:
     name: str
     values: Mapping[str, float | None]  # by measure
     baseline: bool
-    sane: bool
+    sane: bool  # False only if it failed the sanity check
 
 
 def number(key: str, value: float | None) -> str:
@@ -174,7 +174,7 @@ def as_values(source: str, report: AuditReport, engine: "EngineDescription") -> 
         "boxes": report.boxes,
         "boxes_with_truth": report.known,
         "methods": {name: _rounded(asdict(scores)) for name, scores in report.methods.items()},
-        "insane": [name for name, scores in report.methods.items() if not scores.sane],
+        "insane": [name for name, scores in report.methods.items() if scores.sane is False],
         "visible": {
             name: _rounded({"all_levels": shown.every, "one_level": shown.one})
             for name, shown in report.visibility.items()
@@ -196,7 +196,12 @@ def as_values(source: str, report: AuditReport, engine: "EngineDescription") -> 
 def rows(report: AuditReport) -> Sequence[Row]:
     """The table: every method and baseline, then the published recipe."""
     found = [
-        Row(name, {key: getattr(scores, key) for key in MEASURES}, name in BASELINES, scores.sane)
+        Row(
+            name,
+            {key: getattr(scores, key) for key in MEASURES},
+            baseline=name in BASELINES,
+            sane=scores.sane is not False,
+        )
         for name, scores in report.methods.items()
     ]
     known = {"flicker": report.published_flicker, "seconds": report.comparison.seconds}
@@ -229,7 +234,10 @@ def remarks(report: AuditReport) -> Sequence[str]:
 
 
 def _sanity(report: AuditReport) -> str:
-    insane = [n for n, scores in report.methods.items() if not scores.sane and n not in BASELINES]
+    own = {name: scores for name, scores in report.methods.items() if name not in BASELINES}
+    if all(scores.sane is None for scores in own.values()):
+        return "The sanity check was left out: this detector's weights cannot be shuffled."
+    insane = [name for name, scores in own.items() if scores.sane is False]
     if not insane:
         return "Every method's map changes when the network's weights are shuffled, as it must."
     return (

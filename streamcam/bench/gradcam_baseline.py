@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as functional
 from pytorch_grad_cam import EigenCAM
 from pytorch_grad_cam.utils.image import show_cam_on_image
 from pytorch_grad_cam.utils.model_targets import FasterRCNNBoxScoreTarget
@@ -27,6 +26,7 @@ from streamcam.errors import SinkError, SourceError
 from streamcam.types import HeatMap, Picture
 from streamcam.vision.build import ModelOptions, load_module
 from streamcam.vision.engine import Engine
+from streamcam.vision.models.detector_module import DetectorModule, join_as_published
 from streamcam.vision.models.family import LoadedModule
 from streamcam.vision.models.network import FeatureLevels
 
@@ -44,10 +44,17 @@ class GradCamResult:
 
 
 def build_gradcam_baseline(engine: Engine, model: ModelOptions) -> "GradCamBaseline":
-    """The recipe with an engine's detector, weights and device, and a network of its own."""
-    loaded, levels = load_module(model)
+    """The recipe with an engine's detector, weights and device.
+
+    The network is one of its own, as it was published; where there is none such, the engine's.
+    """
+    loaded = load_module(model)
+    if loaded is None:
+        own = DetectorModule(engine.detector)
+        categories = engine.detector.network.categories
+        loaded = LoadedModule(own, categories, engine.description.weights, None, watched="levels")
     confidence = engine.description.confidence
-    return GradCamBaseline(loaded, levels, engine.detector.device, confidence)
+    return GradCamBaseline(loaded, engine.cam.levels, engine.detector.device, confidence)
 
 
 class GradCamBaseline:
@@ -61,7 +68,7 @@ class GradCamBaseline:
         self._device = device
         self._confidence = confidence
         self._level = levels.pool
-        watched = self._network.get_submodule("backbone")
+        watched = self._network.get_submodule(loaded.watched)
         self._cam = EigenCAM(self._network, [watched], reshape_transform=self._reshape)
         self._colours = np.random.default_rng(0).uniform(0, 255, (len(loaded.categories) + 1, 3))
 
@@ -126,8 +133,4 @@ class GradCamBaseline:
         if "pool" in levels:
             joined: Tensor = fasterrcnn_reshape_transform(levels)
             return joined
-        size = levels[self._level].shape[-2:]
-        return torch.cat(
-            [functional.interpolate(torch.abs(v), size, mode="bilinear") for v in levels.values()],
-            dim=1,
-        )
+        return join_as_published(levels, self._level)

@@ -33,7 +33,7 @@ from streamcam.vision.models.family import (
     WeightsChoice,
 )
 from streamcam.vision.models.library import Library
-from streamcam.vision.models.network import FeatureLevels, Network
+from streamcam.vision.models.network import Network
 from streamcam.vision.models.registry import find_family
 from streamcam.vision.models.torch_network import TorchNetwork
 
@@ -98,7 +98,7 @@ def build_engine(
         WeightsUnavailableError: The weights are neither here nor can they be fetched.
         DeviceError: The GPU is missing, failed, or has no room.
     """
-    method = find_method(cam.method)
+    find_method(cam.method)
     device = choose_device(model.device)
     precision = choose_precision(model.precision, device)
     architecture, weights, labels = _resolve(model)
@@ -119,7 +119,7 @@ def build_engine(
         loaded = family.load(architecture, options)
         network = loaded.network
         _check_precision(model, network)
-        _check_method(method, network, model.name)
+        check_method(cam.method, network, model.name)
         keep = _class_ids(model.classes, network.categories, model.name) if model.classes else None
         threshold = network.confidence if model.confidence is None else model.confidence
         detector = Detector(network, threshold)
@@ -144,19 +144,18 @@ def build_engine(
         return Engine(detector, eigencam, description, keep=keep, attribution=attribution)
 
 
-def load_module(model: ModelOptions) -> tuple[LoadedModule, FeatureLevels]:
-    """A detector's torch module as it was published, and the feature maps of its backbone.
+def load_module(model: ModelOptions) -> LoadedModule | None:
+    """A detector's torch module as it was published; None if its family has no such modules.
 
     Raises:
-        UsageError: There is no such model, or it is not made of torch modules.
+        UsageError: There is no such model.
         WeightsError: The weights cannot be used, or are neither here nor can be fetched.
     """
     architecture, weights, labels = _resolve(model)
     family = find_family(architecture)
     if not isinstance(family, ModuleFamily):
-        raise UsageError(f"{model.name} is not a torch module")
-    options = LoadOptions(weights=weights, labels=labels)
-    return family.load_module(architecture, options), family.levels(architecture)
+        return None
+    return family.load_module(architecture, LoadOptions(weights=weights, labels=labels))
 
 
 _PRECISIONS = {dtype: name for name, dtype in DTYPES.items()}
@@ -203,15 +202,31 @@ def _check_precision(model: ModelOptions, network: Network) -> None:
         )
 
 
-def _check_method(method: CamMethod, network: Network, model: str) -> None:
-    """Refuse a method that needs what the network has not; the hint names those that it has."""
-    if not _has(network, method):
-        known = [name for name, one in METHODS.items() if _has(network, one)]
+def check_method(name: str, network: Network, model: str) -> None:
+    """Refuse a method that needs what a network has not.
+
+    Raises:
+        UsageError: There is no such method, or the network has it not; the hint names those that
+            it has.
+    """
+    if not _has(network, find_method(name)):
         raise UsageError(
-            f"{model} has no method {method.name!r}: it gives no gradients or cannot be run from "
-            "its feature maps",
-            hint=f"It has {', '.join(known)}.",
+            f"{model} has no method {name!r}: it gives no gradients or cannot be run from its "
+            "feature maps",
+            hint=f"It has {', '.join(methods_of(network))}.",
         )
+
+
+def choose_methods(wanted: Sequence[str], network: Network, model: str) -> list[str]:
+    """Those of the wanted methods, or all that a network has; raises what `check_method` raises."""
+    for name in wanted:
+        check_method(name, network, model)
+    return [name for name in methods_of(network) if not wanted or name in wanted]
+
+
+def methods_of(network: Network) -> list[str]:
+    """The names of the methods that a network has what is needed for."""
+    return [name for name, method in METHODS.items() if _has(network, method)]
 
 
 def _has(network: Network, method: CamMethod) -> bool:

@@ -16,7 +16,6 @@ from streamcam.types import HeatMap
 from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.methods.targets import BoxTarget
 from streamcam.vision.models.network import Candidates
-from streamcam.vision.models.torch_network import torch_module
 from tests.vision.methods.scenes import forward_with_targets, nano, street
 
 SIZE = (14, 24)
@@ -67,9 +66,9 @@ def test_ranks_follow_the_heat() -> None:
 
 def test_shuffled_weights_keep_their_values_and_are_restored() -> None:
     with nano() as detector:
-        plain = torch_module(detector.network)
+        plain = detector.network.module
         before = {name: value.clone() for name, value in plain.state_dict().items()}
-        with shuffled(plain):
+        with shuffled(detector.network.weights()):
             changed = [
                 name
                 for name, value in plain.state_dict().items()

@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+import jsonschema
 import numpy as np
 import pytest
 
+from streamcam import schemas
 from streamcam.audit.gradcam_comparison import PublishedEigenCam, stretch_error
 from streamcam.audit.ground_truth import Sample
 from streamcam.audit.measure import Audit
-from streamcam.audit.scores import AuditReport
+from streamcam.audit.scores import AuditReport, as_values, remarks
 from streamcam.demo.source import DemoSource
-from streamcam.errors import SourceError, UsageError
+from streamcam.errors import SourceError
 from streamcam.types import Frame
 from streamcam.vision.cam.eigencam import EigenCam
 from streamcam.vision.cam.geometry import Letterbox
@@ -19,7 +21,7 @@ from streamcam.vision.engine import Engine
 from streamcam.vision.models.detector import Detector
 from tests.vision.methods.scenes import nano, street
 from tests.vision.scenes import (
-    PatchNetwork,
+    TokenNetwork,
     engine,
     engine_around,
     frame,
@@ -130,13 +132,20 @@ def test_progress_is_monotonic_and_ends(
     }
 
 
-def test_a_detector_whose_weights_cannot_be_shuffled_is_refused_at_once() -> None:
-    network = PatchNetwork({"fine": (14, 14)})
-    with (
-        engine_around(Detector(network, 0.5), EigenCam(network.levels)) as plain,
-        pytest.raises(UsageError, match="only with detectors that are torch modules"),
-    ):
-        Audit(plain, ["eigencam"])
+def test_a_detector_whose_weights_cannot_be_shuffled_is_audited_without_the_sanity_check() -> None:
+    network = TokenNetwork()
+    picture = with_patch(grey(70, 140), 28, 14, 42)
+    with engine_around(Detector(network, 0.5), EigenCam(network.levels)) as plain:
+        report = Audit(plain, ["eigencam", "gradcam"]).run([Sample(frame(picture))], [])
+    assert {one.sane for one in report.methods.values()} == {None}
+    assert {one.similarity for one in report.methods.values()} == {None}
+    assert report.methods["gradcam"].deletion < 1
+    assert "sanity check was left out" in " ".join(remarks(report))
+    assert report.comparison.error < 1e-3
+    assert report.comparison.cells == ((5, 10), (5, 10))
+    values = as_values("patch.png", report, plain.description)
+    jsonschema.Draft202012Validator(schemas.schema("audit")).validate(values)
+    assert values["insane"] == []
 
 
 def test_no_detections_are_an_error(audited: Engine) -> None:
@@ -146,12 +155,12 @@ def test_no_detections_are_an_error(audited: Engine) -> None:
 
 def test_the_published_recipe_leaves_no_hooks() -> None:
     with engine("nano", min_size=96, max_size=160) as plain:
-        backbone = plain.detector.network.module.get_submodule("backbone")
-        before = len(backbone._forward_hooks)
+        parts = list(plain.detector.network.module.modules())
+        before = sum(len(part._forward_hooks) for part in parts)
         (result,) = plain.explain(frames([with_patch(noise(96, 160), 40, 20, 40)]))
         with PublishedEigenCam(plain.detector, plain.cam.levels) as published:
             made = published(result)
-        assert len(backbone._forward_hooks) == before
+        assert sum(len(part._forward_hooks) for part in parts) == before
     assert made.heat.shape == (96, 160)
     assert made.projection.shape == (3, 5)
     assert np.isfinite(made.heat).all()

@@ -72,6 +72,22 @@ def test_the_recipe_finds_and_draws_the_same_boxes() -> None:
     assert (changed > 0).mean() > 0.5
 
 
+def test_the_recipe_around_a_detector_without_a_published_module_is_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nano = model_options(settings_of())
+    picture = scene(1.0).picture
+    with build("nano", precision="fp32") as engine:
+        with build_gradcam_baseline(engine, nano) as baseline:
+            published = baseline.explain(picture)
+        monkeypatch.setattr("streamcam.bench.gradcam_baseline.load_module", lambda _model: None)
+        with build_gradcam_baseline(engine, nano) as baseline:
+            made = baseline.explain(picture)
+    assert np.abs(made.boxes - published.boxes).max() < 0.1
+    assert np.array_equal(made.labels, published.labels)
+    assert np.abs(made.heat - published.heat).max() < 0.01
+
+
 def test_the_detector_alone_finds_the_same_boxes() -> None:
     frames = [scene(seconds, index) for index, seconds in enumerate((0.5, 1.0, 1.5))]
     with build("nano", precision="fp32", batch=2) as engine:

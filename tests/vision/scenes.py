@@ -21,7 +21,15 @@ from streamcam.vision.models.detector import Detector
 from streamcam.vision.models.family import LoadedModule, LoadOptions, ModuleFamily
 from streamcam.vision.models.nano import NANO_CATEGORIES
 from streamcam.vision.models.nano_network import Nano
-from streamcam.vision.models.network import Candidates, FeatureLevels, Levels, Network, Raw, Sizing
+from streamcam.vision.models.network import (
+    Candidates,
+    FeatureLevels,
+    Levels,
+    Network,
+    Raw,
+    Sizing,
+    to_original,
+)
 from streamcam.vision.models.registry import find_family
 from streamcam.vision.models.torch_network import TorchNetwork
 from streamcam.vision.models.torchvision import TorchvisionFamily
@@ -121,6 +129,39 @@ class PatchNetwork(Network):
     def decode(self, _: Raw, placements: Sequence[Letterbox], __: float) -> list[Candidates]:
         nothing = torch.zeros(0)
         return [Candidates(torch.zeros(0, 4), nothing, nothing.long()) for _ in placements]
+
+
+class TokenNetwork(Network):
+    """A network without torch modules whose cells are 14 pixels wide and 28 high."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            sizing=Sizing(stretch=(140, 140), multiple=1, bgr=True, pad=114),
+            levels=FeatureLevels.of({"tokens": (28, 14)}),
+            categories={0: "thing"},
+            suppress=0.5,
+            differentiable=True,
+            replayable=True,
+        )
+
+    def forward(self, canvas: Tensor, placements: Sequence[Letterbox]) -> tuple[Raw, Levels]:
+        levels = {"tokens": torch.nn.functional.avg_pool2d(canvas, (28, 14))}
+        return self.from_levels(levels, placements), levels
+
+    def from_levels(self, levels: Levels, _: Sequence[Letterbox]) -> Raw:
+        return {"scores": levels["tokens"].mean(dim=1)}
+
+    def decode(
+        self, raw: Raw, placements: Sequence[Letterbox], threshold: float
+    ) -> list[Candidates]:
+        found = []
+        for scores, placement in zip(raw["scores"], placements, strict=True):
+            y, x = (scores > threshold).nonzero().unbind(1)
+            boxes = torch.stack([x * 14, y * 28, (x + 1) * 14, (y + 1) * 28], dim=1).float()
+            found.append(
+                Candidates(to_original(boxes, placement), scores[y, x], torch.zeros_like(x))
+            )
+        return found
 
 
 def noise(height: int, width: int, seed: int = 0, deviation: float = 50) -> Picture:

@@ -120,12 +120,14 @@ class LoadedModule:
         module: Takes a list of images, float32 [3, height, width], 0..1, and gives a dictionary of
             boxes, scores and labels for each. Evaluating, on the CPU, in float32.
         categories: Class names by class id.
+        watched: Path of the part whose output is the feature maps by level.
     """
 
     module: nn.Module
     categories: Mapping[int, str]
     weights: str
     sha256: str | None
+    watched: str = "backbone"
 
 
 class ModuleFamily(Family):

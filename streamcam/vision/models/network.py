@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -189,6 +190,17 @@ class Network(ABC):
     def from_levels(self, levels: Levels, placements: Sequence[Letterbox]) -> Raw:
         """The raw outputs for feature maps that were changed, float32; the backbone is left out."""
         raise NotImplementedError(f"{type(self).__name__} has no from_levels")
+
+    def weights(self) -> Sequence[Tensor]:
+        """The weights as they are used, which may be changed in place; empty without access.
+
+        The audit shuffles them for a while, to see whether maps depend on them.
+        """
+        return ()
+
+    def in_float32(self) -> AbstractContextManager[None]:
+        """Compute in float32 for a while, where that can be chosen."""
+        return nullcontext()
 
     def close(self) -> None:  # noqa: B027 - most networks hold nothing to release
         """Release what the network holds. Idempotent."""

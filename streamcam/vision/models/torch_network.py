@@ -7,7 +7,6 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from streamcam.errors import UsageError
 from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.cpu.optimize import fold_batch_norms, fuse_convolutions
 from streamcam.vision.models.family import LoadOptions
@@ -96,9 +95,11 @@ class TorchNetwork(Network):
         half = self.dtype != torch.float32
         return torch.autocast(self.device.type, self.dtype, enabled=half)
 
+    def weights(self) -> Sequence[Tensor]:
+        return list(self.module.parameters())
+
     @contextmanager
     def in_float32(self) -> Iterator[None]:
-        """Compute in float32 for a while."""
         own, self.dtype = self.dtype, torch.float32
         try:
             yield
@@ -111,20 +112,6 @@ class TorchNetwork(Network):
         for part in self.module.modules():
             if isinstance(part, HalfPrecisionCopy):
                 part.reduced = None
-
-
-def torch_module(network: Network) -> nn.Module:
-    """The module of a network, of torchvision's interface.
-
-    Raises:
-        UsageError: The network is not made of torch modules.
-    """
-    if not isinstance(network, TorchNetwork):
-        raise UsageError(
-            "this works only with detectors that are torch modules",
-            hint="Use nano or one of torchvision's detectors.",
-        )
-    return network.module
 
 
 def _end_half_precision_at(module: nn.Module, heads: Sequence[str]) -> None:

@@ -1,27 +1,20 @@
 """What every detector family keeps, whatever its networks are made of."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from streamcam.vision.cam.eigencam import EigenCam
 from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.models.detector import Detector, suppress
-from streamcam.vision.models.network import (
-    Candidates,
-    FeatureLevels,
-    Levels,
-    Network,
-    Raw,
-    Sizing,
-    to_original,
-)
+from streamcam.vision.models.network import Candidates, Levels, Network, Sizing
 from streamcam.vision.models.preprocess import Preprocessor
 from tests.vision.scenes import (
     MOBILENET,
     SSDLITE,
+    TokenNetwork,
     engine_around,
     frame,
     grey,
@@ -32,39 +25,6 @@ from tests.vision.scenes import (
 )
 
 SMALL = {"min_size": 128, "max_size": 192}
-
-
-class TokenNetwork(Network):
-    """A network without torch modules whose cells are 14 pixels wide and 28 high."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            sizing=Sizing(stretch=(140, 140), multiple=1, bgr=True, pad=114),
-            levels=FeatureLevels.of({"tokens": (28, 14)}),
-            categories={0: "thing"},
-            suppress=0.5,
-            differentiable=True,
-            replayable=True,
-        )
-
-    def forward(self, canvas: Tensor, placements: Sequence[Letterbox]) -> tuple[Raw, Levels]:
-        levels = {"tokens": nn.functional.avg_pool2d(canvas, (28, 14))}
-        return self.from_levels(levels, placements), levels
-
-    def from_levels(self, levels: Levels, _: Sequence[Letterbox]) -> Raw:
-        return {"scores": levels["tokens"].mean(dim=1)}
-
-    def decode(
-        self, raw: Raw, placements: Sequence[Letterbox], threshold: float
-    ) -> list[Candidates]:
-        found = []
-        for scores, placement in zip(raw["scores"], placements, strict=True):
-            y, x = (scores > threshold).nonzero().unbind(1)
-            boxes = torch.stack([x * 14, y * 28, (x + 1) * 14, (y + 1) * 28], dim=1).float()
-            found.append(
-                Candidates(to_original(boxes, placement), scores[y, x], torch.zeros_like(x))
-            )
-        return found
 
 
 NETWORKS: dict[str, Callable[[], Network]] = {
@@ -212,7 +172,7 @@ def test_sides_are_rounded_as_a_network_asks_and_none_vanishes(nearest: bool, ro
 
 
 def test_boxes_are_cut_off_at_the_edges_of_the_picture() -> None:
-    """The first row of cells begins 24 pixels above the picture and ends 4 pixels below its edge."""
+    """The first row of cells begins 24 pixels above the picture and ends 4 below its edge."""
     network = TokenNetwork()
     network.sizing = Sizing(shortest=112, longest=112, multiple=160, centred=True)
     (found,) = Detector(network, 0.05)([grey(112, 56)]).detections
