@@ -9,7 +9,8 @@ from math import inf
 from pathlib import Path
 
 from streamcam.clock import Clock
-from streamcam.jobs.job_record import EnqueueResult, FileStat, FileStatus, identity_of
+from streamcam.fingerprint import FileStat, identity_of
+from streamcam.jobs.job_record import EnqueueResult, FileStatus
 from streamcam.jobs.resources import OngoingConditions
 from streamcam.jobs.store import JobStore
 from streamcam.jobs.watched_files import (

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from streamcam.errors import StreamcamError
 from streamcam.files import PartFile
-from streamcam.jobs.job_record import JobRecord, identity_of
+from streamcam.fingerprint import identity_of
+from streamcam.jobs.job_record import JobRecord
 from streamcam.jobs.store import JobStore
 from streamcam.jobs.watched_files import WatchedFolder
 from streamcam.pipeline.file_job import Job

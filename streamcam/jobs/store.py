@@ -10,11 +10,10 @@ from pathlib import Path
 from sqlite3 import Row
 
 from streamcam.errors import UsageError
+from streamcam.fingerprint import FileIdentity, FileStat
 from streamcam.jobs.database import FILE_NAME, Database, SqlValue, placeholders
 from streamcam.jobs.job_record import (
     EnqueueResult,
-    FileIdentity,
-    FileStat,
     FileStatus,
     JobRecord,
     JobState,

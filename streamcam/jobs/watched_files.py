@@ -20,7 +20,7 @@ from watchdog.observers.api import BaseObserver, ObservedWatch
 from streamcam.config.schema import WatchSettings
 from streamcam.errors import SinkError, UsageError
 from streamcam.files import PART, FolderLock
-from streamcam.jobs.job_record import FileStat
+from streamcam.fingerprint import FileStat
 from streamcam.sinks.registry import is_result
 from streamcam.sources.inputs import is_media
 

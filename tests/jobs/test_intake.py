@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from streamcam.config.schema import WatchSettings
+from streamcam.fingerprint import identity_of
 from streamcam.jobs.intake import Intake
-from streamcam.jobs.job_record import JobState, identity_of
+from streamcam.jobs.job_record import JobState
 from streamcam.jobs.resources import OngoingConditions
 from streamcam.jobs.store import JobStore
 from streamcam.jobs.watched_files import (

@@ -16,16 +16,9 @@ from pathlib import Path
 import pytest
 
 from streamcam.errors import UsageError
+from streamcam.fingerprint import FileStat, identity_of
 from streamcam.jobs.database import FILE_NAME
-from streamcam.jobs.job_record import (
-    EnqueueResult,
-    FileStat,
-    FileStatus,
-    JobRecord,
-    JobState,
-    RecoveredJob,
-    identity_of,
-)
+from streamcam.jobs.job_record import EnqueueResult, FileStatus, JobRecord, JobState, RecoveredJob
 from streamcam.jobs.owner import this_process
 from streamcam.jobs.store import JobStore
 from streamcam.types import JobReport, Outcome

@@ -7,7 +7,7 @@ import pytest
 
 from streamcam.config.schema import WatchSettings
 from streamcam.errors import UsageError
-from streamcam.jobs.job_record import identity_of
+from streamcam.fingerprint import identity_of
 from streamcam.jobs.watched_files import (
     Selection,
     is_being_written,
