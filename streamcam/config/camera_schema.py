@@ -144,6 +144,7 @@ class RetentionSettings(Section):
     max_bytes: Size | None = Field(
         None,
         gt=0,
+        le=10**15,
         description="Space that recordings may take; the oldest videos are deleted first, "
         "records only when no video is left. Unset: no limit.",
         examples=[200 * 10**9],
@@ -151,5 +152,6 @@ class RetentionSettings(Section):
     min_free: Size = Field(
         1_000_000_000,
         ge=0,
+        le=10**15,
         description="Space that has to stay free on their disk; the oldest are deleted first.",
     )

@@ -148,7 +148,12 @@ def _describe_quantities(schema: JsonDict, section: type[BaseModel]) -> None:
 class Section(BaseModel):
     """A table of the configuration file: immutable, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_describe_quantities)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        json_schema_extra=_describe_quantities,
+    )
 
 
 def unknown(name: str, known: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 import logging
 import math
 import tomllib
+import traceback
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +23,10 @@ ENV_CONFIG = "STREAMCAM_CONFIG"
 
 _ENV_TESTS = "STREAMCAM_TEST_"
 """Begins the variables of the development environment, which are no settings."""
+
+# TOML's integers have 64 bits; Python's own have any number of digits.
+_LARGEST_SHOWN = 2**63
+_LONGEST_SHOWN = 80
 
 Tables = Mapping[str, Mapping[str, Any]]
 
@@ -85,7 +90,7 @@ def _with_unit(value: object, field: FieldInfo) -> str | None:
         return None
     try:
         number = Decimal(str(value))
-    except ArithmeticError:
+    except (ArithmeticError, ValueError):  # no number, or one too long to be written
         return None
     if not number or not math.isfinite(number):
         return None
@@ -100,8 +105,24 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not a text file") from None
+    except RecursionError as error:
+        raise ConfigError(f"{path} is nested too deeply (at line {_line(error)})") from None
+    except ValueError as error:
+        raise ConfigError(
+            f"{path} has a number that is too long (at line {_line(error)})"
+        ) from None
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from None
+
+
+def _line(error: Exception) -> int:
+    """Return the line of TOML that the parser was at; Python's own errors do not tell it."""
+    places = [
+        frame.f_locals
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if {"src", "pos"} <= frame.f_locals.keys()
+    ]
+    return 1 + str(places[-1]["src"]).count("\n", 0, places[-1]["pos"])
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -140,7 +161,12 @@ def _shown(error: ErrorDetails) -> str:
         return "a table"
     if any(is_secret(str(part)) for part in error["loc"]):
         return HIDDEN
-    return "a list" if isinstance(value, list | tuple) else redacted_url(repr(value))
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, int) and abs(value) > _LARGEST_SHOWN:
+        return "a number of more than 64 bits"
+    shown = redacted_url(repr(value))
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[: _LONGEST_SHOWN - 1]}…"
 
 
 def _known(location: tuple[int | str, ...]) -> Iterable[str]:

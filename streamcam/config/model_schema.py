@@ -126,6 +126,7 @@ class CamSettings(Section):
     why_every: Annotated[int, Flag()] = Field(
         1,
         ge=1,
+        le=1_000_000,
         description="With a method other than `eigencam`: explain the boxes of every n-th "
         "explained frame; the frames in between have EigenCAM's map.",
     )

@@ -28,6 +28,7 @@ class SamplingSettings(Section):
     every: Annotated[int | None, Flag()] = Field(
         None,
         ge=1,
+        le=1_000_000,
         description="Explain every n-th frame instead; `max_fps` is ignored then.",
         examples=[10],
     )
@@ -134,6 +135,7 @@ class WatchSettings(Section):
     min_free: Annotated[Size, BareUnit("MB")] = Field(
         500_000_000,
         ge=0,
+        le=10**15,
         description="Space that must be free for results before another file is taken.",
     )
     max_attempts: int = Field(

@@ -110,7 +110,18 @@ def test_end_must_lie_after_start() -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"[sampling\n", "not valid TOML"), (b"\xff\xfe\x00", "not a text file")],
+    [
+        (b"[sampling\n", "not valid TOML"),
+        (b"\xff\xfe\x00", "not a text file"),
+        (b"[sampling]\nevery = 3\n\n[sampling]\n", r"twice \(at line 4, column 10\)"),
+        (b"[sampling]\nevery = " + b"9" * 5000, r"a number that is too long \(at line 2\)"),
+        (b"#\n\nx = " + b"[" * 5000, r"is nested too deeply \(at line 3\)"),
+        (b"x = " + b"{a=" * 5000, r"is nested too deeply \(at line 1\)"),
+        (b"[sampling]\nevery = 0x" + b"f" * 5000, "every: .*, not a number of more than 64 bits"),
+        (b"[sampling]\nstart = " + b"9" * 4000, "start: .*, not a number of more than 64 bits"),
+        (b"[sampling]\nstart = 1e9999", "start: must be a finite number, not inf"),
+        (b"[sampling]\nevery = '" + b"9" * 300 + b"x'", r"every: .*, not '9{78}…$"),
+    ],
 )
 def test_unreadable_content_is_named(tmp_path: Path, content: bytes, message: str) -> None:
     file = tmp_path / "config.toml"
