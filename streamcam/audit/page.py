@@ -31,6 +31,7 @@ _LEVELS = ("all levels", "coarsest only")
 
 # Width in pixels: sharp on a phone, and 24 pictures make a page of a megabyte.
 _WIDTH = 480
+_MAX_HEIGHT = 4 * _WIDTH
 _QUALITY = 85
 _LINE = 2
 
@@ -156,7 +157,7 @@ def _title(name: str) -> str:
 def _picture(frame: Frame, detections: Sequence[Detection], heat: HeatMap | None = None) -> bytes:
     """A frame with boxes and heat, reduced in size, as JPEG."""
     height, width = frame.picture.shape[:2]
-    factor = min(1.0, _WIDTH / width)
+    factor = min(1.0, _WIDTH / width, _MAX_HEIGHT / height)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     canvas = cv2.resize(frame.picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
     if heat is not None:

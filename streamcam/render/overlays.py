@@ -125,7 +125,7 @@ class Thumbnails:
         if not explained or explained[0].why is None:
             return None
         picture = result.frame.picture
-        side = round(min(picture.shape[:2]) * _SIDE)
+        side = max(1, round(min(picture.shape[:2]) * _SIDE))
         capacity = (picture.shape[1] - scale.gap) // (side + scale.gap)
         cells = [
             Overlay(

@@ -163,6 +163,7 @@ def test_boxes_at_the_edge_and_larger_than_the_frame_are_shown() -> None:
         assert np.array_equal(shown[2, 10], colour_of(1))
 
 
-def test_a_tiny_frame_is_drawn_all_the_same() -> None:
-    one = explained(plain(32, 24), cold(), [why(detection((2, 2, 20, 20)), row=2, column=2)])
-    assert annotate(one).shape == (24, 32, 3)
+@pytest.mark.parametrize(("width", "height"), [(32, 24), (1, 1), (1, 400), (400, 1)])
+def test_a_tiny_frame_is_drawn_all_the_same(width: int, height: int) -> None:
+    one = explained(plain(width, height), spot(), [why(detection((0, 0, 20, 20)), 2, 2)])
+    assert annotate(one).shape == (height, width, 3)

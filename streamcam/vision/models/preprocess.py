@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +15,10 @@ from torch import Tensor
 from streamcam.types import Picture
 from streamcam.vision.cam.geometry import Letterbox, Size
 from streamcam.vision.models.network import Sizing
+
+# Numbers of a picture up to which it is resized in float32; a larger one (4K has 25 million) is
+# resized as bytes, which rounds to whole grey levels and takes a quarter of the memory.
+_MAX_FLOATS = 32_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +140,13 @@ class Preprocessor:
         for image, placement, place in zip(images, placements, pixels, strict=True):
             (top, left), (rows, columns) = placement.offset, placement.resized
             picture = image.permute(1, 2, 0).numpy()
-            full, small = _sized(full, picture.shape), _sized(small, (rows, columns, 3))
-            np.copyto(full, picture[..., ::-1] if self._sizing.bgr else picture)
-            cv2.resize(full, (columns, rows), dst=small)
+            small = _sized(small, (rows, columns, 3))
+            if picture.size > _MAX_FLOATS:
+                np.copyto(small, self._ordered(cv2.resize(picture, (columns, rows))))
+            else:
+                full = _sized(full, picture.shape)
+                np.copyto(full, self._ordered(picture))
+                cv2.resize(full, (columns, rows), dst=small)
             flat = torch.from_numpy(small.reshape(rows, -1))
             bottom, right = top + rows, left + columns
             part = place[top:bottom, left * 3 : right * 3]
@@ -146,6 +155,10 @@ class Preprocessor:
             place[top:bottom, : left * 3] = padding[: left * 3]
             place[top:bottom, right * 3 :] = padding[right * 3 :]
         return pixels.reshape(len(images), height, width, 3).permute(0, 3, 1, 2)
+
+    def _ordered(self, picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The picture with its channels in the network's order."""
+        return picture[..., ::-1] if self._sizing.bgr else picture
 
 
 def _sized(scratch: npt.NDArray[np.float32], shape: Sequence[int]) -> npt.NDArray[np.float32]:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from streamcam.vision.cam.eigencam import EigenCam
 from streamcam.vision.cam.geometry import Letterbox
+from streamcam.vision.models import preprocess
 from streamcam.vision.models.detector import Detector, suppress
 from streamcam.vision.models.network import Candidates, Levels, Network, Sizing
 from streamcam.vision.models.preprocess import Preprocessor
@@ -91,6 +93,19 @@ def test_detections_lie_in_the_picture_and_above_the_threshold(network: Network)
         assert bool((own.boxes[:, 2:] >= own.boxes[:, :2]).all())
         assert float(own.boxes.min()) >= -1e-3
         assert bool((own.boxes <= torch.tensor([width, height] * 2) + 1e-2).all())
+
+
+def test_pictures_of_any_shape_are_explained(network: Network) -> None:
+    """The short side of a picture of one column stays a pixel long when it is resized."""
+    engine = engine_around(Detector(network, THRESHOLD), EigenCam(network.levels))
+    results = engine.explain([frame(noise(*size)) for size in ((1, 1), (1, 3000), (3000, 1))])
+    for result in results:
+        height, width = result.frame.picture.shape[:2]
+        assert bool(np.isfinite(result.explanation.map).all())
+        for detection in result.detections:
+            x1, y1, x2, y2 = detection.box
+            assert 0 <= x1 <= x2 <= width
+            assert 0 <= y1 <= y2 <= height
 
 
 def test_a_picture_has_the_same_detections_alone_and_in_a_batch(network: Network) -> None:
@@ -179,6 +194,17 @@ def test_boxes_are_cut_off_at_the_edges_of_the_picture() -> None:
     assert found.boxes[:, 1::2].unique().tolist() == [0, 4, 32, 60, 88, 112]
     assert found.boxes[:, ::2].amin() == 0
     assert found.boxes[:, ::2].amax() == 56
+
+
+def test_a_large_picture_is_resized_as_bytes_to_the_same_canvas(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = TokenNetwork()
+    image = torch.from_numpy(noise(300, 500)).permute(2, 0, 1)
+    exact = Detector(network, 0.5).preprocess([image]).canvas
+    monkeypatch.setattr(preprocess, "_MAX_FLOATS", 1000)
+    rounded = Detector(network, 0.5).preprocess([image]).canvas
+    assert 0 < float((rounded - exact).abs().max() * 255) < 1
 
 
 def test_a_picture_in_the_middle_of_the_canvas_keeps_its_boxes_and_its_map() -> None:
