@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from html import escape
+from html import escape as escape_html
 from importlib.resources import files
 from typing import Any
 
@@ -21,6 +21,7 @@ from streamcam.audit.scores import (
     rows,
 )
 from streamcam.cam_methods import method_label
+from streamcam.escapes import printable
 from streamcam.render.boxes import draw_boxes
 from streamcam.render.heat import Heat, enlarge
 from streamcam.render.style import Style
@@ -42,7 +43,7 @@ def page(report: AuditReport, values: Mapping[str, Any]) -> str:
     weights = f"weights {values['weights']}, {values['device']}, {values['precision']}"
     parts = [
         "<h1>Can these maps be trusted?</h1>",
-        f"<p class=lead>{escape(title)}; {escape(weights)}.</p>",
+        f"<p class=lead>{_text(title)}; {_text(weights)}.</p>",
         _list(remarks(report)),
         "<h2>Numbers</h2>",
         _table(report),
@@ -56,19 +57,19 @@ def page(report: AuditReport, values: Mapping[str, Any]) -> str:
     return (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         '<meta name=viewport content="width=device-width,initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{style}</style><main>{''.join(parts)}</main></html>"
+        f"<title>{_text(title)}</title><style>{style}</style><main>{''.join(parts)}</main></html>"
     )
 
 
 def _foot(version: str) -> str:
     return (
-        f"<p class=foot>streamcam {escape(version)}. Means over the boxes; with few boxes a "
+        f"<p class=foot>streamcam {_text(version)}. Means over the boxes; with few boxes a "
         "difference of some hundredths is not significant.</p>"
     )
 
 
 def _list(sentences: Sequence[str]) -> str:
-    return "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
+    return "<ul>" + "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences) + "</ul>"
 
 
 def _table(report: AuditReport) -> str:
@@ -119,7 +120,7 @@ def _example(place: int, example: Example) -> str:
         for name, heat in example.maps.items()
     ]
     return (
-        f"<h2>Example {place}: why {escape(label)}?</h2>"
+        f"<h2>Example {place}: why {_text(label)}?</h2>"
         "<p>EigenCAM does not depend on the box: its map is the same for all boxes of a frame.</p>"
         f"<div class=grid>{''.join(figures)}</div>"
     )
@@ -144,14 +145,18 @@ def _levels(example: Example) -> str:
 
 
 def _figure(picture: bytes, caption: str) -> str:
-    text = escape(caption)
+    text = _text(caption)
     data = base64.b64encode(picture).decode()
     image = f'<img src="data:image/jpeg;base64,{data}" alt="{text}">'
     return f"<figure>{image}<figcaption>{text}</figcaption></figure>"
 
 
+def _text(text: str) -> str:
+    return escape_html(printable(text))
+
+
 def _title(name: str) -> str:
-    return escape(BASELINES.get(name, method_label(name)))
+    return _text(BASELINES.get(name, method_label(name)))
 
 
 def _picture(frame: Frame, detections: Sequence[Detection], heat: HeatMap | None = None) -> bytes:

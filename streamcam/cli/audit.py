@@ -6,13 +6,12 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.text import Text
 
 from streamcam.audit.auditor import AuditPlan, run_audit
 from streamcam.audit.scores import MEASURES, AuditReport, as_values, number, remarks, rows
 from streamcam.cli import options
 from streamcam.cli.progress import StepReporter
-from streamcam.cli.terminal import output, print_json, printable, table
+from streamcam.cli.terminal import output, print_json, styled, table
 from streamcam.config import load_settings
 from streamcam.config.load import Tables
 from streamcam.files import write_file
@@ -78,11 +77,11 @@ def _print(report: AuditReport, page: Path) -> None:
     headings = [measure.heading for measure in MEASURES.values()]
     made = table("method", *headings, right=headings, keep=("method",))
     for row in rows(report):
-        cells = [Text(number(key, value)) for key, value in row.values.items()]
+        cells = [styled(number(key, value)) for key, value in row.values.items()]
         if not row.sane:
             cells[-1].append(" fails").stylize("red")
         made.add_row(row.name, *cells, style="dim" if row.baseline else None)
     output().print(made)
     for remark in remarks(report):
-        output().print(remark, soft_wrap=True, markup=False)
-    output().print(f"pictures and explanations: {printable(str(page))}", soft_wrap=True)
+        output().print(remark, soft_wrap=True)
+    output().print(f"pictures and explanations: {page}", soft_wrap=True)

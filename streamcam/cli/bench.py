@@ -71,10 +71,10 @@ def bench(
 
 def _print(report: BenchReport) -> None:
     for line in machine_in_words(report):
-        output().print(line, soft_wrap=True, markup=False)
+        output().print(line, soft_wrap=True)
     output().print("", _runs(report), "", _stages(report), "", sep="\n")
     for line in remarks(report):
-        output().print(line, soft_wrap=True, markup=False)
+        output().print(line, soft_wrap=True)
 
 
 def _runs(report: BenchReport) -> Table:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from streamcam.cli import options
-from streamcam.cli.terminal import output, print_json, printable, show_error, table
+from streamcam.cli.terminal import output, print_json, show_error, styled, table
 from streamcam.config import load_settings
 from streamcam.config.load import Tables
 from streamcam.errors import ExitCode, UsageError
@@ -61,10 +60,10 @@ def list_jobs(
     for job in jobs:
         rows.add_row(
             str(job.id),
-            Text(job.state.value, _STYLES[job.state]),
+            styled(job.state.value, _STYLES[job.state]),
             _moment(job.arrived),
-            Text(printable(job.name)),
-            Text(printable(job.error or "")),
+            job.name,
+            job.error or "",
         )
     output().print(rows)
     total = sum(counts.values())
@@ -90,7 +89,7 @@ def show(
     for name, value in facts.items():
         for part in value.values() if isinstance(value, dict) else [value]:
             if part is not None:
-                rows.add_row(name.replace("_", " "), Text(printable(str(part))))
+                rows.add_row(name.replace("_", " "), str(part))
     output().print(rows)
 
 
@@ -133,7 +132,7 @@ def _change(
     jobs = [store.find(word) for word in words] if words else store.jobs(_states(status))
     refused = [job for job in jobs if not change(job)]
     for job in refused:
-        show_error(f"job {job.id} is {job.state.value}: {printable(job.name)}")
+        show_error(f"job {job.id} is {job.state.value}: {job.name}")
     count = len(jobs) - len(refused)
     output().print(f"{count} {'job' if count == 1 else 'jobs'} {done}")
     return ExitCode.SOME_FAILED if refused else ExitCode.OK

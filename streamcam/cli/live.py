@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
-from rich.text import Text
 
 from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.plan import CameraPlan
@@ -160,9 +159,9 @@ class _Live:
         (camera,) = manager.cameras
         status = camera.status()
         if status.counts.decoded and not quiet:
-            errors().print(Text(camera_summary(status, self._elapsed)), soft_wrap=True)
+            errors().print(camera_summary(status, self._elapsed), soft_wrap=True)
             if self._plan.record != "never" and self._folder.exists():
-                errors().print(Text(f"results in {self._folder}"), soft_wrap=True)
+                errors().print(f"results in {self._folder}", soft_wrap=True)
         if camera.fault is None:
             return ExitCode.OK
         show_error(camera.fault.message, camera.fault.hint)

@@ -6,7 +6,6 @@ No line holds a credential.
 import copy
 import logging
 import os
-import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -16,11 +15,11 @@ from enum import StrEnum
 from typing import TextIO, TypeAlias
 
 import orjson
-from rich.console import Console
 from rich.logging import RichHandler
 
-from streamcam.cli.terminal import errors
+from streamcam.cli.terminal import Terminal, errors
 from streamcam.clock import Clock, iso_utc
+from streamcam.escapes import printable
 from streamcam.urls import redacted_url
 
 Redact: TypeAlias = Callable[[str], str]
@@ -33,8 +32,6 @@ _PRIORITIES = (
     (logging.INFO, 6),
     (logging.NOTSET, 7),
 )
-
-_BREAKING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 # Attributes of every record; all others were given as `extra`.
 _COMMON = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
@@ -90,9 +87,7 @@ class LineFormatter(logging.Formatter):
         return [self.clean(line) for line in self._redact(text).splitlines()]
 
     def clean(self, text: str) -> str:
-        shown = _BREAKING.sub(lambda match: ascii(match[0])[1:-1], self._redact(text))
-        # File names may hold bytes that are not text.
-        return shown.encode("utf-8", "backslashreplace").decode()
+        return printable(self._redact(text))
 
 
 class TextFormatter(LineFormatter):
@@ -303,7 +298,7 @@ def _writer(
 ) -> logging.Handler:
     if log_format is LogFormat.TEXT and stream.isatty():
         people = RichHandler(
-            console=Console(file=stream, highlight=False),
+            console=Terminal(file=stream),
             show_path=False,
             omit_repeated_times=False,
             log_time_format="%Y-%m-%d %H:%M:%S",

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
-import orjson
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -27,7 +26,8 @@ from streamcam.cli.report import (
     labels_text,
     lost_frames,
 )
-from streamcam.cli.terminal import duration, errors, printable, size, table
+from streamcam.cli.terminal import duration, errors, size, styled, table
+from streamcam.escapes import printable, printable_json
 from streamcam.observer import Observer
 from streamcam.sinks.records import record
 from streamcam.types import (
@@ -71,15 +71,16 @@ class LineReporter(Observer):
     def file_started(self, info: SourceInfo) -> None:
         if not self._quiet:
             length = f", {duration(info.duration)}" if info.duration else ""
-            self.notice(f"{printable(info.id)}: {info.width}x{info.height}{length}")
+            self.notice(f"{info.id}: {info.width}x{info.height}{length}")
 
     def file_ended(self, report: JobReport) -> None:
         with self._lock:
             self._ended += 1
             place = f"[{self._ended}/{self._count}] " if self._count is not None else ""
         if not self._quiet or report.outcome is Outcome.FAILED:
-            hint = f"\n  {report.hint}" if report.hint else ""
-            self.notice(f"{place}{printable(report.source)}: {ending(report)}{hint}")
+            self.notice(f"{place}{report.source}: {ending(report)}")
+            if report.hint:
+                self.notice(f"  {report.hint}")
 
     def camera_changed(self, status: CameraStatus) -> None:
         """Print the state; the error of a camera that is given up is printed at the end."""
@@ -103,7 +104,7 @@ class LineReporter(Observer):
             self.notice(f"fetched {name}")
 
     def notice(self, line: str) -> None:
-        errors().print(Text(line), soft_wrap=True)
+        errors().print(line, soft_wrap=True)
 
 
 class JsonReporter(LineReporter):
@@ -124,7 +125,7 @@ class JsonReporter(LineReporter):
         self._print(record(result))
 
     def _print(self, value: object) -> None:
-        line = orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+        line = printable_json(value)
         try:
             with self._lock:
                 sys.stdout.buffer.write(line)
@@ -240,9 +241,9 @@ class FileTable(LiveTable):
         wide = ("file", "result")
         rows = table("ended", *wide, wide=wide, expand=True, show_header=False)
         for report, moment in self._last:
-            clock = Text(time.strftime("%H:%M:%S", time.localtime(moment)), "dim")
+            clock = styled(time.strftime("%H:%M:%S", time.localtime(moment)), "dim")
             style = OUTCOME_STYLES[report.outcome]
-            rows.add_row(clock, _shortened(report.source), Text(ending(report), style))
+            rows.add_row(clock, _shortened(report.source), styled(ending(report), style))
         return rows
 
     def _running_table(self) -> Table:
@@ -256,8 +257,8 @@ class FileTable(LiveTable):
     def _note(self) -> Text:
         counts = ", ".join(f"{number} {name}" for name, number in self._counts.items())
         if self._count is None:
-            return Text(f"watching; {counts or 'no files yet'}", "dim")
-        return Text(f"{self._ended} of {self._count} sources ended", "dim")
+            return styled(f"watching; {counts or 'no files yet'}", "dim")
+        return styled(f"{self._ended} of {self._count} sources ended", "dim")
 
 
 class CameraTable(LiveTable):
@@ -279,7 +280,7 @@ class CameraTable(LiveTable):
 
     def _note(self) -> Text:
         spent = duration(round(time.monotonic() - self._began))
-        return Text(f"{spent}; {self._purpose}", "dim", overflow="ellipsis", no_wrap=True)
+        return styled(f"{spent}; {self._purpose}", "dim", overflow="ellipsis", no_wrap=True)
 
     def _tables(self) -> list[Table]:
         numbers = ("in", "explained", "latency", "dropped")
@@ -293,23 +294,24 @@ class CameraTable(LiveTable):
         latency = status.latency
         return (
             status.name,
-            Text(status.state.value, STATE_STYLES[status.state]),
+            styled(status.state.value, STATE_STYLES[status.state]),
             f"{status.frame_rate:.1f}/s",
             f"{status.explained_rate:.1f}/s",
             "" if latency is None else f"{latency.p50 * 1000:.0f} ms",
             str(sum(lost_frames(status).values()) or ""),
-            Text(camera_error(status), "red") if status.error else self._detected(status.name),
+            styled(camera_error(status), "red") if status.error else self._detected(status.name),
         )
 
     def _detected(self, camera: str) -> Text:
         found = self._latest[camera].detections if camera in self._latest else ()
-        return Text(labels_text(Counter(detection.label for detection in found)), "dim")
+        labels = labels_text(Counter(detection.label for detection in found))
+        return styled(labels, "dim")
 
 
-def _shortened(source: str) -> Text:
+def _shortened(source: str) -> str:
     """Return the end of a path that is too long."""
     text = printable(source)
-    return Text(text if len(text) <= _NAME_WIDTH else f"...{text[3 - _NAME_WIDTH :]}")
+    return text if len(text) <= _NAME_WIDTH else f"...{text[3 - _NAME_WIDTH :]}"
 
 
 class StepReporter:
@@ -319,7 +321,7 @@ class StepReporter:
         has_bar = errors().is_terminal and not lines and not quiet
         self._lines = None if has_bar or quiet else LineReporter()
         self._bar = Progress(
-            *(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn()),
+            *(TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn()),
             TimeRemainingColumn(),
             console=errors(),
             transient=True,

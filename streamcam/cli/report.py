@@ -8,7 +8,8 @@ from typing import Any
 
 from rich.text import Text
 
-from streamcam.cli.terminal import duration, output, printable, table
+from streamcam.cli.terminal import duration, output, styled, table
+from streamcam.files import readable
 from streamcam.sinks.manifest import plain_counts
 from streamcam.types import CameraState, CameraStatus, JobReport, Outcome
 
@@ -37,7 +38,7 @@ def as_json(report: JobReport) -> dict[str, Any]:
         "source": report.source,
         "outcome": report.outcome.value,
         "counts": plain_counts(report.counts),
-        "outputs": {kind: str(path) for kind, path in report.outputs.items()},
+        "outputs": {kind: readable(path) for kind, path in report.outputs.items()},
         "seconds": round(report.seconds, 3),
         "media_seconds": round(report.media_seconds, 3),
         "error": report.error,
@@ -55,8 +56,8 @@ def print_reports(reports: Sequence[JobReport]) -> None:
     shared = _shared_folder([report.source for report in reports])
     for report in reports:
         rows.add_row(
-            printable(report.source.removeprefix(shared)),
-            Text(report.outcome.value, OUTCOME_STYLES[report.outcome]),
+            report.source.removeprefix(shared),
+            styled(report.outcome.value, OUTCOME_STYLES[report.outcome]),
             str(report.counts.explained or ""),
             duration(report.seconds),
             _remark(report),
@@ -67,13 +68,13 @@ def print_reports(reports: Sequence[JobReport]) -> None:
 
 def _remark(report: JobReport) -> Text:
     if report.outcome is Outcome.SKIPPED:
-        return Text("has results already; --overwrite explains it again", "dim")
+        return styled("has results already; --overwrite explains it again", "dim")
     remarks = [detected(report)] if report.counts.explained else []
     if report.counts.corrupt:
         remarks.append(f"{report.counts.corrupt} corrupt packets or frames left out")
-    text = Text("; ".join(remarks))
+    text = styled("; ".join(remarks))
     if report.error is not None:
-        text.append("; " if remarks else "").append(printable(_reason(report)), "red")
+        text.append("; " if remarks else "").append_text(styled(_reason(report), "red"))
     return text
 
 
@@ -100,7 +101,7 @@ def _summary(reports: Sequence[JobReport]) -> str:
 def ending(report: JobReport) -> str:
     """Return how a job ended, as one line."""
     if report.error is not None:
-        return f"{report.outcome.value}: {printable(_reason(report))}"
+        return f"{report.outcome.value}: {_reason(report)}"
     if not report.counts.explained:
         return report.outcome.value
     rate = report.counts.explained / max(report.seconds, 1e-9)
@@ -126,7 +127,7 @@ def camera_line(status: CameraStatus) -> str:
     line = f"{status.name}: {status.state.value}"
     if status.state is CameraState.LIVE:
         pixels = f", {status.width}x{status.height}" if status.width else ""
-        return f"{line}: {printable(status.url)}{pixels}, {status.codec}"
+        return f"{line}: {status.url}{pixels}, {status.codec}"
     if status.error is not None and status.state is not CameraState.CONNECTING:
         return f"{line}: {camera_error(status)}"
     return line
@@ -134,7 +135,7 @@ def camera_line(status: CameraStatus) -> str:
 
 def camera_error(status: CameraStatus) -> str:
     """Return a camera's error without its name, which is shown beside it; "" if there is none."""
-    return printable((status.error or "").removeprefix(f"{status.name}: "))
+    return (status.error or "").removeprefix(f"{status.name}: ")
 
 
 def lost_frames(status: CameraStatus) -> dict[str, int]:

@@ -1,7 +1,6 @@
 """`streamcam status`: the state of a running service."""
 
 import os
-import sys
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -15,7 +14,7 @@ from rich.text import Text
 
 from streamcam.cli import options
 from streamcam.cli.report import STATE_STYLES, labels_text
-from streamcam.cli.terminal import output, printable, size, table
+from streamcam.cli.terminal import output, print_json, size, styled, table
 from streamcam.config import load_settings
 from streamcam.errors import SourceUnavailableError, UsageError
 from streamcam.types import CameraState
@@ -43,9 +42,9 @@ def status(
         url, token_file = _url(http.host, http.port), token_file or http.token_file
     answer = _ask(f"{url.rstrip('/')}/api/status", token_file)
     if json:
-        sys.stdout.buffer.write(answer + b"\n")
+        print_json(answer)
     else:
-        _print(orjson.loads(answer))
+        _print(answer)
 
 
 def _url(host: str, port: int) -> str:
@@ -54,7 +53,7 @@ def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _ask(url: str, token_file: Path | None) -> bytes:
+def _ask(url: str, token_file: Path | None) -> dict[str, Any]:
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"{url}: is not the address of a service", hint="It begins with http://.")
     request = urllib.request.Request(url)  # noqa: S310 - http and https only, see above
@@ -64,7 +63,7 @@ def _ask(url: str, token_file: Path | None) -> bytes:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
-            return bytes(response.read())
+            answer = orjson.loads(response.read())
     except urllib.error.HTTPError as error:
         error.close()
         if error.code in (401, 403):
@@ -77,6 +76,9 @@ def _ask(url: str, token_file: Path | None) -> bytes:
         raise SourceUnavailableError(
             f"no service answers at {url}: {reason}", hint="Is `streamcam serve` running?"
         ) from None
+    if not isinstance(answer, dict) or "cameras" not in answer:
+        raise SourceUnavailableError(f"what answers at {url} is not `streamcam serve`")
+    return answer
 
 
 def _token(path: Path) -> str:
@@ -97,7 +99,7 @@ def _print(answer: dict[str, Any]) -> None:
     for device, memory in answer["gpu_memory"].items():
         console.print(f"{device}: {size(memory['used'])} of {size(memory['total'])} in use")
     for reason in answer["not_ready"]:
-        console.print(Text(f"not ready: {printable(reason)}", "yellow"), soft_wrap=True)
+        console.print(styled(f"not ready: {reason}", "yellow"), soft_wrap=True)
 
 
 def _cameras(cameras: list[dict[str, Any]]) -> Table:
@@ -109,7 +111,7 @@ def _cameras(cameras: list[dict[str, Any]]) -> Table:
         latency = camera["latency"]
         rows.add_row(
             camera["name"],
-            Text(camera["state"], STATE_STYLES[CameraState(camera["state"])]),
+            styled(camera["state"], STATE_STYLES[CameraState(camera["state"])]),
             f"{camera['width']}x{camera['height']}" if camera["width"] else "",
             f"{camera['frame_rate']:.1f}/s",
             f"{camera['explained_rate']:.1f}/s",
@@ -123,8 +125,8 @@ def _cameras(cameras: list[dict[str, Any]]) -> Table:
 def _remark(camera: dict[str, Any]) -> Text:
     faults = [camera["error"], *camera["outlets"].values()]
     name = f"{camera['name']}: "
-    wrong = "; ".join(printable(fault.removeprefix(name)) for fault in faults if fault)
+    wrong = "; ".join(fault.removeprefix(name) for fault in faults if fault)
     if wrong or camera["latest"] is None:
-        return Text(wrong, "red")
+        return styled(wrong, "red")
     detections = camera["latest"]["record"]["detections"]
-    return Text(labels_text(Counter(one["label"] for one in detections)), "dim")
+    return styled(labels_text(Counter(one["label"] for one in detections)), "dim")

@@ -3,19 +3,20 @@
 import functools
 import logging
 import os
-import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
-import orjson
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from streamcam.escapes import printable, printable_json
 
 FORCED = 130
 """The exit code of a process that SIGINT ended, as shells report it."""
@@ -24,9 +25,30 @@ FORCED = 130
 _PIPED_WIDTH = 120
 
 
+class Terminal(Console):
+    """A console that shows text as it is: no markup in it, nor control characters, takes effect."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - as rich takes them
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401
+        return super().render_str(printable(text), **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Escape what `Text` and tables hold too; only their own line breaks stay."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                lines = map(printable, segment.text.split("\n"))
+                yield Segment("\n".join(lines), segment.style)
+
+
 @functools.cache
 def output() -> Console:
-    console = Console(highlight=False)
+    console = Terminal()
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PIPED_WIDTH
     return console
@@ -34,13 +56,20 @@ def output() -> Console:
 
 @functools.cache
 def errors() -> Console:
-    return Console(stderr=True, highlight=False)
+    return Terminal(stderr=True)
 
 
-def show_error(message: str, hint: str | None = None) -> None:
-    errors().print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
-    if hint:
-        errors().print(Text(f"  {hint}"), soft_wrap=True)
+def styled(text: str, style: str = "", **options: Any) -> Text:  # noqa: ANN401
+    """Return a text of any origin in a style of rich; options as its `Text` takes them."""
+    return Text(printable(text), style, **options)
+
+
+def show_error(message: str, hint: str | None = None, details: Sequence[str] = ()) -> None:
+    text = Text.assemble(("error: ", "bold red"), printable(message))
+    errors().print(text, soft_wrap=True)
+    for line in (*details, hint):
+        if line:
+            errors().print(f"  {line}", soft_wrap=True)
 
 
 def duration(seconds: float) -> str:
@@ -59,11 +88,6 @@ def size(count: float) -> str:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
-
-
-def printable(text: str) -> str:
-    """Return a file name without characters that would move the cursor."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]", "�", text)
 
 
 @contextmanager
@@ -142,5 +166,4 @@ def table(
 
 
 def print_json(value: object, *, indent: bool = False) -> None:
-    option = orjson.OPT_APPEND_NEWLINE | (orjson.OPT_INDENT_2 if indent else 0)
-    sys.stdout.buffer.write(orjson.dumps(value, option=option))
+    sys.stdout.buffer.write(printable_json(value, indent=indent))

@@ -11,6 +11,8 @@ from pydantic.fields import FieldInfo
 
 from streamcam.config.fields import Quantity, Section, metadata
 from streamcam.config.schema import Settings, sections
+from streamcam.escapes import escaped_json
+from streamcam.files import readable
 from streamcam.urls import HIDDEN, is_secret, redacted_url
 
 _HEADER = """\
@@ -92,8 +94,8 @@ def _literal(value: Any) -> str:  # noqa: ANN401 - any setting's
     if isinstance(value, Path):
         value = str(value)
     if isinstance(value, str):
-        value = redacted_url(value)
-    return json.dumps(value, ensure_ascii=False)
+        value = redacted_url(readable(value))
+    return escaped_json(json.dumps(value, ensure_ascii=False))
 
 
 def _comment(text: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
+from streamcam.escapes import printable
 from streamcam.render.layer import Layer, Overlay
 from streamcam.render.style import Colour, Scale, colour_of, text_colour
 from streamcam.render.text import drawable, text_box
@@ -92,7 +93,7 @@ def _corners(box: Box, label: Layer) -> Iterator[tuple[int, int]]:
 
 def _texts(detection: Detection) -> tuple[tuple[str, ...], ...]:
     """Return a label's forms, the fullest first."""
-    name = " ".join(detection.label.split())
+    name = printable(" ".join(detection.label.split()))
     if len(name) > _MAX_NAME_LENGTH:
         name = name[: _MAX_NAME_LENGTH - 1] + "…"
     if not drawable(name):

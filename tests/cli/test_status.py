@@ -1,17 +1,18 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from streamcam.cli import status as command
 
-ANSWER = b'{"cameras": []}'
+ANSWER: dict[str, Any] = {"cameras": []}
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path | None]]:
     calls: list[tuple[str, Path | None]] = []
 
-    def ask(url: str, token_file: Path | None) -> bytes:
+    def ask(url: str, token_file: Path | None) -> dict[str, Any]:
         calls.append((url, token_file))
         return ANSWER
 

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field
 from starlette.responses import FileResponse
 
 from streamcam.clock import Clock
+from streamcam.files import readable
 from streamcam.jobs.job_record import JobState
 from streamcam.service.http.answers import (
     CameraAnswer,
@@ -191,7 +192,7 @@ def _file(path: Path, kind: str) -> FileResponse:
         media_type=media_types()[kind],
         headers=_CACHE,
         stat_result=path.stat(),
-        filename=path.name,
+        filename=readable(path.name),
         content_disposition_type="inline",
     )
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from streamcam.errors import UsageError
+from streamcam.escapes import printable
 from streamcam.vision.cam.geometry import Letterbox, LevelGrids, Size, Stride
 
 Levels: TypeAlias = Mapping[str, Tensor]
@@ -136,7 +137,7 @@ class Network(ABC):
     Attributes:
         sizing: How images become its canvas.
         levels: The feature maps that it gives.
-        categories: Class names by class id.
+        categories: Class names by class id; as text that can be shown, see `printable`.
         confidence: Recommended score from which a detection counts, 0..1.
         suppress: Overlap (intersection over union, 0..1) from which the weaker of two boxes of one
             class is dropped; None where `decode` gives each object once.
@@ -158,6 +159,10 @@ class Network(ABC):
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32
     weight_count: int = 0
+
+    def __post_init__(self) -> None:
+        # Where they come from a file, they may hold anything.
+        self.categories = {number: printable(name) for number, name in self.categories.items()}
 
     @abstractmethod
     def forward(self, canvas: Tensor, placements: Sequence[Letterbox]) -> tuple[Raw, Levels]:

@@ -10,10 +10,11 @@ import pytest
 from playwright.sync_api import expect
 
 from streamcam.config.schema import HttpSettings
+from streamcam.jobs.store import JobStore
 from streamcam.service.http.server import HttpServer
 from streamcam.service.metrics import Metrics
 from streamcam.types import CameraState
-from tests.jobs.conftest import eventually
+from tests.jobs.conftest import arrive, eventually
 from tests.service.http.browsing import (
     Open,
     shows,
@@ -24,6 +25,7 @@ from tests.service.http.browsing import browser as browser
 from tests.service.http.browsing import visit as visit
 from tests.service.http.conftest import TOKEN, FinishedJobs, Serve
 from tests.service.http.fake_status import FakeStatus, coloured
+from tests.test_escapes import ACTING, HOSTILE
 
 RED, GREEN = [220, 20, 20], [20, 220, 20]
 GREY = re.compile(r"grayscale\(1\)")
@@ -133,6 +135,17 @@ def test_a_video_is_played_beside_its_timeline(
     expect(page.locator("#reading")).to_contain_text(words(finished, at))
     expect(strip).to_have_attribute("aria-valuenow", f"{at:.1f}")
     expect(page.get_by_role("definition").first).to_have_text("nano")
+
+
+def test_a_file_name_can_neither_be_markup_nor_reverse_the_page(
+    store: JobStore, tmp_path: Path, serve: Serve, visit: Open
+) -> None:
+    arrive(store, tmp_path, f"{HOSTILE}.mp4")
+    page = visit(f"{serve(FakeStatus(store)).url}/#/")
+    card = page.locator(".file")
+    expect(card).to_contain_text(r"d\u202ee\u2066f\u200f[red]g:smile:<b>h.mp4")
+    assert not ACTING.search(card.inner_text())
+    assert not ACTING.search(page.locator(".files").inner_html())
 
 
 def words(finished: FinishedJobs, at: float) -> str:

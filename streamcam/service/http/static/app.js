@@ -1,7 +1,7 @@
 // The page: the choice of the view, and the parts that all views share.
 
 import { CameraView } from "./camera.js";
-import { el, say } from "./dom.js";
+import { el, mark, say } from "./dom.js";
 import { Files, FileView } from "./files.js";
 import { bytes, span } from "./format.js";
 import { Pictures } from "./pictures.js";
@@ -69,7 +69,7 @@ function tellService() {
   line.dataset.state = state;
   const word = { gone: "No answer", warn: `Not ready: ${reasons[0]}`, good: "Ready" }[state];
   say(line, reasons.length > 1 && state === "warn" ? `${word} (and ${reasons.length - 1} more)` : word);
-  line.title = reasons.join("\n");
+  mark(line, "title", reasons.join("\n"));
   say(document.getElementById("facts"), facts(status));
 }
 

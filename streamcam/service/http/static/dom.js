@@ -1,25 +1,39 @@
 // Makes and updates elements. Text is always set as text, so nothing that comes from outside can
-// become markup.
+// become markup, and what would reverse or hide a part of it is shown as an escape.
+
+// As in streamcam/escapes.py, but for line breaks, which are blanks in a page.
+const ACTING = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+function printable(text) {
+  return String(text ?? "").replace(
+    ACTING,
+    (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
 
 /** Make an element. `attributes` go by name, `on…` are listeners; null and false leave one out. */
 export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
+    else if (value !== null && value !== false)
+      element.setAttribute(name, value === true ? "" : printable(value));
   }
-  element.append(...children.filter((child) => child !== null));
+  const shown = children.filter((child) => child !== null);
+  element.append(...shown.map((child) => (child instanceof Node ? child : printable(child))));
   return element;
 }
 
 /** Set an element's text if it differs, so that selections and screen readers are not disturbed. */
 export function say(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const shown = printable(text);
+  if (element.textContent !== shown) element.textContent = shown;
 }
 
 /** Set an attribute where it differs. */
 export function mark(element, name, value) {
-  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+  const shown = printable(value);
+  if (element.getAttribute(name) !== shown) element.setAttribute(name, shown);
 }
 
 /** Elements that mirror a list of things; an element is reused while its key exists. */

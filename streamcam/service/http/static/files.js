@@ -79,7 +79,7 @@ class Card {
     this.bar.hidden = job.state !== "running";
     if (job.progress === null) this.bar.removeAttribute("value");
     else this.bar.value = job.progress;
-    this.bar.setAttribute("aria-label", `${job.name}: done so far`);
+    mark(this.bar, "aria-label", `${job.name}: done so far`);
     this.picture(job);
   }
 

@@ -1,7 +1,7 @@
 // Counts and focus of each class over a video's duration: one slider for mouse and keyboard. The
 // player describes the values at a moment in words.
 
-import { el } from "./dom.js";
+import { el, mark } from "./dom.js";
 import { position } from "./format.js";
 
 const AXIS = 18; // px
@@ -59,7 +59,7 @@ export class TimelineChart extends EventTarget {
   }
 
   tell(text) {
-    this.slider.setAttribute("aria-valuetext", text);
+    mark(this.slider, "aria-valuetext", text);
   }
 
   labels() {
