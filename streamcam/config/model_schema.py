@@ -30,8 +30,9 @@ class ModelSettings(Section):
     )
     layer: Annotated[NameList, Flag()] = Field(
         (),
-        description="Layers whose feature maps the map is made of, by name, e.g. `neck.p3,neck.p4`, "
-        "of models whose layers are searched for: see docs/detectors.md. Empty: those found.",
+        description="Layers whose feature maps the map is made of, by name, e.g. "
+        "`neck.p3,neck.p4`, of models whose layers are searched for: see docs/detectors.md. "
+        "Empty: those found.",
     )
     layout: Annotated[
         Literal[

@@ -41,9 +41,7 @@ _SMALL_LEVEL = 1_000_000
 # much, the search for a similar frame takes two steps more.
 _EVEN_SHARE = 0.1
 
-# Blank pictures for the baseline; large enough for every detector's coarsest level to have some
-# cells.
-_BLANK_SIDE = 320
+# Of the blank pictures for the baseline.
 _GREYS = (0, 128, 255)
 
 # A network whose maps of blank pictures rise more than this (SSD300 with random weights: 0.66,
@@ -169,10 +167,10 @@ def blank_baseline(detector: Detector, cam: EigenCam) -> float:
     Networks respond to the edges of a blank picture. The minimum of a black, a grey and a white one
     is taken: a network may detect something in one of them.
     """
-    square = (_BLANK_SIDE, _BLANK_SIDE)
-    placements = [Letterbox(square, square, square)] * len(_GREYS)
+    canvas = detector.network.sizing.trial_canvas
+    placements = [Letterbox(canvas, canvas, canvas)] * len(_GREYS)
     with device_errors(), torch.inference_mode():
-        levels = detector.levels_of_greys(_BLANK_SIDE, _GREYS)
+        levels = detector.levels_of_greys(canvas, _GREYS)
         found = cam(levels, placements, [None] * len(_GREYS))
     return float(np.clip(min(_rise(components) for components in found), 0, _MAX_BASELINE))
 

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
-from streamcam.vision.cam.geometry import Letterbox
+from streamcam.vision.cam.geometry import Letterbox, Size
 from streamcam.vision.devices import computing_threads, torch_threads
 from streamcam.vision.models.detector import Detector
 from streamcam.vision.models.network import Levels
@@ -26,11 +26,6 @@ _SMALL_NETWORK_SHARE = 4
 # from the system: 330 ms a frame one by one, 490 ms in batches of four. A MobileNet's 60,000 to
 # 150,000 gain from batches.
 _MIN_PIXELS_OF_ONE = 500_000
-
-# Of the square canvas for trials. A tenth of the pixels of a ResNet-50's usual canvas: all trials
-# take as long as 0.9 of its forwards in float32 (most of it for the thousand proposals), 0.2 s with
-# nano.
-_SIDE = 320
 
 # The first run chooses and loads the CPU's kernels.
 _RUNS = 2
@@ -65,7 +60,7 @@ def prefers_bfloat16(detector: Detector, network: TorchNetwork) -> bool:
     Returns:
         Whether bfloat16 should be used: its feature maps agree, and it is not clearly slower.
     """
-    canvas = _scene()
+    canvas = _scene(network.sizing.trial_canvas)
     with torch.inference_mode():
         half = network.features(canvas)
         with network.in_float32():
@@ -80,11 +75,15 @@ def prefers_bfloat16(detector: Detector, network: TorchNetwork) -> bool:
     return times[torch.float32] >= _MAX_TIME_SHARE * times[torch.bfloat16]
 
 
-def _scene() -> Tensor:
-    """A normalised picture of smooth noise, always the same."""
+def _scene(size: Size) -> Tensor:
+    """A normalised picture of smooth noise, always the same.
+
+    On a trial canvas all trials take as long as 0.9 of a ResNet-50's forwards in float32 (most of
+    it for the thousand proposals), 0.2 s with nano.
+    """
     draw = torch.Generator().manual_seed(0)
-    blobs = torch.randn((1, 3, _SIDE // 16, _SIDE // 16), generator=draw)
-    return nn.functional.interpolate(blobs, size=(_SIDE, _SIDE), mode="bilinear")
+    blobs = torch.randn((1, 3, size[0] // 16, size[1] // 16), generator=draw)
+    return nn.functional.interpolate(blobs, size=size, mode="bilinear")
 
 
 def _seconds(
@@ -95,8 +94,8 @@ def _seconds(
     Not wall-clock time, which depends on the machine's other load. At the detector's own
     confidence, so that post-processing takes as long as usual.
     """
-    square = (_SIDE, _SIDE)
-    inputs = NetworkInput(canvas, [Letterbox(square, square, square)])
+    size = (canvas.shape[2], canvas.shape[3])
+    inputs = NetworkInput(canvas, [Letterbox(size, size, size)])
     times = []
     with network.in_float32() if dtype == torch.float32 else nullcontext():
         for _ in range(_RUNS):

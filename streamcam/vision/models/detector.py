@@ -9,7 +9,7 @@ from torch import Tensor
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from streamcam.types import Picture
-from streamcam.vision.cam.geometry import Letterbox
+from streamcam.vision.cam.geometry import Letterbox, Size
 from streamcam.vision.models.network import Candidates, Levels, Network, Raw
 from streamcam.vision.models.preprocess import NetworkInput, Preprocessor
 
@@ -73,17 +73,17 @@ class Detector:
         inputs = self.preprocess(self.upload([picture]))
         return inputs.canvas, inputs.placements[0]
 
-    def levels_of_greys(self, side: int, greys: Sequence[int]) -> Levels:
-        """The feature maps of a batch of empty images (0..255) that fill a square canvas.
+    def levels_of_greys(self, canvas: Size, greys: Sequence[int]) -> Levels:
+        """The feature maps of a batch of empty images (0..255) that fill a canvas.
 
         Raises:
             UsageError: The network gives other levels than it declares.
         """
         pixels = torch.tensor(greys, dtype=torch.float32, device=self.device)
-        images = pixels[:, None, None, None].expand(-1, 3, side, side)
+        images = pixels[:, None, None, None].expand(-1, 3, *canvas)
         with torch.inference_mode():
             levels = self.network.features(self._preprocessor.normalize(images))
-        self.network.levels.check(levels, side)
+        self.network.levels.check(levels, canvas)
         return levels
 
     def detect_on_canvas(

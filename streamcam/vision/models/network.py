@@ -1,5 +1,6 @@
 """What streamcam asks of a detector: the base class that every detector family implements."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -20,6 +21,10 @@ Raw: TypeAlias = Mapping[str, Tensor]
 """A network's outputs by name, before they are decoded; their meaning is the family's own."""
 
 
+# A tenth of the pixels of a ResNet-50's usual canvas.
+_TRIAL_SIDE = 320
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizing:
     """How an image of bytes becomes a part of the network's canvas.
@@ -32,10 +37,13 @@ class Sizing:
         longest: Bound of the longer side; where it would be exceeded, the shorter one gets less.
         stretch: Height and width of every resized image, whatever its proportions; None keeps them.
         multiple: The canvas's sides are multiples of it, in pixels.
+        canvas: Height and width of every canvas, for networks that take no other; None for any.
         mean: Of each channel, in grey levels 0..255; subtracted.
         std: Of each channel, in grey levels; divides what is left.
         pad: Grey level of the padding, 0..255; None for zeros after the normalisation.
         centred: Whether images lie in the middle of the canvas, else in its upper left corner.
+        antialias: Whether every pixel counts where an image is shrunk, as in Pillow's filters and
+            torchvision's transforms; else the nearest four, as in OpenCV.
         nearest: Whether resized sides are rounded to the nearest pixel, else down.
         bgr: Whether the network's first channel is blue; `mean` and `std` are in its order.
     """
@@ -44,10 +52,12 @@ class Sizing:
     longest: int = 640
     stretch: Size | None = None
     multiple: int = 32
+    canvas: Size | None = None
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (255.0, 255.0, 255.0)
     pad: float | None = None
     centred: bool = False
+    antialias: bool = False
     nearest: bool = False
     bgr: bool = False
 
@@ -56,6 +66,21 @@ class Sizing:
         """Pixels of the largest resized image."""
         height, width = self.stretch or (self.shortest, self.longest)
         return height * width
+
+    @property
+    def trial_canvas(self) -> Size:
+        """Height and width of a canvas for trials: small, and large enough for coarse levels."""
+        side = max(1, _TRIAL_SIDE // self.multiple) * self.multiple
+        return self.canvas or (side, side)
+
+    def resized(self, size: Size) -> Size:
+        """Height and width that an image of some height and width is resized to."""
+        if self.stretch is not None:
+            return self.stretch
+        height, width = size
+        scale = min(self.shortest / min(size), self.longest / max(size))
+        whole = round if self.nearest else math.floor
+        return max(1, whole(height * scale)), max(1, whole(width * scale))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +123,8 @@ class FeatureLevels:
         """
         return (self.centre + 0.5) / 2
 
-    def check(self, levels: Levels, side: int) -> None:
-        """Compare what a network declares with what it gives for a square canvas.
+    def check(self, levels: Levels, canvas: Size) -> None:
+        """Compare what a network declares with what it gives for a canvas.
 
         Raises:
             UsageError: A level is missing, or its cells do not lie as far apart as declared.
@@ -109,7 +134,7 @@ class FeatureLevels:
                 given = ", ".join(levels)
                 raise UsageError(f"the network declares the level {name!r} and gives {given}")
         for name, strides in self.strides.items():
-            for stride, cells in zip(strides, levels[name].shape[-2:], strict=True):
+            for side, stride, cells in zip(canvas, strides, levels[name].shape[-2:], strict=True):
                 if abs(cells - side / stride) > 1:
                     raise UsageError(
                         f"the network's level {name!r} has {cells} cells for {side} pixels, and "

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
+from torchvision.transforms.v2.functional import resize
 
 from streamcam.types import Picture
 from streamcam.vision.cam.geometry import Letterbox, Size
@@ -51,8 +52,8 @@ class Preprocessor:
     def __call__(self, images: Sequence[Tensor]) -> NetworkInput:
         """Make the canvas of uint8 images [3, height, width] of any sizes, on the device."""
         with torch.inference_mode():
-            sizes = [self._resized(image) for image in images]
-            canvas = self._canvas_size(sizes)
+            sizes = [self._sizing.resized((image.shape[1], image.shape[2])) for image in images]
+            canvas = self._sizing.canvas or self._canvas_size(sizes)
             placements = [
                 Letterbox(
                     (image.shape[1], image.shape[2]), size, canvas, self._offset(size, canvas)
@@ -75,16 +76,6 @@ class Preprocessor:
         if self._device.type == "cuda":
             pixels = pixels.pin_memory().to(self._device, non_blocking=True)
         return pixels.permute(2, 0, 1)
-
-    def _resized(self, image: Tensor) -> Size:
-        """Height and width that an image is resized to."""
-        if self._sizing.stretch is not None:
-            return self._sizing.stretch
-        height, width = image.shape[-2:]
-        shortest, longest = self._sizing.shortest, self._sizing.longest
-        scale = min(shortest / min(height, width), longest / max(height, width))
-        whole = round if self._sizing.nearest else math.floor
-        return max(1, whole(height * scale)), max(1, whole(width * scale))
 
     def _canvas_size(self, sizes: Sequence[Size]) -> Size:
         multiple = self._sizing.multiple
@@ -115,9 +106,7 @@ class Preprocessor:
         for image, placement, place in zip(images, placements, pixels, strict=True):
             (top, left), (rows, columns) = placement.offset, placement.resized
             colours = image.flip(0) if self._sizing.bgr else image
-            small = functional.interpolate(
-                colours[None].float(), (rows, columns), mode="bilinear", align_corners=False
-            )[0]
+            small = self._resize(colours, placement.resized)
             place[:, top : top + rows, left : left + columns] = self.normalize(small)
         return pixels
 
@@ -141,7 +130,10 @@ class Preprocessor:
             (top, left), (rows, columns) = placement.offset, placement.resized
             picture = image.permute(1, 2, 0).numpy()
             small = _sized(small, (rows, columns, 3))
-            if picture.size > _MAX_FLOATS:
+            if self._sizing.antialias:
+                resized = self._resize(image, placement.resized)
+                np.copyto(small, self._ordered(resized.permute(1, 2, 0).numpy()))
+            elif picture.size > _MAX_FLOATS:
                 np.copyto(small, self._ordered(cv2.resize(picture, (columns, rows))))
             else:
                 full = _sized(full, picture.shape)
@@ -155,6 +147,16 @@ class Preprocessor:
             place[top:bottom, : left * 3] = padding[: left * 3]
             place[top:bottom, right * 3 :] = padding[right * 3 :]
         return pixels.reshape(len(images), height, width, 3).permute(0, 3, 1, 2)
+
+    def _resize(self, image: Tensor, size: Size) -> Tensor:
+        if self._sizing.antialias:
+            # Bytes, rounded again, as the processors of transformers do it.
+            shrunk: Tensor = resize(image, list(size), antialias=True)
+            return shrunk
+        small = functional.interpolate(
+            image[None].float(), size, mode="bilinear", align_corners=False
+        )
+        return small[0]
 
     def _ordered(self, picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The picture with its channels in the network's order."""

@@ -207,6 +207,30 @@ def test_a_large_picture_is_resized_as_bytes_to_the_same_canvas(
     assert 0 < float((rounded - exact).abs().max() * 255) < 1
 
 
+def test_a_canvas_of_a_fixed_size_is_padded_on_every_side() -> None:
+    network = TokenNetwork()
+    network.sizing = Sizing(shortest=96, longest=96, canvas=(112, 140), centred=True, pad=114)
+    inputs = Detector(network, 0.5).preprocess([torch.full((3, 60, 120), 200, dtype=torch.uint8)])
+    assert inputs.placements == [Letterbox((60, 120), (48, 96), (112, 140), (32, 22))]
+    grey_levels = (inputs.canvas[0] * 255).round()
+    assert int((grey_levels == 200).all(dim=0).sum()) == 48 * 96
+    assert int((grey_levels == 114).all(dim=0).sum()) == 112 * 140 - 48 * 96
+    assert network.sizing.trial_canvas == (112, 140)
+
+
+@pytest.mark.parametrize("bgr", [False, True])
+def test_every_pixel_counts_where_a_network_wants_antialiasing(bgr: bool) -> None:
+    """Stripes of one pixel become grey; the nearest four of thousands of pixels would miss them."""
+    network = TokenNetwork()
+    network.sizing = Sizing(stretch=(20, 30), multiple=1, antialias=True, bgr=bgr)
+    striped = grey(200, 330, 0)
+    striped[:, ::2] = (250, 150, 50)
+    inputs = Detector(network, 0.5).preprocess([torch.from_numpy(striped).permute(2, 0, 1)])
+    mean = inputs.canvas.mean(dim=(0, 2, 3)) * 255
+    assert mean.tolist() == pytest.approx([25, 75, 125] if bgr else [125, 75, 25], abs=1)
+    assert float(inputs.canvas.std(dim=(2, 3)).max()) < 0.03
+
+
 def test_a_picture_in_the_middle_of_the_canvas_keeps_its_boxes_and_its_map() -> None:
     """The same picture in the corner and in the middle, moved by whole cells."""
     results = []
