@@ -13,6 +13,14 @@ from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
+from streamcam.sources.tone_mapping import (
+    BT2020,
+    FLOAT_RGB,
+    UNSPECIFIED,
+    ColourEncoding,
+    ToneMapper,
+    primaries_of,
+)
 from streamcam.types import Picture
 
 NEUTRAL = 128
@@ -25,7 +33,6 @@ _FLAGS = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT
 _THREADS = 1
 
 # AVColorSpace of a frame (ITU-T H.273) to what the reformatter calls it.
-_UNSPECIFIED = 2
 _COLOURSPACES = {
     1: Colorspace.ITU709,
     4: Colorspace.FCC,
@@ -67,15 +74,20 @@ class Display:
         self._rows = first.height
         self._transposed, self._mirrored, self._flipped = _orientation(first)
         self._reformatter = VideoReformatter()
+        self._tone_mapper: ToneMapper | None = None
         sides = (self._columns, self._rows)
         self.width, self.height = sides[::-1] if self._transposed else sides
 
     def picture(self, frame: VideoFrame) -> Picture:
         """Return the frame as displayed: RGB, uint8, [height, width, 3]."""
+        colours = self._tone_mapped(frame)
         if any(component.is_alpha for component in frame.format.components):
-            picture = over_neutral(self._pixels(frame, "rgba"))
+            pixels = self._pixels(frame, "rgba")
+            if colours is not None:
+                pixels[..., :3] = colours
+            picture = over_neutral(pixels)
         else:
-            picture = self._pixels(frame, "rgb24")
+            picture = self._pixels(frame, "rgb24") if colours is None else colours
         if self._transposed:
             picture = cast("Picture", cv2.transpose(picture))
         if self._mirrored or self._flipped:
@@ -83,21 +95,31 @@ class Display:
             picture = cast("Picture", cv2.flip(picture, -1 if both else int(self._mirrored)))
         return picture
 
+    def _tone_mapped(self, frame: VideoFrame) -> Picture | None:
+        """Return the colours of an HDR or wide-gamut frame, None for other frames."""
+        encoding = ColourEncoding.of(frame, full_range=_is_full_range(frame))
+        if encoding is None:
+            return None
+        if self._tone_mapper is None or self._tone_mapper.encoding != encoding:
+            self._tone_mapper = ToneMapper(encoding, self._columns, self._rows)
+        return self._tone_mapper(self._reformatted(frame, FLOAT_RGB))
+
     def _pixels(self, frame: VideoFrame, layout: str) -> Picture:
-        full_range = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
-        reformatted = self._reformatter.reformat(
+        # Rows of a frame may be padded.
+        return cast("Picture", np.ascontiguousarray(self._reformatted(frame, layout).to_ndarray()))
+
+    def _reformatted(self, frame: VideoFrame, layout: str) -> VideoFrame:
+        return self._reformatter.reformat(
             frame,
             width=self._columns,
             height=self._rows,
             format=layout,
             src_colorspace=_colourspace(frame),
-            src_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG,
+            src_color_range=ColorRange.JPEG if _is_full_range(frame) else ColorRange.MPEG,
             dst_color_range=ColorRange.JPEG,
             interpolation=_FLAGS,
             threads=_THREADS,
         )
-        # Rows of a frame may be padded.
-        return cast("Picture", np.ascontiguousarray(reformatted.to_ndarray()))
 
 
 def over_neutral(pixels: Picture) -> Picture:
@@ -107,11 +129,17 @@ def over_neutral(pixels: Picture) -> Picture:
     return ((mixed + 127) // 255).astype(np.uint8)
 
 
+def _is_full_range(frame: VideoFrame) -> bool:
+    return frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+
+
 def _colourspace(frame: VideoFrame) -> Colorspace | None:
     """Return the matrix that made the frame's YUV, None for RGB and grey."""
     if frame.format.is_rgb or not any(c.is_chroma for c in frame.format.components):
         return None
-    if frame.colorspace == _UNSPECIFIED:
+    if frame.colorspace == UNSPECIFIED and primaries_of(frame) == BT2020:
+        return Colorspace.BT2020
+    if frame.colorspace == UNSPECIFIED:
         # As players do: unlabelled video is BT.709 from HD on.
         return Colorspace.ITU709 if frame.height >= _HD_ROWS else Colorspace.ITU601
     return _COLOURSPACES.get(frame.colorspace)
