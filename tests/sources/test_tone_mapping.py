@@ -61,6 +61,7 @@ with 10000 / 203 as PEAK of PQ and 1000 / 203 of HLG; SDR without tonemap."""
 
 MATRICES = {BT709: (0.2126, 0.0722), BT2020: (0.2627, 0.0593)}
 SIDE = 16
+NAL_START = b"\0\0\1"
 
 
 def distance(picture: Picture, reference: Picture) -> np.ndarray:
@@ -227,20 +228,26 @@ def test_cameras_are_tone_mapped_too(tmp_path: Path) -> None:
     assert distance(patches(shown)[0], reference(HLG, BT2020)).max() <= 3
 
 
+def dolby_vision_rpu(profile: int) -> bytes:
+    """Return the head of a reference processing unit (RPU) of a vdr_rpu_profile, a NAL unit.
+
+    Its type is not the usual one (2), so that FFmpeg hands it on without looking for the rest.
+    """
+    bits = f"{3:06b}{18:011b}{profile:04b}".ljust(32, "0")
+    return bytes((62 << 1, 1, 25)) + int(bits, 2).to_bytes(4, "big") + b"\x40\x80"
+
+
 def with_dolby_vision(path: Path, rpu_profile: int) -> Path:
-    """Write PQ as HEVC whose frames carry a reference processing unit (RPU), cut short."""
+    """Write PQ as HEVC whose frames carry a reference processing unit."""
     frame = in_yuv(COLOURS[None])
     tags = {"color_trc": PQ, "color_primaries": BT2020, "colorspace": BT2020, "color_range": 1}
     options = {"preset": "ultrafast", "x265-params": "lossless=1:log-level=none"}
     encoded(path, frame, codec="libx265", options=options, **tags)
-    # NAL unit of type 62; prefix 25, type 2, format 18, vdr_rpu_profile, then some of the rest.
-    bits = 25 << 32 | 2 << 26 | 18 << 15 | rpu_profile << 11 | 0b01000000001
-    rpu = b"\0\0\1" + bytes((62 << 1, 1)) + bits.to_bytes(5, "big") + b"\x61\x50\x80"
-    units = path.read_bytes().split(b"\0\0\1")
-    pictures = [i for i, unit in enumerate(units) if unit and unit[0] >> 1 & 0x3F < 32]
-    for index in pictures:
-        units[index] += rpu
-    path.write_bytes(b"\0\0\1".join(units))
+    units = path.read_bytes().split(NAL_START)
+    for index, unit in enumerate(units):
+        if len(unit) > 1 and unit[0] >> 1 & 0x3F < 32:  # a picture
+            units[index] += NAL_START + dolby_vision_rpu(rpu_profile)
+    path.write_bytes(NAL_START.join(units))
     return path
 
 
