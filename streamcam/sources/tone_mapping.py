@@ -64,9 +64,9 @@ _BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593])
 # Up to this share of white the tone curve is a straight line.
 _KNEE = 0.3
 
-# A table of the level n has n² colours a side. On random colours of PQ, the worst case, its largest
-# error is a CIE76 distance of 2.4 with level 8, and 3.8 with level 6, which is no faster. Making one
-# takes 60 ms.
+# A table of level n has n² colours a side. On random colours of PQ, the worst case, its largest
+# error is a CIE76 distance of 2.4 with level 8, and 3.8 with level 6, which is no faster. Level 8
+# takes 60 ms to make.
 _CLUT_LEVEL = 8
 
 FLOAT_RGB = "gbrpf32le"
