@@ -16,6 +16,7 @@ from streamcam.errors import CorruptMediaError, NotMediaError, SourceError
 from streamcam.files import readable
 from streamcam.media_errors import opening
 from streamcam.sources.base import DecodedFrame, FiniteSource, Selector
+from streamcam.sources.colour_profile import in_srgb
 from streamcam.sources.display import over_neutral
 from streamcam.types import Picture, SourceInfo
 
@@ -54,8 +55,8 @@ def is_image(path: Path) -> bool:
 class ImageSource(FiniteSource):
     """An image as displayed, or an animated WebP.
 
-    EXIF orientation is applied, transparency is blended over neutral grey, and any depth converted
-    to 8 bits.
+    EXIF orientation and ICC profiles are applied, transparency is blended over neutral grey, any
+    depth is converted to 8 bits.
 
     Raises:
         NotMediaError: It is no picture, or a damaged one.
@@ -140,8 +141,8 @@ def _displayed(image: Image.Image) -> Picture:
         levels = np.asarray(shown)
         return _from_levels(levels * 255 if levels.max(initial=0) <= 1 else levels)
     if shown.has_transparency_data:
-        return over_neutral(np.array(shown.convert("RGBA")))
-    return np.array(shown.convert("RGB"))
+        return over_neutral(np.array(in_srgb(shown.convert("RGBA"))))
+    return np.array(in_srgb(shown).convert("RGB"))
 
 
 def _from_levels(levels: np.ndarray) -> Picture:

@@ -115,15 +115,21 @@ def refuse_incompatible(frame: VideoFrame, name: str) -> None:
     Its colours can only be shown by Dolby's own reshaping. Other profiles play as what they are
     compatible with.
     """
-    try:
-        data = cast("SideDataContainer", frame.side_data).get(Type.DOVI_RPU_BUFFER)
-    except ValueError:
-        return  # PyAV cannot list side data if one kind is newer than itself.
-    if data is not None and _dolby_vision_rpu_profile(bytes(data)) == 0:
+    data = side_data(frame, Type.DOVI_RPU_BUFFER)
+    if data is not None and _dolby_vision_rpu_profile(data) == 0:
         raise NotMediaError(
             f"{name}: its colours are Dolby Vision's own (profile 5) and cannot be decoded",
             hint="Convert it to HDR10, HLG or SDR first.",
         )
+
+
+def side_data(frame: VideoFrame, kind: Type) -> bytes | None:
+    """Return one kind of a frame's side data, None where it has none or it cannot be read."""
+    try:
+        data = cast("SideDataContainer", frame.side_data).get(kind)
+    except ValueError:
+        return None  # PyAV cannot list side data if one kind is newer than itself.
+    return None if data is None else bytes(data)
 
 
 def _dolby_vision_rpu_profile(data: bytes) -> int:
