@@ -61,15 +61,15 @@ class Job:
     def stop(self) -> None:
         """End early and keep what is done. From any thread."""
         self._stopped = True
-        if self._stream is not None:
-            self._stream.stop()
+        if (stream := self._stream) is not None:
+            stream.stop()
 
     def abort(self) -> None:
         """End at once and leave nothing. From any thread."""
         self._aborted = True
         self.stop()
-        if self._stream is not None:
-            self._stream.cancel()
+        if (stream := self._stream) is not None:
+            stream.cancel()
 
     def run(self) -> JobReport:
         """Explain the file; raises StreamcamError only where the engine cannot be built."""
@@ -110,12 +110,14 @@ class Job:
     def _run_stream(self, pipeline: Inference, source: Source, delivery: Delivery) -> JobReport:
         report = JobReport(self._entry.id, Outcome.DONE)
         try:
-            self._stream = pipeline.open(source, self._sampler, delivery, every=self._full)
+            self._stream = stream = pipeline.open(source, self._sampler, delivery, every=self._full)
             if self._stopped:
-                self._stream.stop()
-            self._stream.run(lambda item: self._observer.item_written(self._entry.id, item))
+                stream.stop()
+            stream.run(lambda item: self._observer.item_written(self._entry.id, item))
         except Exception as error:  # noqa: BLE001 - one bad file must not end the others
             report = failed(report, _ours(error))
+        finally:
+            self._stream = None  # a run keeps its jobs, but need not keep their last frames
         if report.outcome is Outcome.DONE and self._stopped:
             report = replace(report, outcome=Outcome.STOPPED)
         return self._publish(source, delivery, report)
