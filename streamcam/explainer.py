@@ -50,6 +50,7 @@ class Explainer:
             one of all together.
         why_top: Maximum number of boxes of a picture that are explained, the most confident.
         batch: Maximum number of pictures in one forward pass.
+        imgsz: Pixels of the longer side of the detector's input; None for its own size.
         layer: Layers whose feature maps the map is made of; empty for those that are found.
         layout: What an ONNX file's outputs are, "auto" to find out.
         trust: Open model files that can run any code while they are read.
@@ -76,6 +77,7 @@ class Explainer:
         explain: Explain = _CAM.explain,
         why_top: int = _CAM.why_top,
         batch: int = _MODEL.batch,
+        imgsz: int | None = _MODEL.imgsz,
         layer: Sequence[str] = _MODEL.layer,
         layout: str = _MODEL.layout,
         trust: bool = _MODEL.trust,
@@ -93,6 +95,7 @@ class Explainer:
                 confidence=confidence,
                 classes=classes or (),
                 batch=batch,
+                imgsz=imgsz,
                 layer=layer,
                 layout=layout,
                 trust=trust,

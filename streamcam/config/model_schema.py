@@ -28,6 +28,14 @@ class ModelSettings(Section):
         description="File with the class names for `weights`: one a line, or JSON.",
         examples=["/srv/weights/my-labels.txt"],
     )
+    imgsz: Annotated[int | None, Flag()] = Field(
+        None,
+        ge=32,
+        le=8192,
+        description="Longer side of the model's input, in pixels: larger finds smaller objects and "
+        "takes longer. Unset: the model's own size.",
+        examples=[640],
+    )
     layer: Annotated[NameList, Flag()] = Field(
         (),
         description="Layers whose feature maps the map is made of, by name, e.g. "

@@ -58,7 +58,8 @@ class ModelOptions:
     confidence: float | None  # score from which a detection counts; None for the model's preset
     classes: Sequence[str]  # labels of the detections that are wanted; empty for all
     batch: int  # most frames in one forward pass
-    layer: Sequence[str]  # as for these, see `LoadOptions`
+    imgsz: int | None  # as for these, see `LoadOptions`
+    layer: Sequence[str]
     layout: str
     trust: bool
 
@@ -109,6 +110,7 @@ def build_engine(
         dtype=DTYPES[precision],
         fuse=fuse,
         progress=progress,
+        imgsz=model.imgsz,
         layer=model.layer,
         layout=model.layout,
         trust=model.trust,
@@ -155,7 +157,8 @@ def load_module(model: ModelOptions) -> LoadedModule | None:
     family = find_family(architecture)
     if not isinstance(family, ModuleFamily):
         return None
-    return family.load_module(architecture, LoadOptions(weights=weights, labels=labels))
+    options = LoadOptions(weights=weights, labels=labels, imgsz=model.imgsz)
+    return family.load_resized(architecture, options)
 
 
 _PRECISIONS = {dtype: name for name, dtype in DTYPES.items()}

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 import torch
 from torch import nn
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from streamcam.vision.models.download import Progress
 from streamcam.vision.models.network import FeatureLevels, Network
@@ -26,6 +27,7 @@ class LoadOptions:
     dtype: torch.dtype = torch.float32  # the type of its convolutions
     fuse: bool = True  # fuse convolutions where that is quicker, see `TorchNetwork`
     progress: Progress | None = None
+    imgsz: int | None = None  # pixels of the longer side of the input; None for the model's own
     layer: Sequence[str] = ()  # the layers to explain; empty for those that the family finds
     layout: str = "auto"  # what the outputs of an ONNX file are
     trust: bool = False  # whether files that can run code while they are read may be opened
@@ -145,6 +147,20 @@ class ModuleFamily(Family):
     def network(self, name: str, loaded: LoadedModule, options: LoadOptions) -> Network:
         """Make a network of a module, which is taken over."""
 
-    def load(self, name: str, options: LoadOptions) -> Loaded:
+    def load_resized(self, name: str, options: LoadOptions) -> LoadedModule:
+        """Load a model's module, with the input size that the options ask for."""
         loaded = self.load_module(name, options)
+        if options.imgsz is not None:
+            _resize_input(loaded.module.transform, options.imgsz)
+        return loaded
+
+    def load(self, name: str, options: LoadOptions) -> Loaded:
+        loaded = self.load_resized(name, options)
         return Loaded(self.network(name, loaded, options), loaded.weights, loaded.sha256)
+
+
+def _resize_input(transform: GeneralizedRCNNTransform, side: int) -> None:
+    """Make the longer side of what torchvision's preprocessing gives `side` pixels."""
+    transform.min_size, transform.max_size = (side,), side
+    if transform.fixed_size is not None:
+        transform.fixed_size = (side, side)

@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import torch
@@ -66,6 +66,23 @@ class Sizing:
         """Pixels of the largest resized image."""
         height, width = self.stretch or (self.shortest, self.longest)
         return height * width
+
+    def at(self, side: int) -> "Sizing":
+        """The same for another length of the longer side, in pixels.
+
+        Raises:
+            UsageError: The network takes one size only.
+        """
+        if self.canvas is not None:
+            height, width = self.canvas
+            raise UsageError(
+                f"this model's input is {width}x{height} pixels, no other size",
+                hint="Leave --imgsz out.",
+            )
+        if self.stretch is None:
+            return replace(self, shortest=side, longest=side)
+        whole = math.ceil(side / self.multiple) * self.multiple
+        return replace(self, stretch=(whole, whole))
 
     @property
     def trial_canvas(self) -> Size:

@@ -7,12 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from streamcam.errors import UsageError
 from streamcam.vision.cam.eigencam import EigenCam
 from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.models import preprocess
 from streamcam.vision.models.detector import Detector, suppress
+from streamcam.vision.models.family import LoadOptions
 from streamcam.vision.models.network import Candidates, Levels, Network, Sizing
 from streamcam.vision.models.preprocess import Preprocessor
+from streamcam.vision.models.registry import find_family
 from tests.vision.scenes import (
     MOBILENET,
     SSDLITE,
@@ -45,6 +48,23 @@ NETWORKS: dict[str, Callable[[], Network]] = {
 PICTURES = [with_patch(grey(120, 180), 60, 30, 60), noise(90, 60)]
 
 THRESHOLD = 0.005
+
+
+@pytest.mark.parametrize("name", ["nano", MOBILENET, SSDLITE])
+def test_the_size_of_the_input_can_be_chosen(name: str) -> None:
+    options = LoadOptions(weights="random", imgsz=192)
+    network = find_family(name).load(name, options).network
+    canvas, placement = Detector(network, THRESHOLD).canvas(noise(90, 120))
+    assert max(placement.resized) == 192
+    assert canvas.shape[3] == 192
+    assert Detector(network, THRESHOLD)([noise(90, 120)]).levels[network.levels.fine].numel() > 0
+
+
+def test_a_sizing_for_another_length() -> None:
+    assert Sizing(shortest=800, longest=1333).at(320).resized((600, 800)) == (240, 320)
+    assert Sizing(stretch=(640, 640), multiple=14).at(320).stretch == (322, 322)
+    with pytest.raises(UsageError, match="640x480 pixels, no other"):
+        Sizing(canvas=(480, 640)).at(320)
 
 
 @pytest.fixture(scope="module", params=list(NETWORKS))
