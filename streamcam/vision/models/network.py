@@ -45,6 +45,7 @@ class Sizing:
         antialias: Whether every pixel counts where an image is shrunk, as in Pillow's filters and
             torchvision's transforms; else the nearest four, as in OpenCV.
         nearest: Whether resized sides are rounded to the nearest pixel, else down.
+        rounded: Whether resized pixels are rounded to whole grey levels, as OpenCV's are.
         bgr: Whether the network's first channel is blue; `mean` and `std` are in its order.
     """
 
@@ -59,6 +60,7 @@ class Sizing:
     centred: bool = False
     antialias: bool = False
     nearest: bool = False
+    rounded: bool = False
     bgr: bool = False
 
     @property

@@ -133,7 +133,7 @@ class Preprocessor:
             if self._sizing.antialias:
                 resized = self._resize(image, placement.resized)
                 np.copyto(small, self._ordered(resized.permute(1, 2, 0).numpy()))
-            elif picture.size > _MAX_FLOATS:
+            elif self._sizing.rounded or picture.size > _MAX_FLOATS:
                 np.copyto(small, self._ordered(cv2.resize(picture, (columns, rows))))
             else:
                 full = _sized(full, picture.shape)
@@ -156,7 +156,7 @@ class Preprocessor:
         small = functional.interpolate(
             image[None].float(), size, mode="bilinear", align_corners=False
         )
-        return small[0]
+        return small[0].round() if self._sizing.rounded else small[0]
 
     def _ordered(self, picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The picture with its channels in the network's order."""

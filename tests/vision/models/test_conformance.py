@@ -1,11 +1,11 @@
-"""What every detector family keeps, whatever its networks are made of."""
+"""What every detector family keeps, and what all have in common."""
 
 from collections.abc import Callable, Iterator
 
+import cv2
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from streamcam.errors import UsageError
 from streamcam.vision.cam.eigencam import EigenCam
@@ -13,9 +13,10 @@ from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.models import preprocess
 from streamcam.vision.models.detector import Detector, suppress
 from streamcam.vision.models.family import LoadOptions
-from streamcam.vision.models.network import Candidates, Levels, Network, Sizing
+from streamcam.vision.models.network import Candidates, Network, Sizing
 from streamcam.vision.models.preprocess import Preprocessor
 from streamcam.vision.models.registry import find_family
+from tests.vision.models.conformance import THRESHOLD, NetworkConformance
 from tests.vision.scenes import (
     MOBILENET,
     SSDLITE,
@@ -45,10 +46,6 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     "tokens": TokenNetwork,
 }
 
-PICTURES = [with_patch(grey(120, 180), 60, 30, 60), noise(90, 60)]
-
-THRESHOLD = 0.005
-
 
 @pytest.mark.parametrize("name", ["nano", MOBILENET, SSDLITE])
 def test_the_size_of_the_input_can_be_chosen(name: str) -> None:
@@ -74,99 +71,8 @@ def network(request: pytest.FixtureRequest) -> Iterator[Network]:
     made.close()
 
 
-def test_levels_are_where_they_are_said_to_be(network: Network) -> None:
-    """The canvas is covered by the cells, in the order and the strides that are told."""
-    inputs = Detector(network, THRESHOLD).preprocess(
-        [torch.from_numpy(picture).permute(2, 0, 1) for picture in PICTURES]
-    )
-    with torch.inference_mode():
-        _, levels = network.forward(inputs.canvas, inputs.placements)
-    height, width = inputs.canvas.shape[2:]
-    assert {network.levels.fine, network.levels.pool} <= set(levels)
-    for name, level in levels.items():
-        assert level.ndim == 4
-        assert level.shape[0] == len(PICTURES)
-        stride_y, stride_x = network.levels.strides.get(name, (None, None))
-        if stride_y is not None and stride_x is not None:
-            assert level.shape[2] == -(-height // int(stride_y))
-            assert level.shape[3] == -(-width // int(stride_x))
-
-
-def test_features_are_those_of_the_forward_pass(network: Network) -> None:
-    canvas, placement = Detector(network, THRESHOLD).canvas(PICTURES[0])
-    with torch.inference_mode():
-        _, levels = network.forward(canvas, [placement])
-        alone = network.features(canvas)
-    assert list(alone) == list(levels)
-    assert all(torch.equal(alone[name], level) for name, level in levels.items())
-
-
-def test_detections_lie_in_the_picture_and_above_the_threshold(network: Network) -> None:
-    forward = Detector(network, THRESHOLD)(PICTURES)
-    assert len(forward.detections) == len(PICTURES)
-    for picture, own in zip(PICTURES, forward.detections, strict=True):
-        height, width = picture.shape[:2]
-        assert own.boxes.shape == (len(own.scores), 4)
-        assert len(own.class_ids) == len(own.scores) > 0
-        assert bool((own.scores > THRESHOLD).all() and (own.scores <= 1).all())
-        assert bool((own.scores.diff() <= 0).all()), "falling"
-        assert bool((own.boxes[:, 2:] >= own.boxes[:, :2]).all())
-        assert float(own.boxes.min()) >= -1e-3
-        assert bool((own.boxes <= torch.tensor([width, height] * 2) + 1e-2).all())
-
-
-def test_pictures_of_any_shape_are_explained(network: Network) -> None:
-    """The short side of a picture of one column stays a pixel long when it is resized."""
-    engine = engine_around(Detector(network, THRESHOLD), EigenCam(network.levels))
-    results = engine.explain([frame(noise(*size)) for size in ((1, 1), (1, 3000), (3000, 1))])
-    for result in results:
-        height, width = result.frame.picture.shape[:2]
-        assert bool(np.isfinite(result.explanation.map).all())
-        for detection in result.detections:
-            x1, y1, x2, y2 = detection.box
-            assert 0 <= x1 <= x2 <= width
-            assert 0 <= y1 <= y2 <= height
-
-
-def test_a_picture_has_the_same_detections_alone_and_in_a_batch(network: Network) -> None:
-    detector = Detector(network, THRESHOLD)
-    together = detector([PICTURES[0], PICTURES[0]]).detections
-    (alone,) = detector([PICTURES[0]]).detections
-    for own in together:
-        assert torch.allclose(own.scores, alone.scores, atol=1e-4)
-
-
-def test_the_outputs_follow_from_the_levels(network: Network) -> None:
-    """What gradient and perturbation methods rely on, where a network offers it."""
-    assert network.replayable
-    detector = Detector(network, THRESHOLD)
-    canvas, placement = detector.canvas(PICTURES[0])
-    with torch.inference_mode():
-        raw, levels = network.forward(canvas, [placement])
-        (expected,) = network.decode(raw, [placement], THRESHOLD)
-        copies = {name: level.float().clone() for name, level in levels.items()}
-        replayed = network.from_levels(copies, [placement])
-        (found,) = network.decode(replayed, [placement], THRESHOLD)
-    assert torch.equal(found.boxes, expected.boxes)
-    assert torch.equal(found.scores, expected.scores)
-
-
-def test_gradients_reach_the_levels(network: Network) -> None:
-    assert network.differentiable
-    detector = Detector(network, THRESHOLD)
-    canvas, placement = detector.canvas(PICTURES[0])
-    with torch.inference_mode():
-        _, levels = network.forward(canvas, [placement])
-    leaves = {name: level.clone().float().requires_grad_() for name, level in copied(levels)}
-    (found,) = detector.detect_from_levels(leaves, [placement], THRESHOLD)
-    found.scores[0].backward()
-    gradients = [leaf.grad for leaf in leaves.values() if leaf.grad is not None]
-    assert any(float(gradient.abs().max()) > 0 for gradient in gradients)
-
-
-def copied(levels: Levels) -> list[tuple[str, Tensor]]:
-    """The levels as ordinary tensors: those of inference mode take no part in a backward pass."""
-    return [(name, torch.from_numpy(level.numpy().copy())) for name, level in levels.items()]
+class TestConformance(NetworkConformance):
+    """Every network of streamcam's own."""
 
 
 def test_suppression_keeps_the_best_of_each_class() -> None:
@@ -204,6 +110,17 @@ def test_sides_are_rounded_as_a_network_asks_and_none_vanishes(nearest: bool, ro
     images = [torch.zeros((3, height, 1920), dtype=torch.uint8) for height in (962, 1)]
     placements = preprocessor(images).placements
     assert [placement.resized for placement in placements] == [(rows, 640), (1, 640)]
+
+
+def test_resized_pixels_are_rounded_where_a_network_asks_for_it() -> None:
+    picture = noise(240, 320)
+    for bgr in (False, True):
+        sizing = Sizing(shortest=64, longest=64, std=(1, 1, 1), rounded=True, bgr=bgr)
+        image = torch.from_numpy(picture).permute(2, 0, 1)
+        canvas = Preprocessor(sizing, torch.device("cpu"))([image]).canvas[0, :, :48]
+        wanted = cv2.resize(picture, (64, 48))
+        found = canvas.permute(1, 2, 0).numpy()
+        assert np.array_equal(found[..., ::-1] if bgr else found, wanted)
 
 
 def test_boxes_are_cut_off_at_the_edges_of_the_picture() -> None:
