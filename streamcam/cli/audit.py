@@ -10,7 +10,7 @@ import typer
 from streamcam.audit.auditor import AuditPlan, run_audit
 from streamcam.audit.scores import MEASURES, AuditReport, as_values, number, remarks, rows
 from streamcam.cli import options
-from streamcam.cli.progress import StepReporter
+from streamcam.cli.step_progress import StepReporter
 from streamcam.cli.terminal import output, print_json, styled, table
 from streamcam.config import load_settings
 from streamcam.config.load import Tables

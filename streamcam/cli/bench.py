@@ -9,7 +9,7 @@ from rich.table import Table
 from streamcam.bench.benchmark import BenchPlan, run_bench
 from streamcam.bench.measurements import BenchReport, as_values, machine_in_words, remarks
 from streamcam.cli import options
-from streamcam.cli.progress import StepReporter
+from streamcam.cli.step_progress import StepReporter
 from streamcam.cli.terminal import errors, output, print_json, table
 from streamcam.config import load_settings
 

@@ -1,4 +1,4 @@
-"""Progress of files, cameras and measurements: lines, JSON, tables on a terminal, a bar."""
+"""Progress of files and cameras: lines, JSON, tables on a terminal."""
 
 import sys
 import threading
@@ -11,7 +11,6 @@ from typing import Self
 
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -48,9 +47,6 @@ _ENDED_ROWS = 8
 
 _NAME_WIDTH = 40
 
-_LINES = 10
-"""Progress lines of a measurement without a terminal."""
-
 
 class LineReporter(Observer):
     """Prints a line for each event that people want to know, on stderr.
@@ -72,6 +68,10 @@ class LineReporter(Observer):
         if not self._quiet:
             length = f", {duration(info.duration)}" if info.duration else ""
             self.notice(f"{info.id}: {info.width}x{info.height}{length}")
+
+    def file_remarked(self, source: str, remark: str) -> None:
+        if not self._quiet:
+            self.notice(f"{printable(source)}: {printable(remark)}")
 
     def file_ended(self, report: JobReport) -> None:
         with self._lock:
@@ -312,38 +312,3 @@ def _shortened(source: str) -> str:
     """Return the end of a path that is too long."""
     text = printable(source)
     return text if len(text) <= _NAME_WIDTH else f"...{text[3 - _NAME_WIDTH :]}"
-
-
-class StepReporter:
-    """Shows a measurement's steps: a bar on a terminal, else (or with `lines`) lines."""
-
-    def __init__(self, *, quiet: bool, lines: bool = False) -> None:
-        has_bar = errors().is_terminal and not lines and not quiet
-        self._lines = None if has_bar or quiet else LineReporter()
-        self._bar = Progress(
-            *(TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn()),
-            TimeRemainingColumn(),
-            console=errors(),
-            transient=True,
-            disable=not has_bar,
-        )
-        self._task = self._bar.add_task("loading the model", total=None)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._bar.stop()
-
-    def step(self, name: str, done: int, total: int) -> None:
-        """Show that `done` of `total` steps are done, and the one that begins."""
-        self._bar.update(self._task, description=name, completed=done, total=total)
-        if self._lines and done * _LINES // total > (done - 1) * _LINES // total:
-            self._lines.notice(f"{done * 100 // total} %: {name}")
-
-    def fetch(self, name: str, done: int, total: int | None) -> None:
-        text = f"fetching {name} {size(done)}"
-        self._bar.update(self._task, description=text, completed=done, total=total)
-        if self._lines:
-            self._lines.download_progressed(name, done, total)
