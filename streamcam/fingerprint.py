@@ -47,6 +47,11 @@ def identity_of(path: Path) -> FileIdentity:
     return FileIdentity(stat, digest.hexdigest())
 
 
+def fingerprint_of_text(text: str) -> str:
+    """Return a fingerprint of what is its own description, such as the URL of a drawn scene."""
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
 def _block_offsets(size: int) -> list[int]:
     if size <= _BLOCK * _BLOCKS:
         return list(range(0, size, _BLOCK))

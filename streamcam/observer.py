@@ -13,6 +13,9 @@ class Observer:
     def file_started(self, info: SourceInfo) -> None:
         """A file was opened."""
 
+    def file_remarked(self, source: str, remark: str) -> None:
+        """Something about a file that people may want to know, e.g. why it is explained again."""
+
     def item_written(self, source: str, item: Item) -> None:
         """A frame of the file was written; a `FrameResult` if it was explained."""
 

@@ -206,6 +206,7 @@ class JobReport:
         exit_code: What this outcome contributes to the process's exit code.
         retryable: Whether the same work may succeed later.
         cause: The error itself, for callers that act on its kind.
+        engine_key: Digest of what the outputs were made with, see `EngineKey`.
     """
 
     source: str
@@ -219,6 +220,7 @@ class JobReport:
     exit_code: int = 0
     retryable: bool = False
     cause: StreamcamError | None = None
+    engine_key: str | None = None
 
 
 STANDSTILL_SECONDS = 10.0

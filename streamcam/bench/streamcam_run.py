@@ -11,7 +11,7 @@ from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import provenance_of
 from streamcam.pipeline.file_job import Job
 from streamcam.pipeline.inference import Inference, InferencePipeline
-from streamcam.sinks.base import Provenance
+from streamcam.sinks.base import EngineKey, Provenance
 from streamcam.types import Item, JobReport
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ class StreamcamRun:
 
     def provenance(self) -> Provenance:
         return provenance_of(self._engine, self._settings)
+
+    def key(self) -> EngineKey:
+        return self.provenance().key
 
     def run(self, clip: Clip) -> JobReport:
         """Explain the clip's frames, file to files.

@@ -16,7 +16,7 @@ from streamcam.config.camera_schema import RetentionSettings
 from streamcam.errors import DeviceError
 from streamcam.observer import Observer
 from streamcam.pipeline.inference import Inference, InferencePipeline
-from streamcam.sinks.base import Provenance
+from streamcam.sinks.base import EngineKey, Provenance
 from streamcam.sinks.pictures import PreviewSink
 from streamcam.sinks.recording.retention import Retention, RetentionThread
 from streamcam.types import CameraStatus
@@ -180,6 +180,10 @@ class SharedEngineProvider:
 
     def provenance(self) -> Provenance:
         return self._engines.provenance(FILES)
+
+    def key(self) -> EngineKey:
+        self.pipeline()
+        return self.provenance().key
 
     def close(self) -> None:
         self._engines.release(FILES)

@@ -25,6 +25,7 @@ from streamcam.config.load import Tables
 from streamcam.errors import ExitCode
 from streamcam.jobs.watcher import Watcher
 from streamcam.pipeline.file_job import Run, exit_code
+from streamcam.pipeline.file_results import check_output_folder
 from streamcam.sinks.registry import is_result, result_files
 from streamcam.sources.inputs import Entry, expand
 from streamcam.types import JobReport
@@ -46,10 +47,11 @@ def run(
     """Explain videos and pictures: annotated heatmap videos, JSON records, manifests.
 
     For `dir/clip.mp4` and `--output out` the results are `out/dir/clip.heatmap.mp4`,
-    `out/dir/clip.detections.jsonl` and `out/dir/clip.manifest.json`. What has results already is
-    skipped.
+    `out/dir/clip.detections.jsonl` and `out/dir/clip.manifest.json`. What has complete results of
+    the same model, method and settings already is skipped.
     """
     settings = load_settings(config, os.environ, flags)
+    check_output_folder(settings.output.folder)
     reports = _explain(settings, expand(sources, is_result), quiet=quiet, json=json)
     if json:
         print_json([as_json(report) for report in reports])

@@ -66,7 +66,13 @@ class OutputSettings(Section):
         Path("streamcam-output"), description="Folder for the results."
     )
     overwrite: Annotated[bool, Flag()] = Field(
-        False, description="Explain sources again that have results; otherwise they are skipped."
+        False,
+        description="Explain sources again whose results are complete; otherwise they are skipped.",
+    )
+    skip_existing: Annotated[bool, Flag()] = Field(
+        False,
+        description="Skip sources that have complete results, whatever they were made with; "
+        "otherwise those of another model, method or setting are replaced.",
     )
     video: Annotated[Literal["sampled", "full", "off"], Flag()] = Field(
         "sampled",
@@ -88,6 +94,12 @@ class OutputSettings(Section):
     workers: Annotated[int, Flag()] = Field(
         2, ge=1, le=64, description="Files worked on at once; their frames share batches."
     )
+
+    @model_validator(mode="after")
+    def _do_not_contradict(self) -> Self:
+        if self.overwrite and self.skip_existing:
+            raise ValueError("overwrite and skip_existing contradict each other")
+        return self
 
 
 class WatchSettings(Section):

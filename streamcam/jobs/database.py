@@ -59,6 +59,8 @@ MIGRATIONS: Migrations = (
         "CREATE INDEX jobs_by_fingerprint ON jobs (fingerprint)",
         "CREATE INDEX jobs_with_after_due ON jobs (id) WHERE after = 'due'",
     ),
+    # Digest of what the results were made with; NULL where an earlier version made them.
+    ("ALTER TABLE jobs ADD COLUMN engine_key TEXT",),
 )
 
 _MIGRATIONS_TABLE = """

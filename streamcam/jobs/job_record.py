@@ -20,7 +20,7 @@ _KILLS_PER_ATTEMPT = 20
 # Columns whose values are those of a job record's fields.
 _SAME_COLUMNS = (
     *("id", "arrived", "not_before", "started", "ended", "attempts", "crashes", "kills"),
-    *("owner", "heartbeat", "error", "hint"),
+    *("owner", "heartbeat", "error", "hint", "engine_key"),
 )
 
 
@@ -72,6 +72,7 @@ class JobRecord:
         redo: Whether existing results belong to other content, or are to be made again.
         owner: The process that runs it, which updates `heartbeat`.
         post_action: Whether the source is still to be moved or deleted ("due"), or was ("over").
+        engine_key: Digest of what the results were made with; None where that is not known.
     """
 
     id: int
@@ -94,6 +95,7 @@ class JobRecord:
     hint: str | None
     outputs: Mapping[str, Path]
     post_action: str | None
+    engine_key: str | None
 
     @property
     def suspect(self) -> bool:

@@ -59,6 +59,11 @@ class JobRun:
         self.report = JobReport(self.record.name, Outcome.STOPPED)
         self._job: Job | None = None
 
+    @property
+    def stem(self) -> str:
+        """The name of the results, which the job may have changed: another source had it."""
+        return (self._job.stem if self._job else self.record.stem) or ""
+
     def start(self, job: Job) -> None:
         """Run a file job that asks `may_publish` before it publishes, in a thread."""
         self._job = job

@@ -10,6 +10,7 @@ from streamcam.errors import StreamcamError
 from streamcam.files import free_space
 from streamcam.pipeline.engine_provider import EngineProvider
 from streamcam.retry import Backoff
+from streamcam.sinks.base import EngineKey
 
 # Weights that cannot be fetched and GPUs that are taken come back in minutes, not in seconds.
 _FIRST_LOAD_PAUSE = 5.0
@@ -72,6 +73,8 @@ class EngineLoader:
         self._patient = patient
         self._backoff = backoff or Backoff(_FIRST_LOAD_PAUSE, _LONGEST_LOAD_PAUSE)
         self._provider: EngineProvider | None = None
+        self._key: EngineKey | None = None
+        self._loaded = False
         self._thread: threading.Thread | None = None
         self._fault: Exception | None = None
         self._not_before = -inf
@@ -82,17 +85,18 @@ class EngineLoader:
         Raises `StreamcamError` where it can never be loaded (no such model, weights of another
         one), or not now and the loader is not patient.
         """
-        if self._thread is None:
-            if self._clock.monotonic() >= self._not_before:
-                self._start_loading()
+        self._settle()
+        if not self._loaded:
+            self._start(self._load)
             return None
-        if self._thread.is_alive():
-            return None
-        if self._fault is not None:
-            self._retry_later(self._fault)
-            return None
-        self._conditions.end("engine")
         return self._provider
+
+    def key(self) -> EngineKey | None:
+        """Return the engine's key, which may take no loading; otherwise like `provider`."""
+        self._settle()
+        if self._key is None:
+            self._start(self._find_key)
+        return self._key
 
     def close(self, timeout: float) -> bool:
         """Release the engine; return False if it was still loading after `timeout` seconds."""
@@ -104,21 +108,45 @@ class EngineLoader:
             self._provider.close()
         return True
 
-    def _start_loading(self) -> None:
+    def _start(self, work: Callable[[EngineProvider], None]) -> None:
+        """Start some work in a thread, unless one is running or a pause is not over."""
+        if self._thread is not None or self._clock.monotonic() < self._not_before:
+            return
+        if self._provider is None or self._fault is not None:
+            self._provider = self._make_provider()
         self._fault = None
-        self._provider = self._make_provider()
         self._thread = threading.Thread(
-            target=self._load, args=(self._provider,), name="streamcam engine loader", daemon=True
+            target=self._run,
+            args=(work, self._provider),
+            name="streamcam engine loader",
+            daemon=True,
         )
         self._thread.start()
 
-    def _load(self, provider: EngineProvider) -> None:
+    def _run(self, work: Callable[[EngineProvider], None], provider: EngineProvider) -> None:
         try:
-            provider.pipeline()
+            work(provider)
         except Exception as error:  # noqa: BLE001 - raised in the thread that asks for the engine
             self._fault = error
         finally:
             self._wake()
+
+    def _load(self, provider: EngineProvider) -> None:
+        provider.pipeline()
+        self._loaded = True
+
+    def _find_key(self, provider: EngineProvider) -> None:
+        self._key = provider.key()
+
+    def _settle(self) -> None:
+        """Deal with how the work in the thread ended, if it did."""
+        if self._thread is None or self._thread.is_alive():
+            return
+        self._thread = None
+        if self._fault is not None:
+            self._retry_later(self._fault)
+        else:
+            self._conditions.end("engine")
 
     def _retry_later(self, fault: Exception) -> None:
         if not (self._patient and isinstance(fault, StreamcamError) and fault.retryable):
@@ -128,7 +156,6 @@ class EngineLoader:
             f"the detector cannot be loaded now: {fault.message}; trying again until it can",
             "the detector is loaded; going on",
         )
-        self._thread = None
         self._not_before = self._clock.monotonic() + self._backoff.next()
 
 

@@ -1,5 +1,6 @@
 """Runs ready jobs, several at a time, through one engine, and records how they end."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,8 +17,6 @@ from streamcam.jobs.watched_files import WatchedFolder
 from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import EngineProvider
 from streamcam.pipeline.file_job import Job
-from streamcam.sinks.base import result_path
-from streamcam.sinks.manifest import MANIFEST, read_manifest
 from streamcam.sinks.registry import remove_results
 from streamcam.sources.inputs import Entry
 from streamcam.types import Item, JobReport, Outcome, SourceInfo
@@ -63,10 +62,9 @@ class Runner:
         on_change: Callable[[Path, float | None], None],
         clock: Clock,
     ) -> None:
-        # The job store decides what is done already, not the existing results.
+        self._settings = settings
         output = settings.output.model_copy(update={"overwrite": True})
-        self._settings = settings.model_copy(update={"output": output})
-        self._overwrite = settings.output.overwrite
+        self._redo_settings = settings.model_copy(update={"output": output})
         self._folders = folders
         self._roots = [folder.path for folder in folders]
         self._owner = owner
@@ -78,15 +76,18 @@ class Runner:
         self._wake = wake
         self._on_change = on_change
         self._clock = clock
-        self._disk = DiskGuard(output.folder, settings.watch.min_free, conditions, clock)
+        self._disk = DiskGuard(settings.output.folder, settings.watch.min_free, conditions, clock)
         self._incomplete_seconds = _INCOMPLETE_FACTOR * settings.watch.settle
         self._runs: list[JobRun] = []
         self._next_heartbeat = 0.0
+        # Whether it is known which results the present engine would not make.
+        self._outdated_queued = settings.output.skip_existing
         self.failed = 0
 
     @property
     def idle(self) -> bool:
-        return not self._runs and not self._store.count_ready(self._roots)
+        ready = self._store.count_ready(self._roots)
+        return self._outdated_queued and not self._runs and not ready
 
     def tick(self, *, claiming: bool = True) -> None:
         """Record what ended, and start what is ready.
@@ -96,6 +97,8 @@ class Runner:
         """
         self._collect()
         self._send_heartbeat()
+        if claiming and not self._outdated_queued:
+            self._queue_outdated()
         while claiming and self._start_next():
             pass
 
@@ -145,6 +148,24 @@ class Runner:
 
     # Starting
 
+    def _queue_outdated(self) -> None:
+        """Queue files again that were explained by another engine, once its key is known."""
+        explained = self._store.explained(self._roots)
+        if explained:
+            key = self._loader.key()
+            if key is None:
+                return
+            present = [job for job in explained if os.path.lexists(job.path)]
+            outdated = [job for job in present if job.engine_key != key.digest]
+            self._store.queue_again(outdated)
+            if outdated:
+                files = "1 file was" if len(outdated) == 1 else f"{len(outdated)} files were"
+                self._observer.notice(
+                    f"{files} explained with another model, method or setting, or by an earlier "
+                    "streamcam; explaining anew (--skip-existing keeps what is there)"
+                )
+        self._outdated_queued = True
+
     def _start_next(self) -> bool:
         """Start one more job; return whether yet another one may be started."""
         if len(self._runs) >= self._settings.output.workers:
@@ -159,8 +180,7 @@ class Runner:
         record = self._store.claim(self._owner, self._roots, alone=not self._runs)
         if record is None:
             return False
-        if not self._has_results(record):
-            self._start(record, provider)
+        self._start(record, provider)
         return True
 
     def _start(self, record: JobRecord, provider: EngineProvider) -> None:
@@ -172,27 +192,12 @@ class Runner:
             free_space=self._disk.free_space(),
             wake=self._wake,
         )
-        entry = Entry(str(record.path), record.stem)
+        root = next(folder for folder in self._folders if folder.path == record.root)
+        entry = Entry(str(record.path), record.stem, tuple(root.stems(record.path)))
+        settings = self._redo_settings if record.redo else self._settings
         observer = _WithoutEnd(self._observer)
-        run.start(Job(entry, self._settings, provider, observer, self._clock, run.may_publish))
+        run.start(Job(entry, settings, provider, observer, self._clock, run.may_publish))
         self._runs.append(run)
-
-    def _has_results(self, job: JobRecord) -> bool:
-        """Finish a job whose results exist: written before a crash, or by `run`."""
-        if job.redo or self._overwrite or job.stem is None:
-            return False
-        path = result_path(self._settings.output.folder, job.stem, MANIFEST.ending)
-        manifest = read_manifest(path)
-        try:
-            younger = path.stat().st_mtime > job.path.stat().st_ctime
-        except OSError:
-            return False
-        if manifest is None or not manifest.complete or not younger:
-            return False
-        files = {**manifest.outputs, "manifest": path}
-        self._finish(job, JobState.DONE, JobReport(job.name, Outcome.DONE, outputs=files))
-        self._observer.file_ended(JobReport(job.name, Outcome.SKIPPED))
-        return True
 
     # Ending
 
@@ -218,8 +223,9 @@ class Runner:
             self._store.release(job.id, self._owner)
             return with_outcome(report, "given back to the queue", Outcome.STOPPED)
         if run.result is JobResult.FINISHED:
-            state = JobState.DONE if report.outcome is Outcome.DONE else JobState.FAILED
-            self._finish(job, state, report)
+            self._store.rename_results(job.id, self._owner, run.stem)
+            done = report.outcome in (Outcome.DONE, Outcome.SKIPPED)
+            self._finish(job, JobState.DONE if done else JobState.FAILED, report)
             return report
         if run.result is JobResult.RETRY:
             return self._record_retry(run)
@@ -240,8 +246,7 @@ class Runner:
         job, report = run.record, run.report
         if run.published:
             # Only some of the results could be published.
-            assert job.stem is not None
-            remove_results(self._settings.output.folder, job.stem)
+            remove_results(self._settings.output.folder, run.stem)
         error = report.error or "the file cannot be read now"
         if isinstance(report.cause, DiskFullError):
             self._disk.report_full(run.free_space)
@@ -270,6 +275,9 @@ class _WithoutEnd(Observer):
 
     def file_started(self, info: SourceInfo) -> None:
         self._observer.file_started(info)
+
+    def file_remarked(self, source: str, remark: str) -> None:
+        self._observer.file_remarked(source, remark)
 
     def item_written(self, source: str, item: Item) -> None:
         self._observer.item_written(source, item)

@@ -89,7 +89,9 @@ class JobStore:
                 self._rename(former, row, identity, stems)
                 return EnqueueResult.RENAMED
             processed = row["state"] in (JobState.DONE, JobState.FAILED, JobState.READY)
-            if processed and row["fingerprint"] == identity.fingerprint:
+            # Of a file that we had moved away and that came again, its run finds the results.
+            came_again = row["state"] == JobState.DONE and row["after"] == "over"
+            if processed and row["fingerprint"] == identity.fingerprint and not came_again:
                 self._note_unchanged(row, identity.stat)
                 return EnqueueResult.UNCHANGED
             stem = row["stem"] or self._free_stem(stems)
@@ -117,11 +119,9 @@ class JobStore:
             self._make_ready(former, identity, self._free_stem(stems), former["arrived"])
 
     def _note_unchanged(self, row: Row, stat: FileStat) -> None:
-        """Note a new time or inode, or that a file which we had moved away came again."""
-        came_again = row["state"] == JobState.DONE and row["after"] == "over"
-        post_action = self._post_action if came_again else row["after"]
-        statement = "UPDATE jobs SET size = ?, mtime_ns = ?, inode = ?, after = ? WHERE id = ?"
-        self._database.execute(statement, *stat, post_action, row["id"])
+        """Note a new time or inode."""
+        statement = "UPDATE jobs SET size = ?, mtime_ns = ?, inode = ? WHERE id = ?"
+        self._database.execute(statement, *stat, row["id"])
 
     def _free_stem(self, stems: Sequence[str]) -> bytes:
         for name in map(fsencode, stems):
@@ -188,9 +188,32 @@ class JobStore:
         # Names that are not UTF-8 survive as escapes.
         outputs = json.dumps({kind: str(path) for kind, path in report.outputs.items()})
         after = self._post_action if state is JobState.DONE else None
-        changes = "state = ?, ended = ?, redo = 0, outputs = ?, error = ?, hint = ?, after = ?"
-        values = (state, time.time(), outputs, report.error, report.hint, after)
+        changes = (
+            "state = ?, ended = ?, redo = 0, outputs = ?, error = ?, hint = ?, after = ?,"
+            " engine_key = ?"
+        )
+        values = (state, time.time(), outputs, report.error, report.hint, after, report.engine_key)
         self._disown(job, owner, changes, *values)
+
+    def rename_results(self, job: int, owner: str, stem: str) -> None:
+        """Note another name for the results of an owned job, unless another job has it."""
+        statement = "UPDATE OR IGNORE jobs SET stem = ? WHERE id = ? AND owner = ?"
+        self._database.execute(statement, fsencode(stem), job, owner)
+
+    def explained(self, roots: Sequence[Path]) -> list[JobRecord]:
+        """Return the done jobs of folders whose sources are to stay where they are."""
+        done = self._records("SELECT * FROM jobs WHERE state = 'done' AND after IS NULL")
+        return [job for job in done if job.root in roots]
+
+    def queue_again(self, jobs: Sequence[JobRecord]) -> None:
+        """Queue done jobs again; their results stay until there are new ones."""
+        statement = (
+            "UPDATE jobs SET state = 'ready', queued = ?, not_before = 0, attempts = 0,"
+            " crashes = 0, kills = 0 WHERE id = ? AND state = 'done'"
+        )
+        with self.transaction():
+            for job in jobs:
+                self._database.execute(statement, time.time(), job.id)
 
     def retry_later(self, job: int, owner: str, error: str, hint: str | None, wait: float) -> None:
         """Return an owned job that failed to the queue, to be tried again in `wait` seconds."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from streamcam.config import Settings
 from streamcam.errors import StreamcamError
+from streamcam.pipeline.engine_key import RANDOM, engine_key
 from streamcam.pipeline.inference import Inference, InferencePipeline
-from streamcam.sinks.base import Provenance
+from streamcam.sinks.base import EngineKey, Provenance
 
 if TYPE_CHECKING:
     from streamcam.vision.build import ModelOptions
@@ -30,6 +31,13 @@ class EngineProvider(Protocol):
         """Return what results are made with; only after `pipeline` was called."""
         ...
 
+    def key(self) -> EngineKey:
+        """Return the key of what results are, or would be, made with; at any time.
+
+        Where it is known only with the engine loaded, that is done, and raises as `pipeline`.
+        """
+        ...
+
     def close(self) -> None:
         """Release the engine."""
         ...
@@ -46,6 +54,7 @@ class LazyEngineProvider:
         self._engine: Engine | None = None
         self._pipeline: Inference | None = None
         self._fault: StreamcamError | None = None
+        self._expected_key: EngineKey | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -64,6 +73,15 @@ class LazyEngineProvider:
     def provenance(self) -> Provenance:
         assert self._engine is not None
         return provenance_of(self._engine, self._settings)
+
+    def key(self) -> EngineKey:
+        with self._lock:
+            if self._engine is None and self._expected_key is None:
+                self._expected_key = expected_key(self._settings)
+            if self._engine is None and self._expected_key is not None:
+                return self._expected_key
+        self.pipeline()
+        return self.provenance().key
 
     def pipeline(self) -> Inference:
         """Return the pipeline; where the engine cannot be built, every call raises the same."""
@@ -105,7 +123,23 @@ def provenance_of(engine: "Engine", settings: Settings) -> Provenance:
         device=made_by.device,
         weights_sha256=made_by.weights_sha256,
         settings=shown,
+        key=engine_key(settings, made_by.weights_sha256, made_by.labels_sha256),
     )
+
+
+def expected_key(settings: Settings) -> EngineKey | None:
+    """Return the key of an engine that is not built yet; None where only building it tells.
+
+    Raises:
+        StreamcamError: There is no such model.
+    """
+    _import_vision()
+    from streamcam.vision.build import file_digests
+
+    weights, labels = file_digests(model_options(settings))
+    if weights is None and settings.model.weights != RANDOM:
+        return None
+    return engine_key(settings, weights, labels)
 
 
 @cache

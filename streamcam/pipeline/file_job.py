@@ -1,6 +1,7 @@
 """Files in, results out: the job of one file, and the jobs of `streamcam run`."""
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -13,6 +14,7 @@ from streamcam.pipeline.engine_provider import EngineProvider, LazyEngineProvide
 from streamcam.pipeline.file_results import Delivery, Results
 from streamcam.pipeline.inference import Inference
 from streamcam.pipeline.stream import Sampler, Stream
+from streamcam.sinks.manifest import MANIFEST
 from streamcam.sources.base import Source
 from streamcam.sources.inputs import Entry, open_source
 from streamcam.types import Counts, JobReport, Outcome
@@ -48,7 +50,7 @@ class Job:
     ) -> None:
         self._entry = entry
         self._provider = provider
-        self._results = Results(entry.stem, settings, provider.provenance, clock)
+        self._results = Results(entry, settings, provider, clock)
         self._sampler = Sampler(**settings.sampling.model_dump())
         self._full = settings.output.video == "full"
         self._observer = observer
@@ -57,6 +59,11 @@ class Job:
         self._stream: Stream | None = None
         self._stopped = False
         self._aborted = False
+
+    @property
+    def stem(self) -> str:
+        """The name of the results below the output folder, without ending."""
+        return self._results.stem
 
     def stop(self) -> None:
         """End early and keep what is done. From any thread."""
@@ -72,17 +79,30 @@ class Job:
             stream.cancel()
 
     def run(self) -> JobReport:
-        """Explain the file; raises StreamcamError only where the engine cannot be built."""
+        """Explain the file, unless there are complete results of it.
+
+        Raises:
+            StreamcamError: The engine cannot be built; nothing else is raised.
+        """
         begun = self._clock.monotonic()
-        if self._stopped:
-            report = JobReport(self._entry.id, Outcome.STOPPED)
-        elif self._results.complete:
-            report = JobReport(self._entry.id, Outcome.SKIPPED)
-        else:
+        report = JobReport(self._entry.id, Outcome.STOPPED) if self._stopped else self._existing()
+        if report is None:
             report = self._explain()
         report = replace(report, seconds=self._clock.monotonic() - begun)
         self._observer.file_ended(report)
         return report
+
+    def _existing(self) -> JobReport | None:
+        """Return the report of a source whose results are complete, None for any other."""
+        manifest = self._results.find_complete()
+        if manifest is None:
+            return None
+        return JobReport(
+            self._entry.id,
+            Outcome.SKIPPED,
+            outputs={**manifest.outputs, MANIFEST.kind: manifest.path},
+            engine_key=None if manifest.key is None else manifest.key.digest,
+        )
 
     def _explain(self) -> JobReport:
         try:
@@ -91,9 +111,33 @@ class Job:
             return failed(JobReport(self._entry.id, Outcome.FAILED), _ours(error))
         try:
             self._observer.file_started(source.info)
-            return self._explain_source(source, self._provider.pipeline())
+            pipeline = self._provider.pipeline()
+            return self._claim() or self._explain_source(source, pipeline)
         finally:
             source.close()
+            self._results.release()
+
+    def _claim(self) -> JobReport | None:
+        """Claim the results' names; return a report where nothing is left to do then."""
+        waiting = False
+        try:
+            while not self._results.claim():
+                if self._stopped:
+                    return JobReport(self._entry.id, Outcome.STOPPED)
+                if not waiting:
+                    self._remark("another process explains it now; waiting for its end")
+                waiting = True
+                time.sleep(_POLL_SECONDS)
+        except StreamcamError as error:
+            return failed(JobReport(self._entry.id, Outcome.FAILED), error)
+        existing = self._existing()
+        if existing is None:
+            for remark in self._results.remarks():
+                self._remark(remark)
+        return existing
+
+    def _remark(self, remark: str) -> None:
+        self._observer.file_remarked(self._entry.id, remark)
 
     def _explain_source(self, source: Source, pipeline: Inference) -> JobReport:
         started, begun = self._clock.utc(), self._clock.monotonic()
@@ -108,7 +152,8 @@ class Job:
             return failed(report, error)
 
     def _run_stream(self, pipeline: Inference, source: Source, delivery: Delivery) -> JobReport:
-        report = JobReport(self._entry.id, Outcome.DONE)
+        made_with = self._provider.provenance().key.digest
+        report = JobReport(self._entry.id, Outcome.DONE, engine_key=made_with)
         try:
             self._stream = stream = pipeline.open(source, self._sampler, delivery, every=self._full)
             if self._stopped:
@@ -123,16 +168,24 @@ class Job:
         return self._publish(source, delivery, report)
 
     def _publish(self, source: Source, delivery: Delivery, report: JobReport) -> JobReport:
-        if self._aborted or not self._publishable(report):
+        if self._aborted or not self._may_publish(report):
             delivery.abort()
             return report
         detections = dict(delivery.detections)
         counts = Counts(source.decoded, delivery.explained, source.corrupt, detections=detections)
         report = replace(report, counts=counts, media_seconds=delivery.seconds)
+        if delivery.explained:
+            self._results.withdraw()
         try:
             return replace(report, outputs=delivery.finish())
         except StreamcamError as error:
             return failed(report, error)
+
+    def _may_publish(self, report: JobReport) -> bool:
+        if report.outcome is not Outcome.DONE and self._results.keeps_previous:
+            self._remark("its complete results from before are kept")
+            return False
+        return self._publishable(report)
 
 
 def failed(report: JobReport, error: StreamcamError) -> JobReport:

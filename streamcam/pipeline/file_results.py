@@ -1,25 +1,46 @@
-"""The results of one file: its sinks, its manifest, and whether they are complete already."""
+"""The results of one file: their names, its sinks, its manifest, and whether they are there."""
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.config.schema import OutputSettings
+from streamcam.errors import UsageError
+from streamcam.files import existing_ancestor
+from streamcam.fingerprint import fingerprint_of_text
+from streamcam.pipeline.engine_provider import EngineProvider
 from streamcam.render import Annotator, Style
-from streamcam.sinks.base import Provenance, Sink, SinkTarget, result_path
-from streamcam.sinks.manifest import MANIFEST, read_manifest, write_manifest
-from streamcam.sinks.registry import SinkChoice
+from streamcam.sinks.base import Sink, SinkTarget, result_path
+from streamcam.sinks.claim import ResultClaim
+from streamcam.sinks.manifest import (
+    MANIFEST,
+    Manifest,
+    SourceIdentity,
+    find_complete,
+    read_manifest,
+    write_manifest,
+)
+from streamcam.sinks.registry import SinkChoice, remove_results, remove_unfinished
 from streamcam.sinks.video import VideoSettings
+from streamcam.sources.inputs import Entry
+from streamcam.sources.registry import known_suffix
 from streamcam.types import FrameResult, Item, JobReport, Picture, SourceInfo
 
 _log = logging.getLogger(__name__)
+
+_DIGEST = 8
+
+_LONGEST_VALUE = 24
 
 
 class Delivery:
@@ -93,43 +114,200 @@ class Delivery:
 class Results:
     """The files of one source: an annotated video or picture, JSON lines, a manifest.
 
+    Their names are the source's own: those of another source's results are never taken.
+
     Args:
-        stem: The source's name below the output folder, without its ending.
-        provenance: Returns what the results were made with; called when the work is done.
+        provider: Tells what results are made with.
+
+    Attributes:
+        stem: The name of the results below the output folder, without ending; the one that
+            `claim` found.
     """
 
     def __init__(
-        self, stem: str, settings: Settings, provenance: Callable[[], Provenance], clock: Clock
+        self, entry: Entry, settings: Settings, provider: EngineProvider, clock: Clock
     ) -> None:
-        self._stem = stem
+        self.stem = entry.stem
+        self._entry = entry
         self._settings = settings
-        self._provenance = provenance
+        self._provider = provider
         self._clock = clock
-        self._manifest = result_path(settings.output.folder, stem, MANIFEST.ending)
+        self._claim: ResultClaim | None = None
+        self._previous: Manifest | None = None
+        self._others: list[SourceIdentity] = []
+
+    @cached_property
+    def source(self) -> SourceIdentity:
+        """The source, with its content at the first call: before anything is read for results."""
+        return SourceIdentity(self._entry.location, self._entry.fingerprint())
+
+    def find_complete(self) -> Manifest | None:
+        """Return the manifest of results that are complete and not to be made again.
+
+        Raises:
+            StreamcamError: The engine, which must be known, cannot be built.
+        """
+        output = self._settings.output
+        if output.overwrite:
+            return None
+        entry = self._entry
+        stems = (entry.stem, *entry.shorter_stems, *entry.longer_stems)
+        key = None if output.skip_existing else self._provider.key
+        return find_complete(map(self._manifest_path, stems), self.source, key)
+
+    def claim(self) -> bool:
+        """Choose the results' name, and keep others from it until `release`.
+
+        It is the name that this source's results have already, or the first that those of no other
+        source have. Returns False while another job writes results of this source.
+
+        Raises:
+            SinkError: The output folder cannot be used.
+        """
+        self._others = []
+        for stem in self._stems():
+            if any(f"/{other.location}".endswith(f"/{stem}") for other in self._others):
+                continue  # the name would fit the other source just as well
+            owner = self._try_claim(stem)
+            if owner is None:
+                return self._claim is not None
+            self._others.append(owner)
+        raise AssertionError("the last name is unique")
+
+    def _stems(self) -> Iterator[str]:
+        """Yield the names that come into question, those with results of this source first."""
+        entry = self._entry
+        own = (entry.stem, *entry.longer_stems)
+        for stem in (*own, *entry.shorter_stems):
+            manifest = read_manifest(self._manifest_path(stem))
+            if manifest is not None and manifest.source.is_same_source(self.source):
+                yield stem
+        yield from own
+        digest = fingerprint_of_text(self.source.location)
+        yield f"{own[-1]}~{digest[:_DIGEST]}"
+
+    def _try_claim(self, stem: str) -> SourceIdentity | None:
+        """Claim a name; return the other source that has it, None if no other has.
+
+        Then the claim is held, or the job that has it is another one for this source.
+        """
+        path = self._manifest_path(stem)
+        claim = ResultClaim(path, self.source)
+        previous = read_manifest(path)
+        if previous is None or previous.source.is_same_source(self.source):
+            if not claim.acquire():
+                holder = claim.holder()
+                same = holder is None or holder.is_same_source(self.source) or previous is not None
+                return None if same else holder
+            # Another job may have written it just now.
+            previous = read_manifest(path)
+        if previous is not None and not previous.source.is_same_source(self.source):
+            claim.release()
+            return previous.source
+        self.stem, self._claim, self._previous = stem, claim, previous
+        remove_unfinished(self._settings.output.folder, stem)
+        return None
+
+    def release(self) -> None:
+        """Let others have the name; idempotent."""
+        if self._claim is not None:
+            self._claim.release()
+            self._claim = None
+
+    def remarks(self) -> list[str]:
+        """Return what people should know: why results are made again, or have another name."""
+        remarks = []
+        if self._others and self._previous is None:
+            others = " and of ".join(other.location for other in self._others)
+            remarks.append(
+                f"its results are called {self.stem}.*, as {self._entry.stem}.* are of {others}"
+            )
+        if self._previous is not None and not self._settings.output.overwrite:
+            remarks.append(f"{self._reason(self._previous)}; explaining it anew")
+        return remarks
+
+    def _reason(self, previous: Manifest) -> str:
+        if not previous.complete:
+            return "its results are not complete"
+        if previous.key is None:
+            return "its results, of an earlier streamcam, do not tell what they were made from"
+        if not previous.source.has_content_of(self.source):
+            return "it has changed since it was explained"
+        differing = "; ".join(_changes(previous.key.parts, self._provider.key().parts))
+        return f"its results were made differently ({differing})"
 
     @property
-    def complete(self) -> bool:
-        """Whether the results are there, complete, and not to be made again."""
-        if self._settings.output.overwrite:
+    def keeps_previous(self) -> bool:
+        """Whether there are complete results of the same content, which only such may replace."""
+        previous = self._previous
+        if previous is None or not previous.complete:
             return False
-        manifest = read_manifest(self._manifest)
-        return manifest is not None and manifest.complete
+        return previous.source.has_content_of(self.source)
 
     def delivery(self, info: SourceInfo) -> Delivery:
         output = self._settings.output
-        target = SinkTarget(info, output.folder, self._stem, self._provenance, self._clock)
+        target = SinkTarget(info, output.folder, self.stem, self._provider.provenance, self._clock)
         chosen = file_sinks(output, self._settings.sinks, still=info.still)
         style = Style(**self._settings.render.model_dump())
         return Delivery([sink.create(target) for sink in chosen], Annotator(style).annotate)
 
+    def withdraw(self) -> None:
+        """Remove the manifest: from now on the files that it lists are replaced one by one."""
+        with suppress(OSError):
+            self._manifest_path(self.stem).unlink()
+
     def write_manifest(
         self, info: SourceInfo, report: JobReport, started: datetime, ended: datetime
     ) -> JobReport:
-        """Write the manifest; return the report with it among the outputs."""
+        """Remove what is left of former results, and write the manifest.
+
+        Returns the report with the manifest among the outputs.
+        """
+        remove_results(self._settings.output.folder, self.stem, keep=report.outputs.values())
         path = write_manifest(
-            self._manifest, info, report, self._provenance(), started=started, ended=ended
+            self._manifest_path(self.stem),
+            info,
+            report,
+            self._provider.provenance(),
+            identity=self.source,
+            started=started,
+            ended=ended,
         )
         return replace(report, outputs={**report.outputs, MANIFEST.kind: path})
+
+    def _manifest_path(self, stem: str) -> Path:
+        return result_path(self._settings.output.folder, stem, MANIFEST.ending)
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return what differs, as e.g. "cam.method was eigencam, is layercam"."""
+    # What only one has is settings that the others of it gave an effect.
+    names = [name for name in before if name in now] or [*before, *now]
+    return [
+        f"{name} was {_shortened(before.get(name))}, is {_shortened(now.get(name))}"
+        for name in names
+        if before.get(name) != now.get(name)
+    ]
+
+
+def _shortened(value: object) -> str:
+    text = "not set" if value is None else str(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
+
+
+def check_output_folder(folder: Path) -> None:
+    """Raise `UsageError` where the output folder is a file, or is named like one to be written."""
+    existing = existing_ancestor(folder)
+    if not existing.is_dir():
+        raise UsageError(
+            f"--output: {existing} is a file; results need a folder",
+            hint="Name a folder, which need not exist.",
+        )
+    if not folder.exists() and known_suffix(folder):
+        raise UsageError(
+            f"--output: {folder} is named like a file; results need a folder",
+            hint="Name a folder: the files in it are named after their sources.",
+        )
 
 
 def file_sinks(

@@ -80,6 +80,9 @@ class ServiceEvents(Observer):
         with self._lock:
             self._progress[info.id] = (info.duration, 0.0)
 
+    def file_remarked(self, source: str, remark: str) -> None:
+        _log.info("%s: %s", source, remark, extra={"source": source})
+
     def item_written(self, source: str, item: Item) -> None:
         if isinstance(item, FrameResult):
             self._metrics.file_frame("explained")

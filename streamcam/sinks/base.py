@@ -1,6 +1,7 @@
 """The base class of sinks, and what a sink is made from: the same for files and for cameras."""
 
 import hashlib
+import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -33,6 +34,24 @@ S = TypeVar("S", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
+class EngineKey:
+    """What decides how results look: under the same key, a source has the same results.
+
+    Attributes:
+        parts: The model, the digest of its weights, and every setting that changes results, by
+            dotted name, as plain JSON values.
+    """
+
+    parts: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the parts as compact JSON, sorted by name; 64 hexadecimal digits."""
+        text = json.dumps(self.parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """The model, method and settings behind maps and boxes.
 
@@ -41,6 +60,7 @@ class Provenance:
         device: The device it ran on, e.g. "cpu" or "cuda:0 (NVIDIA L4)".
         weights_sha256: Digest of the weights in hexadecimal, None where unknown.
         settings: The user's settings, as plain JSON values.
+        key: What of all this changes results.
     """
 
     model: str
@@ -49,6 +69,7 @@ class Provenance:
     device: str
     weights_sha256: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    key: EngineKey = field(default_factory=lambda: EngineKey({}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,10 @@
-"""The manifest of a source: what was done to it, with which model and settings, and the outcome."""
+"""The manifest of a source: what was done to it, with which model and settings, and the outcome.
+
+It is written last: that write is the moment at which a source's results are complete.
+"""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -11,9 +14,10 @@ from typing import Any
 import orjson
 
 from streamcam.clock import iso_utc
-from streamcam.files import write_file
-from streamcam.sinks.base import Provenance, ResultFile
+from streamcam.files import readable, write_file
+from streamcam.sinks.base import EngineKey, Provenance, ResultFile
 from streamcam.types import Counts, JobReport, Outcome, SourceInfo
+from streamcam.urls import scheme_of
 from streamcam.version import __version__
 
 SCHEMA_VERSION = 1
@@ -22,17 +26,72 @@ MANIFEST = ResultFile("manifest", ".manifest.json", "manifest", "application/jso
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
-    """A manifest that was read; `content` is the whole of it as plain values."""
+class SourceIdentity:
+    """Which source results are of, and of which content.
 
+    Attributes:
+        location: The file's absolute path, or a URL without credentials.
+        fingerprint: Digest of the content, see `streamcam.fingerprint`; None where it is not known.
+    """
+
+    location: str
+    fingerprint: str | None
+
+    def has_content_of(self, other: "SourceIdentity") -> bool:
+        return self.fingerprint is not None and self.fingerprint == other.fingerprint
+
+    def is_same_source(self, other: "SourceIdentity") -> bool:
+        """Whether both have the same content, or are versions of what lies at the same place."""
+        return self.has_content_of(other) or self.location == other.location
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest that was read; `content` is the whole of it as plain values.
+
+    Attributes:
+        source: Whose results they are. Of a manifest that does not tell, of an earlier version, the
+            location is that of its id, and the fingerprint None.
+        key: What they were made with, None where the manifest does not tell.
+    """
+
+    path: Path
     outcome: Outcome
     outputs: Mapping[str, Path]
+    source: SourceIdentity
+    key: EngineKey | None
     content: Mapping[str, Any]
 
     @property
     def complete(self) -> bool:
         """Whether the work was completed and all its files still exist."""
         return self.outcome is Outcome.DONE and all(p.exists() for p in self.outputs.values())
+
+
+def find_complete(
+    paths: Iterable[Path], source: SourceIdentity, key: Callable[[], EngineKey] | None
+) -> Manifest | None:
+    """Return the manifest of a source's complete results; None if there are none.
+
+    Args:
+        paths: The manifests that may be the source's; they need not exist.
+        source: Results of other content are not this source's.
+        key: Returns what the results must have been made with; called only where that decides.
+            None takes them whatever they were made with.
+    """
+    for path in paths:
+        found = read_manifest(path)
+        if found is not None and found.complete and _fits(found, source, key):
+            return found
+    return None
+
+
+def _fits(found: Manifest, source: SourceIdentity, key: Callable[[], EngineKey] | None) -> bool:
+    if key is None and found.source.fingerprint is None:
+        return found.source.is_same_source(source)
+    if not found.source.has_content_of(source):
+        return False
+    return key is None or (found.key is not None and found.key.digest == key().digest)
 
 
 def write_manifest(
@@ -43,10 +102,12 @@ def write_manifest(
     *,
     started: datetime,
     ended: datetime,
+    identity: SourceIdentity | None = None,
 ) -> Path:
     """Write a manifest in the form of the schema "manifest", complete or not at all.
 
-    Outputs are named relative to the manifest's folder; the times have a time zone.
+    Outputs are named relative to the manifest's folder; the times have a time zone; of a live
+    source there is no identity.
 
     Raises:
         SinkError: It cannot be written.
@@ -54,13 +115,15 @@ def write_manifest(
     content = {
         "schema_version": SCHEMA_VERSION,
         "streamcam_version": __version__,
-        "source": _source(info),
+        "source": _source(info, identity),
         "engine": {
             "model": engine.model,
             "weights_sha256": engine.weights_sha256,
             "classes": list(engine.classes),
             "method": engine.method,
             "device": engine.device,
+            "key": engine.key.digest,
+            "parts": dict(engine.key.parts),
         },
         "settings": dict(engine.settings),
         "started": iso_utc(started),
@@ -73,19 +136,39 @@ def write_manifest(
 
 def read_manifest(path: Path) -> Manifest | None:
     """Read a manifest; None where there is none, or one of another schema."""
+    path = path.absolute()
     try:
         content = orjson.loads(path.read_bytes())
         if content["schema_version"] != SCHEMA_VERSION:
             return None
-        outputs = {kind: path.parent / name for kind, name in content["outputs"].items()}
-        return Manifest(Outcome(content["outcome"]), outputs, content)
+        return Manifest(
+            path,
+            Outcome(content["outcome"]),
+            {kind: path.parent / name for kind, name in content["outputs"].items()},
+            _identity(content["source"]),
+            _key(content["engine"]),
+            content,
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _source(info: SourceInfo) -> dict[str, Any]:
+def _identity(source: Mapping[str, Any]) -> SourceIdentity:
+    name = source["id"]
+    named_place = name if scheme_of(name) else readable(Path(name).absolute())
+    return SourceIdentity(source.get("location") or named_place, source.get("fingerprint"))
+
+
+def _key(engine: Mapping[str, Any]) -> EngineKey | None:
+    parts = engine.get("parts")
+    return None if parts is None else EngineKey(parts)
+
+
+def _source(info: SourceInfo, identity: SourceIdentity | None) -> dict[str, Any]:
     return {
         "id": info.id,
+        "location": None if identity is None else identity.location,
+        "fingerprint": None if identity is None else identity.fingerprint,
         "width": info.width,
         "height": info.height,
         "time_base": _ratio(info.time_base),

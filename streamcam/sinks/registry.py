@@ -7,7 +7,7 @@ by a table `[sinks.NAME]` of the configuration, which holds the sink's settings.
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -113,15 +113,29 @@ def is_result(path: Path) -> bool:
     return path.name.removesuffix(PART).endswith(endings)
 
 
-def remove_results(folder: Path, stem: str) -> None:
-    """Remove the published results of a source, the manifest first: it lists the others."""
+def remove_results(folder: Path, stem: str, *, keep: Collection[Path] = ()) -> None:
+    """Remove the published results of a source but those to keep, the manifest first."""
+    kept = {path.absolute() for path in keep}
     for file in reversed(result_files()):
         path = result_path(folder, stem, file.ending)
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with suppress(OSError):
-                path.unlink()
+        if path.absolute() not in kept:
+            _remove(path)
+
+
+def remove_unfinished(folder: Path, stem: str) -> None:
+    """Remove the results of a source that a process left unfinished, but for its claim."""
+    for file in result_files():
+        path = result_path(folder, stem, file.ending)
+        if file != MANIFEST:
+            _remove(path.with_name(path.name + PART))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
 
 
 @cache

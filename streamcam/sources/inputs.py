@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from streamcam.errors import SourceError
 from streamcam.files import readable
+from streamcam.fingerprint import fingerprint_of_text, identity_of
 from streamcam.media_errors import opening
 from streamcam.sources.base import FiniteSource
 from streamcam.sources.registry import kind_of, known_suffix
@@ -22,15 +23,44 @@ class Entry:
     Attributes:
         spec: What to open: a path or a URL; for `open_source` only, it may hold a password.
         stem: Name of its results, below the output folder and without ending, e.g. "dir/clip".
+        longer_stems: Names for its results where another source has that one, the shortest first.
+        shorter_stems: Names that it would have had without the other inputs of this run: results
+            of an earlier run may be there.
     """
 
     spec: str
     stem: str
+    longer_stems: tuple[str, ...] = ()
+    shorter_stems: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
         """The input's name for people and records, without credentials."""
         return redacted(self.spec)
+
+    @property
+    def location(self) -> str:
+        """The absolute path of a file, as text; a URL without credentials."""
+        return self.id if _is_url(self.spec) else readable(self._absolute_path())
+
+    def fingerprint(self) -> str | None:
+        """Return a digest of the content as it is now; None where it is not known before reading.
+
+        That is the content of a file, see `identity_of`, or the URL of a drawn scene.
+        """
+        if _is_url(self.spec):
+            kind = kind_of(self.spec)
+            known = kind is not None and kind.public_url
+            return fingerprint_of_text(self.spec) if known else None
+        try:
+            return identity_of(self._absolute_path()).fingerprint
+        except (OSError, ValueError):
+            return None
+
+    def _absolute_path(self) -> Path:
+        # Not through a link to the file itself: its name stays while it leads to new files.
+        path = _path(self.spec).absolute()
+        return path.parent.resolve() / path.name
 
 
 def open_source(spec: str) -> FiniteSource:
@@ -55,7 +85,8 @@ def expand(
 
     Results of a folder's files mirror the tree below the folder. Results of a single file keep
     the folders of a relative path; those of an absolute one only its name. Where names would
-    clash the file's ending is kept, then its folder, then all of its path.
+    clash the file's ending is kept, then its folder, then all of its path. Names that results of
+    other sources have from earlier runs are known only when results are written: see `Entry`.
 
     What is named twice is listed once. Nothing is opened: what is missing, or a folder without
     media, is an entry that fails to open. Files for which `is_result` returns True are results of
@@ -65,8 +96,11 @@ def expand(
     for spec in specs:
         for found, names in _inputs(spec, is_result):
             inputs.setdefault(names[-1], (found, names))
-    stems = _distinct([names for _, names in inputs.values()])
-    return [Entry(spec, stem) for (spec, _), stem in zip(inputs.values(), stems, strict=True)]
+    levels = _distinct([names for _, names in inputs.values()])
+    return [
+        Entry(spec, names[level], names[level + 1 :], names[:level])
+        for (spec, names), level in zip(inputs.values(), levels, strict=True)
+    ]
 
 
 def redacted(spec: str) -> str:
@@ -147,8 +181,8 @@ def _natural_key(path: Path) -> list[tuple[int, int | str]]:
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part]
 
 
-def _distinct(candidates: Sequence[tuple[str, ...]]) -> list[str]:
-    """Choose for each the first of its names that no other one has."""
+def _distinct(candidates: Sequence[tuple[str, ...]]) -> list[int]:
+    """Return for each the index of the first of its names that no other one has."""
     levels = [0] * len(candidates)
     while True:
         names = [options[level] for options, level in zip(candidates, levels, strict=True)]
@@ -159,7 +193,7 @@ def _distinct(candidates: Sequence[tuple[str, ...]]) -> list[str]:
             if counts[name] > 1 and levels[index] < len(candidates[index]) - 1
         ]
         if not clashing:
-            return names
+            return levels
         for index in clashing:
             levels[index] += 1
 

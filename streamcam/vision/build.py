@@ -24,7 +24,7 @@ from streamcam.vision.engine import Engine
 from streamcam.vision.engine_io import EngineDescription
 from streamcam.vision.methods.attribution import Attribution, Explain, MapMaker
 from streamcam.vision.models.detector import Detector
-from streamcam.vision.models.download import Progress
+from streamcam.vision.models.download import Progress, sha256
 from streamcam.vision.models.family import (
     Family,
     LoadedModule,
@@ -140,6 +140,7 @@ def build_engine(
             batch=model.batch,
             versions={"torch": torch.__version__, "torchvision": torchvision.__version__},
             preset=network.confidence,
+            labels_sha256=_digest(labels),
         )
         eigencam = EigenCam(network.levels, cam.grid)
         attribution = _attribution(detector, eigencam, cam)
@@ -159,6 +160,23 @@ def load_module(model: ModelOptions) -> LoadedModule | None:
         return None
     options = LoadOptions(weights=weights, labels=labels, imgsz=model.imgsz)
     return family.load_resized(architecture, options)
+
+
+def file_digests(model: ModelOptions) -> tuple[str | None, str | None]:
+    """Return the SHA-256 of a model's files of weights and of labels, without loading them.
+
+    None stands for a file that there is not, or that only loading finds. Raises as `build_engine`
+    does for a name or files that cannot be used.
+    """
+    architecture, weights, labels = _resolve(model)
+    if weights == "random":
+        return None, None
+    file = find_family(architecture).weights_file(architecture) if weights is None else weights
+    return _digest(file), _digest(labels)
+
+
+def _digest(file: Path | None) -> str | None:
+    return sha256(file) if file is not None and file.is_file() else None
 
 
 _PRECISIONS = {dtype: name for name, dtype in DTYPES.items()}

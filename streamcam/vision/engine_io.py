@@ -33,6 +33,7 @@ class EngineDescription:
     batch: int  # the most pictures in one forward
     versions: Mapping[str, str]  # of torch and torchvision
     preset: float = 0.5  # the confidence that the model recommends
+    labels_sha256: str | None = None  # of the user's file with the classes' names
 
 
 @dataclass(frozen=True, slots=True)

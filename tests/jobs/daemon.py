@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from streamcam.cameras import engines
 from streamcam.cli.app import main as command
 from streamcam.errors import DeviceError
 from streamcam.pipeline import engine_provider as lazy
@@ -34,6 +35,7 @@ class StubEngine:
         method="eigencam",
         device="cpu",
         weights_sha256=None,
+        labels_sha256=None,
         confidence=0.5,
         preset=0.5,
         precision="fp32",
@@ -58,6 +60,9 @@ class StubEngine:
     def forget(self, source: str) -> None:
         pass
 
+    def lower_confidence(self, confidence: float) -> None:
+        pass
+
     def close(self) -> None:
         pass
 
@@ -76,6 +81,8 @@ def build_engine(*_: Any) -> StubEngine:
 
 def main() -> None:
     lazy.build_engine = build_engine  # type: ignore[assignment]
+    lazy.expected_key = lambda _: None
+    engines.build_engine = build_engine  # type: ignore[assignment]
     command()
 
 

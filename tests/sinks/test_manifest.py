@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,13 @@ import pytest
 
 from streamcam import __version__, schemas
 from streamcam.errors import SinkError
-from streamcam.sinks.base import Provenance
-from streamcam.sinks.manifest import read_manifest, write_manifest
+from streamcam.sinks.base import EngineKey, Provenance
+from streamcam.sinks.manifest import (
+    SourceIdentity,
+    find_complete,
+    read_manifest,
+    write_manifest,
+)
 from streamcam.types import Counts, JobReport, Outcome, SourceInfo
 
 MANIFEST = jsonschema.Draft202012Validator(
@@ -24,7 +30,9 @@ ENGINE = Provenance(
     device="cpu",
     weights_sha256="0f" * 32,
     settings={"sampling": {"max_fps": 5.0, "every": None}},
+    key=EngineKey({"model.classes": ["car"], "cam.method": "eigencam"}),
 )
+IDENTITY = SourceIdentity("/srv/dir/clip.mp4", "ab" * 16)
 INFO = SourceInfo("dir/clip.mp4", 768, 432, Fraction(1, 12_800), Fraction(30_000, 1001))
 COUNTS = Counts(100, 20, 1, {"queue full": 2}, {"person": 31})
 
@@ -37,10 +45,18 @@ def report(folder: Path) -> JobReport:
     return JobReport("dir/clip.mp4", Outcome.DONE, COUNTS, outputs, 3.14159, 20.0)
 
 
-def write(path: Path, done: JobReport, engine: Provenance = ENGINE) -> Any:
+def write(
+    path: Path,
+    done: JobReport,
+    engine: Provenance = ENGINE,
+    identity: SourceIdentity | None = IDENTITY,
+) -> Any:
     started = datetime(2025, 3, 1, 12, tzinfo=UTC)
     ended = datetime(2025, 3, 1, 12, 0, 3, tzinfo=UTC)
-    assert write_manifest(path, INFO, done, engine, started=started, ended=ended) == path
+    written = write_manifest(
+        path, INFO, done, engine, identity=identity, started=started, ended=ended
+    )
+    assert written == path
     content = json.loads(path.read_text(encoding="utf-8"))
     MANIFEST.validate(content)
     return content
@@ -53,6 +69,8 @@ def test_a_manifest_tells_what_was_done(tmp_path: Path) -> None:
         "streamcam_version": __version__,
         "source": {
             "id": "dir/clip.mp4",
+            "location": "/srv/dir/clip.mp4",
+            "fingerprint": "ab" * 16,
             "width": 768,
             "height": 432,
             "time_base": "1/12800",
@@ -66,6 +84,8 @@ def test_a_manifest_tells_what_was_done(tmp_path: Path) -> None:
             "classes": ["person", "car"],
             "method": "eigencam",
             "device": "cpu",
+            "key": sha256(b'{"cam.method":"eigencam","model.classes":["car"]}').hexdigest(),
+            "parts": {"model.classes": ["car"], "cam.method": "eigencam"},
         },
         "settings": {"sampling": {"max_fps": 5.0, "every": None}},
         "started": "2025-03-01T12:00:00.000Z",
@@ -111,6 +131,83 @@ def test_results_are_complete_while_all_their_files_are_there(tmp_path: Path) ->
     assert found.complete
     done.outputs["video"].unlink()
     assert not found.complete
+
+
+def completed(path: Path, engine: Provenance = ENGINE) -> Path:
+    """Write a manifest and the files that it lists."""
+    done = report(path.parent)
+    for output in done.outputs.values():
+        output.write_bytes(b"result")
+    write(path, done, engine)
+    return path
+
+
+def without_identity(path: Path) -> Path:
+    """Make a manifest one of an earlier version, which did not know of identities."""
+    content = json.loads(path.read_bytes())
+    for section, name in (("source", "location"), ("source", "fingerprint")):
+        del content[section][name]
+    for name in ("key", "parts"):
+        del content["engine"][name]
+    path.write_text(json.dumps(content))
+    return path
+
+
+def other_key() -> EngineKey:
+    return EngineKey({**ENGINE.key.parts, "cam.method": "layercam"})
+
+
+def never_asked() -> EngineKey:
+    raise AssertionError("the engine's key does not matter here")
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        (IDENTITY, True),
+        (replace(IDENTITY, location="/moved/clip.mp4"), True),
+        (replace(IDENTITY, fingerprint="cd" * 16), False),
+        (replace(IDENTITY, fingerprint=None), False),
+    ],
+)
+def test_results_are_those_of_the_content(
+    tmp_path: Path, source: SourceIdentity, found: bool
+) -> None:
+    path = completed(tmp_path / "clip.manifest.json")
+    absent = tmp_path / "absent.manifest.json"
+    key = (lambda: ENGINE.key) if found else never_asked
+    manifest = find_complete([absent, path], source, key)
+    assert (manifest is not None) is found
+    assert manifest is None or manifest.path == path
+
+
+def test_results_made_differently_count_only_where_any_do(tmp_path: Path) -> None:
+    path = completed(tmp_path / "clip.manifest.json")
+    assert find_complete([path], IDENTITY, other_key) is None
+    assert find_complete([path], IDENTITY, None) is not None
+    other = replace(IDENTITY, fingerprint="cd" * 16)
+    assert find_complete([path], other, None) is None, "a changed file is another matter"
+    path.with_name("clip.detections.jsonl").unlink()
+    assert find_complete([path], IDENTITY, None) is None
+
+
+def test_manifests_that_tell_no_identity_count_only_where_any_do(tmp_path: Path) -> None:
+    path = without_identity(completed(tmp_path / "clip.manifest.json"))
+    here = SourceIdentity(str(Path("dir/clip.mp4").absolute()), "ab" * 16)
+    assert find_complete([path], here, never_asked) is None
+    assert find_complete([path], here, None) is not None
+    assert find_complete([path], IDENTITY, None) is None, "of a file in another folder"
+
+
+def test_an_engine_key_does_not_depend_on_order() -> None:
+    parts = ENGINE.key.parts
+    assert EngineKey(dict(reversed(parts.items()))).digest == ENGINE.key.digest
+    assert other_key().digest != ENGINE.key.digest
+
+
+def test_a_camera_has_no_identity(tmp_path: Path) -> None:
+    content = write(tmp_path / "x.manifest.json", report(tmp_path), identity=None)
+    assert (content["source"]["location"], content["source"]["fingerprint"]) == (None, None)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.STOPPED, Outcome.FAILED])

@@ -90,7 +90,10 @@ class Family(ABC):
         return ModelCard(name=name)
 
     def weights_file(self, name: str) -> Path | None:
-        """Where a model's published weights are, or would be; None where it has no file."""
+        """Where a model's published weights are, or would be; None where it has no file.
+
+        Its SHA-256 is the one that `load` reports: results that are there are compared by it.
+        """
         del name
         return None
 
