@@ -13,15 +13,8 @@ from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from streamcam.sources.tone_mapping import (
-    BT2020,
-    FLOAT_RGB,
-    UNSPECIFIED,
-    ColourEncoding,
-    ToneMapper,
-    primaries_of,
-    side_data,
-)
+from streamcam.sources.colour_encoding import ColourEncoding, side_data
+from streamcam.sources.tone_mapping import ToneMapper
 from streamcam.types import Picture
 
 NEUTRAL = 128
@@ -41,9 +34,7 @@ _COLOURSPACES = {
     6: Colorspace.ITU601,
     7: Colorspace.SMPTE240M,
     9: Colorspace.BT2020,
-    10: Colorspace.BT2020,
 }
-_HD_ROWS = 720
 
 # Whether to transpose, then to mirror, then to flip; by the angle counterclockwise.
 _UPRIGHT = (False, False, False)
@@ -104,29 +95,28 @@ class Display:
 
     def _tone_mapped(self, frame: VideoFrame) -> Picture | None:
         """Return the colours of an HDR or wide-gamut frame, None for other frames."""
-        encoding = ColourEncoding.of(frame, full_range=_is_full_range(frame))
-        if encoding is None:
+        encoding = ColourEncoding.of(frame)
+        if encoding.is_bt709:
             return None
-        if self._tone_mapper is None or self._tone_mapper.encoding != encoding:
-            self._tone_mapper = ToneMapper(encoding, self._columns, self._rows)
-        return self._tone_mapper(self._reformatted(frame, FLOAT_RGB))
+        if self._tone_mapper is None or not self._tone_mapper.fits(frame, encoding):
+            self._tone_mapper = ToneMapper(frame, encoding, (self._columns, self._rows))
+        return self._tone_mapper(frame)
 
     def _pixels(self, frame: VideoFrame, layout: str) -> Picture:
-        # Rows of a frame may be padded.
-        return cast("Picture", np.ascontiguousarray(self._reformatted(frame, layout).to_ndarray()))
-
-    def _reformatted(self, frame: VideoFrame, layout: str) -> VideoFrame:
-        return self._reformatter.reformat(
+        encoding = ColourEncoding.of(frame)
+        reformatted = self._reformatter.reformat(
             frame,
             width=self._columns,
             height=self._rows,
             format=layout,
-            src_colorspace=_colourspace(frame),
-            src_color_range=ColorRange.JPEG if _is_full_range(frame) else ColorRange.MPEG,
+            src_colorspace=_COLOURSPACES.get(encoding.matrix),
+            src_color_range=ColorRange.JPEG if encoding.full_range else ColorRange.MPEG,
             dst_color_range=ColorRange.JPEG,
             interpolation=_FLAGS,
             threads=_THREADS,
         )
+        # Rows of a frame may be padded.
+        return cast("Picture", np.ascontiguousarray(reformatted.to_ndarray()))
 
 
 def over_neutral(pixels: Picture) -> Picture:
@@ -134,22 +124,6 @@ def over_neutral(pixels: Picture) -> Picture:
     alpha = pixels[..., 3:].astype(np.uint16)
     mixed = pixels[..., :3] * alpha + NEUTRAL * (255 - alpha)
     return ((mixed + 127) // 255).astype(np.uint8)
-
-
-def _is_full_range(frame: VideoFrame) -> bool:
-    return frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
-
-
-def _colourspace(frame: VideoFrame) -> Colorspace | None:
-    """Return the matrix that made the frame's YUV, None for RGB and grey."""
-    if frame.format.is_rgb or not any(c.is_chroma for c in frame.format.components):
-        return None
-    if frame.colorspace == UNSPECIFIED and primaries_of(frame) == BT2020:
-        return Colorspace.BT2020
-    if frame.colorspace == UNSPECIFIED:
-        # As players do: unlabelled video is BT.709 from HD on.
-        return Colorspace.ITU709 if frame.height >= _HD_ROWS else Colorspace.ITU601
-    return _COLOURSPACES.get(frame.colorspace)
 
 
 def _orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:

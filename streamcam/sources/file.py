@@ -19,9 +19,9 @@ from streamcam.errors import CorruptMediaError, NotMediaError
 from streamcam.files import readable
 from streamcam.media_errors import opening
 from streamcam.sources.base import DecodedFrame, FiniteSource, Selector
+from streamcam.sources.colour_encoding import refuse_unknown_colours
 from streamcam.sources.decoder import Decoder, TimestampRepair
 from streamcam.sources.display import Display, TimedFrame, deinterlaced
-from streamcam.sources.tone_mapping import refuse_incompatible
 from streamcam.types import SourceInfo
 
 PIPE_TIMEOUT = 10.0
@@ -119,7 +119,7 @@ class FileSource(FiniteSource):
             raise NotMediaError(f"{self._name}: has no picture in it", hint=_HINT)
         self._first = first
         _, self._origin, frame = first
-        refuse_incompatible(frame, self._name)
+        refuse_unknown_colours(frame, self._name)
         self._display = Display(frame, stream.sample_aspect_ratio)
 
     def _video_stream(self) -> VideoStream:

@@ -1,4 +1,4 @@
-"""From HDR and wide-gamut frames to BT.709: which frames need it, and the conversion.
+"""From HDR and wide-gamut frames to pictures in BT.709.
 
 HDR pictures are tone-mapped as by FFmpeg's
 `zscale=transfer=linear:npl=203,zscale=primaries=bt709,tonemap=mobius:desat=0,zscale=transfer=bt709`:
@@ -6,8 +6,6 @@ what an SDR camera would show keeps its colours, and only highlights are compres
 know pictures like that.
 """
 
-from dataclasses import dataclass
-from fractions import Fraction
 from itertools import count
 from typing import TypeAlias, cast
 
@@ -15,23 +13,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from av.filter import Graph
-from av.sidedata.sidedata import SideDataContainer, Type
-from av.video.format import VideoFormat
+from av.filter.context import FilterContext
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange
 
-from streamcam.errors import NotMediaError
+from streamcam.sources.colour_encoding import BT709, BT2020, DISPLAY_P3, HLG, PQ, ColourEncoding
 from streamcam.types import Picture
 
 Colours: TypeAlias = npt.NDArray[np.float64]
 """RGB, [..., 3]: coded values 0..1, or linear light."""
-
-# ITU-T H.273, colour primaries and transfer characteristics.
-BT709, UNSPECIFIED, BT2020, DISPLAY_P3 = 1, 2, 9, 12
-SDR, PQ, HLG = 1, 16, 18
-_HDR = (PQ, HLG)
-_WIDE = (BT2020, DISPLAY_P3)
 
 # Linear RGB to linear RGB of BT.709; of BT.2020 by BT.2087, of Display P3 by SMPTE EG 432-1.
 _TO_BT709 = {
@@ -69,108 +60,74 @@ _KNEE = 0.3
 # takes 60 ms to make.
 _CLUT_LEVEL = 8
 
-FLOAT_RGB = "gbrpf32le"
-_TICK = Fraction(1, 1000)  # any will do, since the filter's times are not used
-
 # swscale expands limited range to this, not to 1, in formats of more than 8 bits.
 _LIMITED_RANGE_WHITE = 255 / 256
 
 
-@dataclass(frozen=True, slots=True)
-class ColourEncoding:
-    """How a frame's coded RGB stands for light.
-
-    Attributes:
-        transfer: `SDR`, `PQ` or `HLG`.
-        primaries: `BT709`, `BT2020` or `DISPLAY_P3`.
-        white: What the code 1 became in the frame converted to float RGB.
-    """
-
-    transfer: int
-    primaries: int
-    white: float = 1.0
-
-    @classmethod
-    def of(cls, frame: VideoFrame, *, full_range: bool) -> "ColourEncoding | None":
-        """Return the encoding of a frame that needs `ToneMapper`, None for BT.709 and its like."""
-        primaries = primaries_of(frame)
-        if frame.color_trc in _HDR:
-            transfer = frame.color_trc
-        elif primaries in _WIDE:
-            transfer = SDR
-        else:
-            return None
-        return cls(transfer, primaries, 1.0 if full_range else _LIMITED_RANGE_WHITE)
-
-
-def primaries_of(frame: VideoFrame) -> int:
-    """Return a frame's primaries; those of HDR are BT.2020 where they are not told."""
-    known = frame.color_trc not in _HDR or frame.color_primaries in _TO_BT709
-    return frame.color_primaries if known else BT2020
-
-
-def refuse_incompatible(frame: VideoFrame, name: str) -> None:
-    """Raise `NotMediaError` for Dolby Vision of profile 5, which is neither HDR10 nor HLG.
-
-    Its colours can only be shown by Dolby's own reshaping. Other profiles play as what they are
-    compatible with.
-    """
-    data = side_data(frame, Type.DOVI_RPU_BUFFER)
-    if data is not None and _dolby_vision_rpu_profile(data) == 0:
-        raise NotMediaError(
-            f"{name}: its colours are Dolby Vision's own (profile 5) and cannot be decoded",
-            hint="Convert it to HDR10, HLG or SDR first.",
-        )
-
-
-def side_data(frame: VideoFrame, kind: Type) -> bytes | None:
-    """Return one kind of a frame's side data, None where it has none or it cannot be read."""
-    try:
-        data = cast("SideDataContainer", frame.side_data).get(kind)
-    except ValueError:
-        return None  # PyAV cannot list side data if one kind is newer than itself.
-    return None if data is None else bytes(data)
-
-
-def _dolby_vision_rpu_profile(data: bytes) -> int:
-    """Return vdr_rpu_profile (ETSI GS CCM 001): 4 bits after a prefix, type and format."""
-    return int.from_bytes(data[:5].ljust(5, b"\xff"), "big") >> 11 & 0xF
-
-
 class ToneMapper:
-    """Converts the frames of one size and encoding to BT.709.
+    """Converts frames of one size, format and encoding to pictures in BT.709.
 
-    FFmpeg's `haldclut` interpolates between the colours of a table (tetrahedrally).
+    FFmpeg's `haldclut` interpolates between the colours of a table (tetrahedrally). It is fast for
+    floats only and takes integers' planes in the wrong order; and its frames must come from
+    another filter, because it crashes where their rows are not aligned.
+
+    Args:
+        like: A frame.
+        encoding: Its encoding.
+        size: Width and height of the pictures.
     """
 
-    def __init__(self, encoding: ColourEncoding, width: int, height: int) -> None:
-        self.encoding = encoding
+    def __init__(self, like: VideoFrame, encoding: ColourEncoding, size: tuple[int, int]) -> None:
+        self._encoding = encoding
+        self._shape = _shape(like)
         self._ticks = count()
         self._graph = Graph()
         self._graph.threads = 1
-        frames = self._graph.add_buffer(
-            width=width, height=height, format=VideoFormat(FLOAT_RGB), time_base=_TICK
+        table = _colour_table(encoding)
+        frames, tables = (self._add_source(frame) for frame in (self._labelled(like), table))
+        width, height = size
+        resized = self._graph.add(
+            "scale", w=str(width), h=str(height), flags="bilinear+full_chroma_int", threads="1"
         )
-        table = _clut(encoding)
-        tables = self._graph.add_buffer(
-            width=table.width, height=table.height, format=table.format, time_base=_TICK
-        )
-        mapped = self._graph.add("haldclut", clut="first")
-        frames.link_to(mapped, 0, 0)
+        floats = self._graph.add("format", "gbrpf32le")
+        self._graph.link_nodes(frames, resized, floats)
+        mapped = self._graph.add("haldclut", "clut=first")
+        floats.link_to(mapped, 0, 0)
         tables.link_to(mapped, 0, 1)
         mapped.link_to(self._graph.add("buffersink"))
         self._graph.configure()
         self._graph.vpush(table, at=1)
         self._graph.vpush(None, at=1)
 
+    def fits(self, frame: VideoFrame, encoding: ColourEncoding) -> bool:
+        return (encoding, _shape(frame)) == (self._encoding, self._shape)
+
     def __call__(self, frame: VideoFrame) -> Picture:
-        """Return a `FLOAT_RGB` frame as a picture, RGB, uint8, [height, width, 3]."""
+        """Return a frame as a picture, RGB, uint8, [height, width, 3]; completes its labels."""
+        frame = self._labelled(frame)
         frame.pts = next(self._ticks)
-        # The filter was told nothing of these, and would note each frame's.
-        frame.colorspace, frame.color_range = UNSPECIFIED, ColorRange.UNSPECIFIED
         self._graph.vpush(frame, at=0)
         green, blue, red = (_levels(plane) for plane in self._graph.vpull().planes)
         return cast("Picture", cv2.merge([red, green, blue]))
+
+    def _labelled(self, frame: VideoFrame) -> VideoFrame:
+        frame.colorspace = self._encoding.matrix
+        frame.color_range = ColorRange.JPEG if self._encoding.full_range else ColorRange.MPEG
+        return frame
+
+    def _add_source(self, like: VideoFrame) -> FilterContext:
+        return self._graph.add(
+            "buffer",
+            video_size=f"{like.width}x{like.height}",
+            pix_fmt=like.format.name,
+            time_base="1/1000",  # any will do, since the filters' times are not used
+            colorspace=str(int(like.colorspace)),
+            range=str(int(like.color_range)),
+        )
+
+
+def _shape(frame: VideoFrame) -> tuple[int, int, str]:
+    return frame.width, frame.height, frame.format.name
 
 
 def _levels(plane: VideoPlane) -> Picture:
@@ -179,9 +136,10 @@ def _levels(plane: VideoPlane) -> Picture:
     return cast("Picture", cv2.convertScaleAbs(values[:, : plane.width], alpha=255))
 
 
-def _clut(encoding: ColourEncoding) -> VideoFrame:
+def _colour_table(encoding: ColourEncoding) -> VideoFrame:
     """Return a square picture of all colours, red changing fastest, converted to BT.709."""
-    levels = np.linspace(0, 1 / encoding.white, _CLUT_LEVEL**2)
+    white = 1.0 if encoding.full_range else _LIMITED_RANGE_WHITE
+    levels = np.linspace(0, 1 / white, _CLUT_LEVEL**2)
     blue, green, red = np.meshgrid(levels, levels, levels, indexing="ij")
     colours = to_bt709(np.stack([red, green, blue], axis=-1), encoding)
     side = _CLUT_LEVEL**3

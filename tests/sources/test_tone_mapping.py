@@ -8,11 +8,7 @@ import numpy as np
 import pytest
 
 from streamcam.errors import NotMediaError
-from streamcam.sources.display import Display
-from streamcam.sources.file import FileSource
-from streamcam.sources.live.capture_connection import Address
-from streamcam.sources.live.ffmpeg_capture import FFmpegCapture
-from streamcam.sources.tone_mapping import (
+from streamcam.sources.colour_encoding import (
     BT709,
     BT2020,
     DISPLAY_P3,
@@ -21,8 +17,12 @@ from streamcam.sources.tone_mapping import (
     SDR,
     UNSPECIFIED,
     ColourEncoding,
-    to_bt709,
 )
+from streamcam.sources.display import Display
+from streamcam.sources.file import FileSource
+from streamcam.sources.live.capture_connection import Address
+from streamcam.sources.live.ffmpeg_capture import FFmpegCapture
+from streamcam.sources.tone_mapping import to_bt709
 from streamcam.types import Picture
 from tests.sources.selectors import Everything
 from tests.sources.test_display import encoded
@@ -192,7 +192,7 @@ def test_transparent_hdr_shows_neutral_grey() -> None:
     assert distance(shown[20:], reference(HLG, BT2020)[20:]).max() <= 3
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 17), (35, 2)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 17), (35, 2), (500, 6), (427, 5)])
 def test_odd_sizes(size: tuple[int, int]) -> None:
     width, height = size
     white = np.ones((2, 3, 3))
@@ -206,7 +206,7 @@ def test_odd_sizes(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("primaries", [UNSPECIFIED, BT709, 5, 6])
 def test_ordinary_video_stays_as_it_is(transfer: int, primaries: int) -> None:
     frame = tagged(in_yuv(COLOURS[None], matrix=BT709, bits=8), transfer, primaries, BT709)
-    assert ColourEncoding.of(frame, full_range=False) is None
+    assert ColourEncoding.of(frame).is_bt709
     shown = patches(Display(frame, None).picture(frame))[0]
     assert np.abs(shown - COLOURS * 255).max() <= 3
 
@@ -253,10 +253,34 @@ def with_dolby_vision(path: Path, rpu_profile: int) -> Path:
 
 def test_dolby_vision_of_profile_5_is_refused(tmp_path: Path) -> None:
     path = with_dolby_vision(tmp_path / "clip.hevc", 0)
-    with pytest.raises(NotMediaError, match=r"clip\.hevc: its colours are Dolby Vision's own"):
+    with pytest.raises(NotMediaError, match=r"clip\.hevc: its colours are Dolby Vision without"):
         FileSource(path)
     with pytest.raises(NotMediaError, match="profile 5"):
         next(filter(None, FFmpegCapture(Address(str(path)), "camera", None).frames()))
+
+
+def test_colours_that_ffmpeg_cannot_convert_are_refused(tmp_path: Path) -> None:
+    ictcp = 14
+    path = encoded(tmp_path / "clip.mp4", in_yuv(COLOURS[None]), colorspace=ictcp, color_trc=PQ)
+    with pytest.raises(NotMediaError, match=r"clip\.mp4: its colours are ICtCp, which cannot"):
+        FileSource(path)
+
+
+@pytest.mark.parametrize("matrix", [0, 3, 12, 13])
+def test_meaningless_matrices_are_taken_for_the_primaries_own(matrix: int) -> None:
+    frame = tagged(in_yuv(COLOURS[None]), HLG, BT2020, matrix)
+    shown = patches(Display(frame, None).picture(frame))[0]
+    assert distance(shown, reference(HLG, BT2020)).max() <= 3
+
+
+@pytest.mark.parametrize("layout", ["gbrp10le", "rgb48le", "gbrp12le"])
+def test_rgb_needs_no_matrix(layout: str) -> None:
+    frame = av.VideoFrame.from_ndarray(
+        np.round(COLOURS[None] * 65535).astype(np.uint16).repeat(9, 0), format="rgb48le"
+    )
+    frame = tagged(frame.reformat(format=layout), PQ, BT2020, 0)
+    shown = Display(frame, None).picture(frame)[4]
+    assert distance(shown, reference(PQ, BT2020)).max() <= 3
 
 
 def test_compatible_dolby_vision_plays_as_hdr10(tmp_path: Path) -> None:

@@ -18,10 +18,10 @@ from av.video.stream import VideoStream
 from streamcam.errors import SourceUnavailableError
 from streamcam.media_errors import receiving
 from streamcam.sources.base import CapturedFrame, sleep_until
+from streamcam.sources.colour_encoding import refuse_unknown_colours
 from streamcam.sources.decoder import MAX_FAILURES
 from streamcam.sources.display import Display
 from streamcam.sources.live.capture_connection import Address
-from streamcam.sources.tone_mapping import refuse_incompatible
 
 # Formats whose timestamps FFmpeg makes up, 25 a second, because the data has none.
 _UNTIMED = frozenset(("mpjpeg", "mjpeg", "h264", "hevc", "image2pipe"))
@@ -183,7 +183,7 @@ class FFmpegCapture:
 
     def _display_of(self, frame: VideoFrame) -> Display:
         if self._display is None:
-            refuse_incompatible(frame, self._name)
+            refuse_unknown_colours(frame, self._name)
             self._display = Display(frame, self._stream.sample_aspect_ratio)
         return self._display
 
