@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from streamcam.errors import UsageError
+from streamcam.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,7 +90,8 @@ def method_label(name: str) -> str:
 def find_method(name: str) -> CamMethod:
     """Return the method of a name; raises `UsageError` where there is none."""
     if name not in METHODS:
-        raise UsageError(f"there is no method {name!r}", hint=f"Known: {', '.join(METHODS)}.")
+        hint = did_you_mean(name, METHODS) or f"Known: {', '.join(METHODS)}."
+        raise UsageError(f"there is no method {name!r}", hint=hint)
     return METHODS[name]
 
 

@@ -20,6 +20,8 @@ The message says what is wrong and where, `hint` what to do about it: two lines 
 terminal. `retryable`: the same work may succeed later.
 """
 
+import difflib
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import ClassVar
 
@@ -39,15 +41,28 @@ class StreamcamError(Exception):
     Args:
         message: What is wrong and where, without a trailing full stop.
         hint: What to do about it, as one sentence.
+        details: What is wrong in particular where that is several things, a line each.
     """
 
     exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
     retryable: ClassVar[bool] = False
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, *, hint: str | None = None, details: Sequence[str] = ()
+    ) -> None:
+        super().__init__(": ".join(filter(None, (message, "; ".join(details)))))
         self.message = message
         self.hint = hint
+        self.details = details
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """Return a hint with the known words that are near a wrong one; None where none is."""
+    words = {each.casefold(): each for each in known}
+    near = [words[each] for each in difflib.get_close_matches(word.casefold(), words, cutoff=0.5)]
+    if not near:
+        return None
+    return f"Did you mean {' or '.join(filter(None, (', '.join(near[:-1]), near[-1])))}?"
 
 
 class UsageError(StreamcamError):

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from streamcam.cli.logs import log_to_terminal
 from streamcam.cli.terminal import show_error
+from streamcam.cli.usage import CommandLineError, in_words
 from streamcam.errors import ExitCode, StreamcamError
 from streamcam.version import __version__
 
@@ -117,11 +118,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     share_cores()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        app(words)
+        # What `typer.Exit` carries is returned.
+        code = app(words, standalone_mode=False)
+    except CommandLineError as error:
+        message, hint = in_words(error)
+        if message:
+            show_error(message, hint)
+        sys.exit(ExitCode.USAGE)
     except StreamcamError as error:
         if "--debug" in words:
             raise
-        show_error(error.message, error.hint)
+        show_error(error.message, error.hint, error.details)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader of our output has gone.
@@ -135,3 +142,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "Please report this, with what `streamcam --debug ...` and `streamcam doctor` print.",
         )
         sys.exit(ExitCode.INTERNAL)
+    sys.exit(code or ExitCode.OK)

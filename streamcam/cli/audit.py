@@ -13,7 +13,7 @@ from streamcam.cli import options
 from streamcam.cli.step_progress import StepReporter
 from streamcam.cli.terminal import output, print_json, styled, table
 from streamcam.config import load_settings
-from streamcam.config.load import Tables
+from streamcam.config.fields import Tables
 from streamcam.files import write_file
 from streamcam.sinks.base import result_path
 from streamcam.sinks.registry import AUDIT_PAGE, AUDIT_VALUES

@@ -60,7 +60,7 @@ def _settings(config: Path | None) -> tuple[Settings, str]:
     try:
         return load_settings(config, os.environ), str(config or "built-in defaults")
     except StreamcamError as error:
-        return Settings(), f"cannot be used: {error.message}"
+        return Settings(), f"cannot be used: {error}"
 
 
 def _version(package: str) -> str:

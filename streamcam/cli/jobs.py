@@ -12,7 +12,7 @@ import typer
 from streamcam.cli import options
 from streamcam.cli.terminal import output, print_json, show_error, styled, table
 from streamcam.config import load_settings
-from streamcam.config.load import Tables
+from streamcam.config.fields import Tables, wrong_word
 from streamcam.errors import ExitCode, UsageError
 from streamcam.files import readable
 from streamcam.jobs.job_record import JobRecord, JobState
@@ -51,8 +51,9 @@ def list_jobs(
     json: options.Json = False,
 ) -> None:
     """List the files of the watched folders, the latest arrivals last."""
+    states = _states(status)
     with _job_store(config, flags) as store:
-        jobs, counts = store.jobs(_states(status), limit), store.counts()
+        jobs, counts = store.jobs(states, limit), store.counts()
     if json:
         print_json([_as_json(job) for job in jobs], indent=True)
         return
@@ -139,11 +140,11 @@ def _change(
 
 
 def _states(status: str | None) -> list[JobState]:
-    try:
-        return [JobState(word.strip()) for word in status.split(",")] if status else []
-    except ValueError:
-        known = ", ".join(state.value for state in JobState)
-        raise UsageError(f"no such state: {status}", hint=f"There are {known}.") from None
+    words = [word.strip() for word in (status or "").split(",")] if status else []
+    for word in words:
+        if word not in list(JobState):
+            raise UsageError(f"--status: {wrong_word(word, JobState)}")
+    return [JobState(word) for word in words]
 
 
 def _as_json(job: JobRecord) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.plan import CameraPlan
@@ -20,6 +21,7 @@ from streamcam.cli.report import camera_summary
 from streamcam.cli.terminal import errors, forcible, leave, show_error, stopped_by_signals
 from streamcam.config import Settings, load_settings
 from streamcam.config.camera_schema import CameraSettings
+from streamcam.config.faults import Origins
 from streamcam.errors import ExitCode, UsageError
 from streamcam.urls import redacted_url
 
@@ -85,6 +87,8 @@ def _changes(flags: dict[str, dict[str, object]], words: list[str]) -> dict[str,
 
 def _camera(source: str, settings: Settings, changes: dict[str, object]) -> CameraSettings:
     """Return the camera of that name in the configuration, or a new one."""
+    if not source:
+        raise UsageError("SOURCE: must not be empty")
     known = {camera.name: camera for camera in settings.camera}
     if source in known:
         given = known[source].model_dump(exclude_unset=True) | changes
@@ -93,10 +97,10 @@ def _camera(source: str, settings: Settings, changes: dict[str, object]) -> Came
     try:
         return CameraSettings.model_validate(given)
     except ValidationError as error:
-        fault = error.errors()[0]
-        key = ".".join(str(part) for part in fault["loc"])
-        reason = fault["msg"].removeprefix("Value error, ")
-        raise UsageError(redacted_url(f"{source}: {key}: {reason}")) from None
+        faults = [
+            ErrorDetails({**each, "loc": ("camera", *each["loc"])}) for each in error.errors()
+        ]
+        raise Origins(flags={"camera": given}).error(faults) from None
 
 
 def _name_of(source: str, changes: dict[str, object]) -> str:

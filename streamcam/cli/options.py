@@ -24,8 +24,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON 
 
 Command: TypeAlias = Callable[..., None]
 
-_PLAIN = (bool, int, float, Path)
-"""Types that the command line parses; all others are text that the configuration validates."""
+_KINDS = {Path: "PATH", float: "FLOAT", int: "INTEGER"}
+"""What the help calls a value; all but switches are text that the configuration validates."""
 
 
 @dataclass(frozen=True)
@@ -39,37 +39,50 @@ class Setting:
 
     @property
     def option(self) -> str:
-        return "--" + (self.flag.name or self.key).replace("_", "-")
+        return self.flag.option(self.key)
 
     @property
     def parameter(self) -> str:
         return f"{self.section}_{self.key}"
 
+    @property
+    def is_switch(self) -> bool:
+        return self.field.annotation is bool
+
     def parameters(self) -> Iterator[inspect.Parameter]:
         """Yield the option, and its shorthand, as typer declares them."""
         types = (self.field.annotation, *get_args(self.field.annotation))
-        kind = next((plain for plain in _PLAIN if plain in types), str)
+        quantity = metadata(self.field, Quantity)
+        kind = next((name for kind, name in _KINDS.items() if kind in types), "TEXT")
         names = [self.option]
-        if kind is bool and self.field.default is True:
+        if self.is_switch and self.field.default is True:
             names = [f"{self.option}/--no-{self.option.removeprefix('--')}"]
         if self.flag.short:
             names.append(self.flag.short)
-        quantity = metadata(self.field, Quantity)
         option = typer.Option(
             *names,
             help=self.field.description,
-            parser=_parser(quantity) if quantity else None,
-            metavar=quantity.name.upper() if quantity else None,
+            metavar=None if self.is_switch else quantity.name.upper() if quantity else kind,
         )
-        yield _parameter(self.parameter, Annotated[kind | None, option], None)
+        yield _parameter(
+            self.parameter, Annotated[bool | None if self.is_switch else str | None, option], None
+        )
         if self.flag.shorthand:
             name, value = self.flag.shorthand
             short = typer.Option(f"--{name}", help=f"Short for {self.option} {value}.")
             yield _parameter(name, Annotated[bool, short], False)
 
     def take(self, values: MutableMapping[str, Any]) -> object:
-        """Take the option's value out of what typer passed; None: not given."""
+        """Take the option's value out of what typer passed; None: not given.
+
+        Raises:
+            UsageError: It is empty, where that is no list.
+        """
         value = values.pop(self.parameter)
+        if value == "" and not isinstance(self.field.default, tuple):
+            raise UsageError(f"{self.option}: must not be empty")
+        if metadata(self.field, Quantity):
+            value = _with_base_unit(value)
         if self.flag.shorthand is None:
             return value
         name, implied = self.flag.shorthand
@@ -138,11 +151,9 @@ def _parameter(name: str, annotation: object, default: object) -> inspect.Parame
     return inspect.Parameter(name, kind, default=default, annotation=annotation)
 
 
-def _parser(quantity: Quantity) -> Callable[[str], object]:
-    def parse(text: str) -> object:
-        try:
-            return float(text)  # in base units, as in earlier versions
-        except ValueError:
-            return quantity.parse(text)
-
-    return parse
+def _with_base_unit(value: object) -> object:
+    """Read a quantity's number without a unit as one of base units, as earlier versions did."""
+    try:
+        return float(str(value))
+    except ValueError:
+        return value

@@ -21,8 +21,8 @@ from streamcam.cli.terminal import (
     stopped_by_signals,
 )
 from streamcam.config import Settings, load_settings
-from streamcam.config.load import Tables
-from streamcam.errors import ExitCode
+from streamcam.config.fields import Tables
+from streamcam.errors import ExitCode, UsageError
 from streamcam.jobs.watcher import Watcher
 from streamcam.pipeline.file_job import Run, exit_code
 from streamcam.pipeline.file_results import check_output_folder
@@ -62,7 +62,7 @@ def run(
 
 @options.from_settings("output.folder", "watch", "model", "cam", "sampling", "render", "output")
 def watch(
-    folders: Annotated[list[Path], typer.Argument(help="Folders to watch.", metavar="FOLDER...")],
+    folders: Annotated[list[str], typer.Argument(help="Folders to watch.", metavar="FOLDER...")],
     flags: Tables,
     once: Annotated[
         bool, typer.Option("--once", help="Explain the present files, then end.")
@@ -76,10 +76,12 @@ def watch(
     A file is taken once it is closed and unchanged for the time of --settle. Results mirror the
     tree below the folder. `streamcam jobs` lists what is done, failed or waiting.
     """
+    if not all(folders):
+        raise UsageError("the name of a folder is empty", hint="Is a variable of the shell unset?")
     settings = load_settings(config, os.environ, flags)
     reporter = nullcontext(JsonReporter()) if json else file_reporter(None, quiet=quiet)
     with forcible(_FORCED), reporter as observer:
-        watcher = Watcher(folders, settings, observer, once=once)
+        watcher = Watcher([Path(folder) for folder in folders], settings, observer, once=once)
         with stopped_by_signals(
             watcher.stop, "running files end within seconds or are queued again"
         ):

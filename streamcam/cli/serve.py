@@ -13,7 +13,7 @@ from streamcam.cli import options
 from streamcam.cli.logs import LogFormat, RateLimitHandler, configure_logging
 from streamcam.cli.terminal import errors, forcible, leave, stopped_by_signals
 from streamcam.config import Settings, load_settings
-from streamcam.config.load import Tables
+from streamcam.config.fields import Tables
 from streamcam.errors import ExitCode, StreamcamError
 from streamcam.service.health import Notifier
 from streamcam.urls import Redactor
@@ -66,7 +66,7 @@ class _Service:
                 supervisor.run()
         except StreamcamError as error:
             # In the log, for collectors.
-            _log.critical(" ".join(filter(None, (f"{error.message}.", error.hint))), exc_info=error)
+            _log.critical(" ".join(filter(None, (f"{error}.", error.hint))), exc_info=error)
             code = error.exit_code
         if supervisor.stuck:
             leave(code)

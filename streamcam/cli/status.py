@@ -40,6 +40,8 @@ def status(
     if url is None:
         http = load_settings(config, os.environ).http
         url, token_file = _url(http.host, http.port), token_file or http.token_file
+    elif not url.startswith(("http://", "https://")):
+        raise UsageError(f"--url: must begin with http://, not {url!r}")
     answer = _ask(f"{url.rstrip('/')}/api/status", token_file)
     if json:
         print_json(answer)
@@ -54,9 +56,10 @@ def _url(host: str, port: int) -> str:
 
 
 def _ask(url: str, token_file: Path | None) -> dict[str, Any]:
-    if not url.startswith(("http://", "https://")):
-        raise UsageError(f"{url}: is not the address of a service", hint="It begins with http://.")
-    request = urllib.request.Request(url)  # noqa: S310 - http and https only, see above
+    try:
+        request = urllib.request.Request(url)  # noqa: S310 - http and https only, see `status`
+    except ValueError as error:
+        raise UsageError(f"--url: {url}: {error}") from None
     if token_file is not None:
         request.add_header("Authorization", f"Bearer {_token(token_file)}")
     # Directly: proxies of the environment do not know local addresses.
@@ -73,6 +76,7 @@ def _ask(url: str, token_file: Path | None) -> dict[str, Any]:
         raise SourceUnavailableError(f"{url}: {message}", hint=hint) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
+        reason = getattr(reason, "strerror", None) or reason
         raise SourceUnavailableError(
             f"no service answers at {url}: {reason}", hint="Is `streamcam serve` running?"
         ) from None
@@ -85,7 +89,8 @@ def _token(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read the token in {path}: {error}") from None
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise UsageError(f"cannot read the token in {path}: {reason}") from None
 
 
 def _print(answer: dict[str, Any]) -> None:

@@ -5,7 +5,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from streamcam.config.fields import BareUnit, Duration, Flag, NameList, Section, SinkTables, Size
+from streamcam.config.fields import (
+    BareUnit,
+    Duration,
+    Flag,
+    Form,
+    NameList,
+    Section,
+    SinkTables,
+    Size,
+)
 
 _FILES = "files"
 """The name of all files of watched folders in metrics that have a camera's name."""
@@ -45,7 +54,11 @@ class LiveSettings(Section):
 class CameraSettings(Section):
     """A camera or stream; what it leaves out is as in [live] and [model]."""
 
-    name: Annotated[str, Flag()] = Field(
+    name: Annotated[
+        str,
+        Form("up to 64 letters, digits, dots, dashes and underscores, a letter or digit first"),
+        Flag(),
+    ] = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
         description="Its name in results, logs and pages, and of its folder.",
         examples=["yard"],
@@ -101,7 +114,7 @@ class CameraSettings(Section):
     record: Literal["always", "detections", "never"] | None = Field(
         None, description="What is recorded.", examples=["detections"]
     )
-    publish: Annotated[str | None, Flag()] = Field(
+    publish: Annotated[str | None, Form("an rtsp, rtmp, srt, udp or tcp URL"), Flag()] = Field(
         None,
         pattern=r"^(rtsps?|rtmps?|srt|udp|tcp)://",
         description="Where the annotated pictures are sent, as H.264: rtsp, rtmp, srt, udp, tcp.",

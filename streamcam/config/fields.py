@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Annotated, TypeAlias, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeAlias, TypeVar, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -23,7 +23,16 @@ from pydantic_core import InitErrorDetails
 
 from streamcam.errors import SinkError
 
+Tables: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""Settings by section and key; None stands for what is not given."""
+
 _T = TypeVar("_T")
+_LONGEST_SHOWN = 80
+"""Characters of a wrong value in a message."""
+
+_MANY_WORDS = 5
+"""More make a message too long where one of them is near."""
+
 _ZERO = re.compile(r"\s*0+(\.0+)?\s*")
 _QUANTITY = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
 
@@ -40,6 +49,17 @@ class Flag:
     name: str | None = None
     short: str | None = None
     shorthand: tuple[str, str] | None = None
+
+    def option(self, key: str) -> str:
+        """Return the option, with its dashes, of the setting of that name."""
+        return "--" + (self.name or key).replace("_", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What text must be, in words for people; its `pattern` says the same to programs."""
+
+    words: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +87,8 @@ class Quantity:
         written = _QUANTITY.fullmatch(value)
         known = {unit.casefold(): factor for unit, factor in self.units.items()}
         if written is None or written[2].casefold() not in known:
-            raise ValueError(f'must be a {self.name} such as "{self.example}"')
+            shown = shortened(repr(value))
+            raise ValueError(f'must be a {self.name} such as "{self.example}", not {shown}')
         number = Decimal(written[1]) * known[written[2].casefold()]
         return int(number) if number == int(number) else float(number)
 
@@ -163,6 +184,20 @@ def unknown(name: str, known: Iterable[str]) -> str:
     if near:
         return f'unknown, did you mean "{near[0]}"?'
     return f"unknown (known: {', '.join(known) or 'none'})"
+
+
+def wrong_word(value: object, known: Iterable[str]) -> str:
+    """Return what is wrong with a value that is none of some words, and which of them is near."""
+    words, shown = list(known), shortened(repr(value))
+    near = difflib.get_close_matches(str(value).casefold(), words, n=1)
+    if near and len(words) > _MANY_WORDS:
+        return f"there is no {shown}, did you mean {near[0]}?"
+    suggestion = f"; did you mean {near[0]}?" if near else ""
+    return f"must be {', '.join(words[:-1])} or {words[-1]}, not {shown}{suggestion}"
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
 
 
 def _sink_settings(tables: object) -> object:

@@ -4,31 +4,23 @@ import logging
 import math
 import tomllib
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 
-from streamcam.config.fields import BareUnit, Quantity, metadata, unknown
+from streamcam.config.faults import ENV_PREFIX, Origins
+from streamcam.config.fields import BareUnit, Quantity, Tables, metadata
 from streamcam.config.schema import Settings, sections
 from streamcam.errors import ConfigError
-from streamcam.urls import HIDDEN, is_secret, redacted_url
 
-ENV_PREFIX = "STREAMCAM_"
 ENV_CONFIG = "STREAMCAM_CONFIG"
 
 _ENV_TESTS = "STREAMCAM_TEST_"
 """Begins the variables of the development environment, which are no settings."""
-
-# TOML's integers have 64 bits; Python's own have any number of digits.
-_LARGEST_SHOWN = 2**63
-_LONGEST_SHOWN = 80
-
-Tables = Mapping[str, Mapping[str, Any]]
 
 _log = logging.getLogger(__name__)
 
@@ -44,27 +36,29 @@ def load_settings(
     an unknown name. A flag's value None means not given.
 
     Raises:
-        ConfigError: Something is unknown or out of bounds; the message names every such key.
+        ConfigError: Something is unknown or out of bounds; the message names every such setting
+            where it was given.
+        UsageError: A flag is wrong.
     """
-    merged: dict[str, Any] = _read(path) if path is not None else {}
-    _merge(merged, _from_environment(environment or {}))
+    text = "" if path is None else _read(path)
+    merged = {} if path is None else _parse(path, text)
+    origins = Origins(path, text, _from_environment(environment or {}), flags or {})
+    _merge(merged, origins.variables)
     _give_units(merged)
-    _merge(merged, flags or {})
+    _merge(merged, origins.flags)
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
-        origins = f"{path}, " if path is not None else ""
-        variables = f"the {ENV_PREFIX}* variables and the flags"
-        raise ConfigError(
-            _describe(error.errors()),
-            hint=f"Look in {origins}{variables}; see `streamcam config show`.",
-        ) from None
+        raise origins.error(error.errors()) from None
 
 
 def _merge(tables: dict[str, Any], layer: Tables) -> None:
     for section, values in layer.items():
         given = {key: value for key, value in values.items() if value is not None}
-        tables[section] = {**tables.get(section, {}), **given}
+        below = tables.get(section, {})
+        # What is no table there is refused with all else that is wrong.
+        if given and isinstance(below, Mapping):
+            tables[section] = {**below, **given}
 
 
 def _give_units(tables: dict[str, Any]) -> None:
@@ -98,21 +92,26 @@ def _with_unit(value: object, field: FieldInfo) -> str | None:
     return f"{number.normalize():f}{unit.unit if unit else quantity.base}"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> str:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not a text file") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from None
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
     except RecursionError as error:
         raise ConfigError(f"{path} is nested too deeply (at line {_line(error)})") from None
     except ValueError as error:
         raise ConfigError(
             f"{path} has a number that is too long (at line {_line(error)})"
         ) from None
-    except OSError as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from None
 
 
 def _line(error: Exception) -> int:
@@ -134,43 +133,3 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, dict[str, str
             section, _, key = name.removeprefix(ENV_PREFIX).lower().partition("_")
             tables.setdefault(section, {})[key] = value
     return tables
-
-
-def _describe(errors: Iterable[ErrorDetails]) -> str:
-    faults = [f"{'.'.join(map(str, error['loc']))}: {_reason(error)}" for error in errors]
-    if len(faults) == 1:
-        return faults[0]
-    return f"{len(faults)} settings cannot be used\n" + "\n".join(f"  {fault}" for fault in faults)
-
-
-def _reason(error: ErrorDetails) -> str:
-    if error["type"] == "extra_forbidden":
-        return unknown(str(error["loc"][-1]), _known(error["loc"]))
-    if error["type"] == "missing":
-        return "is missing"
-    if error["type"] == "value_error":
-        return error["msg"].removeprefix("Value error, ")
-    bound = error["msg"].removeprefix("Input ").replace("should", "must", 1)
-    return f"{bound}, not {_shown(error)}"
-
-
-def _shown(error: ErrorDetails) -> str:
-    """Return what was given, but for what may hold a secret."""
-    value = error["input"]
-    if isinstance(value, Mapping):
-        return "a table"
-    if any(is_secret(str(part)) for part in error["loc"]):
-        return HIDDEN
-    if isinstance(value, list | tuple):
-        return "a list"
-    if isinstance(value, int) and abs(value) > _LARGEST_SHOWN:
-        return "a number of more than 64 bits"
-    shown = redacted_url(repr(value))
-    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[: _LONGEST_SHOWN - 1]}…"
-
-
-def _known(location: tuple[int | str, ...]) -> Iterable[str]:
-    if len(location) == 1:
-        return Settings.model_fields
-    section = sections().get(str(location[0]))
-    return () if section is None else section.model_fields

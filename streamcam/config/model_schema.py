@@ -1,12 +1,39 @@
 """Settings of the detector and of its maps."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from streamcam.cam_methods import EIGENCAM, METHODS
-from streamcam.config.fields import Duration, Flag, NameList, Section
+from streamcam.config.fields import Duration, Flag, Form, NameList, Section, wrong_word
+
+_PRECISIONS = {
+    "half": "fp16",
+    "float16": "fp16",
+    "bfloat16": "bf16",
+    "float32": "fp32",
+    "full": "fp32",
+}
+"""Other usual names."""
+
+
+def _device(value: object) -> object:
+    """Take what other tools call devices: "gpu", "gpu:1", "CUDA", and the numbers of GPUs."""
+    if not isinstance(value, str):
+        return value
+    name = value.strip().casefold()
+    if name.startswith("mps"):
+        raise ValueError("Apple's GPUs (mps) are not supported, maps are tested on CPUs and CUDA")
+    number = re.fullmatch(r"(?:(?:gpu|cuda):?)?(\d+)", name)
+    if number is not None:
+        return f"cuda:{number[1]}"
+    return {"gpu": "cuda", "cuda": "cuda", "cpu": "cpu", "auto": "auto"}.get(name, value)
+
+
+def _precision(value: object) -> object:
+    return _PRECISIONS.get(value.casefold(), value) if isinstance(value, str) else value
 
 
 class ModelSettings(Section):
@@ -81,13 +108,17 @@ class ModelSettings(Section):
     classes: Annotated[NameList, Flag()] = Field(
         (), description="Only these classes, by name, e.g. `person,dog`. Empty: all."
     )
-    device: Annotated[str, Flag()] = Field(
-        "auto",
-        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
-        description="Where the model runs: `auto`, `cpu`, `cuda` or `cuda:N`.",
+    device: Annotated[str, BeforeValidator(_device), Form("auto, cpu, cuda or cuda:N"), Flag()] = (
+        Field(
+            "auto",
+            pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+            description="Where the model runs: `auto`, `cpu`, `cuda` or `cuda:N`.",
+        )
     )
     precision: Annotated[
-        Literal["auto", "fp32", "fp16", "bf16"], Flag(shorthand=("half", "fp16"))
+        Literal["auto", "fp32", "fp16", "bf16"],
+        BeforeValidator(_precision),
+        Flag(shorthand=("half", "fp16")),
     ] = Field(
         "auto",
         description="Arithmetic of the forward pass: `auto`, `fp32`, `fp16` or `bf16`. `auto` "
@@ -105,12 +136,12 @@ class ModelSettings(Section):
     )
 
 
-def _check_method(name: str) -> str:
-    if name not in METHODS:
-        known = [repr(method) for method in METHODS]
-        expected = f"{', '.join(known[:-1])} or {known[-1]}"
-        raise ValueError(f"must be {expected}, not {name!r}")
-    return name
+def _method(name: str) -> str:
+    """Take a method's label too, as papers write it: "Grad-CAM++"."""
+    plain = re.sub(r"[-_ ]", "", name.casefold())
+    if plain not in METHODS:
+        raise ValueError(wrong_word(name, METHODS))
+    return plain
 
 
 class CamSettings(Section):
@@ -118,7 +149,7 @@ class CamSettings(Section):
 
     method: Annotated[
         str,
-        AfterValidator(_check_method),
+        AfterValidator(_method),
         WithJsonSchema({"type": "string", "enum": list(METHODS)}),
         Flag(),
     ] = Field(

@@ -7,12 +7,21 @@ those of the two larger parts, `model_schema` and `camera_schema`: see `make con
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from streamcam.config.camera_schema import CameraSettings, LiveSettings, RetentionSettings
-from streamcam.config.fields import BareUnit, Duration, Flag, NameList, Section, SinkTables, Size
+from streamcam.config.fields import (
+    BareUnit,
+    Duration,
+    Flag,
+    Form,
+    NameList,
+    Section,
+    SinkTables,
+    Size,
+)
 from streamcam.config.model_schema import CamSettings, ModelSettings
 
 
@@ -39,11 +48,13 @@ class SamplingSettings(Section):
         None, gt=0, description="Stop at this time of every video.", examples=[60.0]
     )
 
-    @model_validator(mode="after")
-    def _ends_after_start(self) -> Self:
-        if self.end is not None and self.end <= self.start:
-            raise ValueError(f"end ({self.end:g} s) must lie after start ({self.start:g} s)")
-        return self
+    @field_validator("end")
+    @classmethod
+    def _is_after_start(cls, end: float | None, info: ValidationInfo) -> float | None:
+        start = info.data.get("start", 0.0)
+        if end is not None and end <= start:
+            raise ValueError(f"must lie after the start ({start:g} s), not at {end:g} s")
+        return end
 
 
 class RenderSettings(Section):
@@ -95,11 +106,12 @@ class OutputSettings(Section):
         2, ge=1, le=64, description="Files worked on at once; their frames share batches."
     )
 
-    @model_validator(mode="after")
-    def _do_not_contradict(self) -> Self:
-        if self.overwrite and self.skip_existing:
+    @field_validator("skip_existing")
+    @classmethod
+    def _does_not_contradict(cls, skip: bool, info: ValidationInfo) -> bool:
+        if skip and info.data.get("overwrite"):
             raise ValueError("overwrite and skip_existing contradict each other")
-        return self
+        return skip
 
 
 class WatchSettings(Section):
@@ -134,7 +146,7 @@ class WatchSettings(Section):
         le=86400,
         description="Time between scans of a folder with events, some of which get lost.",
     )
-    after: Annotated[str, Flag()] = Field(
+    after: Annotated[str, Form("keep, delete or move:FOLDER"), Flag()] = Field(
         "keep",
         pattern=r"^(keep|delete|move:.+)$",
         description="What happens to explained files: `keep`, `delete`, or `move:DIR`.",

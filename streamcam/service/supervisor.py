@@ -158,8 +158,7 @@ class Supervisor:
             settings = checked(self._load())
         except StreamcamError as error:
             # In the template, so that another reason is not a repetition to the log.
-            reason = "; ".join(line.strip() for line in error.message.splitlines())
-            _log.error(f"the configuration stays as it was: {reason}")
+            _log.error(f"the configuration stays as it was: {error}")
         else:
             self._apply(_reloadable(settings, self._settings))
             _log.info("the configuration was read again: %s", self._summary())

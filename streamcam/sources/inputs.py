@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from streamcam.errors import SourceError
+from streamcam.errors import SourceError, UsageError
 from streamcam.files import readable
 from streamcam.fingerprint import fingerprint_of_text, identity_of
 from streamcam.media_errors import opening
@@ -91,6 +91,9 @@ def expand(
     What is named twice is listed once. Nothing is opened: what is missing, or a folder without
     media, is an entry that fails to open. Files for which `is_result` returns True are results of
     an earlier run, and left out.
+
+    Raises:
+        UsageError: A name is empty.
     """
     inputs: dict[str, tuple[str, tuple[str, ...]]] = {}
     for spec in specs:
@@ -115,13 +118,15 @@ def _inputs(spec: str, is_result: Callable[[Path], bool]) -> Iterator[tuple[str,
 
     The shortest name comes first; the last one is unique.
     """
+    if not spec:
+        raise UsageError("the name of a source is empty", hint="Is a variable of the shell unset?")
     if _is_url(spec):
         parts = urlsplit(spec)
         name = parts.netloc.rpartition("@")[2] or parts.scheme
         yield spec, (_safe_name(name), _safe_name(f"{name}{parts.path}?{parts.query}"))
         return
     path = _path(spec)
-    files = _media(path, set()) if spec and _is_folder(path) else ()
+    files = _media(path, set()) if _is_folder(path) else ()
     found = [file for file in files if not is_result(file)]
     for file in found:
         yield str(file), _names(file, file.relative_to(path), path)

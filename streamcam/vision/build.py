@@ -1,7 +1,6 @@
 """From a user's settings to an engine that is ready to explain."""
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import torch
 import torchvision
 
 from streamcam.cam_methods import EIGENCAM, METHODS, CamMethod, PerturbationFormula, find_method
-from streamcam.errors import UsageError
+from streamcam.errors import UsageError, did_you_mean
 from streamcam.vision.cam.eigencam import EigenCam, Grid
 from streamcam.vision.cpu.tuning import prefers_bfloat16
 from streamcam.vision.devices import (
@@ -36,6 +35,9 @@ from streamcam.vision.models.library import Library
 from streamcam.vision.models.network import Network
 from streamcam.vision.models.registry import find_family
 from streamcam.vision.models.torch_network import TorchNetwork
+
+_NAMED = 5
+"""Of many classes those that a message names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,15 +261,21 @@ def _has(network: Network, method: CamMethod) -> bool:
     return True
 
 
+def _some_of(classes: Iterable[str]) -> str:
+    """Return which classes there are, for a hint."""
+    names = sorted(classes)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"It has {', '.join(names[:_NAMED])}{more}."
+
+
 def _class_ids(wanted: Sequence[str], classes: Mapping[int, str], model: str) -> frozenset[int]:
     ids: set[int] = set()
     for label in wanted:
         matches = {i for i, name in classes.items() if name.casefold() == label.casefold()}
         if not matches:
-            near = difflib.get_close_matches(label, classes.values(), n=3, cutoff=0.5)
             raise UsageError(
                 f"{model} has no class {label!r}",
-                hint=f"Did you mean {' or '.join(near)}?" if near else "models list names them.",
+                hint=did_you_mean(label, classes.values()) or _some_of(classes.values()),
             )
         ids |= matches
     return frozenset(ids)

@@ -86,7 +86,7 @@ def test_every_example_of_a_detector_exists() -> None:
 def test_a_bad_variable_is_named(streamcam: Streamcam) -> None:
     shown = streamcam("config", "show", STREAMCAM_SAMPLING_MAX_FPS="fast")
     assert shown.returncode == 78
-    assert "sampling.max_fps" in shown.stderr
+    assert "STREAMCAM_SAMPLING_MAX_FPS" in shown.stderr
 
 
 def test_schema_describes_every_section(streamcam: Streamcam) -> None:
@@ -103,6 +103,6 @@ def test_schema_prints_a_valid_schema(streamcam: Streamcam, name: str) -> None:
 
 
 def test_unknown_schema_is_a_usage_error(streamcam: Streamcam) -> None:
-    done = streamcam("schema", "recrod")
+    done = streamcam("schema", "xyz")
     assert done.returncode == 2
-    assert "record, manifest" in done.stderr or "manifest, record" in done.stderr
+    assert "Known: audit, manifest, record." in done.stderr

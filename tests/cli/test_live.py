@@ -252,11 +252,11 @@ def test_debugging_shows_ffmpeg_messages_without_secrets(
     ("words", "code", "message"),
     [
         (["demo://street", "--option", "x"], 2, "--option x: an option is KEY=VALUE"),
-        (["demo://street", "--record", "now"], 2, "record: Input should be 'always'"),
-        (["demo://street", "--publish", "ftp://x"], 2, "publish: "),
-        (["demo://street", "--name", "../up"], 2, "name: String should match"),
+        (["demo://street", "--record", "now"], 2, "--record: must be always"),
+        (["demo://street", "--publish", "ftp://x"], 2, "--publish: "),
+        (["demo://street", "--name", "../up"], 2, "--name: must be up to 64"),
         (["demo://street", "--name", "files"], 2, "is the name of the files of watched folders"),
-        (["demo://street", "--segment", "0"], 78, "live.segment: must be greater"),
+        (["demo://street", "--segment", "0"], 2, "--segment: must be 1s to 1h"),
         (["demo://street", "--weights", "none.pth"], 69, "none.pth"),
     ],
 )

@@ -273,7 +273,7 @@ def test_a_single_missing_file_exits_69_and_is_reported_even_when_quiet(
     ("arguments", "code", "message"),
     [
         (["--model", "fasterrcnn_resnet50"], 2, "fasterrcnn_resnet50_fpn"),
-        (["--confidence", "2"], 78, "model.confidence: must be less than or equal to 1"),
+        (["--confidence", "2"], 2, "--confidence: must be 0 to 1, not 2"),
         (["--half", "--precision", "bf16"], 2, "contradict"),
         (["--labels", "absent.txt", "--weights", "absent.pth"], 69, "absent"),
         (["--no-such-flag"], 2, "--no-such-flag"),

@@ -87,7 +87,7 @@ def test_jobs_are_retried_and_forgotten(shift: Shift) -> None:
     ("words", "message"),
     [
         (["show", "99"], "no job '99'"),
-        (["list", "--status", "lost"], "There are found, ready"),
+        (["list", "--status", "lost"], "--status: must be found, ready"),
         (["retry"], "name either jobs or a --status"),
         (["forget", "1", "--status", "done"], "name either jobs or a --status"),
     ],
@@ -104,7 +104,7 @@ def test_usage_errors_of_jobs(shift: Shift, words: list[str], message: str) -> N
         (["jobs", "list"], 2, "no job store in"),
         (["watch", "file.mp4"], 2, "is not a folder"),
         (["watch", "in", "in/deep"], 2, "lies inside"),
-        (["watch", "in", "--after", "burn"], 78, "watch.after"),
+        (["watch", "in", "--after", "burn"], 2, "--after: must be keep"),
         (["watch", "in", "--once", "--settle", "0.1", "--weights", "no.pth"], 69, "no.pth"),
     ],
 )

@@ -141,8 +141,8 @@ def test_a_bad_configuration_keeps_the_old_one(running: Box) -> None:
     service = running.service
     before = service.states()
     for bad, *reasons in (
-        ("[live]\nmax_fps = -3\n", "live.max_fps: must be greater than 0, not -3"),
-        ("[live]\nmax_fps = -3\nfps = 2\n", "2 settings cannot be used; live.", "; live.fps: unk"),
+        ("[live]\nmax_fps = -3\n", "live.max_fps: must be more than 0 and at most 1000, not -3"),
+        ("[live]\nmax_fps = -3\nfps = 2\n", "2 settings cannot be used: ", ": live.fps: unk"),
         ("[live\n", "is not valid TOML"),
         ("", "names nothing to explain"),
     ):

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from streamcam.errors import NotMediaError, SourceError, SourceUnavailableError
+from streamcam.errors import NotMediaError, SourceError, SourceUnavailableError, UsageError
 from streamcam.sinks.registry import is_result
 from streamcam.sources.inputs import expand, is_media, open_source, redacted
 from tests.media import numbered, write_video
@@ -86,6 +86,12 @@ def test_what_is_named_twice_is_listed_once(here: Path) -> None:
     assert stems("a.mp4", "./a.mp4", str(here / "a.mp4"), "a.mp4") == [("a.mp4", "a")]
 
 
+def test_an_empty_name_is_not_the_current_folder(here: Path) -> None:
+    touch(here, "a.mp4")
+    with pytest.raises(UsageError, match="the name of a source is empty"):
+        expand([""])
+
+
 def test_scenes_are_named_after_what_tells_them_apart() -> None:
     assert [stem for _, stem in stems("demo://street?seed=1")] == ["street"]
     scenes = ["demo://street?seed=1", "demo://street?seed=2"]
@@ -94,7 +100,7 @@ def test_scenes_are_named_after_what_tells_them_apart() -> None:
 
 def test_stems_never_leave_the_output_folder(here: Path) -> None:
     touch(here, "a/b/c.mp4")
-    for spec in ("../gone.mp4", "", "a/..", "a/b/../b/c.mp4", "demo://../../x", "rtsp://../.."):
+    for spec in ("../gone.mp4", ".", "a/..", "a/b/../b/c.mp4", "demo://../../x", "rtsp://../.."):
         for entry in expand([spec, f"{here}/{spec}"]):
             assert not Path(entry.stem).is_absolute()
             assert ".." not in Path(entry.stem).parts

@@ -81,7 +81,9 @@ def _read_torch(path: Path) -> dict[str, Any]:
             hint="Save the model's state_dict() alone; a pickled model could run any code.",
         ) from error
     except _UNREADABLE as error:
-        reason = str(error).splitlines()[0] if str(error) else "it is empty"
+        # Messages of other kinds are about the bytes that were taken for instructions.
+        told = isinstance(error, RuntimeError | OSError) and str(error)
+        reason = str(error).splitlines()[0] if told else "it is empty, or something else"
         raise WeightsError(f"{path} is not a whole weights file: {reason}") from error
     if not isinstance(loaded, dict):
         raise WeightsError(
@@ -178,7 +180,9 @@ def _parse_labels(path: Path) -> list[str] | dict[int, str]:
         if isinstance(parsed, list):
             return [str(name) for name in parsed]
         return {int(key): str(name) for key, name in parsed.items()}
-    except (OSError, ValueError, AttributeError) as error:
+    except OSError as error:
+        raise WeightsError(f"the labels {path} cannot be read: {error.strerror}") from error
+    except (ValueError, AttributeError) as error:
         raise WeightsError(
             f"{path} cannot be read as labels: {error}",
             hint='One name a line, or JSON: {"1": "person", "2": "car"}.',

@@ -1,12 +1,12 @@
 """The names of all detectors, without torch: for commands that only check a name."""
 
-import difflib
 import os
+import re
 from collections.abc import Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from streamcam.errors import UsageError
+from streamcam.errors import UsageError, did_you_mean
 
 NANO = "nano"
 
@@ -28,6 +28,11 @@ TORCHVISION = (
 
 ENTRY_POINTS = "streamcam.detectors"
 """The group of entry points by which other distributions bring detectors."""
+
+_ULTRALYTICS = {".pt", ".yaml"}
+_WEIGHTS = {".pth", ".safetensors", ".ckpt"}
+_OTHER_RUNTIMES = {".engine", ".trt", ".torchscript", ".tflite", ".xml", ".pb", ".mlpackage", ".h5"}
+"""Endings of files that other tools call models."""
 
 CARD = "model.json"
 """The file that describes an imported model, in a folder named after the model."""
@@ -57,9 +62,25 @@ def is_known(name: str, library: Path | None = None) -> bool:
 
 
 def unknown_model(name: str, known: Iterable[str]) -> UsageError:
-    """Return the error for a name that no detector has, with those that are near."""
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.4)
-    return UsageError(
-        f"there is no detector named {name!r}",
-        hint=f"Did you mean {' or '.join(near)}?" if near else "streamcam models list names them.",
-    )
+    """Return the error for a name that no detector has, with those that are near, or a way."""
+    hint = _advice(name) or did_you_mean(name, known) or "`streamcam models list` names them."
+    return UsageError(f"there is no detector named {name!r}", hint=hint)
+
+
+def _advice(name: str) -> str | None:
+    """Return what can be done with a file or a name of another tool; None where it is neither."""
+    suffix, folder = Path(name).suffix.lower(), Path(name).is_dir()
+    as_weights = f"weights of a detector: --model NAME --weights {name}"
+    if suffix in _ULTRALYTICS:
+        return f"YOLO of Ultralytics: pip install streamcam-ultralytics. Otherwise {as_weights}"
+    if suffix in _WEIGHTS:
+        return f"Perhaps {as_weights}"
+    if suffix in _OTHER_RUNTIMES:
+        return "Export it to ONNX: --model FILE.onnx"
+    if re.match(r"yolo", name, re.IGNORECASE):
+        return f"YOLO of Ultralytics is named by its file: --model {name}.pt"
+    if name and folder:
+        return "A folder holds a model of transformers: config.json and *.safetensors."
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        return f"Models of Hugging Face begin with hf: --model hf:{name}"
+    return None
