@@ -1,7 +1,7 @@
 """From decoded frames to displayed pictures: deinterlacing, rotation, pixel aspect, colours."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from fractions import Fraction
 from struct import unpack_from
 from typing import TypeAlias, cast
@@ -148,7 +148,7 @@ def _plausible(aspect: Fraction | None) -> Fraction:
     return aspect
 
 
-def deinterlaced(frames: Iterable[TimedFrame]) -> Iterator[TimedFrame]:
+def deinterlaced(frames: Iterable[TimedFrame]) -> Generator[TimedFrame, None, None]:
     """Yield the same frames with the same indices and times, as progressive pictures.
 
     Nothing is filtered before the first interlaced frame; from there on everything is, since the

@@ -57,6 +57,9 @@ class FileSource(FiniteSource):
         with ExitStack() as opened:
             self._open(path, opened)
             self._prepare()
+            # It refers to this source and this source to it: neither would be freed, with decoder
+            # and filters, before the next full garbage collection.
+            opened.callback(self._frames.close)
             self._opened = opened.pop_all()
         self.info = self._describe(path if self._pipe is None else None)
 

@@ -1,5 +1,7 @@
 """What every source that can be read to its end keeps, whatever it reads."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -161,3 +163,18 @@ def test_nothing_reaches_the_terminal(spec: str, capfd: pytest.CaptureFixture[st
     list(source.frames(Everything()))
     source.close()
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_closed_source_is_freed_without_garbage_collection(spec: str) -> None:
+    """Decoders and filters hold megabytes, which a service would collect hours later."""
+    source = opened(spec)
+    frames = source.frames(Everything())
+    next(frames)
+    source.close()
+    freed = weakref.ref(source)
+    gc.disable()
+    try:
+        del source, frames
+        assert freed() is None
+    finally:
+        gc.enable()
