@@ -38,8 +38,12 @@ def write_video(
     pts: Sequence[int] | None = None,
     time_base: Fraction | None = None,
     options: dict[str, str] | None = None,
+    aspect: Fraction | None = None,
 ) -> Path:
-    """Encode pictures as a video; `pts` in units of `time_base` (default 0, 1, ... / rate)."""
+    """Encode pictures as a video.
+
+    `pts` are in units of `time_base` (default 0, 1, ... / rate); `aspect` is that of a pixel.
+    """
     with av.open(str(path), "w") as container:
         stream = None
         for index, picture in enumerate(pictures):
@@ -49,6 +53,8 @@ def write_video(
                 )
                 stream.height, stream.width = picture.shape[:2]
                 stream.pix_fmt = pix_fmt
+                if aspect is not None:
+                    stream.sample_aspect_ratio = aspect
                 if time_base is not None:
                     stream.codec_context.time_base = time_base
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")

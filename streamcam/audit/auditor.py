@@ -17,6 +17,7 @@ from streamcam.pipeline.stream import Sampler
 from streamcam.sinks.registry import is_result
 from streamcam.sources.base import FiniteSource
 from streamcam.sources.inputs import Entry, expand, open_source
+from streamcam.sources.limits import Limits
 from streamcam.types import Frame
 
 if TYPE_CHECKING:
@@ -58,8 +59,9 @@ def run_audit(
         find_method(name)
     entries = expand([plan.source], is_result)
     truth = None if plan.truth is None else CocoTruth(plan.truth)
-    samples = _samples(entries, plan.frames, truth)
-    clip = _clip(entries)
+    limits = Limits(**settings.limits.model_dump())
+    samples = _samples(entries, plan.frames, truth, limits)
+    clip = _clip(entries, limits)
     # Imports torch, which takes seconds: not before a missing file has been reported.
     from streamcam.audit.measure import Audit
     from streamcam.vision.build import choose_methods
@@ -74,19 +76,23 @@ def run_audit(
         return audit.run(samples, clip), engine.description
 
 
-def _samples(entries: Sequence[Entry], count: int, truth: CocoTruth | None) -> list[Sample]:
+def _samples(
+    entries: Sequence[Entry], count: int, truth: CocoTruth | None, limits: Limits
+) -> list[Sample]:
     """Evenly spaced frames of one source, or one frame each of evenly chosen sources."""
     if len(entries) == 1:
-        return _of_one(entries[0], count, truth)
+        return _of_one(entries[0], count, truth, limits)
     if truth is not None:
         known = [entry for entry in entries if truth.knows(Path(entry.spec))]
         entries = known or entries
     chosen = [entries[place * len(entries) // count] for place in range(min(count, len(entries)))]
-    return [sample for entry in dict.fromkeys(chosen) for sample in _of_one(entry, 1, truth)]
+    return [
+        sample for entry in dict.fromkeys(chosen) for sample in _of_one(entry, 1, truth, limits)
+    ]
 
 
-def _of_one(entry: Entry, count: int, truth: CocoTruth | None) -> list[Sample]:
-    with closing(open_source(entry.spec)) as source:
+def _of_one(entry: Entry, count: int, truth: CocoTruth | None, limits: Limits) -> list[Sample]:
+    with closing(open_source(entry.spec, limits)) as source:
         frames = list(islice(source.frames(_spread(source, count)), count))
         if not frames:
             raise SourceError(f"{entry.id}: no frame could be read")
@@ -101,11 +107,11 @@ def _spread(source: FiniteSource, count: int) -> Sampler:
     return Sampler(max_fps=count / length, start=length / count / 2)
 
 
-def _clip(entries: Sequence[Entry]) -> list[Frame]:
+def _clip(entries: Sequence[Entry], limits: Limits) -> list[Frame]:
     """Successive frames from the middle of a single video; empty for anything else."""
     if len(entries) != 1:
         return []
-    with closing(open_source(entries[0].spec)) as source:
+    with closing(open_source(entries[0].spec, limits)) as source:
         if source.info.still:
             return []
         length = source.info.duration or 0.0

@@ -115,11 +115,17 @@ _BINARY = {unit: str(1024**power) for power, unit in enumerate(("KiB", "MiB", "G
 _DECIMAL = {"B": "1", "kB": "1e3", "MB": "1e6", "GB": "1e9", "TB": "1e12", "PB": "1e15"}
 SIZE = Quantity("size", "500MB", _units(**_DECIMAL, **_BINARY))
 
+PIXELS = Quantity("number of pixels", "64MP", _units(px="1", MP="1e6", GP="1e9"))
+
 Duration = Annotated[float, BeforeValidator(DURATION.parse), DURATION]
 """Seconds, written as e.g. "50ms", "10s", "5m", "12h" or "7d"."""
 
 Size = Annotated[int, BeforeValidator(SIZE.parse), SIZE]
 """Bytes, written as e.g. "500MB", "1GB" or "2GiB"."""
+
+
+Pixels = Annotated[int, BeforeValidator(PIXELS.parse), PIXELS]
+"""Pixels of a picture, written as e.g. "64MP"."""
 
 
 @dataclass(frozen=True, slots=True)

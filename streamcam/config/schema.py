@@ -18,6 +18,7 @@ from streamcam.config.fields import (
     Flag,
     Form,
     NameList,
+    Pixels,
     Section,
     SinkTables,
     Size,
@@ -68,6 +69,37 @@ class RenderSettings(Section):
     )
     legend: bool = Field(True, description="Show in a corner what the heat means.")
     timestamp: bool = Field(True, description="Show the frame's time in a corner.")
+
+
+class LimitsSettings(Section):
+    """What a file may ask for, so that memory does not depend on what it says of itself."""
+
+    picture_pixels: Pixels = Field(
+        64_000_000,
+        ge=1,
+        le=10**9,
+        description="Largest picture. A larger one is decoded at a half, a quarter or an eighth of "
+        "its size where the format can (JPEG that is not progressive), and refused otherwise.",
+    )
+    frame_pixels: Pixels = Field(
+        36_000_000,
+        ge=1,
+        le=10**9,
+        description="Largest frame of a video; 8K has 33MP.",
+    )
+    pages: int = Field(
+        10_000,
+        ge=1,
+        le=10**9,
+        description="Most pictures in an animated WebP. Of a TIFF with several pages the first is "
+        "explained.",
+    )
+    frame_timeout: Duration = Field(
+        60.0,
+        gt=0,
+        le=86400,
+        description="How long a file is read and decoded without a frame before it is given up.",
+    )
 
 
 class OutputSettings(Section):
@@ -223,6 +255,7 @@ class Settings(Section):
     cam: CamSettings = CamSettings()
     sampling: SamplingSettings = SamplingSettings()
     render: RenderSettings = RenderSettings()
+    limits: LimitsSettings = LimitsSettings()
     output: OutputSettings = OutputSettings()
     watch: WatchSettings = WatchSettings()
     live: LiveSettings = LiveSettings()

@@ -17,6 +17,7 @@ from streamcam.pipeline.stream import Sampler, Stream
 from streamcam.sinks.manifest import MANIFEST
 from streamcam.sources.base import Source
 from streamcam.sources.inputs import Entry, open_source
+from streamcam.sources.limits import Limits
 from streamcam.types import Counts, JobReport, Outcome
 
 _log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Job:
         self._entry = entry
         self._provider = provider
         self._results = Results(entry, settings, provider, clock)
+        self._limits = Limits(**settings.limits.model_dump())
         self._sampler = Sampler(**settings.sampling.model_dump())
         self._full = settings.output.video == "full"
         self._observer = observer
@@ -106,7 +108,7 @@ class Job:
 
     def _explain(self) -> JobReport:
         try:
-            source = open_source(self._entry.spec)
+            source = open_source(self._entry.spec, self._limits)
         except Exception as error:  # noqa: BLE001 - one bad file must not end the others
             return failed(JobReport(self._entry.id, Outcome.FAILED), _ours(error))
         try:

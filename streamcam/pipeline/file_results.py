@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from streamcam.errors import UsageError
 from streamcam.files import existing_ancestor
 from streamcam.fingerprint import fingerprint_of_text
 from streamcam.pipeline.engine_provider import EngineProvider
-from streamcam.render import Annotator, Style
+from streamcam.render import Annotator, Style, annotate
 from streamcam.sinks.base import Sink, SinkTarget, result_path
 from streamcam.sinks.claim import ResultClaim
 from streamcam.sinks.manifest import (
@@ -249,7 +249,9 @@ class Results:
         target = SinkTarget(info, output.folder, self.stem, self._provider.provenance, self._clock)
         chosen = file_sinks(output, self._settings.sinks, still=info.still)
         style = Style(**self._settings.render.model_dump())
-        return Delivery([sink.create(target) for sink in chosen], Annotator(style).annotate)
+        # An annotator keeps the last picture, which may be large, for the frames that follow.
+        draw = partial(annotate, style=style) if info.still else Annotator(style).annotate
+        return Delivery([sink.create(target) for sink in chosen], draw)
 
     def withdraw(self) -> None:
         """Remove the manifest: from now on the files that it lists are replaced one by one."""

@@ -1,6 +1,6 @@
 """The map as colour over the picture."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import cv2
 import numpy as np
@@ -22,6 +22,7 @@ _CLEAR = 0.1
 """Up to this heat the picture stays as it is."""
 _FULL = 0.75
 """From this heat on the colour is as opaque as it gets."""
+_PIXELS_AT_ONCE = 2**22
 
 
 class Heat:
@@ -43,7 +44,7 @@ class Heat:
         premultiplied = _table(self._colours * alpha)
         inverse_alpha = _table(np.tile(255 * (1 - alpha), 3))
         canvas = picture.copy()
-        for region in _visible(levels):
+        for region in _in_bands(_visible(levels)):
             part = levels[region]
             layer = Layer(
                 cv2.applyColorMap(part, premultiplied),  # type: ignore[arg-type]
@@ -68,6 +69,14 @@ def _visible(levels: Mask) -> Iterator[tuple[slice, slice]]:
     for rows in _runs(levels.max(axis=1) > _CLEAR * 255):
         for columns in _runs(levels[rows].max(axis=0) > _CLEAR * 255):
             yield rows, columns
+
+
+def _in_bands(regions: Iterable[tuple[slice, slice]]) -> Iterator[tuple[slice, slice]]:
+    """Cut rectangles into rows of them: blending takes six times a part's memory."""
+    for rows, columns in regions:
+        height = max(1, _PIXELS_AT_ONCE // (columns.stop - columns.start))
+        for top in range(rows.start, rows.stop, height):
+            yield slice(top, min(top + height, rows.stop)), columns
 
 
 def _runs(flags: npt.NDArray[np.bool_]) -> Iterator[slice]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from math import inf
@@ -17,6 +18,7 @@ from av.video.stream import VideoStream
 
 from streamcam.errors import CorruptMediaError
 from streamcam.media_errors import reading
+from streamcam.sources.limits import Limits
 
 # Ten seconds of ordinary video: longer than any burst of errors that a decoder recovers from at
 # the next key frame, short enough not to read gigabytes of noise.
@@ -44,12 +46,19 @@ class Decoder:
     """
 
     def __init__(
-        self, container: InputContainer, stream: VideoStream, name: str, interrupted: Event
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        name: str,
+        interrupted: Event,
+        limits: Limits,
     ) -> None:
         self._interrupted = interrupted
         self._container = container
         self._stream = stream
         self._name = name
+        self._limits = limits
+        self._last_frame = time.monotonic()
         self.decoded = 0
         self.corrupt = 0
         self.may_skip = stream.codec_context.name not in _CODECS_WITH_HIDDEN_FRAMES
@@ -60,8 +69,11 @@ class Decoder:
         self._reached = 0.0
         self._second_key: tuple[int, int | None] | None = None
         self._skippable = False
-        stream.codec_context.thread_type = "AUTO"
-        stream.codec_context.thread_count = _THREADS
+        context = stream.codec_context
+        context.thread_type = "AUTO"
+        context.thread_count = _THREADS
+        # Frames may become larger in mid-stream: the decoder then refuses them.
+        context.options = {**context.options, "max_pixels": str(limits.frame_pixels)}
 
     def frames(self, due: Callable[[], float]) -> Iterator[tuple[int, VideoFrame]]:
         """Yield each good frame with its index, in order of presentation.
@@ -71,11 +83,13 @@ class Decoder:
 
         Raises:
             CorruptMediaError: Nothing could be decoded for too long.
-            SourceUnavailableError: The medium went away.
+            SourceError: No frame came in time.
+        SourceUnavailableError: The medium went away.
         """
         for packet in self._packets():
             if self._interrupted.is_set():
                 return
+            self._check_time()
             if packet.is_corrupt:
                 self._fail()
                 continue
@@ -84,6 +98,7 @@ class Decoder:
             if skipped:
                 yield from self._flush()
                 self._skipped += skipped
+                self._last_frame = time.monotonic()
             for wanted in ready:
                 yield from self._decoded(wanted)
         for packet in self._gops.release():
@@ -98,6 +113,7 @@ class Decoder:
                     yield from filter(attrgetter("size"), self._container.demux(self._stream))
             except CorruptMediaError:
                 self._fail()
+                self._check_time()
             except IndexError:
                 return  # PyAV fails at the end if streams were added midway.
             else:
@@ -118,6 +134,8 @@ class Decoder:
             self._reached = frame.time or self._reached
             self._check_skippable(index, frame)
             yield index, frame
+            # From when the consumer wants the next one: it may be slow.
+            self._last_frame = time.monotonic()
 
     def _try_decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
         self._note_key_frame(packet)
@@ -136,6 +154,11 @@ class Decoder:
                 f"{self._failures} failures in a row",
                 hint="What was read before is kept.",
             )
+
+    def _check_time(self) -> None:
+        """Give up a file that is read for too long without a frame."""
+        if time.monotonic() - self._last_frame > self._limits.frame_timeout:
+            raise self._limits.no_frame_in_time(self._name)
 
     def _note_key_frame(self, packet: Packet[VideoStream] | None) -> None:
         if packet is None:

@@ -5,6 +5,7 @@ import select
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from math import inf
@@ -22,6 +23,7 @@ from streamcam.sources.base import DecodedFrame, FiniteSource, Selector
 from streamcam.sources.colour_encoding import refuse_unknown_colours
 from streamcam.sources.decoder import Decoder, TimestampRepair
 from streamcam.sources.display import Display, TimedFrame, deinterlaced
+from streamcam.sources.limits import DEFAULT_LIMITS, Limits
 from streamcam.types import SourceInfo
 
 PIPE_TIMEOUT = 10.0
@@ -46,13 +48,15 @@ class FileSource(FiniteSource):
 
     Raises:
         NotMediaError: No picture can be read from it.
+        SourceError: Its frames are larger than the limits allow, or none comes in time.
         SourceUnavailableError: It is not there or may not be read.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, limits: Limits = DEFAULT_LIMITS) -> None:
         super().__init__()
         path = Path(path)
         self._name = readable(path)
+        self._limits = limits
         self._due = -inf
         with ExitStack() as opened:
             self._open(path, opened)
@@ -92,12 +96,15 @@ class FileSource(FiniteSource):
             self._pipe = _opened_pipe(path, self._name)
             if self._pipe is not None:
                 opened.callback(self._pipe.close)
+                # Its data may come at any time.
+                self._limits = replace(self._limits, frame_timeout=inf)
             container = av.open(
                 # With the prefix, a colon in the name is no protocol.
                 self._pipe or f"file:{path}",
                 "r",
                 container_options={"protocol_whitelist": _PROTOCOLS},
                 metadata_errors="replace",  # titles come in any encoding
+                timeout=None if self._pipe else self._limits.frame_timeout,  # of one read
             )
         if self._pipe is not None:
             self._pipe.timeout = None
@@ -107,11 +114,15 @@ class FileSource(FiniteSource):
     def _prepare(self) -> None:
         """Decode the first frame, which gives size, orientation and time origin."""
         stream = self._video_stream()
+        context = stream.codec_context
+        self._limits.check_frame(context.width, context.height, self._name)
         assert stream.time_base is not None
         self._time_base = stream.time_base
         self._rate = stream.average_rate or stream.guessed_rate
         self._stream = stream
-        self._decoder = Decoder(self._container, stream, self._name, self._interrupted)
+        self._decoder = Decoder(
+            self._container, stream, self._name, self._interrupted, self._limits
+        )
         self._timestamps = TimestampRepair(self._time_base, self._rate)
         self._frames = deinterlaced(self._timed())
         try:
@@ -124,6 +135,7 @@ class FileSource(FiniteSource):
         _, self._origin, frame = first
         refuse_unknown_colours(frame, self._name)
         self._display = Display(frame, stream.sample_aspect_ratio)
+        self._limits.check_frame(self._display.width, self._display.height, self._name)
 
     def _video_stream(self) -> VideoStream:
         """Return the stream that a player would show."""

@@ -1,5 +1,6 @@
 """Pictures in files, and the animations that FFmpeg cannot play."""
 
+import math
 import struct
 import warnings
 import zlib
@@ -10,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 
 from streamcam.errors import CorruptMediaError, NotMediaError, SourceError
 from streamcam.files import readable
@@ -18,6 +20,7 @@ from streamcam.media_errors import opening
 from streamcam.sources.base import DecodedFrame, FiniteSource, Selector
 from streamcam.sources.colour_profile import in_srgb
 from streamcam.sources.display import over_neutral
+from streamcam.sources.limits import DEFAULT_LIMITS, Limits
 from streamcam.types import Picture, SourceInfo
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
@@ -36,9 +39,16 @@ _DAMAGE = (
     IndexError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
 )
+# Pillow's own limit, which is not one that can be set for a file; `Limits` take its place.
+Image.MAX_IMAGE_PIXELS = None
+
 _LEVELS_16_BIT = 257  # 65535 / 255
+_UPRIGHT = 1  # of EXIF's orientations
+_PIXELS_AT_ONCE = 2**20
+
+# libjpeg decodes at these fractions of the size, and needs memory for the smaller picture only.
+_JPEG_DIVISORS = (1, 2, 4, 8)
 
 
 def is_image(path: Path) -> bool:
@@ -47,7 +57,8 @@ def is_image(path: Path) -> bool:
         if not path.is_file() or path.suffix.lower() in _JOINED:
             return False
         with _no_warnings(), _image(path) as image:
-            return not (image.format in _PLAYED_BY_FFMPEG and _pages(image) > 1)
+            played = image.format in _PLAYED_BY_FFMPEG and getattr(image, "is_animated", False)
+            return not played
     except (OSError, *_DAMAGE):
         return False
 
@@ -60,21 +71,27 @@ class ImageSource(FiniteSource):
 
     Raises:
         NotMediaError: It is no picture, or a damaged one.
+        SourceError: It is larger than the limits allow.
         SourceUnavailableError: It is not there or may not be read.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, limits: Limits = DEFAULT_LIMITS) -> None:
         super().__init__()
         path = Path(path)
         self._name = readable(path)
         with ExitStack() as opened:
             with opening(self._name), _damage_as(NotMediaError, self._name), _no_warnings():
-                self._image = opened.enter_context(_image(path))
-                animated = self._image.format in _ANIMATED
-                self._count = _pages(self._image) if animated else 1
-                self._first = _displayed(self._image)
+                image = opened.enter_context(_image(path))
+                _fit(image, limits, self._name)
+                self._count = _pages(image) if image.format in _ANIMATED else 1
+                limits.check_pages(self._count, self._name)
+                self._first: Picture | None = _displayed(image)
+                height, width = self._first.shape[:2]
+            self._animation = image if self._count > 1 else None
+            if self._animation is None:
+                # Pillow's copy of a picture takes four bytes a pixel.
+                opened.close()
             self._opened = opened.pop_all()
-        height, width = self._first.shape[:2]
         self.info = SourceInfo(
             id=self._name,
             width=width,
@@ -88,10 +105,9 @@ class ImageSource(FiniteSource):
     def decode(self, selector: Selector, *, every: bool) -> Iterator[DecodedFrame]:  # noqa: ARG002
         pts = 0
         for index in range(self._count):
-            if index:  # milliseconds after the frame before
-                pts += max(
-                    1, int(self._image.info.get("duration", 0))
-                )  # of the frame before, in ms
+            if self._animation is not None and index:
+                # Of the frame before, in milliseconds.
+                pts += max(1, int(self._animation.info.get("duration", 0)))
             picture = partial(np.asarray, self._picture(index))
             yield DecodedFrame(index, pts, _TIME_BASE, float(pts * _TIME_BASE), picture)
 
@@ -99,15 +115,38 @@ class ImageSource(FiniteSource):
         self._opened.close()
 
     def _picture(self, index: int) -> Picture:
-        if index == 0:
-            return self._first
+        if self._first is not None:
+            # The source keeps no picture that it has given.
+            first, self._first = self._first, None
+            return first
+        assert self._animation is not None
         with _damage_as(CorruptMediaError, self._name), _no_warnings():
-            self._image.seek(index)
-            return _displayed(self._image)
+            self._animation.seek(index)
+            return _displayed(self._animation)
 
 
 def _image(path: Path) -> Image.Image:
     return Image.open(path, formats=_FORMATS)
+
+
+def _fit(image: Image.Image, limits: Limits, name: str) -> None:
+    """Have a picture that is not loaded yet decoded within the limits.
+
+    A JPEG that is larger is decoded at a half, a quarter or an eighth of its size, unless it is
+    progressive: libjpeg holds all of such a picture.
+
+    Raises:
+        SourceError: It is larger and cannot be decoded smaller.
+    """
+    width, height = image.size
+    if isinstance(image, JpegImageFile) and not image.info.get("progressive"):
+        for divisor in _JPEG_DIVISORS:
+            if limits.allow_picture(math.ceil(width / divisor), math.ceil(height / divisor)):
+                # The size of the draft is rounded up.
+                image.draft(None, (max(1, width // divisor), max(1, height // divisor)))
+                break
+    if not limits.allow_picture(*image.size):
+        raise limits.picture_error(width, height, name)
 
 
 def _no_warnings() -> warnings.catch_warnings:
@@ -134,15 +173,29 @@ def _damage_as(kind: type[SourceError], name: str) -> Iterator[None]:
 
 
 def _displayed(image: Image.Image) -> Picture:
-    shown = ImageOps.exif_transpose(image)
-    if shown.mode.startswith("I"):
-        return _from_levels(np.asarray(shown).astype(np.float32) / _LEVELS_16_BIT)
-    if shown.mode == "F":
-        levels = np.asarray(shown)
-        return _from_levels(levels * 255 if levels.max(initial=0) <= 1 else levels)
-    if shown.has_transparency_data:
-        return over_neutral(np.array(in_srgb(shown.convert("RGBA"))))
-    return np.array(in_srgb(shown).convert("RGB"))
+    """Return a picture as displayed, converted in parts: whole copies take four bytes a pixel."""
+    image.load()
+    turned = image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT) != _UPRIGHT
+    shown = ImageOps.exif_transpose(image) if turned else image
+    # Levels of 0..1 are those of HDR pictures.
+    factor = 255 if shown.mode == "F" and np.nanmax(shown.getextrema()) <= 1 else 1
+    picture = np.empty((shown.height, shown.width, 3), np.uint8)
+    rows = max(1, _PIXELS_AT_ONCE // shown.width)
+    for top in range(0, shown.height, rows):
+        part = shown.crop((0, top, shown.width, min(top + rows, shown.height)))
+        picture[top : top + rows] = _rgb(part, factor)
+    return picture
+
+
+def _rgb(image: Image.Image, factor: int) -> Picture:
+    """Return RGB levels; `factor` is for those of mode "F"."""
+    if image.mode.startswith("I"):
+        return _from_levels(np.asarray(image).astype(np.float32) / _LEVELS_16_BIT)
+    if image.mode == "F":
+        return _from_levels(np.asarray(image) * factor)
+    if image.has_transparency_data:
+        return over_neutral(np.asarray(in_srgb(image.convert("RGBA"))))
+    return np.asarray(in_srgb(image).convert("RGB"))
 
 
 def _from_levels(levels: np.ndarray) -> Picture:

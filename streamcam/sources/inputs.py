@@ -12,6 +12,7 @@ from streamcam.files import readable
 from streamcam.fingerprint import fingerprint_of_text, identity_of
 from streamcam.media_errors import opening
 from streamcam.sources.base import FiniteSource
+from streamcam.sources.limits import DEFAULT_LIMITS, Limits
 from streamcam.sources.registry import kind_of, known_suffix
 from streamcam.urls import redacted_url, scheme_of
 
@@ -63,7 +64,7 @@ class Entry:
         return path.parent.resolve() / path.name
 
 
-def open_source(spec: str) -> FiniteSource:
+def open_source(spec: str, limits: Limits = DEFAULT_LIMITS) -> FiniteSource:
     """Open a path, a `file://` URL or a URL of a registered kind; raises `SourceError`s."""
     location = spec if _is_url(spec) else str(_path(spec))
     if not _is_url(spec) and _is_folder(Path(location)):
@@ -75,7 +76,7 @@ def open_source(spec: str) -> FiniteSource:
             f"{shown}: {scheme_of(spec)} streams cannot be read as files",
             hint=f"For a live stream: streamcam live {shown}",
         )
-    return kind.open(location)
+    return kind.open(location, limits)
 
 
 def expand(

@@ -8,6 +8,7 @@ from streamcam.demo.source import DemoSource
 from streamcam.sources.base import FiniteSource
 from streamcam.sources.file import FileSource
 from streamcam.sources.image import ImageSource, is_image
+from streamcam.sources.limits import Limits
 from streamcam.urls import scheme_of
 
 # fmt: off
@@ -34,14 +35,14 @@ class SourceKind:
     """One kind of source.
 
     Attributes:
-        open: Opens a URL of `scheme`, or the path of a file.
+        open: Opens a URL of `scheme`, or the path of a file, within limits.
         scheme: Scheme of its URLs, e.g. "demo" for `demo://street`; None for files.
         public_url: Whether its URLs hold no credentials, so that they are shown whole.
         suffixes: Endings by which files inside a folder are known to be inputs, in lower case.
         accepts: Whether a file is of this kind, judged by its content; None to judge by `suffixes`.
     """
 
-    open: Callable[[str], FiniteSource]
+    open: Callable[[str, Limits], FiniteSource]
     scheme: str | None = None
     public_url: bool = False
     suffixes: frozenset[str] = frozenset()
@@ -56,7 +57,7 @@ class SourceKind:
 
 
 SOURCES: tuple[SourceKind, ...] = (
-    SourceKind(DemoSource, scheme="demo", public_url=True),
+    SourceKind(lambda url, _: DemoSource(url), scheme="demo", public_url=True),
     SourceKind(ImageSource, suffixes=IMAGE_SUFFIXES, accepts=is_image),
     # The last one: FFmpeg tries whatever no other kind recognises.
     SourceKind(FileSource, suffixes=VIDEO_SUFFIXES | SOUND_SUFFIXES, accepts=lambda _: True),

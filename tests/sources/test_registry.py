@@ -13,6 +13,7 @@ from streamcam.errors import SourceError
 from streamcam.sources import registry
 from streamcam.sources.file import FileSource
 from streamcam.sources.inputs import expand, open_source
+from streamcam.sources.limits import DEFAULT_LIMITS
 from streamcam.sources.live import Address
 from streamcam.sources.live.capture_process import open_capture
 from streamcam.sources.live.ffmpeg_capture import FFmpegCapture
@@ -26,7 +27,7 @@ from tests.sources.selectors import Everything, Periodic
 @pytest.fixture
 def npy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Register the example; return a folder with one of its files."""
-    kind = SourceKind(NpySource, suffixes=frozenset({".npy"}))
+    kind = SourceKind(lambda path, _: NpySource(path), suffixes=frozenset({".npy"}))
     monkeypatch.setattr(registry, "SOURCES", (kind, *registry.SOURCES))
     (tmp_path / "in").mkdir()
     np.save(tmp_path / "in" / "clip.npy", np.stack(numbered(10)))
@@ -35,8 +36,13 @@ def npy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_kinds_are_recognised_by_scheme_or_content(tmp_path: Path) -> None:
     write_video(tmp_path / "clip.mp4", numbered(2)).rename(tmp_path / "clip.jpg")
-    kinds = {name: kind_of(name) for name in ("demo://street", str(tmp_path / "clip.jpg"))}
-    assert [kind and kind.open for kind in kinds.values()] == [DemoSource, FileSource]
+    for location, source in (
+        ("demo://street", DemoSource),
+        (str(tmp_path / "clip.jpg"), FileSource),
+    ):
+        kind = kind_of(location)
+        assert kind is not None
+        assert isinstance(kind.open(location, DEFAULT_LIMITS), source)
     assert kind_of("rtsp://camera/1") is None
 
 
