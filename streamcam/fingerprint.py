@@ -47,6 +47,14 @@ def identity_of(path: Path) -> FileIdentity:
     return FileIdentity(stat, digest.hexdigest())
 
 
+def sha256_of(path: Path | None) -> str | None:
+    """Return the SHA-256 of a whole file in hexadecimal; None where there is no such file."""
+    if path is None or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def fingerprint_of_text(text: str) -> str:
     """Return a fingerprint of what is its own description, such as the URL of a drawn scene."""
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

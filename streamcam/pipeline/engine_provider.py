@@ -5,14 +5,17 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from streamcam.config import Settings
 from streamcam.errors import StreamcamError
+from streamcam.fingerprint import sha256_of
 from streamcam.pipeline.engine_key import RANDOM, engine_key
 from streamcam.pipeline.inference import Inference, InferencePipeline
 from streamcam.sinks.base import EngineKey, Provenance
+from streamcam.vision.models.names import NANO, NANO_FILE
 
 if TYPE_CHECKING:
     from streamcam.vision.build import ModelOptions
@@ -133,13 +136,23 @@ def expected_key(settings: Settings) -> EngineKey | None:
     Raises:
         StreamcamError: There is no such model.
     """
-    _import_vision()
-    from streamcam.vision.build import file_digests
-
-    weights, labels = file_digests(model_options(settings))
+    weights, labels = _file_digests(settings)
     if weights is None and settings.model.weights != RANDOM:
         return None
     return engine_key(settings, weights, labels)
+
+
+def _file_digests(settings: Settings) -> tuple[str | None, str | None]:
+    """Return the digests of the files of weights and labels, as `vision.build.file_digests`."""
+    model = settings.model
+    if model.name == NANO and model.weights != RANDOM:
+        # Without torch, whose import takes seconds: often everything turns out to be complete.
+        weights = NANO_FILE if model.weights is None else Path(model.weights)
+        return sha256_of(weights), sha256_of(model.labels)
+    _import_vision()
+    from streamcam.vision.build import file_digests
+
+    return file_digests(model_options(settings))
 
 
 @cache

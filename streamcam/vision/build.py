@@ -9,6 +9,7 @@ import torchvision
 
 from streamcam.cam_methods import EIGENCAM, METHODS, CamMethod, PerturbationFormula, find_method
 from streamcam.errors import UsageError, did_you_mean
+from streamcam.fingerprint import sha256_of
 from streamcam.vision.cam.eigencam import EigenCam, Grid
 from streamcam.vision.cpu.tuning import prefers_bfloat16
 from streamcam.vision.devices import (
@@ -23,7 +24,7 @@ from streamcam.vision.engine import Engine
 from streamcam.vision.engine_io import EngineDescription
 from streamcam.vision.methods.attribution import Attribution, Explain, MapMaker
 from streamcam.vision.models.detector import Detector
-from streamcam.vision.models.download import Progress, sha256
+from streamcam.vision.models.download import Progress
 from streamcam.vision.models.family import (
     Family,
     LoadedModule,
@@ -142,7 +143,7 @@ def build_engine(
             batch=model.batch,
             versions={"torch": torch.__version__, "torchvision": torchvision.__version__},
             preset=network.confidence,
-            labels_sha256=_digest(labels),
+            labels_sha256=sha256_of(labels),
         )
         eigencam = EigenCam(network.levels, cam.grid)
         attribution = _attribution(detector, eigencam, cam)
@@ -174,11 +175,7 @@ def file_digests(model: ModelOptions) -> tuple[str | None, str | None]:
     if weights == "random":
         return None, None
     file = find_family(architecture).weights_file(architecture) if weights is None else weights
-    return _digest(file), _digest(labels)
-
-
-def _digest(file: Path | None) -> str | None:
-    return sha256(file) if file is not None and file.is_file() else None
+    return sha256_of(file), sha256_of(labels)
 
 
 _PRECISIONS = {dtype: name for name, dtype in DTYPES.items()}

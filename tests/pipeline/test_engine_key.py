@@ -1,6 +1,8 @@
 """The engine key: equal before and after loading, and different for whatever changes results."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from streamcam.pipeline.engine_provider import (
     provenance_of,
 )
 from streamcam.vision.models.library import Library
-from streamcam.vision.models.nano import NANO_FILE
+from streamcam.vision.models.names import NANO_FILE
 
 
 def settings(**sections: dict[str, Any]) -> Settings:
@@ -72,6 +74,18 @@ def test_a_key_is_known_without_the_engine(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("streamcam.pipeline.engine_provider.build_engine", never)
     with LazyEngineProvider(settings()) as provider:
         assert provider.key().parts["model.name"] == "nano"
+
+
+def test_the_built_in_detector_is_known_without_torch() -> None:
+    code = (
+        "import sys\n"
+        "from streamcam.config import load_settings\n"
+        "from streamcam.pipeline.engine_provider import expected_key\n"
+        "assert expected_key(load_settings()).parts['model.weights']\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_weights_that_are_not_here_make_no_key(

@@ -10,6 +10,9 @@ from streamcam.errors import UsageError, did_you_mean
 
 NANO = "nano"
 
+NANO_FILE = Path(__file__).parents[1] / "weights" / "nano.safetensors"
+"""The built-in detector's weights."""
+
 TORCHVISION = (
     "fasterrcnn_mobilenet_v3_large_320_fpn",
     "fasterrcnn_mobilenet_v3_large_fpn",

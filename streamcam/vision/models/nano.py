@@ -17,13 +17,11 @@ from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.models.checkpoints import read_labels
 from streamcam.vision.models.download import Progress, sha256
 from streamcam.vision.models.family import LoadedModule, LoadOptions, ModelCard, ModuleFamily
-from streamcam.vision.models.names import NANO
+from streamcam.vision.models.names import NANO, NANO_FILE
 from streamcam.vision.models.nano_network import Nano, Predictions
 from streamcam.vision.models.network import Candidates, FeatureLevels, Levels, Raw, to_original
 from streamcam.vision.models.torch_network import TorchNetwork
 from streamcam.vision.models.torchvision_network import sizing_of
-
-NANO_FILE = Path(__file__).parents[1] / "weights" / "nano.safetensors"
 
 NANO_ARCHITECTURE = "nano-1"
 """Changes with every change of the network that old weights do not fit."""

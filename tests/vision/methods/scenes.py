@@ -12,7 +12,8 @@ from streamcam.vision.methods.saved_activations import SavedActivations
 from streamcam.vision.methods.targets import BoxTarget, Target
 from streamcam.vision.models.detector import Detector
 from streamcam.vision.models.family import LoadedModule, LoadOptions
-from streamcam.vision.models.nano import NANO_FILE, NanoFamily, load_nano
+from streamcam.vision.models.names import NANO_FILE
+from streamcam.vision.models.nano import NanoFamily, load_nano
 from streamcam.vision.models.network import Candidates
 
 
