@@ -29,6 +29,9 @@ TORCHVISION = (
 )
 """torchvision's detectors, as `torchvision.models.list_models` names them."""
 
+HUGGING_FACE = "hf"
+"""The family of transformers' models: `hf:ORGANISATION/NAME`."""
+
 ENTRY_POINTS = "streamcam.detectors"
 """The group of entry points by which other distributions bring detectors."""
 
@@ -59,7 +62,7 @@ def is_known(name: str, library: Path | None = None) -> bool:
     A file or a folder may be a model: which family reads it shows when it is loaded.
     """
     known = known_names(library)
-    if ":" in name and name.partition(":")[0] in known:
+    if ":" in name and name.partition(":")[0] in (HUGGING_FACE, *known):
         return True
     return name in known or Path(name).exists()
 

@@ -16,13 +16,14 @@ from importlib.metadata import EntryPoint, entry_points
 
 from streamcam.errors import UsageError
 from streamcam.vision.models.family import Family
+from streamcam.vision.models.huggingface import HuggingFaceFamily
 from streamcam.vision.models.names import ENTRY_POINTS, unknown_model
 from streamcam.vision.models.nano import NanoFamily
 from streamcam.vision.models.torchvision import TorchvisionFamily
 
 _log = logging.getLogger(__name__)
 
-_BUILT_IN: tuple[Family, ...] = (NanoFamily(), TorchvisionFamily())
+_BUILT_IN: tuple[Family, ...] = (NanoFamily(), TorchvisionFamily(), HuggingFaceFamily())
 
 
 def find_family(name: str) -> Family:
