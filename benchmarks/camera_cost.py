@@ -61,7 +61,7 @@ def measure(url: str, output: Path, options: argparse.Namespace) -> dict[str, ob
     command = [sys.executable, "-m", "streamcam", *words, "--record", options.record]
     with (output / "log").open("wb") as log:
         process = subprocess.Popen(command, stderr=log, stdout=subprocess.DEVNULL)
-    while not (readers := processes.children(process.pid)):
+    while not (readers := processes.workers(process.pid)):
         time.sleep(0.1)
     time.sleep(10)  # until the detector is loaded and the first frames have gone
     (reader,) = readers

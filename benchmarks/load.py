@@ -197,9 +197,10 @@ class Meter:
         spent: defaultdict[str, float] = defaultdict(float)
         for number, seconds in processes.thread_cpu_seconds(own).items():
             spent[_part(names.get(number))] += seconds
-        for child in processes.children(own):
-            part = "server" if child == self._server else "decoding"
-            spent[part] += processes.cpu_seconds(child)
+        for reader in processes.workers(own):
+            spent["decoding"] += processes.cpu_seconds(reader)
+        if self._server is not None:
+            spent["server"] += processes.cpu_seconds(self._server)
         return spent
 
 

@@ -52,6 +52,14 @@ def children(pid: int) -> list[int]:
     return [int(child) for task in tasks for child in _text(task / "children").split()]
 
 
+def workers(pid: int) -> list[int]:
+    """Return the processes of a service's readers of cameras, and of its published streams."""
+    servers = [
+        child for child in children(pid) if "streamcam.fork_server" in _read(child, "cmdline")
+    ]
+    return [worker for server in servers for worker in children(server)]
+
+
 def _cpu_seconds(stat: str) -> float:
     fields = stat.rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS if fields else 0.0

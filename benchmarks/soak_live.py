@@ -106,7 +106,7 @@ class Service:
     def sample(self, share: float) -> Sample:
         """Measure it; `share` of the time has passed."""
         pid = self.process.pid
-        readers = processes.children(pid)
+        readers = processes.workers(pid)
         self._readers.update(readers)
         sizes = [processes.resident_megabytes(reader) for reader in readers]
         return Sample(
@@ -122,7 +122,7 @@ class Service:
 
     def stop(self) -> tuple[int, float]:
         """Stop it as systemd does; return its exit code and how many seconds it took."""
-        self._readers.update(processes.children(self.process.pid))
+        self._readers.update(processes.workers(self.process.pid))
         started = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=60), time.monotonic() - started

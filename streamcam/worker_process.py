@@ -3,19 +3,21 @@
 FFmpeg waits for networks and devices in places that no timeout reaches, and decodes untrusted data.
 In a process of its own neither a hang nor a crash affects the rest. Parent and child exchange JSON
 messages over a pair of sockets and share one picture in anonymous memory, so that nothing is left
-behind however they end.
+behind however they end. All children are forked by one process, `fork_server`.
 """
 
-import ctypes
+import atexit
+import errno
 import mmap
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import orjson
@@ -24,13 +26,14 @@ from streamcam.types import Picture
 
 Message: TypeAlias = dict[str, Any]
 
-_MAX_MESSAGE_BYTES = 1 << 16
+MAX_MESSAGE_BYTES = 1 << 16
 
 # SIGKILL takes milliseconds, more than 2 s with eight busy processes per core, and never ends a
 # process that hangs inside the kernel (a dead disk or camera): that one is left to the kernel.
 _KILL_SECONDS = 10.0
 
-_PR_SET_PDEATHSIG = 1
+# The first worker waits while the fork server imports: 0.3 s on an idle PC.
+_START_SECONDS = 60.0
 
 
 class SharedPicture:
@@ -70,22 +73,93 @@ class SharedPicture:
         return self._memory
 
 
+class _ForkServer:
+    """The parent's end of `fork_server`; the first worker starts it, and again should it have died.
+
+    May be used from any thread.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._requests: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, module: str, messages: int, picture: int) -> tuple[socket.socket, int]:
+        """Return the control socket of a new worker, and its process; raises OSError."""
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ExitStack() as undo:
+            undo.callback(control.close)
+            with theirs, self._lock:
+                requests = self._running()
+                descriptors = (messages, picture, theirs.fileno())
+                socket.send_fds(requests, [module.encode()], descriptors)
+            pid = self._answer(control)
+            undo.pop_all()
+        return control, pid
+
+    def close(self) -> None:
+        """End it, and with it all workers."""
+        with self._lock:
+            if self._requests is not None:
+                self._requests.close()
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
+            self._requests = self._process = None
+
+    def _running(self) -> socket.socket:
+        if self._requests is not None and self._process is not None:
+            if self._process.poll() is None:
+                return self._requests
+            self._requests.close()
+            self._requests = None
+        requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs, ExitStack() as undo:
+            undo.callback(requests.close)
+            self._process = _run_fork_server(theirs.fileno())
+            undo.pop_all()
+        self._requests = requests
+        return requests
+
+    def _answer(self, control: socket.socket) -> int:
+        try:
+            answer = _receive(control, _START_SECONDS)
+        except EOFError:
+            raise OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from None
+        if answer is None:
+            self.close()
+            raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+        if "errno" in answer:
+            raise OSError(answer["errno"], os.strerror(answer["errno"]))
+        pid: int = answer["pid"]
+        return pid
+
+
+_fork_server = _ForkServer()
+atexit.register(_fork_server.close)
+
+
 class WorkerProcess:
     """The parent's end: a running child, its messages and the shared picture.
 
-    One thread owns it; `interrupt` may be called from any. The child ends with the thread that
-    started it, which the kernel treats as its parent.
+    One thread owns it; `interrupt` may be called from any. The child ends with its parent at the
+    latest.
 
     Args:
-        module: Is run by the child, e.g. "streamcam.sources.live.capture_process"; it calls
-            `ParentProcess.connect`.
+        module: Its function `main` is called in the child with a `ParentProcess`; for example
+            "streamcam.sources.live.capture_process".
         task: The first message. It may hold passwords, since no list of processes shows it.
+
+    Attributes:
+        pid: The child's process.
+        picture: The shared picture.
 
     Raises:
         OSError: The process cannot be started.
     """
 
     def __init__(self, module: str, task: Mapping[str, Any]) -> None:
+        self._status: int | None = None
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, ExitStack() as undo:
             undo.callback(self._socket.close)
@@ -93,12 +167,8 @@ class WorkerProcess:
             memory = os.memfd_create("streamcam picture")
             self.picture = SharedPicture(memory)
             undo.callback(self.picture.close)
-            self._process = _start(module, theirs.fileno(), memory)
+            self._control, self.pid = _fork_server.start(module, theirs.fileno(), memory)
             undo.pop_all()
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send a message; one that a dead child cannot take is lost."""
@@ -124,18 +194,26 @@ class WorkerProcess:
             Its exit status, as in `subprocess`: below zero a signal's number, -SIGKILL when it
             had to be killed; None for one that hangs in the kernel and was left behind.
         """
-        with suppress(ProcessLookupError):
-            self._process.kill()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_KILL_SECONDS)
+        if self._control.fileno() < 0:
+            return self._status
+        with suppress(OSError):
+            self._control.shutdown(socket.SHUT_WR)
+        status = self.ended(_KILL_SECONDS)
         self._socket.close()
+        self._control.close()
         self.picture.close()
-        return self._process.returncode
+        return status
 
     def ended(self, timeout: float) -> int | None:
-        with suppress(subprocess.TimeoutExpired):
-            return self._process.wait(timeout)
-        return None
+        """Return the child's exit status; None where it runs on for `timeout` seconds."""
+        if self._status is None:
+            try:
+                message = _receive(self._control, timeout)
+            except EOFError:
+                # The fork server has ended, and its children with it.
+                message = {"status": -signal.SIGKILL}
+            self._status = None if message is None else message["status"]
+        return self._status
 
 
 class ParentProcess:
@@ -148,15 +226,6 @@ class ParentProcess:
         assert task is not None
         self.task: Message = task
 
-    @classmethod
-    def connect(cls) -> Self:
-        """Connect to the parent that started this process, and end when it ends."""
-        channel, memory, parent = (int(word) for word in sys.argv[1:4])
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(0)
-        return cls(socket.socket(fileno=channel), SharedPicture(memory))
-
     def send(self, message: Mapping[str, Any]) -> None:
         self._socket.send(orjson.dumps(message))
 
@@ -165,13 +234,15 @@ class ParentProcess:
         return _receive(self._socket, timeout)
 
 
-def _start(module: str, channel: int, memory: int) -> subprocess.Popen[bytes]:
+def _run_fork_server(requests: int) -> subprocess.Popen[bytes]:
     # Without -P a user's own av.py or token.py in the current folder would shadow the real one;
-    # the child imports from where the parent does.
+    # the child imports from where the parent does. NumPy would start threads, and only a process
+    # that has none may fork.
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-P", "-m", module, str(channel), str(memory), str(os.getpid())],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        pass_fds=(channel, memory),
+        [sys.executable, "-P", "-m", "streamcam.fork_server", str(requests)],
+        env=os.environ | environment,
+        pass_fds=(requests,),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -184,11 +255,11 @@ def _receive(channel: socket.socket, timeout: float | None) -> Message | None:
     channel.settimeout(timeout)
     try:
         try:
-            content = channel.recv(_MAX_MESSAGE_BYTES)
+            content = channel.recv(MAX_MESSAGE_BYTES)
         except ConnectionResetError:
             # Raised once, before the messages received until then, where the other end closed
             # with unread messages of ours.
-            content = channel.recv(_MAX_MESSAGE_BYTES)
+            content = channel.recv(MAX_MESSAGE_BYTES)
     except (TimeoutError, BlockingIOError):
         return None
     except OSError as error:

@@ -33,18 +33,34 @@ def state_of(pid: int) -> str:
         return ""
 
 
+def parent_of(pid: int) -> int:
+    """Return the process that has started another, or has adopted it."""
+    found = re.search(r"^PPid:\t(\d+)$", _read(pid, "status"), re.MULTILINE)
+    assert found, f"there is no process {pid}"
+    return int(found[1])
+
+
 def children() -> set[int]:
-    """Return the processes that any thread of this one has started and not yet seen the end of."""
-    own = os.getpid()
-    found = set()
-    for folder in Path("/proc").iterdir():
-        try:
-            status = (folder / "status").read_text() if folder.name.isdigit() else ""
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if re.search(rf"^PPid:\t{own}$", status, re.MULTILINE):
-            found.add(int(folder.name))
-    return found
+    """Return the processes that any thread of this one has started and not yet seen the end of.
+
+    Worker processes count, but not the fork server that starts them and stays.
+    """
+    found = _children(os.getpid())
+    servers = {pid for pid in found if "streamcam.fork_server" in _read(pid, "cmdline")}
+    return (found - servers).union(*map(_children, servers))
+
+
+def _children(parent: int) -> set[int]:
+    pids = [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
+    pattern = re.compile(rf"^PPid:\t{parent}$", re.MULTILINE)
+    return {pid for pid in pids if pattern.search(_read(pid, "status"))}
+
+
+def _read(pid: int, name: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def descriptors() -> int:

@@ -1,4 +1,4 @@
-"""Worker processes: messages, the shared picture, and killing one that hangs."""
+"""Worker processes: messages, the shared picture, killing one that hangs, the fork server."""
 
 import os
 import resource
@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from streamcam import worker_process
 from streamcam.worker_process import SharedPicture, WorkerProcess
-from tests.processes import PATIENCE, alive, descriptors, eventually, state_of
+from tests.processes import PATIENCE, alive, descriptors, eventually, parent_of, state_of
 
 PROGRAMS = "tests.worker_programs"
 
@@ -33,6 +34,15 @@ def answer(made: WorkerProcess) -> dict[str, Any]:
     message = made.receive(PATIENCE)
     assert message is not None, "the child does not answer"
     return message
+
+
+@pytest.fixture
+def own_fork_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Start the test's workers by a fork server that no other test sees."""
+    server = worker_process._ForkServer()
+    monkeypatch.setattr(worker_process, "_fork_server", server)
+    yield
+    server.close()
 
 
 def test_messages_go_both_ways_in_their_order() -> None:
@@ -142,23 +152,78 @@ def test_the_child_dies_with_a_parent_that_is_killed() -> None:
     ) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
+        server = parent_of(pid)
         assert alive(pid)
+        assert alive(server)
+        assert server != parent.pid
         parent.kill()
-    assert eventually(lambda: not alive(pid))
+    assert eventually(lambda: not alive(pid) and not alive(server))
 
 
-def test_the_child_dies_with_the_thread_that_made_it() -> None:
-    made: list[WorkerProcess] = []
+def test_a_parent_that_ends_leaves_no_process() -> None:
+    program = (
+        "from streamcam.worker_process import WorkerProcess;"
+        f" child = WorkerProcess({PROGRAMS!r}, {{'do': 'hang'}});"
+        f" assert child.receive({PATIENCE}); print(child.pid)"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert eventually(lambda: not alive(int(done.stdout)))
 
-    def make() -> None:
-        made.append(WorkerProcess(PROGRAMS, {"do": "hang"}))
-        answer(made[0])
 
-    thread = threading.Thread(target=make)
-    thread.start()
-    thread.join()
-    assert made[0].ended(PATIENCE) == -signal.SIGKILL
-    made[0].kill()
+@pytest.mark.usefixtures("own_fork_server")
+def test_the_children_die_with_the_fork_server_and_the_next_has_another() -> None:
+    with child("hang") as first, child("wait") as second:
+        answer(first)
+        os.kill(parent_of(first.pid), signal.SIGKILL)
+        for made in (first, second):
+            assert made.ended(PATIENCE) == -signal.SIGKILL
+            assert eventually(lambda made=made: not alive(made.pid))
+        with child("wait") as third:
+            answer(third)
+
+
+@pytest.mark.usefixtures("own_fork_server")
+def test_a_fork_server_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    with child("wait") as first:
+        answer(first)
+        os.kill(parent_of(first.pid), signal.SIGSTOP)
+        with monkeypatch.context() as patch:
+            patch.setattr(worker_process, "_START_SECONDS", 0.1)
+            with pytest.raises(TimeoutError):
+                WorkerProcess(PROGRAMS, {"do": "wait"})
+        assert first.ended(PATIENCE) == -signal.SIGKILL
+        with child("wait") as second:
+            answer(second)
+
+
+@pytest.mark.usefixtures("own_fork_server")
+def test_a_fork_server_without_room_for_another_worker_serves_on() -> None:
+    with child("wait") as first:
+        answer(first)
+        server = parent_of(first.pid)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.prlimit(server, resource.RLIMIT_NOFILE, (1, limits[1]))
+        with pytest.raises(ConnectionResetError):
+            WorkerProcess(PROGRAMS, {"do": "wait"})
+        resource.prlimit(server, resource.RLIMIT_NOFILE, limits)
+        with child("wait") as second:
+            answer(second)
+            assert parent_of(second.pid) == server
+
+
+@pytest.mark.parametrize(
+    "module", ["streamcam.sources.live.capture_process", "streamcam.sinks.publish"]
+)
+@pytest.mark.usefixtures("own_fork_server")
+def test_what_workers_import_starts_no_threads(module: str) -> None:
+    """A process with threads must not fork: their locks would stay locked in the child."""
+    made = WorkerProcess(module, {})
+    server = parent_of(made.pid)
+    threads = list(Path(f"/proc/{server}/task").iterdir())
+    made.kill()
+    assert len(threads) == 1
 
 
 def test_no_secret_is_in_the_list_of_processes() -> None:
@@ -167,10 +232,13 @@ def test_no_secret_is_in_the_list_of_processes() -> None:
         answer(made)
         process = Path(f"/proc/{made.pid}")
         shown = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
-    assert PROGRAMS.encode() in shown
+        name = (process / "comm").read_text().strip()
+    assert b"fork_server" in shown
+    assert name == "worker_programs"
     assert b"hunter2" not in shown
 
 
+@pytest.mark.usefixtures("own_fork_server")
 def test_a_file_in_the_current_folder_is_not_taken_for_a_module(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +266,8 @@ def test_many_children_leave_nothing_behind() -> None:
 
 def test_a_child_that_cannot_be_started_leaves_nothing_behind() -> None:
     """Neither where no descriptor is left, nor where the task cannot be sent."""
+    with child("wait") as first:
+        answer(first)
     before = descriptors()
     with pytest.raises(TypeError):
         WorkerProcess(PROGRAMS, {"do": "wait", "url": "\udcff"})

@@ -42,6 +42,5 @@ def wait(parent: ParentProcess) -> None:
     parent.receive(None)
 
 
-if __name__ == "__main__":
-    found = ParentProcess.connect()
-    {work.__name__: work for work in (echo, paint, hang, crash, wait)}[found.task["do"]](found)
+def main(parent: ParentProcess) -> None:
+    {work.__name__: work for work in (echo, paint, hang, crash, wait)}[parent.task["do"]](parent)

@@ -261,9 +261,8 @@ def _order(url: str, settings: EncoderSettings) -> Message:
     }
 
 
-def main() -> None:
+def main(parent: ParentProcess) -> None:
     """Encode and send, as the child process of a sink, and report errors to it."""
-    parent = ParentProcess.connect()
     with suppress(EOFError, OSError):
         try:
             _send_pictures(parent, parent.task)
@@ -293,7 +292,3 @@ def _send_pictures(parent: ParentProcess, order: Message) -> None:
         parent.send({"taken": True})
     encoder.container.mux(encoder.flush())
     encoder.close()
-
-
-if __name__ == "__main__":
-    main()

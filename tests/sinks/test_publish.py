@@ -19,6 +19,7 @@ from streamcam.sinks.encoder import EncoderSettings
 from streamcam.sinks.publish import PublishSink
 from streamcam.types import CameraState, Picture
 from tests.media import flat, number_of
+from tests.processes import children
 from tests.servers.client import first_frames, picture
 from tests.servers.faulty import SilentServer, StallingProxy
 from tests.servers.fixtures import StartRtsp
@@ -95,15 +96,6 @@ def taken(server: RtspServer, count: int) -> list[av.VideoFrame]:
         with suppress(av.FFmpegError), av.open(str(server.published("door"))) as container:
             frames = list(container.decode(video=0))
     return frames
-
-
-def children() -> set[int]:
-    """Return the processes that any thread of this one has started."""
-    found: set[int] = set()
-    for task in Path("/proc/self/task").iterdir():
-        with suppress(OSError):  # the thread has ended meanwhile
-            found |= {int(pid) for pid in (task / "children").read_text().split()}
-    return found
 
 
 def command(pid: int) -> str:
@@ -212,7 +204,7 @@ def test_credentials_are_shown_nowhere(
     with caplog.at_level(0):
         camera.until(tried_again)
     assert "401" in (camera.sink.error or "")
-    lists = [command for command in commands if "sinks.publish" in command]
+    lists = [command for command in commands if "fork_server" in command]
     assert lists
     shown = f"{camera.sink.url} {camera.sink.error} {caplog.text} {lists}"
     assert not [secret for secret in SECRETS if secret in shown]

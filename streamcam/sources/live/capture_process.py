@@ -142,8 +142,7 @@ def _forward_ffmpeg_log(parent: ParentProcess, redactor: Redactor) -> None:
     logger.addHandler(_LogForwarder(parent, redactor))
 
 
-def main() -> None:
-    parent = ParentProcess.connect()
+def main(parent: ParentProcess) -> None:
     redactor = Address(**parent.task["address"]).redactor()
     if parent.task["debug"]:
         _forward_ffmpeg_log(parent, redactor)
@@ -157,7 +156,3 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - logged by the parent
         message = redactor(f"internal fault of its reader: {type(error).__name__}: {error}")
         parent.send({"kind": "fault", "error": "", "message": message, "hint": None})
-
-
-if __name__ == "__main__":
-    main()

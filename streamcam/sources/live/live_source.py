@@ -17,11 +17,14 @@ from streamcam.sources.live.capture_connection import (
     StallDetector,
     Timeouts,
 )
+from streamcam.sources.live.connection_limiter import ConnectionLimiter
 from streamcam.types import CameraState, Frame, SourceInfo
 from streamcam.worker_process import Message
 
 # After a connection that lasted this long, the first attempt to reconnect comes soon.
 _STABLE_SECONDS = 5.0
+
+_limiter = ConnectionLimiter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class LiveSource:
     Args:
         reconnect: Whether to connect again; otherwise the first loss is raised.
         on_change: Called after each change of its state, from the thread that iterates.
+        limiter: Paces its connections; by default together with all others of this process.
 
     Attributes:
         info: See `Source`; the size is 0 x 0 before the first frame.
@@ -64,6 +68,7 @@ class LiveSource:
         on_change: Callable[[LiveStatus], None] = lambda _: None,
         clock: Clock | None = None,
         backoff: Backoff | None = None,
+        limiter: ConnectionLimiter | None = None,
     ) -> None:
         self._name = name
         self._address = address
@@ -72,6 +77,7 @@ class LiveSource:
         self._on_change = on_change
         self._clock = clock or Clock()
         self._backoff = backoff or Backoff()
+        self._limiter = limiter or _limiter
         self._interrupted = threading.Event()
         self._lock = threading.Lock()
         self._connection: CaptureConnection | None = None
@@ -106,6 +112,7 @@ class LiveSource:
             self._interrupted.set()
             if self._connection is not None:
                 self._connection.interrupt()
+        self._limiter.wake()
 
     def close(self) -> None:
         """Do nothing: a connection ends with the iteration that opened it."""
@@ -113,8 +120,16 @@ class LiveSource:
     def _connected(self, selector: Selector) -> Iterator[Frame]:
         """Yield the frames of one connection until it fails, or a generated source is over."""
         self._change(CameraState.CONNECTING)
-        connection = self._connect()
+        if not self._limiter.acquire(self, self._interrupted.is_set):
+            return
         try:
+            yield from self._read(self._connect(), selector)
+        finally:
+            self._limiter.release(self)
+
+    def _read(self, connection: CaptureConnection, selector: Selector) -> Iterator[Frame]:
+        try:
+            # Its reader runs by now: the timeouts are for the camera alone.
             stall = StallDetector(self._name, self._timeouts, self._clock.monotonic())
             frames = self._received(connection, selector, stall)
             yield from sampled(frames, selector, source=self._name, clock=self._clock)
@@ -128,11 +143,13 @@ class LiveSource:
             self._before = (self.decoded, self.corrupt)
 
     def _connect(self) -> CaptureConnection:
+        # Not in the lock: the reader may take a while to start, and `interrupt` does not wait.
+        connection = CaptureConnection(self._name, self._address, self._origin)
         with self._lock:
-            self._connection = CaptureConnection(self._name, self._address, self._origin)
+            self._connection = connection
             if self._interrupted.is_set():
-                self._connection.interrupt()
-            return self._connection
+                connection.interrupt()
+        return connection
 
     def _received(
         self, connection: CaptureConnection, selector: Selector, stall: StallDetector
@@ -168,6 +185,7 @@ class LiveSource:
             self._change(CameraState.STALLED, error)
 
     def _note_opened(self, message: Message, stall: StallDetector) -> None:
+        self._limiter.release(self)
         stall.opened(self._clock.monotonic())
         connections = self.status.connections + 1
         self.status = replace(self.status, connections=connections, codec=message["codec"])

@@ -27,6 +27,7 @@ ROOM = 20 << 20
 def test_a_server_that_is_killed_again_and_again(rtsp_server: StartRtsp) -> None:
     streams = cycle(STREAMS)
     server = rtsp_server({"cam": next(streams)})
+    Viewer(server.url()).take(1)  # which starts what all readers share
     viewer = Viewer(server.url())
     processes, files = children(), descriptors()
     shapes: list[tuple[int, ...]] = []
