@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
@@ -96,7 +95,9 @@ def _dolby_vision_rpu_profile(data: bytes) -> int:
 def side_data(frame: VideoFrame, kind: Type) -> bytes | None:
     """Return one kind of a frame's side data, None where it has none or it cannot be read."""
     try:
-        data = cast("SideDataContainer", frame.side_data).get(kind)
+        # Not by `frame.side_data`: that and the frame would refer to each other, and wait, with
+        # 25 MB of a 4K frame in 10 bits, for a full garbage collection.
+        data = SideDataContainer(frame).get(kind)  # type: ignore[call-arg]
     except ValueError:
         return None  # PyAV cannot list side data if one kind is newer than itself.
     return None if data is None else bytes(data)

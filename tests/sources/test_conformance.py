@@ -166,15 +166,17 @@ def test_nothing_reaches_the_terminal(spec: str, capfd: pytest.CaptureFixture[st
 
 
 def test_a_closed_source_is_freed_without_garbage_collection(spec: str) -> None:
-    """Decoders and filters hold megabytes, which a service would collect hours later."""
-    source = opened(spec)
-    frames = source.frames(Everything())
-    next(frames)
-    source.close()
-    freed = weakref.ref(source)
+    """Decoders, filters and frames hold megabytes, which a service would collect hours later."""
+    gc.collect()
     gc.disable()
     try:
+        source = opened(spec)
+        frames = source.frames(Everything())
+        next(frames)
+        source.close()
+        freed = weakref.ref(source)
         del source, frames
         assert freed() is None
+        assert gc.collect() == 0
     finally:
         gc.enable()
