@@ -61,6 +61,8 @@ MIGRATIONS: Migrations = (
     ),
     # Digest of what the results were made with; NULL where an earlier version made them.
     ("ALTER TABLE jobs ADD COLUMN engine_key TEXT",),
+    # What the kernel had killed for memory when the owner was last seen; NULL where not known.
+    ("ALTER TABLE jobs ADD COLUMN oom_kills INTEGER",),
 )
 
 _MIGRATIONS_TABLE = """

@@ -11,16 +11,21 @@ from typing import TypeAlias
 
 from streamcam.files import readable
 from streamcam.fingerprint import FileIdentity, FileStat
+from streamcam.jobs.owner import OUT_OF_MEMORY
 
-# An end without a trace (kill -9, power, the kernel's out-of-memory killer) rarely is the file's
+# An end without a trace (kill -9, power) rarely is the file's
 # fault, but a file that makes the kernel kill us each time must not do so without end. In 100
 # random kills of a soak one file took part in 24, and still was not to blame.
 _KILLS_PER_ATTEMPT = 20
 
+# A process that is killed for memory pulls down what runs beside it. The second time the file ran
+# alone: it is to blame.
+_DEATHS_FOR_MEMORY = 2
+
 # Columns whose values are those of a job record's fields.
 _SAME_COLUMNS = (
     *("id", "arrived", "not_before", "started", "ended", "attempts", "crashes", "kills"),
-    *("owner", "heartbeat", "error", "hint", "engine_key"),
+    *("owner", "heartbeat", "oom_kills", "error", "hint", "engine_key"),
 )
 
 
@@ -70,7 +75,9 @@ class JobRecord:
         attempts: How often it was tried and failed, the running attempt included.
         crashes, kills: How often the process crashed, or ended without a trace, while it ran.
         redo: Whether existing results belong to other content, or are to be made again.
-        owner: The process that runs it, which updates `heartbeat`.
+        owner: The process that runs it, which updates `heartbeat` and `oom_kills`.
+        oom_kills: How many processes the kernel had killed for memory at the last heartbeat; None
+            where it does not tell.
         post_action: Whether the source is still to be moved or deleted ("due"), or was ("over").
         engine_key: Digest of what the results were made with; None where that is not known.
     """
@@ -91,6 +98,7 @@ class JobRecord:
     redo: bool
     owner: str | None
     heartbeat: float | None
+    oom_kills: int | None
     error: str | None
     hint: str | None
     outputs: Mapping[str, Path]
@@ -132,7 +140,8 @@ def reason_to_give_up(crashes: int, kills: int, crash: str | None, max_attempts:
 
     The numbers of crashes and kills include this time's, which `crash` describes.
     """
-    if crash is not None and crashes >= max_attempts:
+    limit = min(_DEATHS_FOR_MEMORY, max_attempts) if crash == OUT_OF_MEMORY else max_attempts
+    if crash is not None and crashes >= limit:
         return f"the process crashed {crashes} times while it worked on this file: {crash}"
     if kills >= max_attempts * _KILLS_PER_ATTEMPT:
         return f"the process was killed {kills} times while it worked on this file"

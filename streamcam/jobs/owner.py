@@ -11,6 +11,9 @@ from pathlib import Path
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE = Path("/proc/self/ns/pid")
+_KERNEL_COUNTERS = Path("/proc/vmstat")
+
+OUT_OF_MEMORY = "killed by the kernel because memory ran out"
 
 # After its name, which may hold spaces, a process's start time is the 20th field of its stat.
 _START_FIELD = 19
@@ -47,6 +50,29 @@ def is_abandoned(owner: str, heartbeat: float) -> bool:
         return ended
     # Clocks may jump: what lies far in the future is as stale as what lies far in the past.
     return abs(time.time() - heartbeat) > _SILENCE_SECONDS
+
+
+def count_oom_kills() -> int | None:
+    """Return how many processes the kernel has killed for memory since the boot, None if unknown.
+
+    Those of every cgroup are counted.
+    """
+    try:
+        counters = dict(line.split() for line in _KERNEL_COUNTERS.read_text().splitlines())
+        return int(counters["oom_kill"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def killed_for_memory(owner: str, before: int | None) -> bool:
+    """Tell whether a process that ended without a trace was killed for memory.
+
+    `before` is what `count_oom_kills` gave when it was last seen, seconds before its end: the
+    kernel tells nobody which process it killed.
+    """
+    now = count_oom_kills()
+    here = owner.partition(" ")[0] == _host()
+    return here and now is not None and before is not None and now > before
 
 
 def _host() -> str:

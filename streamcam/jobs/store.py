@@ -20,7 +20,12 @@ from streamcam.jobs.job_record import (
     RecoveredJob,
     reason_to_give_up,
 )
-from streamcam.jobs.owner import is_abandoned
+from streamcam.jobs.owner import (
+    OUT_OF_MEMORY,
+    count_oom_kills,
+    is_abandoned,
+    killed_for_memory,
+)
 from streamcam.types import JobReport
 
 _VANISHED = "the file went away before it was explained"
@@ -167,16 +172,18 @@ class JobStore:
         # One statement, so that nobody else can claim the job in between.
         return self._record(
             "UPDATE jobs SET state = 'running', owner = ?, heartbeat = ?, started = ?,"  # noqa: S608
-            " ended = NULL, attempts = attempts + 1, error = NULL, hint = NULL"
+            " oom_kills = ?, ended = NULL, attempts = attempts + 1, error = NULL, hint = NULL"
             f" WHERE id = (SELECT id FROM ({first}) WHERE crashes = 0 OR ?) RETURNING *",
-            *(owner, now, now, now),
+            *(owner, now, now, count_oom_kills(), now),
             *folders,
             alone,
         )
 
     def heartbeat(self, owner: str) -> None:
-        statement = "UPDATE jobs SET heartbeat = ? WHERE state = 'running' AND owner = ?"
-        self._database.execute(statement, time.time(), owner)
+        statement = (
+            "UPDATE jobs SET heartbeat = ?, oom_kills = ? WHERE state = 'running' AND owner = ?"
+        )
+        self._database.execute(statement, time.time(), count_oom_kills(), owner)
 
     def owned(self, job: int, owner: str) -> JobRecord | None:
         """Return a job if it still is the owner's; its path may have changed meanwhile."""
@@ -263,7 +270,7 @@ class JobStore:
         if not orphans:
             return []
         with self.transaction():
-            recovered = [self._recover(j, crash(j.owner or ""), max_attempts) for j in orphans]
+            recovered = [self._recover(j, _cause(j, crash), max_attempts) for j in orphans]
         return [pair for pair in recovered if pair is not None]
 
     def _recover(self, job: JobRecord, crash: str | None, limit: int) -> RecoveredJob | None:
@@ -334,3 +341,9 @@ class JobStore:
 
     def _row(self, statement: str, *values: SqlValue) -> Row | None:
         return next(iter(self._database.rows(statement, *values)), None)
+
+
+def _cause(job: JobRecord, crash: Callable[[str], str | None]) -> str | None:
+    """Return what ended the process of a job, None if that left no trace."""
+    owner = job.owner or ""
+    return crash(owner) or (OUT_OF_MEMORY if killed_for_memory(owner, job.oom_kills) else None)

@@ -6,13 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from streamcam.jobs import owner
+from streamcam.jobs.job_record import JobState
 from streamcam.jobs.owner import (
     crash_log,
     crash_of,
     has_ended,
+    killed_for_memory,
     remove_old_crash_logs,
     this_process,
 )
+from streamcam.jobs.store import JobStore
+from tests.jobs.conftest import arrive
 
 PRINT_OWNER = (
     "from streamcam.jobs.owner import this_process; print(this_process(), flush=True); input()"
@@ -40,14 +45,14 @@ def test_another_process_is_there_until_it_ends() -> None:
         text=True,
     ) as other:
         assert other.stdout is not None
-        owner = other.stdout.readline().strip()
-        assert owner != this_process()
-        assert has_ended(owner) is False
+        name = other.stdout.readline().strip()
+        assert name != this_process()
+        assert has_ended(name) is False
         other.kill()
         os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
-        assert has_ended(owner), "a zombie counts as there"
+        assert has_ended(name), "a zombie counts as there"
         other.wait()
-        assert has_ended(owner)
+        assert has_ended(name)
 
 
 def test_a_process_id_that_was_used_again_is_another_process() -> None:
@@ -78,8 +83,8 @@ def test_a_crash_leaves_its_name_and_a_kill_leaves_none(
         text=True,
         check=False,
     )
-    owner = done.stdout.strip()
-    assert crash_of(tmp_path, owner) == trace
+    name = done.stdout.strip()
+    assert crash_of(tmp_path, name) == trace
     remove_old_crash_logs(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -92,3 +97,46 @@ def test_crash_logs_of_living_processes_stay(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     if was_enabled:
         faulthandler.enable()
+
+
+GONE = f"{this_process().rpartition(' ')[0]} 1"
+
+
+def test_a_file_that_takes_all_memory_is_set_aside_after_two_deaths(
+    store: JobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel's count of such kills tells them from others, of which many are allowed."""
+    counters = tmp_path / "vmstat"
+    monkeypatch.setattr(owner, "_KERNEL_COUNTERS", counters)
+    arrive(store, tmp_path, "a")
+    outcomes = []
+    for before, after in ((7, 7), (7, 8), (8, 8), (8, 10)):
+        counters.write_text(f"nr_free_pages 10\noom_kill {before}\n")
+        assert store.claim(GONE, [tmp_path], alone=True) is not None
+        store.heartbeat(GONE)
+        counters.write_text(f"nr_free_pages 10\noom_kill {after}\n")
+        store.recover(lambda _: None, max_attempts=3)
+        job = store.find("1")
+        outcomes.append((job.state, job.kills, job.crashes))
+    assert outcomes == [
+        (JobState.READY, 1, 0),
+        (JobState.READY, 1, 1),
+        (JobState.READY, 2, 1),
+        (JobState.FAILED, 2, 2),
+    ]
+    assert job.error is not None
+    assert "2 times" in job.error
+    assert "memory ran out" in job.error
+
+
+@pytest.mark.parametrize(
+    ("counters", "name"), [(None, GONE), ("nr_free_pages 9\n", GONE), ("oom_kill 9\n", "far 1 1")]
+)
+def test_without_a_count_of_this_machine_nothing_is_taken_for_a_lack_of_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counters: str | None, name: str
+) -> None:
+    path = tmp_path / "vmstat"
+    monkeypatch.setattr(owner, "_KERNEL_COUNTERS", path)
+    if counters is not None:
+        path.write_text(counters)
+    assert not killed_for_memory(name, before=3)
