@@ -153,6 +153,8 @@ class Explanation:
         flicker: Mean absolute change since the same method's map before, 0..1; None for its first
             of a shot.
         peak: x, y of the map's maximum, in pixels of the displayed frame.
+        has_map: Whether there is one; without it the map is all zeros. The network's feature maps
+            were not finite then.
     """
 
     method: str
@@ -160,6 +162,7 @@ class Explanation:
     explained_variance: float | None
     flicker: float | None
     peak: tuple[float, float]
+    has_map: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,6 +195,7 @@ class Counts:
     corrupt: int = 0  # packets or frames that the decoder refused or marked as damaged
     dropped: Mapping[str, int] = field(default_factory=dict)  # frames given up on purpose, by cause
     detections: Mapping[str, int] = field(default_factory=dict)  # written detections, by label
+    without_map: int = 0  # explained frames that have no map, see `Explanation.has_map`
 
 
 @dataclass(frozen=True, slots=True)

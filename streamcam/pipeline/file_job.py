@@ -174,7 +174,13 @@ class Job:
             delivery.abort()
             return report
         detections = dict(delivery.detections)
-        counts = Counts(source.decoded, delivery.explained, source.corrupt, detections=detections)
+        counts = Counts(
+            source.decoded,
+            delivery.explained,
+            source.corrupt,
+            detections=detections,
+            without_map=delivery.without_map,
+        )
         report = replace(report, counts=counts, media_seconds=delivery.seconds)
         if delivery.explained:
             self._results.withdraw()

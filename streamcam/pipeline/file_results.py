@@ -53,6 +53,7 @@ class Delivery:
         self._annotate = annotate
         self._needs_picture = any(sink.needs_picture for sink in sinks)
         self.explained = 0
+        self.without_map = 0
         self.detections: Counter[str] = Counter()
         self._first_time: float | None = None
         self._last_time = 0.0
@@ -75,6 +76,7 @@ class Delivery:
         self._last_time = frame.time
         if isinstance(item, FrameResult):
             self.explained += 1
+            self.without_map += not item.explanation.has_map
             self.detections.update(detection.label for detection in item.detections)
 
     def finish(self) -> dict[str, Path]:

@@ -185,6 +185,7 @@ def plain_counts(counts: Counts) -> dict[str, Any]:
         "corrupt": counts.corrupt,
         "dropped": dict(counts.dropped),
         "detections": dict(counts.detections),
+        **({"without_map": counts.without_map} if counts.without_map else {}),
     }
 
 

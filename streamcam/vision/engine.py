@@ -69,6 +69,7 @@ class Engine:
         self._fills_a_cpu = saturates_cpu(detector)
         self.batch = 1 if self._fills_a_cpu else description.batch
         self._threads = threads_for(detector)
+        self._warned = False
         # Attribution runs the network too.
         self._network = threading.Lock()
         self._stabilizer = MapStabilizer(baseline=blank_baseline(detector, cam))
@@ -202,6 +203,8 @@ class Engine:
     def result(self, frame: Frame, outputs: HostOutputs) -> FrameResult:
         """Make a frame's result of its outputs; frames of one source come in their order."""
         height, width = frame.picture.shape[:2]
+        if not np.isfinite(outputs.shares).all():
+            return self._result_without_map(frame, outputs)
         stabilized = self._stabilizer.stabilize(
             frame, outputs.directions, outputs.maps, outputs.shares
         )
@@ -215,10 +218,25 @@ class Engine:
         )
         return FrameResult(frame, self._detections(outputs, heat, width, height), explanation)
 
+    def _result_without_map(self, frame: Frame, outputs: HostOutputs) -> FrameResult:
+        """Make the result of a frame whose feature maps are not finite; its shot goes on."""
+        if not self._warned:
+            self._warned = True
+            _log.warning(
+                "%s, frame %d: the feature maps are not finite; such frames have no map",
+                *(frame.source, frame.index),
+            )
+        height, width = frame.picture.shape[:2]
+        heat = np.zeros(outputs.maps.shape[1:], np.float32)
+        peak = map_peak(heat, width, height)
+        explanation = Explanation(EIGENCAM, heat, None, None, peak, has_map=False)
+        return FrameResult(frame, self._detections(outputs, heat, width, height), explanation)
+
     def _detections(
         self, outputs: HostOutputs, heat: HeatMap, width: int, height: int
     ) -> tuple[Detection, ...]:
         wanted = outputs.scores >= self.description.confidence
+        wanted &= np.isfinite(outputs.boxes).all(axis=1)
         if self._keep is not None:
             wanted &= np.isin(outputs.class_ids, list(self._keep))
         boxes = _clip(outputs.boxes[wanted], width, height)

@@ -249,3 +249,11 @@ def test_a_manifest_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> Non
     with pytest.raises(SinkError, match="taken"):
         write(tmp_path / "taken" / "x.manifest.json", report(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_frames_without_a_map_are_counted_where_there_are_some(tmp_path: Path) -> None:
+    path = tmp_path / "clip.manifest.json"
+    done = report(tmp_path)
+    assert "without_map" not in write(path, done)["counts"]
+    counted = replace(done, counts=replace(COUNTS, without_map=2))
+    assert write(path, counted)["counts"]["without_map"] == 2

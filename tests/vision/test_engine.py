@@ -61,6 +61,43 @@ def small_engine(room: int, batch: int = 8, error: Exception | None = None) -> t
     return network, engine_around(Detector(network, 0.3), EigenCam(network.levels), batch=batch)
 
 
+class Overflowing(Small):
+    """A network whose feature maps are not finite where the picture's last pixel is white."""
+
+    def features(self, canvas: Tensor) -> Levels:
+        levels = super().features(canvas)
+        bright = canvas[:, 0, -1, -1] > 1.9
+        return {
+            name: level.masked_fill_(bright[:, None, None, None], torch.nan)
+            for name, level in levels.items()
+        }
+
+
+def test_a_frame_whose_feature_maps_are_not_finite_has_no_map_and_the_others_have_theirs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    network = Overflowing(room=8)
+    pictures = [with_patch(grey(64, 96, 60), 10 + i, 10, 20) for i in range(4)]
+    whole = small_engine(room=8)[1].explain(frames(pictures))
+    for index in (1, 3):
+        pictures[index][-1, -1] = 255
+    broken = engine_around(Detector(network, 0.3), EigenCam(network.levels))
+    with caplog.at_level(logging.WARNING, "streamcam"):
+        results = broken.explain(frames(pictures)) + broken.explain(frames(pictures))
+    assert [result.explanation.has_map for result in results] == [True, False] * 4
+    for result in results[1::2]:
+        assert not result.explanation.map.any()
+        assert result.explanation.explained_variance is None
+        assert result.detections
+        assert all(detection.focus.energy == 0 for detection in result.detections)
+    for index in (0, 2):
+        assert results[index].explanation.map == pytest.approx(
+            whole[index].explanation.map, abs=0.05
+        )
+        assert results[index].explanation.map.max() > 0.2
+    assert caplog.text.count("such frames have no map") == 1
+
+
 def test_a_batch_that_does_not_fit_is_halved_and_said_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

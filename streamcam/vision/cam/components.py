@@ -189,11 +189,15 @@ def principal_components(
 
     Returns:
         Components in order of falling variance, their signs arbitrary. Activations without any
-        variation give zeros.
+        variation give zeros. So do those that are not finite, whose shares are NaN.
     """
     # Two sums of hundreds round less than one of a million; the variance may be 1e-4 of the whole.
     lengths = torch.linalg.vector_norm(activations, dim=2)
     scale = torch.linalg.vector_norm(lengths, dim=1) / math.sqrt(activations.shape[1])
+    finite = scale.isfinite()
+    if not bool(finite.all()):
+        activations = torch.where(finite[:, None, None], activations, 0)
+        scale = torch.where(finite, scale, 0)
     typical = scale.clamp_min(_TINY)[:, None]
     # A power of two: division by it does not round.
     unit = typical.log2().round().exp2()
@@ -207,7 +211,8 @@ def principal_components(
     mean = activations.mean(dim=1) / typical
     total = (1 - mean.square().sum(-1, keepdim=True)).clamp_min(_TINY)
     shares = projections.square().mean(-1) / total
-    return Components(directions, projections, shares.clamp(0, 1), scale)
+    shares = torch.where(finite[:, None], shares.clamp(0, 1), torch.nan)
+    return Components(directions, projections, shares, scale)
 
 
 def _lanczos(

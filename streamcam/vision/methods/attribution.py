@@ -197,7 +197,10 @@ class Attribution:
     def _maps(
         self, results: Sequence[FrameResult], saved: SavedActivations | None
     ) -> list[Floats | None]:
-        """For every due result its maps, [groups, rows, columns]; None if nothing was detected."""
+        """For every due result its maps, [groups, rows, columns]; None if there are none.
+
+        Nothing was detected then, or gradients have left the range of the arithmetic.
+        """
         maps: list[Floats | None] = [None] * len(results)
         some = [index for index, result in enumerate(results) if result.detections]
         if not some or saved is None:
@@ -207,7 +210,8 @@ class Attribution:
         with self._budget.measure(len(some)):
             made = self._make(saved.select(some), groups, sizes)
         for index, own in zip(some, made, strict=True):
-            maps[index] = own
+            if own is not None and np.isfinite(own).all():
+                maps[index] = own
         return maps
 
     def _groups(self, detections: Sequence[Detection]) -> list[Group]:

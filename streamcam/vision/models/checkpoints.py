@@ -105,6 +105,7 @@ def load_state(network: nn.Module, state: State, path: Path, model: str) -> None
 
     Raises:
         WeightsMismatchError: They belong to another network. The message names the first keys.
+        WeightsError: They are not finite.
     """
     own = network.state_dict()
     sizes = [
@@ -119,6 +120,21 @@ def load_state(network: nn.Module, state: State, path: Path, model: str) -> None
         raise _mismatch(path, model, f"the file lacks {_some(keys.missing_keys)}")
     if keys.unexpected_keys:
         raise _mismatch(path, model, f"the model has no {_some(keys.unexpected_keys)}")
+    check_finite(state, path)
+
+
+def check_finite(state: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse weights with values that are not finite, which make every output so.
+
+    Raises:
+        WeightsError: The message names the tensor.
+    """
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise WeightsError(
+                f"{path}: {name} has values that are not finite (NaN or infinity)",
+                hint="The training diverged, or the file is damaged: take an earlier checkpoint.",
+            )
 
 
 def _mismatch(path: Path, model: str, what: str) -> WeightsMismatchError:

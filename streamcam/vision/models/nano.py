@@ -14,7 +14,7 @@ from torch import Tensor
 
 from streamcam.errors import UsageError, WeightsError, WeightsUnavailableError
 from streamcam.vision.cam.geometry import Letterbox
-from streamcam.vision.models.checkpoints import read_labels
+from streamcam.vision.models.checkpoints import check_finite, read_labels
 from streamcam.vision.models.download import Progress, sha256
 from streamcam.vision.models.family import LoadedModule, LoadOptions, ModelCard, ModuleFamily
 from streamcam.vision.models.names import NANO, NANO_FILE
@@ -168,7 +168,7 @@ def load_nano(
     """A detector, ready to evaluate, with the weights and classes of a file.
 
     Raises `ValueError` for a file that is damaged or not of this detector, `OSError` for one that
-    cannot be read.
+    cannot be read, `WeightsError` for weights that are not finite.
     """
     tensors, metadata = read_nano(path)
     categories = _categories(path, metadata)
@@ -178,6 +178,7 @@ def load_nano(
     wrong |= own.keys() ^ tensors.keys()
     if wrong:
         raise ValueError(f"{path}: not {NANO_ARCHITECTURE} weights (at {min(wrong)!r})")
+    check_finite(tensors, path)
     with torch.no_grad():
         for name, value in own.items():
             value.copy_(tensors[name])

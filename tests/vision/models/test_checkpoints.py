@@ -12,6 +12,7 @@ from torch import Tensor
 from streamcam.errors import UsageError, WeightsError, WeightsMismatchError
 from streamcam.vision.models.checkpoints import read_labels, read_state
 from streamcam.vision.models.family import LoadedModule, LoadOptions, WeightsChoice
+from streamcam.vision.models.library import Library
 from streamcam.vision.models.torchvision import count_classes
 from tests.vision.scenes import MOBILENET, SSDLITE, family_of, module
 
@@ -103,6 +104,21 @@ def test_other_sizes_are_named(tmp_path: Path, ssdlite: State) -> None:
     with pytest.raises(WeightsMismatchError) as caught:
         load(SSDLITE, save(state, tmp_path / "own.pth"))
     assert f"{key} is 8x3x3x3 in the file, 16x3x3x3 in the model" in caught.value.message
+
+
+@pytest.mark.parametrize("value", [torch.nan, -torch.inf])
+def test_weights_that_are_not_finite_are_refused_by_the_tensors_name(
+    tmp_path: Path, ssdlite: State, value: float
+) -> None:
+    key = "backbone.features.0.0.1.weight"
+    broken = ssdlite[key].clone()
+    broken[2] = value
+    path = save({**ssdlite, key: broken}, tmp_path / "own.pth")
+    with pytest.raises(WeightsError, match=rf"{key} has values that are not finite"):
+        load(SSDLITE, path)
+    with pytest.raises(WeightsError, match=key):
+        Library(tmp_path / "models").add(path, "own")
+    assert not list(tmp_path.glob("models/*"))
 
 
 def test_a_surplus_is_named(tmp_path: Path, ssdlite: State) -> None:
