@@ -41,6 +41,7 @@ def measure(url: str, options: argparse.Namespace) -> dict[str, object]:
             started = time.monotonic()
             manager.reconcile(plans(settings))
             marks = _live_marks(manager, started, options.within)
+            spent = _cpu_seconds()
             explained = all_explained(
                 manager, max(0.0, started + options.within - time.monotonic())
             )
@@ -59,6 +60,7 @@ def measure(url: str, options: argparse.Namespace) -> dict[str, object]:
         "cameras": options.cameras,
         "seconds_until_live": marks,
         "seconds_until_all_explained": until_explained,
+        "cpu_seconds_until_live": round(spent),
         "killed": sum(status.killed for status in statuses),
         "connections": sum(status.reconnects + 1 for status in statuses),
         "explained_per_second": round(sum(counts) / options.seconds, 1),
@@ -97,7 +99,8 @@ def _descendants() -> list[int]:
 
 
 def _cpu_seconds() -> float:
-    return sum(map(processes.cpu_seconds, [os.getpid(), *_descendants()]))
+    """Return the CPU time used so far, that of readers that have ended included."""
+    return sum(processes.cpu_seconds(pid, ended=True) for pid in [os.getpid(), *_descendants()])
 
 
 def _readers_megabytes() -> dict[str, float]:

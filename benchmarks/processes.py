@@ -1,15 +1,19 @@
 """What a benchmark wants to know of the processes that it measures; from Linux's /proc."""
 
 import os
+import re
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time that a process has used; 0 for one that has gone."""
-    return _cpu_seconds(_read(pid, "stat"))
+def cpu_seconds(pid: int, *, ended: bool = False) -> float:
+    """Return the CPU time that a process has used; 0 for one that has gone.
+
+    With `ended`, that of its children that have ended is added.
+    """
+    return _cpu_seconds(_read(pid, "stat"), 4 if ended else 2)
 
 
 def thread_cpu_seconds(pid: int) -> dict[int, float]:
@@ -31,6 +35,12 @@ def resident_megabytes(pid: int) -> float:
     """Return how much memory a process has in RAM, what it shares included."""
     fields = _read(pid, "statm").split()
     return int(fields[1]) * _PAGE / 1e6 if fields else 0.0
+
+
+def anonymous_megabytes(pid: int) -> float:
+    """Return how much memory a process has in RAM that belongs to no file."""
+    found = re.search(r"^RssAnon:\s+(\d+) kB", _read(pid, "status"), re.MULTILINE)
+    return int(found[1]) * 1024 / 1e6 if found else 0.0
 
 
 def threads(pid: int) -> int:
@@ -60,9 +70,9 @@ def workers(pid: int) -> list[int]:
     return [worker for server in servers for worker in children(server)]
 
 
-def _cpu_seconds(stat: str) -> float:
+def _cpu_seconds(stat: str, values: int = 2) -> float:
     fields = stat.rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS if fields else 0.0
+    return sum(map(int, fields[11 : 11 + values])) / _TICKS if fields else 0.0
 
 
 def _read(pid: int, name: str) -> str:
