@@ -97,7 +97,7 @@ class Origins:
         section = str(location[0])
         if self._has(self.flags, location):
             return option(section, str(location[1]))
-        if self._has(self.variables, location):
+        if self._by_variable(location):
             keys = location[1:2] or self.variables[section]
             return variable(section, str(next(iter(keys))))
         name = ".".join(map(str, location))
@@ -107,7 +107,7 @@ class Origins:
         return f"{self.path}{'' if line is None else f', line {line}'}: {name}"
 
     def _reason(self, error: ErrorDetails) -> str:
-        if not self._has(self.variables, error["loc"]):
+        if not self._by_variable(error["loc"]):
             return reason(error)
         if error["type"] == "extra_forbidden":
             near = difflib.get_close_matches(self.name(error["loc"]), variables(), n=1)
@@ -116,12 +116,16 @@ class Origins:
             return "belongs into the configuration file"
         return reason(error)
 
+    def _by_variable(self, location: Location) -> bool:
+        section = location[0]
+        if len(location) > 1 or section not in self.variables:
+            return self._has(self.variables, location)
+        return section in _ARRAYS or line_of(location, self.text) is None
+
     @staticmethod
     def _has(layer: Tables, location: Location) -> bool:
-        """Whether a layer gives a setting, or any of a section."""
-        section = layer.get(str(location[0]), {})
-        given = {key for key, value in section.items() if value is not None}
-        return str(location[1]) in given if len(location) > 1 else bool(given)
+        keys = layer.get(str(location[0]), {})
+        return len(location) > 1 and keys.get(str(location[1])) is not None
 
 
 def option(section: str, key: str) -> str:

@@ -56,9 +56,11 @@ def _merge(tables: dict[str, Any], layer: Tables) -> None:
     for section, values in layer.items():
         given = {key: value for key, value in values.items() if value is not None}
         below = tables.get(section, {})
-        # What is no table there is refused with all else that is wrong.
         if given and isinstance(below, Mapping):
             tables[section] = {**below, **given}
+        elif given and isinstance(below, list):
+            # Refused with all else that is wrong, as is what should be a table below and is none.
+            tables[section] = given
 
 
 def _give_units(tables: dict[str, Any]) -> None:

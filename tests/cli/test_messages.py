@@ -157,6 +157,19 @@ def test_a_wrong_variable_is_named(tell: Tell, variable: str, value: str, told: 
     assert tell("config show", **{variable: value}) == (78, f"error: {variable}: {told}\n")
 
 
+def test_what_is_wrong_with_a_section_is_not_blamed_on_its_flags_and_variables(
+    tell: Tell, tmp_path: Path
+) -> None:
+    (tmp_path / "c.toml").write_text("model = 3\n[[camera]]\nname = 'a'\nurl = 'x'\n")
+    variables = {"STREAMCAM_MODEL_BATCH": "2", "STREAMCAM_CAMERA_NAME": "b"}
+    code, text = tell("run x --config c.toml --device cpu", **variables)
+    assert code == 78
+    assert text.splitlines()[1:] == [
+        "  c.toml, line 1: model: must be a table, not 3",
+        "  STREAMCAM_CAMERA_NAME: belongs into the configuration file",
+    ]
+
+
 def test_a_flag_hides_a_wrong_variable(tell: Tell) -> None:
     code, text = tell("run nope.mp4 --batch 2", STREAMCAM_MODEL_BATCH="big")
     assert code == 69
