@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol, Self
 
 from streamcam.clock import Clock
+from streamcam.escapes import printable
 
 _log = logging.getLogger(__name__)
 
@@ -152,7 +153,7 @@ class Notifier:
 
 def _status(text: str) -> str:
     # A line break would end the value.
-    return f"STATUS={' '.join(text.split())}"
+    return f"STATUS={printable(' '.join(text.split()))}"
 
 
 def _microseconds(seconds: float) -> int:

@@ -165,8 +165,8 @@ def test_a_reload_is_stamped_with_the_monotonic_time(
 
 
 def test_a_status_cannot_contain_another_message(manager: NotifySocket, notifier: Notifier) -> None:
-    notifier.status("camera\nWATCHDOG=1\n  is é")
-    assert manager.received() == ["STATUS=camera WATCHDOG=1 is é"]
+    notifier.status("camera\nWATCHDOG=1\n  is é \x1b[31m\udce9")
+    assert manager.received() == [r"STATUS=camera WATCHDOG=1 is é \x1b[31m\udce9"]
 
 
 @pytest.mark.parametrize("address", ["", "vsock:2:1234", "relative"])

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from streamcam.clock import Clock
 from streamcam.errors import StreamcamError
+from streamcam.escapes import printable
 from streamcam.files import readable
 from streamcam.service.service_status import JobProgress, ServiceStatus
 from streamcam.sinks.pictures import LatestResult
@@ -142,7 +143,7 @@ def status_answer(service: ServiceStatus, clock: Clock) -> StatusAnswer:
         version=__version__,
         now=clock.utc(),
         alive=service.alive(),
-        not_ready=[redacted_url(reason) for reason in reasons],
+        not_ready=[message(reason) for reason in reasons],
         cameras=[camera_answer(status, service, clock) for status in service.cameras()],
         jobs=jobs,
         output_free_bytes=service.output_free_bytes(),
@@ -160,9 +161,9 @@ def camera_answer(status: CameraStatus, service: ServiceStatus, clock: Clock) ->
     changed = {
         "url": redacted_url(status.url),
         "seconds": max(0.0, now - status.since),
-        "error": _clean(status.error and status.error.removeprefix(f"{status.name}: ")),
-        "hint": _clean(status.hint),
-        "outlets": {name: _clean(fault) for name, fault in status.sink_errors.items()},
+        "error": _message(status.error and status.error.removeprefix(f"{status.name}: ")),
+        "hint": _message(status.hint),
+        "outlets": {name: _message(fault) for name, fault in status.sink_errors.items()},
         "recorded": service.recordings(status.name) is not None,
         "latest": shown and _latest(shown, now),
     }
@@ -182,8 +183,8 @@ def job_answer(job: JobProgress) -> JobAnswer:
         started=None if of.started is None else _moment(of.started),
         ended=None if of.ended is None else _moment(of.ended),
         attempts=of.attempts,
-        error=_clean(of.error),
-        hint=_clean(of.hint),
+        error=_message(of.error),
+        hint=_message(of.hint),
         files={
             kind: f"/api/jobs/{of.id}/files/{kind}" for kind in media_types() if kind in of.outputs
         },
@@ -199,8 +200,13 @@ def _latest(shown: LatestResult, now: float) -> LatestAnswer:
     return LatestAnswer(number=shown.number, age=age, record=record(shown.result))
 
 
-def _clean(text: str | None) -> str | None:
-    return None if text is None else redacted_url(text)
+def message(text: str) -> str:
+    """Return a message for people without credentials, on one line, and in any case as text."""
+    return printable(redacted_url(text))
+
+
+def _message(text: str | None) -> str | None:
+    return None if text is None else message(text)
 
 
 def _moment(seconds: float) -> datetime:

@@ -22,12 +22,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from streamcam.clock import Clock
 from streamcam.config.schema import HttpSettings
 from streamcam.errors import StreamcamError
+from streamcam.service.http.answers import message
 from streamcam.service.http.api import ApiRoutes
 from streamcam.service.http.auth import COOKIE, MAX_HEAD_BYTES, Access, AuthMiddleware
 from streamcam.service.http.live_pictures import PictureRoutes
 from streamcam.service.metrics import Metrics
 from streamcam.service.service_status import ServiceStatus
-from streamcam.urls import redacted_url
 from streamcam.version import __version__
 
 _log = logging.getLogger(__name__)
@@ -249,7 +249,7 @@ def _add_health(app: FastAPI, service: ServiceStatus, metrics: Metrics, access: 
     @app.get("/readyz", tags=["service"], response_class=JSONResponse)
     def ready(request: Request) -> JSONResponse:
         """Whether the engine is warm and every camera up; if not (503), why."""
-        reasons = [redacted_url(reason) for reason in service.readiness()]
+        reasons = [message(reason) for reason in service.readiness()]
         status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
         shown = reasons if access.allows(request.headers) else []
         return JSONResponse({"ready": not reasons, "reasons": shown}, status)
@@ -310,4 +310,4 @@ def _page(name: str, status: int = HTTPStatus.OK) -> FileResponse:
 
 
 def _unavailable(_request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": redacted_url(str(error))}, HTTPStatus.SERVICE_UNAVAILABLE)
+    return JSONResponse({"detail": message(str(error))}, HTTPStatus.SERVICE_UNAVAILABLE)

@@ -23,6 +23,7 @@ from streamcam.types import CameraState
 from tests.jobs.conftest import arrive
 from tests.service.http.conftest import FinishedJobs, Serve
 from tests.service.http.fake_status import FakeStatus, coloured
+from tests.test_escapes import HOSTILE, SHOWN
 
 PASSWORD = "hunter2secret"
 
@@ -135,6 +136,14 @@ def test_a_name_that_is_not_utf8_is_returned_escaped(
     arrive(store, tmp_path, os.fsdecode(b"caf\xe9.mp4"))
     (reply,) = serve(FakeStatus(store))("/api/jobs").json["jobs"]
     assert (reply["name"], reply["path"]) == ("caf\ufffd.mp4", f"{tmp_path}/caf\ufffd.mp4")
+
+
+def test_messages_of_libraries_are_escaped(fake: FakeStatus, serve: Serve) -> None:
+    fake.add("front", CameraState.BACKING_OFF)
+    half = "\udce9"  # of a file name that is not UTF-8; no encoding takes it
+    fake.statuses["front"] = replace(fake.statuses["front"], error=HOSTILE + half, hint=HOSTILE)
+    (camera,) = serve(fake)("/api/status").json["cameras"]
+    assert (camera["error"], camera["hint"]) == (SHOWN + r"\udce9", SHOWN)
 
 
 def test_metrics_are_served_in_prometheus_own_format(fake: FakeStatus, serve: Serve) -> None:
