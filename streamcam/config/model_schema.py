@@ -42,7 +42,8 @@ class ModelSettings(Section):
     name: Annotated[str, Flag("model", "-m")] = Field(
         "nano",
         min_length=1,
-        description="Detector: the built-in `nano`, or any name from `streamcam models list`.",
+        description="Detector: the built-in `nano`, any name from `streamcam models list`, "
+        "`hf:ORGANISATION/NAME` of the Hugging Face hub, or a model's file or folder.",
     )
     weights: Annotated[str | None, Flag()] = Field(
         None,

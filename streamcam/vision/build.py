@@ -29,7 +29,6 @@ from streamcam.vision.models.family import (
     Family,
     LoadedModule,
     LoadOptions,
-    ModuleFamily,
     WeightsChoice,
 )
 from streamcam.vision.models.library import Library
@@ -158,11 +157,8 @@ def load_module(model: ModelOptions) -> LoadedModule | None:
         WeightsError: The weights cannot be used, or are neither here nor can be fetched.
     """
     architecture, weights, labels = _resolve(model)
-    family = find_family(architecture)
-    if not isinstance(family, ModuleFamily):
-        return None
-    options = LoadOptions(weights=weights, labels=labels, imgsz=model.imgsz)
-    return family.load_resized(architecture, options)
+    options = LoadOptions(weights=weights, labels=labels, imgsz=model.imgsz, trust=model.trust)
+    return find_family(architecture).published(architecture, options)
 
 
 def file_digests(model: ModelOptions) -> tuple[str | None, str | None]:

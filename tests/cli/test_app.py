@@ -15,7 +15,7 @@ HEAVY = {
     *("fastapi", "starlette", "uvicorn", "anyio", "prometheus_client", "watchdog", "sqlite3"),
     *("streamcam.config", "streamcam.types", "streamcam.sources", "streamcam.vision"),
     *("streamcam.render", "streamcam.sinks", "streamcam.pipeline", "streamcam.jobs"),
-    "streamcam.service",
+    *("streamcam.service", "transformers", "huggingface_hub", "onnxruntime", "ultralytics"),
 }
 
 

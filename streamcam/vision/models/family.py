@@ -85,6 +85,14 @@ class Family(ABC):
             WeightsUnavailableError: The weights are neither here nor can they be fetched.
         """
 
+    def published(self, name: str, options: LoadOptions) -> "LoadedModule | None":
+        """A model's torch module as it was published, on the CPU; None if there is none such.
+
+        For comparison only. Raises what `load` raises.
+        """
+        del name, options
+        return None
+
     def card(self, name: str) -> ModelCard:
         """What people want to know of a model before they choose it."""
         return ModelCard(name=name)
@@ -150,15 +158,15 @@ class ModuleFamily(Family):
     def network(self, name: str, loaded: LoadedModule, options: LoadOptions) -> Network:
         """Make a network of a module, which is taken over."""
 
-    def load_resized(self, name: str, options: LoadOptions) -> LoadedModule:
-        """Load a model's module, with the input size that the options ask for."""
+    def published(self, name: str, options: LoadOptions) -> LoadedModule:
+        """A model's module, with the input size that the options ask for."""
         loaded = self.load_module(name, options)
         if options.imgsz is not None:
             _resize_input(loaded.module.transform, options.imgsz)
         return loaded
 
     def load(self, name: str, options: LoadOptions) -> Loaded:
-        loaded = self.load_resized(name, options)
+        loaded = self.published(name, options)
         return Loaded(self.network(name, loaded, options), loaded.weights, loaded.sha256)
 
 

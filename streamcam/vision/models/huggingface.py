@@ -15,7 +15,7 @@ from torch import nn
 from streamcam.errors import StreamcamError, UsageError, WeightsError, WeightsMismatchError
 from streamcam.vision.models.checkpoints import read_labels
 from streamcam.vision.models.download import Progress, sha256
-from streamcam.vision.models.family import Family, Loaded, LoadOptions, ModelCard
+from streamcam.vision.models.family import Family, Loaded, LoadedModule, LoadOptions, ModelCard
 from streamcam.vision.models.hub import (
     CONFIG,
     EXTRA,
@@ -28,7 +28,12 @@ from streamcam.vision.models.hub import (
 )
 from streamcam.vision.models.huggingface_layers import LAYERS, Layers, check_layers, found_layers
 from streamcam.vision.models.huggingface_levels import CUTS
-from streamcam.vision.models.huggingface_network import CutNetwork, QueryNetwork, WatchedNetwork
+from streamcam.vision.models.huggingface_network import (
+    CutNetwork,
+    PublishedDetector,
+    QueryNetwork,
+    WatchedNetwork,
+)
 from streamcam.vision.models.names import HUGGING_FACE
 from streamcam.vision.models.network import Sizing
 from streamcam.vision.models.processor_sizing import ImageProcessor, sizing_of
@@ -56,18 +61,24 @@ class HuggingFaceFamily(Family):
         return _is_of_hub(name) or (Path(name) / CONFIG).is_file()
 
     def load(self, name: str, options: LoadOptions) -> Loaded:
-        _check_weights(name, options)
         folder = self._folder(name, options)
         with _silent(), _explained(name):
-            module = _module(name, folder, options)
-            processor = _transformers().AutoImageProcessor.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
-            network = network_of(name, module, processor, options)
+            network = network_of(name, *_model(name, folder, options), options)
         if options.weights == "random":
             return Loaded(network, "random", None)
         file = _weights_in(folder, trust=options.trust)
         return Loaded(network, name, None if file is None else sha256(file))
+
+    def published(self, name: str, options: LoadOptions) -> LoadedModule | None:
+        folder = self._folder(name, options)
+        with _silent(), _explained(name):
+            module, processor = _model(name, folder, options)
+        cut = CUTS.get(module.config.model_type)
+        if cut is None or options.imgsz is not None:
+            return None
+        categories = {int(key): str(label) for key, label in module.config.id2label.items()}
+        published = PublishedDetector(module, processor, cut)
+        return LoadedModule(published, categories, name, None, watched="levels")
 
     def card(self, name: str) -> ModelCard:
         file = self.weights_file(name)
@@ -88,6 +99,7 @@ class HuggingFaceFamily(Family):
 
     def _folder(self, name: str, options: LoadOptions) -> Path:
         """The folder with a model's files, fetched if it is on the hub."""
+        _check_weights(name, options)
         if not _is_of_hub(name):
             folder = Path(name)
             if options.weights is None and _weights_in(folder, trust=options.trust) is None:
@@ -126,6 +138,14 @@ def _check_weights(name: str, options: LoadOptions) -> None:
         )
     if options.weights == "random" and options.labels is not None:
         raise UsageError("labels belong to weights, and random weights know no classes")
+
+
+def _model(name: str, folder: Path, options: LoadOptions) -> tuple[ObjectDetector, ImageProcessor]:
+    """A model and its image processor."""
+    processor = _transformers().AutoImageProcessor.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    )
+    return _module(name, folder, options), processor
 
 
 def _module(name: str, folder: Path, options: LoadOptions) -> nn.Module:

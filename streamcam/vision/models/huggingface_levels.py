@@ -33,6 +33,10 @@ class Cut(ABC):
     boxes_on_canvas: bool = False
 
     @abstractmethod
+    def layers(self, model: BaseModel) -> Sequence[str]:
+        """Paths of the parts of a base model whose outputs are the feature maps."""
+
+    @abstractmethod
     def levels(self, model: BaseModel, pixels: Tensor, mask: Tensor) -> Sequence[Tensor]:
         """The feature maps, each [batch, channels, rows, columns], of a base model.
 
@@ -63,6 +67,10 @@ class HybridEncoderCut(Cut):
     centre = _BETWEEN
     boxes_on_canvas = True
 
+    def layers(self, model: BaseModel) -> Sequence[str]:
+        del model
+        return ["encoder"]
+
     def levels(self, model: BaseModel, pixels: Tensor, mask: Tensor) -> Sequence[Tensor]:
         found = model.backbone(pixels, mask)
         projected = [
@@ -85,6 +93,10 @@ class UnifiedEncoderCut(Cut):
     backbone = ""
     boxes_on_canvas = True
 
+    def layers(self, model: BaseModel) -> Sequence[str]:
+        del model
+        return ["encoder"]
+
     def levels(self, model: BaseModel, pixels: Tensor, mask: Tensor) -> Sequence[Tensor]:
         del mask
         joined: Sequence[Tensor] = model.encoder(model.conv_encoder(pixels)).feature_maps
@@ -100,6 +112,10 @@ class OneLevelCut(Cut):
 
     centre = 0.0
 
+    def layers(self, model: BaseModel) -> Sequence[str]:
+        del model
+        return ["input_projection"]
+
     def levels(self, model: BaseModel, pixels: Tensor, mask: Tensor) -> Sequence[Tensor]:
         last, _ = model.backbone(pixels, mask)[-1]
         return [model.input_projection(last)]
@@ -112,6 +128,9 @@ class SeveralLevelsCut(Cut):
     """Deformable DETR: after the projections of the backbone's levels, and of coarser ones."""
 
     centre = _BETWEEN
+
+    def layers(self, model: BaseModel) -> Sequence[str]:
+        return [f"input_proj.{index}" for index in range(len(model.input_proj))]
 
     def levels(self, model: BaseModel, pixels: Tensor, mask: Tensor) -> Sequence[Tensor]:
         found = [one for one, _ in model.backbone(pixels, mask)]
@@ -136,6 +155,10 @@ class ProjectorCut(Cut):
 
     centre = 0.5
     backbone = "backbone.backbone"
+
+    def layers(self, model: BaseModel) -> Sequence[str]:
+        del model
+        return ["backbone.projector"]
 
     def levels(self, model: BaseModel, pixels: Tensor, mask: Tensor) -> Sequence[Tensor]:
         found = model.backbone(pixels, mask)

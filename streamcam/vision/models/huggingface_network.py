@@ -22,6 +22,7 @@ from streamcam.vision.models.network import (
     Sizing,
     to_original,
 )
+from streamcam.vision.models.processor_sizing import ImageProcessor
 from streamcam.vision.models.torch_network import TorchNetwork
 
 
@@ -188,6 +189,40 @@ class WatchedNetwork(QueryNetwork):
             )
         # The raw outputs may be made of the same memory, which the caller may overwrite.
         return grid.clone()
+
+
+class PublishedDetector(nn.Module):
+    """A model of transformers and its image processor as they are, with torchvision's interface.
+
+    Attributes:
+        levels: A part whose output is the feature maps by level, of every forward pass.
+    """
+
+    def __init__(self, model: Any, processor: ImageProcessor, cut: Cut) -> None:  # noqa: ANN401
+        super().__init__()
+        self.model = model
+        self.levels = nn.Identity()
+        self._processor = processor
+        self._found: list[Tensor] = []
+        for path in cut.layers(model.model):
+            model.model.get_submodule(path).register_forward_hook(self._record)
+
+    def forward(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+        """The boxes, labels and scores of images, float [3, height, width], 0..1."""
+        self._found.clear()
+        pictures = [(image * 255).round().to(torch.uint8) for image in images]
+        inputs = self._processor(images=pictures, return_tensors="pt").to(self.model.device)
+        outputs = self.model(**inputs)
+        self.levels({str(index): level for index, level in enumerate(self._found)})
+        sizes = [picture.shape[1:] for picture in pictures]
+        found: list[dict[str, Tensor]] = self._processor.post_process_object_detection(
+            outputs, threshold=0.0, target_sizes=sizes
+        )
+        return found
+
+    def _record(self, _part: nn.Module, _inputs: object, output: Any) -> None:  # noqa: ANN401
+        maps = getattr(output, "last_hidden_state", getattr(output, "feature_maps", output))
+        self._found += maps if isinstance(maps, list) else [maps]
 
 
 def mask_of(placements: Sequence[Letterbox], device: torch.device) -> Tensor:

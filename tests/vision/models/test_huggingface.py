@@ -6,10 +6,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from streamcam.audit.gradcam_comparison import projection_as_published
+from streamcam.audit.ground_truth import Sample
+from streamcam.audit.measure import Audit
+from streamcam.bench.gradcam_baseline import build_gradcam_baseline
+from streamcam.cam_methods import METHODS
 from streamcam.errors import (
     ExitCode,
     UsageError,
@@ -17,13 +23,16 @@ from streamcam.errors import (
     WeightsMismatchError,
     WeightsUnavailableError,
 )
+from streamcam.pipeline.engine_provider import build_engine, model_options
+from streamcam.vision.build import choose_methods
 from streamcam.vision.models.download import sha256
 from streamcam.vision.models.family import LoadOptions
 from streamcam.vision.models.huggingface import HuggingFaceFamily
 from streamcam.vision.models.registry import find_family
+from tests.bench.test_baselines import drawn_as_published
 from tests.servers.hub import COMMIT, hub_server
 from tests.vision.models.tiny_detectors import LABELS, plain_model, save_tiny, tiny_network
-from tests.vision.scenes import build, frame, noise
+from tests.vision.scenes import build, frame, grey, noise, settings_of, with_patch
 
 FAMILY = HuggingFaceFamily()
 
@@ -260,3 +269,35 @@ def test_models_that_the_hub_has_not_or_that_are_no_detectors(
             FAMILY.fetch("hf:a/pickled")
         with pytest.raises(UsageError, match="cannot be a model's name"):
             FAMILY.fetch("hf:a/b/c")
+
+
+def test_the_published_recipe_with_the_original_model_equals_ours(folder: Path) -> None:
+    settings = settings_of(name=str(folder), device="cpu", precision="fp32", confidence=0.0)
+    picture = noise(120, 180)
+    with (
+        build_engine(settings) as engine,
+        build_gradcam_baseline(engine, model_options(settings)) as baseline,
+    ):
+        theirs = baseline.explain(picture)
+        (ours,) = engine.explain([frame(picture)])
+        projection, _ = projection_as_published(engine.detector, engine.cam.levels, picture)
+    boxes = np.array([one.box for one in ours.detections])
+    clipped = np.clip(theirs.boxes, 0, [180, 120] * 2)
+    assert np.abs(boxes[np.lexsort(boxes.T)] - clipped[np.lexsort(clipped.T)]).max() < 0.05
+    errors = [
+        np.abs(drawn_as_published(sign * projection, picture) - theirs.heat).max()
+        for sign in (1, -1)
+    ]
+    assert min(errors) < 2e-3, "of a range of 0 to 1, up to the sign"
+
+
+def test_an_audit_measures_every_method(folder: Path) -> None:
+    with build(name=str(folder), device="cpu", confidence=0.0) as engine:
+        methods = choose_methods([], engine.detector.network, "tiny")
+        assert len(methods) == len(METHODS)
+        audit = Audit(engine, ["eigencam", "layercam", "ablationcam"], top=1)
+        report = audit.run([Sample(frame(with_patch(grey(120, 180), 40, 30, 60)))], [])
+    assert list(report.methods) == ["eigencam", "layercam", "ablationcam", "random", "centre"]
+    assert all(scores.similarity is not None for scores in report.methods.values())
+    assert report.comparison.error < 1e-4
+    assert report.comparison.cells == ((6, 6), (12, 12))
