@@ -24,10 +24,11 @@ help:
 	@echo "make install-service    (as root) streamcam as a systemd service; again to update it"
 	@echo "make uninstall-service  (as root) remove it; PURGE=yes: configuration and results too"
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml plugins/ultralytics/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]' \
+		--editable plugins/ultralytics
 	@touch $@
 
 demo: $(INSTALLED)

@@ -117,7 +117,6 @@ def test_a_wrong_command_line_is_told_in_two_lines(
     [
         ("nanoo", "Did you mean nano?"),
         ("fasterrcnn_resnet50", "Did you mean fasterrcnn_resnet50_fpn"),
-        ("yolov8n.pt", "pip install streamcam-ultralytics"),
         ("yolov8n", "--model yolov8n.pt"),
         ("own.pth", "--model NAME --weights own.pth"),
         ("own.engine", "Export it to ONNX"),
@@ -132,6 +131,15 @@ def test_an_unknown_model_is_answered_with_what_can_be_done(
     assert code == 2
     assert f"there is no detector named '{name}'\n  " in text
     assert hint in text
+
+
+def test_a_file_whose_family_is_not_installed_is_answered_with_its_installation(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamcam.vision.models.registry.entry_points", lambda group: ())  # noqa: ARG005
+    code, text = tell("models path yolov8n.pt")
+    assert code == 2
+    assert "pip install streamcam-ultralytics" in text
 
 
 def test_an_unknown_class_is_answered_with_a_near_one(tell: Tell) -> None:

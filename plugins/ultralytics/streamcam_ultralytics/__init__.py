@@ -1,0 +1,1 @@
+"""Explains Ultralytics' YOLO detectors with streamcam; see `streamcam_ultralytics.family`."""
