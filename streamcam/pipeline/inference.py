@@ -11,7 +11,7 @@ from streamcam.pipeline.queue import Overflow
 from streamcam.pipeline.stages import BatchStages, FrameEngine, InFlightBatch, InputsT, OutputsT
 from streamcam.pipeline.stream import FrameWriter, Stream
 from streamcam.sources.base import Selector, Source
-from streamcam.types import FrameResult
+from streamcam.types import FrameResult, SourceInfo
 
 # One batch is in the forward pass while another is postprocessed.
 _IN_FLIGHT = 2
@@ -20,9 +20,18 @@ _IN_FLIGHT = 2
 # pass, and one on either side of that is preprocessed, or drawn. More were no faster.
 _INPUT_BATCHES, _OUTPUT_BATCHES = 1, 3
 
+# Of the pictures of one batch of a file: eight of 4K have 199 MB. Larger frames, of which fewer are
+# held, make smaller batches.
+_BATCH_BYTES = 200_000_000
+
 # A live source's frame waits for one forward pass at most, since a newer one takes its place; of
 # the results one is drawn while the next arrives.
 _LIVE_CAPACITY = 1
+
+
+def _frames_of_a_batch(info: SourceInfo, most: int) -> int:
+    """Return how many frames of a source a batch may hold, at least one."""
+    return max(1, min(most, _BATCH_BYTES // (info.width * info.height * 3)))
 
 
 class Inference(Protocol):
@@ -142,9 +151,11 @@ class InferencePipeline(Generic[InputsT, OutputsT]):
         with self._lock:
             if self._fault is not None:
                 raise self._fault
-            capacities = self._batch * _INPUT_BATCHES, self._batch * _OUTPUT_BATCHES
             if overflow is Overflow.DROP_OLDEST:
                 capacities = _LIVE_CAPACITY, _LIVE_CAPACITY
+            else:
+                frames = _frames_of_a_batch(source.info, self._batch)
+                capacities = frames * _INPUT_BATCHES, frames * _OUTPUT_BATCHES
             state = self._batcher.add(source.info.id, *capacities, overflow)
             stream = Stream(source, selector, writer, state, every=every)
             self._streams[state] = stream

@@ -3,6 +3,7 @@
 import threading
 import weakref
 from collections.abc import Sequence
+from dataclasses import replace
 
 from streamcam.pipeline.inference import InferencePipeline
 from streamcam.types import Frame, FrameResult, Item
@@ -137,6 +138,20 @@ def test_a_slow_writer_pauses_its_own_decoder() -> None:
             lambda _: ahead.append(source.decoded - len(sink.items))
         )
     assert max(ahead) <= 2 * (2 * 2) + 2 + 1
+
+
+def test_fewer_frames_are_held_of_a_source_of_large_ones() -> None:
+    """Two of 30 megapixels make a batch of 200 MB, and there are four in all."""
+    engine, sink = RecordingEngine(), ListSink()
+    source = CountedSource("a", 100)
+    source.info = replace(source.info, width=6000, height=5000)
+    ahead: list[int] = []
+    with InferencePipeline(engine, batch=8, max_wait=0.001) as pipeline:
+        stream_of(pipeline, source, sink).run(
+            lambda _: ahead.append(source.decoded - len(sink.items))
+        )
+    assert sink.indices == list(range(100))
+    assert max(ahead) <= 4 * 2 + 1
 
 
 def test_batches_are_timed_by_the_clock_that_is_given() -> None:
