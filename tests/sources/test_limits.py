@@ -1,7 +1,9 @@
 """Files that ask for more than the limits allow."""
 
+import random
 import struct
 import zlib
+from contextlib import closing, suppress
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
@@ -161,3 +163,35 @@ def test_the_time_in_which_a_frame_waits_to_be_explained_does_not_count(
         now[0] += 1000
     assert source.decoded == 30
     source.close()
+
+
+def memory(kind: str) -> float:
+    """Return a size of this process in megabytes: "VmRSS", or "VmHWM", its peak."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1000 for line in lines if line.startswith(f"{kind}:"))
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "bmp", "tif", "gif", "avi", "mkv"])
+def test_large_numbers_in_a_file_cost_no_more_memory_than_the_limits_allow(
+    tmp_path: Path, ending: str
+) -> None:
+    path = tmp_path / f"file.{ending}"
+    if ending in ("avi", "mkv"):
+        write_video(path, textured(5), codec="mpeg4", options={})
+    else:
+        Image.fromarray(textured(1)[0]).save(path)
+    data = path.read_bytes()
+    chance = random.Random(1)
+    limits = Limits(picture_pixels=10**6, frame_pixels=10**6)
+    Path("/proc/self/clear_refs").write_text("5")  # begins a new peak
+    before = memory("VmRSS")
+    for _ in range(20):
+        mutant = bytearray(data)
+        for _ in range(2):
+            at = chance.randrange(4, min(len(data) - 4, 300))
+            number = chance.choice((0x3FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF))
+            mutant[at : at + 4] = number.to_bytes(4, chance.choice(("big", "little")))
+        path.write_bytes(mutant)
+        with suppress(SourceError), closing(open_source(str(path), limits)) as source:
+            list(source.frames(Everything()))
+    assert memory("VmHWM") - before < 150
