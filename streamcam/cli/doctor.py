@@ -25,6 +25,10 @@ _PACKAGES = (
     "watchdog",
     "typer",
     "pydantic",
+    # Of detector families that are installed apart.
+    "transformers",
+    "onnxruntime",
+    "streamcam-ultralytics",
 )
 
 

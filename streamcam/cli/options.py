@@ -24,8 +24,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON 
 
 Command: TypeAlias = Callable[..., None]
 
-_KINDS = {Path: "PATH", float: "FLOAT", int: "INTEGER"}
-"""What the help calls a value; all but switches are text that the configuration validates."""
+_METAVARS = {Path: "PATH", float: "FLOAT", int: "INTEGER"}
+"""What the help calls values; to the command line they are text, which the settings validate."""
 
 
 @dataclass(frozen=True)
@@ -49,24 +49,26 @@ class Setting:
     def is_switch(self) -> bool:
         return self.field.annotation is bool
 
+    @property
+    def metavar(self) -> str | None:
+        """What the help calls the option's value; None for a switch."""
+        if self.is_switch:
+            return None
+        if quantity := metadata(self.field, Quantity):
+            return quantity.name.upper()
+        types = (self.field.annotation, *get_args(self.field.annotation))
+        return next((name for kind, name in _METAVARS.items() if kind in types), "TEXT")
+
     def parameters(self) -> Iterator[inspect.Parameter]:
         """Yield the option, and its shorthand, as typer declares them."""
-        types = (self.field.annotation, *get_args(self.field.annotation))
-        quantity = metadata(self.field, Quantity)
-        kind = next((name for kind, name in _KINDS.items() if kind in types), "TEXT")
+        kind = bool if self.is_switch else str
         names = [self.option]
         if self.is_switch and self.field.default is True:
             names = [f"{self.option}/--no-{self.option.removeprefix('--')}"]
         if self.flag.short:
             names.append(self.flag.short)
-        option = typer.Option(
-            *names,
-            help=self.field.description,
-            metavar=None if self.is_switch else quantity.name.upper() if quantity else kind,
-        )
-        yield _parameter(
-            self.parameter, Annotated[bool | None if self.is_switch else str | None, option], None
-        )
+        option = typer.Option(*names, help=self.field.description, metavar=self.metavar)
+        yield _parameter(self.parameter, Annotated[kind | None, option], None)
         if self.flag.shorthand:
             name, value = self.flag.shorthand
             short = typer.Option(f"--{name}", help=f"Short for {self.option} {value}.")

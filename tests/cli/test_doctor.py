@@ -21,6 +21,6 @@ def test_doctor_reports_a_broken_configuration_and_goes_on(
 ) -> None:
     file = tmp_path / "bad.toml"
     file.write_text("[modle]\n")
-    done = streamcam("doctor", "--config", file)
+    done = streamcam("doctor", "--config", file, COLUMNS="400")
     assert done.returncode == 0, done.stderr
-    assert "modle: unknown" in done.stdout
+    assert f"cannot be used: {file}, line 1: modle: unknown" in done.stdout
