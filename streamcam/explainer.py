@@ -37,7 +37,8 @@ class Explainer:
     """A detector with maps of what it responds to. For one thread; a context manager.
 
     Args:
-        model: The detector's name: "nano", or one of torchvision's.
+        model: The detector's name: "nano", one of torchvision's, "hf:ORGANISATION/NAME" of the
+            Hugging Face hub, or a model's file or folder.
         weights: None for the published (or built-in) ones, a checkpoint, or "random".
         labels: Names of the classes of `weights`: one a line, or JSON.
         device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
