@@ -140,6 +140,69 @@ def path(
     output().print(f"imported   {library.folder}", soft_wrap=True)
 
 
+@app.command()
+def export(
+    name: Name,
+    target: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
+    weights: Annotated[
+        str | None, typer.Option("--weights", help="File with weights of your own, or `random`.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="File with the class names for the weights.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+    config: options.Config = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Write a built-in or torchvision detector as an ONNX file, which other tools read too."""
+    from streamcam.vision.models.onnx_family import export_onnx
+
+    if target.exists() and not overwrite:
+        raise UsageError(f"there is a file {target} already", hint="--overwrite replaces it.")
+    with file_reporter(1, quiet=quiet) as observer:
+        export_onnx(
+            name,
+            target,
+            library=_library(config),
+            weights=weights,
+            labels=labels,
+            progress=observer.download_progressed,
+        )
+    if not quiet:
+        output().print(str(target), soft_wrap=True)
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="An ONNX file.")],
+    layer: Annotated[
+        str, typer.Option("--layer", help="Layers to look at instead of those found, by name.")
+    ] = "",
+    layout: Annotated[
+        str, typer.Option("--layout", help="What the outputs are, if that is not told right.")
+    ] = "auto",
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="File with the class names.")
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Show what an ONNX file has: inputs, outputs, their layout, layers that can be explained."""
+    from streamcam.vision.models.onnx_family import inspect_onnx
+
+    layers = [name.strip() for name in layer.split(",") if name.strip()]
+    found = inspect_onnx(file, labels=labels, layout=layout, layer=layers)
+    facts = found.facts()
+    if json:
+        print_json(facts)
+        return
+    rows = table("", "", keep=("",))
+    for key, value in facts.items():
+        for line in value if isinstance(value, list) else [value]:
+            rows.add_row(key, str(line))
+            key = ""
+    output().print(rows)
+
+
 def _library(config: Path | None) -> "Library":
     from streamcam.vision.models.library import Library
 

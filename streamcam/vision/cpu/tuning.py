@@ -40,9 +40,9 @@ _MAX_TIME_SHARE = 0.9
 _MAX_ERROR = 0.05
 
 
-def threads_for(detector: Detector) -> int:
-    """Number of threads torch should use for a detector's forward pass."""
-    if detector.device.type != "cpu" or detector.network.weight_count > _SMALL_NETWORK_WEIGHTS:
+def threads_for(device: torch.device, weight_count: int) -> int:
+    """Number of threads for the forward pass of a network with that many weights."""
+    if device.type != "cpu" or weight_count > _SMALL_NETWORK_WEIGHTS:
         return torch_threads()
     return max(1, torch_threads() // _SMALL_NETWORK_SHARE)
 
@@ -67,7 +67,7 @@ def prefers_bfloat16(detector: Detector, network: TorchNetwork) -> bool:
             full = network.features(canvas)
     if not _agree(full, half):
         return False
-    with computing_threads(threads_for(detector)):
+    with computing_threads(threads_for(detector.device, network.weight_count)):
         times = {
             dtype: _seconds(detector, network, canvas, dtype)
             for dtype in (torch.float32, torch.bfloat16)

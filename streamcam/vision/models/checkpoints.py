@@ -164,7 +164,7 @@ def read_labels(path: Path, class_ids: Iterable[int]) -> dict[int, str]:
         WeightsError: The file cannot be read, or does not fit the number of classes.
     """
     ids = sorted(class_ids)
-    names = _parse_labels(path)
+    names = parse_labels(path)
     if isinstance(names, dict):
         unknown = sorted(names.keys() - set(ids))
         if unknown:
@@ -187,7 +187,8 @@ def unnamed(class_id: int) -> str:
     return f"class {class_id}"
 
 
-def _parse_labels(path: Path) -> list[str] | dict[int, str]:
+def parse_labels(path: Path) -> list[str] | dict[int, str]:
+    """The classes' names of a file as it tells them, see `read_labels`."""
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() != ".json":

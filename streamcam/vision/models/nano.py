@@ -20,7 +20,7 @@ from streamcam.vision.models.family import LoadedModule, LoadOptions, ModelCard,
 from streamcam.vision.models.names import NANO, NANO_FILE
 from streamcam.vision.models.nano_network import Nano, Predictions
 from streamcam.vision.models.network import Candidates, FeatureLevels, Levels, Raw, to_original
-from streamcam.vision.models.torch_network import TorchNetwork
+from streamcam.vision.models.torch_network import DenseNetwork
 from streamcam.vision.models.torchvision_network import sizing_of
 
 NANO_ARCHITECTURE = "nano-1"
@@ -55,7 +55,7 @@ NANO_LEVELS = FeatureLevels.of({"0": 8, "1": 16, "2": 32}, centre=0.4)
 _SEED = 0
 
 
-class NanoNetwork(TorchNetwork):
+class NanoNetwork(DenseNetwork):
     """`nano`: scores and a box for each cell of each level."""
 
     module: Nano
@@ -74,6 +74,9 @@ class NanoNetwork(TorchNetwork):
             Candidates(to_original(own.boxes, placement), own.scores, own.class_ids)
             for own, placement in zip(found, placements, strict=True)
         ]
+
+    def places(self, raw: Raw) -> tuple[Tensor, Tensor]:
+        return raw["boxes"], raw["logits"].sigmoid()
 
 
 class NanoFamily(ModuleFamily):

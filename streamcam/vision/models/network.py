@@ -37,7 +37,8 @@ class Sizing:
         longest: Bound of the longer side; where it would be exceeded, the shorter one gets less.
         stretch: Height and width of every resized image, whatever its proportions; None keeps them.
         multiple: The canvas's sides are multiples of it, in pixels.
-        canvas: Height and width of every canvas, for networks that take no other; None for any.
+        canvas: Height and width of every canvas, for networks that take no other; images are made
+            small enough for it. None for any.
         mean: Of each channel, in grey levels 0..255; subtracted.
         std: Of each channel, in grey levels; divides what is left.
         pad: Grey level of the padding, 0..255; None for zeros after the normalisation.
@@ -98,6 +99,8 @@ class Sizing:
             return self.stretch
         height, width = size
         scale = min(self.shortest / min(size), self.longest / max(size))
+        if self.canvas is not None:
+            scale = min(scale, self.canvas[0] / height, self.canvas[1] / width)
         whole = round if self.nearest else math.floor
         return max(1, whole(height * scale)), max(1, whole(width * scale))
 

@@ -19,11 +19,16 @@ from streamcam.vision.models.family import Family
 from streamcam.vision.models.huggingface import HuggingFaceFamily
 from streamcam.vision.models.names import ENTRY_POINTS, unknown_model
 from streamcam.vision.models.nano import NanoFamily
+from streamcam.vision.models.onnx_family import OnnxFamily
 from streamcam.vision.models.torchvision import TorchvisionFamily
 
 _log = logging.getLogger(__name__)
 
+<<<<<<< HEAD
 _BUILT_IN: tuple[Family, ...] = (NanoFamily(), TorchvisionFamily(), HuggingFaceFamily())
+=======
+_BUILT_IN: tuple[Family, ...] = (NanoFamily(), TorchvisionFamily(), OnnxFamily())
+>>>>>>> 9781574 (ONNX detectors: layouts, feature maps found by search, export)
 
 
 def find_family(name: str) -> Family:

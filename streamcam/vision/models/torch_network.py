@@ -114,6 +114,24 @@ class TorchNetwork(Network):
                 part.reduced = None
 
 
+class DenseNetwork(TorchNetwork):
+    """A network with a box for each place of its levels, of which the best are chosen."""
+
+    @property
+    def overlap(self) -> float:
+        """The intersection over union above which two boxes are one object, 0..1."""
+        threshold: float = getattr(self.module, "nms_thresh")
+        return threshold
+
+    def places(self, raw: Raw) -> tuple[Tensor, Tensor]:
+        """All boxes and scores, for exports: tensor operations alone, whatever the canvas's size.
+
+        Returns:
+            Corners in canvas pixels, [batch, places, 4], and scores 0..1, [batch, places, classes].
+        """
+        raise NotImplementedError
+
+
 def _end_half_precision_at(module: nn.Module, heads: Sequence[str]) -> None:
     parts = dict(module.named_modules())
     for path in heads:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor, nn
 from torchvision.models.detection.fcos import FCOS
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
@@ -23,7 +24,7 @@ from streamcam.vision.models.network import (
     Sizing,
     to_original,
 )
-from streamcam.vision.models.torch_network import TorchNetwork
+from streamcam.vision.models.torch_network import DenseNetwork, TorchNetwork
 
 _HEADS = ("rpn.head", "roi_heads.box_predictor", "head")
 
@@ -110,7 +111,7 @@ class TwoStageNetwork(TorchNetwork):
         ]
 
 
-class OneStageNetwork(TorchNetwork):
+class OneStageNetwork(DenseNetwork):
     """RetinaNet, FCOS and SSD: a class and a box for each anchor."""
 
     module: OneStageModule
@@ -147,6 +148,20 @@ class OneStageNetwork(TorchNetwork):
             )
             for one, placement in zip(found, placements, strict=True)
         ]
+
+    def places(self, raw: Raw) -> tuple[Tensor, Tensor]:
+        sides, logits = raw["bbox_regression"], raw["cls_logits"]
+        anchors = raw["anchors"].expand(sides.shape[0], -1, -1)
+        if isinstance(self.module, FCOS):
+            scores = (logits.sigmoid() * raw["bbox_ctrness"].sigmoid()).sqrt()
+            return self.module.box_coder.decode(sides, anchors), scores
+        boxes = self.module.box_coder.decode_single(sides.flatten(0, 1), anchors.flatten(0, 1))
+        if isinstance(self.module, SSD):
+            # The first class is the background, which is no object.
+            scores = functional.pad(logits.softmax(dim=-1)[..., 1:], (1, 0))
+        else:
+            scores = logits.sigmoid()
+        return boxes.reshape(sides.shape), scores
 
 
 def _image_list(levels: Levels, placements: Sequence[Letterbox]) -> ImageList:

@@ -1,0 +1,1 @@
+"""Detectors in ONNX files: reading them, finding their feature maps, decoding their outputs."""

@@ -1,0 +1,129 @@
+"""An ONNX file: reading it, its inputs, and sessions that run it."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from google.protobuf.message import DecodeError
+from onnx.external_data_helper import ExternalDataInfo, uses_external_data
+from onnx.inliner import inline_local_functions
+
+from streamcam.errors import WeightsError, WeightsUnavailableError
+from streamcam.vision.models.onnx.graph_parts import ELEMENT_TYPES
+
+_DTYPES = {int(number): dtype for dtype, number in ELEMENT_TYPES.items()}
+
+# The longest reason that a message repeats from a library.
+_REASON = 200
+
+
+@dataclass(frozen=True, slots=True)
+class GraphTensor:
+    """An input or an output of a graph, as the file declares it."""
+
+    name: str
+    dtype: torch.dtype | None  # None for types that are not used here
+    shape: tuple[int | None, ...] | None  # None for sizes that are known only when it runs
+
+    @classmethod
+    def of(cls, value: onnx.ValueInfoProto) -> "GraphTensor":
+        declared = value.type.tensor_type
+        sizes = tuple(side.dim_value if side.dim_value > 0 else None for side in declared.shape.dim)
+        shape = sizes if declared.HasField("shape") else None
+        return cls(value.name, _DTYPES.get(declared.elem_type), shape)
+
+    def describe(self) -> str:
+        dtype = "?" if self.dtype is None else str(self.dtype).removeprefix("torch.")
+        sides = ["?"] if self.shape is None else ["?" if n is None else str(n) for n in self.shape]
+        return f"{self.name} {dtype} [{', '.join(sides)}]"
+
+
+class OnnxFile:
+    """An ONNX file with its weights, also those kept in files beside it.
+
+    Attributes:
+        model: Without functions of its own: they are written out.
+        metadata: What the exporter noted.
+
+    Raises:
+        WeightsUnavailableError: There is no such file.
+        WeightsError: It is not an ONNX file, or not a whole one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise WeightsUnavailableError(f"there is no file {path}")
+        self.path = path
+        with _reading(path):
+            bare = onnx.load(path, load_external_data=False)
+            self._beside = _files_beside(bare)
+            self.model = onnx.load(path) if self._beside else bare
+            if self.model.functions:
+                self.model = inline_local_functions(self.model)
+        if not self.model.graph.node:
+            raise WeightsError(f"{path} is not an ONNX file, or an empty one")
+        self.metadata: Mapping[str, str] = {
+            entry.key: entry.value for entry in self.model.metadata_props
+        }
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the file, and of the files beside it that hold its weights, one after the other."""
+        digest = hashlib.sha256(self.path.read_bytes())
+        for name in self._beside:
+            digest.update((self.path.parent / name).read_bytes())
+        return digest.hexdigest()
+
+    @property
+    def inputs(self) -> list[GraphTensor]:
+        """What has to be given; old files list their weights among the inputs."""
+        weights = {weight.name for weight in self.model.graph.initializer}
+        values = [value for value in self.model.graph.input if value.name not in weights]
+        return [GraphTensor.of(value) for value in values]
+
+    @property
+    def outputs(self) -> list[GraphTensor]:
+        return [GraphTensor.of(value) for value in self.model.graph.output]
+
+    @property
+    def weight_count(self) -> int:
+        return sum(
+            int(np.prod(weight.dims))
+            for weight in self.model.graph.initializer
+            if weight.data_type in {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16}
+        )
+
+    @property
+    def opset(self) -> int:
+        return max(
+            (entry.version for entry in self.model.opset_import if entry.domain in {"", "ai.onnx"}),
+            default=0,
+        )
+
+
+def _files_beside(model: onnx.ModelProto) -> list[str]:
+    weights = [weight for weight in model.graph.initializer if uses_external_data(weight)]
+    return sorted({ExternalDataInfo(weight).location for weight in weights})
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except DecodeError as error:
+        raise WeightsError(f"{path} is not a whole ONNX file") from error
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise WeightsError(f"{path} cannot be read: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what a library says, without the name of its source file."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    text = lines[0].rpartition(" : ")[2] or lines[0]
+    return text if len(text) <= _REASON else text[:_REASON] + "..."
