@@ -3,7 +3,7 @@
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from streamcam.vision.models.library import Library
 
 _NO_FILE = "needs no weights file"
+
+# Classes that are shown of many.
+_NAMED = 8
 
 app = typer.Typer(
     no_args_is_help=True, help="The detectors that can be used by name, and their weights."
@@ -155,19 +158,13 @@ def export(
     quiet: options.Quiet = False,
 ) -> None:
     """Write a built-in or torchvision detector as an ONNX file, which other tools read too."""
-    from streamcam.vision.models.onnx_family import export_onnx
+    from streamcam.vision.models.library import export as write
 
     if target.exists() and not overwrite:
         raise UsageError(f"there is a file {target} already", hint="--overwrite replaces it.")
+    library = _library(config)
     with file_reporter(1, quiet=quiet) as observer:
-        export_onnx(
-            name,
-            target,
-            library=_library(config),
-            weights=weights,
-            labels=labels,
-            progress=observer.download_progressed,
-        )
+        write(name, target, library, weights, labels, observer.download_progressed)
     if not quiet:
         output().print(str(target), soft_wrap=True)
 
@@ -195,12 +192,32 @@ def inspect(
     if json:
         print_json(facts)
         return
-    rows = table("", "", keep=("",))
-    for key, value in facts.items():
-        for line in value if isinstance(value, list) else [value]:
-            rows.add_row(key, str(line))
-            key = ""
+    rows = table("", "", keep=("",), fold=("",))
+    for title, lines in _described(facts).items():
+        for line in lines:
+            rows.add_row(title, line)
+            title = ""
     output().print(rows)
+
+
+def _described(facts: dict[str, Any]) -> dict[str, list[str]]:
+    """Facts of an ONNX file in lines for people."""
+    names = list(facts["classes"].values())
+    shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    return {
+        "file": [facts["file"]],
+        "made by": [f"{facts['made by']}, opset {facts['opset']}"],
+        "inputs": facts["inputs"],
+        "outputs": facts["outputs"],
+        "layout": [f"{facts['layout'] or 'not known'}: {facts['meaning']}"],
+        "classes": [f"{len(names)}: {shown}" if names else "not named: --labels FILE"],
+        "layers": [_layer(one) for one in facts["layers"]] or ["none found: --layer NAME"],
+        "others": [_layer(one) for one in facts["other layers"]],
+    }
+
+
+def _layer(fact: dict[str, Any]) -> str:
+    return f"{fact['name']} {list(fact['shape'])}, stride {fact['stride']:g}"
 
 
 def _library(config: Path | None) -> "Library":

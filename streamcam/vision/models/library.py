@@ -10,8 +10,9 @@ from pathlib import Path
 
 from streamcam.errors import UsageError, WeightsError, WeightsMismatchError
 from streamcam.vision.models.download import Progress, sha256
-from streamcam.vision.models.family import Family, LoadOptions, ModelCard
+from streamcam.vision.models.family import Family, LoadOptions, ModelCard, WeightsChoice
 from streamcam.vision.models.names import CARD, default_library
+from streamcam.vision.models.onnx_family import export_onnx
 from streamcam.vision.models.registry import families, find_family, model_names
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -198,6 +199,40 @@ def weights_file(name: str, library: Library) -> Path | None:
 def pull(name: str, progress: Progress | None = None) -> Path | None:
     """Fetch a model's published weights as `Family.fetch` does. Raises as `find_family` too."""
     return find_family(name).fetch(name, progress)
+
+
+def export(
+    name: str,
+    target: Path,
+    library: Library,
+    weights: str | None = None,
+    labels: Path | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Write a model as an ONNX file.
+
+    Args:
+        name: Of a built-in, published or imported model.
+        target: The file.
+        library: Of the imported models.
+        weights: A checkpoint, "random", or None for the model's own.
+        labels: Names of the classes of these weights.
+        progress: Called with the bytes of weights that are fetched.
+
+    Raises:
+        UsageError: There is no such model, or it cannot be exported.
+        WeightsError: Its weights cannot be used.
+        SinkError: The file cannot be written.
+    """
+    imported = library.find(name)
+    own: WeightsChoice = None
+    if weights is not None:
+        own = "random" if weights == "random" else Path(weights)
+    options = LoadOptions(weights=own, labels=labels, progress=progress)
+    if imported is not None and own is None:
+        options = replace(options, weights=imported.weights, labels=labels or imported.labels)
+    architecture = name if imported is None else imported.architecture
+    return export_onnx(architecture, find_family(architecture), target, options)
 
 
 def verify(names: Sequence[str], library: Library) -> list[WeightsCheck]:

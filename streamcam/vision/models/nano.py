@@ -75,6 +75,10 @@ class NanoNetwork(DenseNetwork):
             for own, placement in zip(found, placements, strict=True)
         ]
 
+    @property
+    def overlap(self) -> float:
+        return self.module.nms_thresh
+
     def places(self, raw: Raw) -> tuple[Tensor, Tensor]:
         return raw["boxes"], raw["logits"].sigmoid()
 

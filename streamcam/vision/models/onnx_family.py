@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from streamcam.errors import StreamcamError, UsageError
-from streamcam.vision.models.family import Family, Loaded, LoadOptions
+from streamcam.vision.models.family import Family, Loaded, LoadOptions, ModuleFamily
 
 if TYPE_CHECKING:
     from streamcam.vision.models.onnx.inspection import Inspection
@@ -29,7 +29,11 @@ class OnnxFamily(Family):
         if options.weights is not None:
             raise UsageError(f"{name} has weights of its own", hint="Leave --weights out.")
         found = inspect_onnx(
-            Path(name), labels=options.labels, layout=options.layout, layer=options.layer
+            Path(name),
+            labels=options.labels,
+            layout=options.layout,
+            layer=options.layer,
+            imgsz=options.imgsz,
         )
         if isinstance(found.layout, StreamcamError):
             raise found.layout
@@ -47,18 +51,35 @@ class OnnxFamily(Family):
 
 
 def inspect_onnx(
-    path: Path, *, labels: Path | None = None, layout: str = "auto", layer: Sequence[str] = ()
+    path: Path,
+    *,
+    labels: Path | None = None,
+    layout: str = "auto",
+    layer: Sequence[str] = (),
+    imgsz: int | None = None,
 ) -> "Inspection":
-    """What a file holds, see `inspect_file`.
+    """What a file holds, see `inspect_file`; raises a `UsageError` without the packages for it."""
+    _require_packages()
+    from streamcam.vision.models.onnx.inspection import inspect_file
 
-    Raises:
-        UsageError: The packages for ONNX files are missing, too.
-    """
+    return inspect_file(path, labels=labels, layout=layout, layer=layer, imgsz=imgsz)
+
+
+def export_onnx(name: str, family: Family, target: Path, options: LoadOptions) -> Path:
+    """Write a model as an ONNX file, see `export`; raises a `UsageError` without the packages."""
+    if not isinstance(family, ModuleFamily):
+        raise UsageError(
+            f"{name} cannot be exported: it is no detector of streamcam's or torchvision's own"
+        )
+    _require_packages()
+    from streamcam.vision.models.onnx.export import export
+
+    return export(family, name, target, options)
+
+
+def _require_packages() -> None:
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
         raise UsageError(
             f"ONNX files need {' and '.join(missing)}", hint="pip install 'streamcam[onnx]'"
         )
-    from streamcam.vision.models.onnx.inspection import inspect_file
-
-    return inspect_file(path, labels=labels, layout=layout, layer=layer)

@@ -120,8 +120,7 @@ class DenseNetwork(TorchNetwork):
     @property
     def overlap(self) -> float:
         """The intersection over union above which two boxes are one object, 0..1."""
-        threshold: float = getattr(self.module, "nms_thresh")
-        return threshold
+        raise NotImplementedError
 
     def places(self, raw: Raw) -> tuple[Tensor, Tensor]:
         """All boxes and scores, for exports: tensor operations alone, whatever the canvas's size.

@@ -149,6 +149,10 @@ class OneStageNetwork(DenseNetwork):
             for one, placement in zip(found, placements, strict=True)
         ]
 
+    @property
+    def overlap(self) -> float:
+        return float(self.module.nms_thresh)
+
     def places(self, raw: Raw) -> tuple[Tensor, Tensor]:
         sides, logits = raw["bbox_regression"], raw["cls_logits"]
         anchors = raw["anchors"].expand(sides.shape[0], -1, -1)

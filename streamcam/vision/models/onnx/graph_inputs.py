@@ -19,6 +19,7 @@ PIXEL_MASK = "pixel_mask"
 
 _DTYPES = (torch.float32, torch.float16, torch.uint8)
 _COLOURS = 3
+_MULTIPLE = 32
 _WITH_BATCH, _WITHOUT_BATCH = 4, 3
 
 
@@ -73,6 +74,20 @@ class GraphInputs:
         """The only height and width that the graph takes; None for any."""
         height, width = self.sides
         return None if height is None or width is None else (height, width)
+
+    def side_for(self, imgsz: int) -> int:
+        """That side, in whole cells of the coarsest level.
+
+        Raises:
+            UsageError: The graph takes one size only.
+        """
+        if self.canvas is not None:
+            height, width = self.canvas
+            raise UsageError(
+                f"this model's input is {width}x{height} pixels, no other size",
+                hint="Leave --imgsz out.",
+            )
+        return -(-imgsz // _MULTIPLE) * _MULTIPLE
 
     def feeds(self, pixels: Tensor, placements: Sequence[Letterbox]) -> dict[str, Tensor]:
         """All inputs for pictures [batch, 3, height, width], as many as a run takes."""

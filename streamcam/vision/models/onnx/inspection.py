@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -55,9 +55,31 @@ class Inspection:
     where: FeatureLevels | None
     notes: Notes | None
 
+    def facts(self) -> dict[str, Any]:
+        """What people and programs want to know of it, in values that JSON has."""
+        model = self.file.model
+        return {
+            "file": str(self.file.path),
+            "made by": f"{model.producer_name} {model.producer_version}".strip(),
+            "opset": self.file.opset,
+            "inputs": [tensor.describe() for tensor in self.file.inputs],
+            "outputs": [tensor.describe() for tensor in self.file.outputs],
+            "layout": self.layout.name if isinstance(self.layout, Layout) else None,
+            "meaning": self.layout.meaning if isinstance(self.layout, Layout) else str(self.layout),
+            "classes": {str(i): name for i, name in self.names.items()},
+            "preparation": asdict(self.sizing) if self.sizing else None,
+            "layers": [asdict(level) for level in self.levels],
+            "other layers": [asdict(one) for some in self.others.values() for one in some],
+        }
+
 
 def inspect_file(
-    path: Path, *, labels: Path | None = None, layout: str = "auto", layer: Sequence[str] = ()
+    path: Path,
+    *,
+    labels: Path | None = None,
+    layout: str = "auto",
+    layer: Sequence[str] = (),
+    imgsz: int | None = None,
 ) -> Inspection:
     """Read a file, run it once with a picture of noise, and tell what it is.
 
@@ -66,16 +88,17 @@ def inspect_file(
         labels: Names of its classes, instead of those in the file.
         layout: A layout's name, or "auto".
         layer: The names of the layers to explain; empty to search for them.
+        imgsz: Pixels of the longer side of its input; None for the usual size.
 
     Raises:
-        UsageError: It takes no pictures, or has no such layers.
+        UsageError: It takes no pictures, or none of that size, or has no such layers.
         WeightsError: It cannot be read or run; or the class names do not fit.
         WeightsUnavailableError: There is no such file.
     """
     file = OnnxFile(path)
     inputs = GraphInputs.of(path, file.inputs)
     notes = Notes.read(file.metadata[KEY]) if KEY in file.metadata else None
-    side = _side(file.metadata)
+    side = _side(file.metadata) if imgsz is None else inputs.side_for(imgsz)
     run = TrialRun(file, inputs, side, layer or (notes.levels if notes else ()))
     names = _own_names(file.metadata) if labels is None else _told_names(labels)
     wanted = notes.layout if notes and layout == "auto" else layout
@@ -84,7 +107,9 @@ def inspect_file(
     if isinstance(found, Layout):
         used = list(found.outputs)
         names = _names(found.class_count, names, labels)
-        sizing = notes.sizing if notes else found.sizing(inputs.canvas, side)
+        sizing = found.sizing(inputs.canvas, side)
+        if notes:
+            sizing = notes.sizing if imgsz is None else notes.sizing.at(imgsz)
     walk = run.walk(used)
     where: FeatureLevels | None
     if notes and not layer:

@@ -26,6 +26,22 @@ _RANK = 4
 # What tells a tensor's size depends on no pixel.
 _SIZES_ONLY = frozenset({"Shape", "Size"})
 
+# What puts values on a grid of cells: of pixels, of other cells, or of a row of tokens.
+_GRID_MAKERS = frozenset(
+    {
+        "AveragePool",
+        "Conv",
+        "ConvTranspose",
+        "DepthToSpace",
+        "MaxPool",
+        "QLinearConv",
+        "Reshape",
+        "Resize",
+        "SpaceToDepth",
+        "Upsample",
+    }
+)
+
 _POOLS = frozenset({"Conv", "MaxPool", "AveragePool"})
 
 
@@ -72,7 +88,10 @@ class GraphWalk:
             if name in wanted:
                 for parent in self._parents[name]:
                     self._children[parent].append(name)
-        self._strides = {name: self._stride(name) for name in self._parents if name in wanted}
+        self._strides: dict[str, float | None] = {}
+        for name in self._parents:
+            if name in wanted:
+                self._strides[name] = self._stride(name)
         self._dominators = self._immediate_dominators()
 
     def levels(self) -> list[GraphLevel]:
@@ -123,12 +142,18 @@ class GraphWalk:
         return found
 
     def _stride(self, name: str) -> float | None:
-        """The stride of a tensor's cells; None if it is no feature map."""
-        operator, parents = self._operators.get(name), self._parents[name]
-        if operator is not None and operator.op_type == "Transpose":
-            # Channels behind the columns may look like rows and columns.
-            return None if any(self._on_grid(parent) for parent in parents) else self._on_grid(name)
-        return self._on_grid(name)
+        """The stride of a tensor's cells; None if it is no feature map.
+
+        Other tensors may have as many rows and columns by chance: attention between as many queries
+        as there are cells, channels behind the columns.
+        """
+        if name not in self._operators:
+            return None
+        kind = self._operators[name].op_type
+        from_grid = any(self._strides.get(parent) for parent in self._parents[name])
+        if kind == "Transpose":
+            return None if from_grid else self._on_grid(name)
+        return self._on_grid(name) if from_grid or kind in _GRID_MAKERS else None
 
     def _on_grid(self, name: str) -> float | None:
         shape = self._shapes.get(name, ())

@@ -1,6 +1,7 @@
 """An ONNX file: reading it, its inputs, and sessions that run it."""
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ _DTYPES = {int(number): dtype for dtype, number in ELEMENT_TYPES.items()}
 
 # The longest reason that a message repeats from a library.
 _REASON = 200
+
+# What ONNX Runtime says first: file, line and function, all without a space before a sentence.
+_SOURCE_PLACE = re.compile(r"^\S+\.(?:cc|h):\d+ .*?\)(?: const)? (?=[A-Z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what a library says, without the name of its source file."""
+    """The first line of what a library says, without its own places in source code."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    text = lines[0].rpartition(" : ")[2] or lines[0]
+    text = _SOURCE_PLACE.sub("", lines[0].rpartition(" : ")[2] or lines[0])
     return text if len(text) <= _REASON else text[:_REASON] + "..."

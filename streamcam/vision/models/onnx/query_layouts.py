@@ -34,6 +34,7 @@ class RtDetr(Layout):
     extra_classes: ClassVar[int] = 0  # of the logits, beside those of objects
 
     class_count: int
+    masked: bool  # whether the graph is told where the padding is
 
     @classmethod
     def fit(cls, trial: Trial) -> Self | None:
@@ -44,7 +45,8 @@ class RtDetr(Layout):
         _check_relative(cls.name, trial.outputs[boxes])
         classes = trial.outputs[logits].shape[2] - cls.extra_classes
         trial.check_classes(classes)
-        return cls(outputs=found, class_count=classes)
+        masked = PIXEL_MASK in trial.inputs
+        return cls(outputs=found, class_count=classes, masked=masked)
 
     @classmethod
     def is_likely(cls, trial: Trial) -> bool:
@@ -67,9 +69,12 @@ class RtDetr(Layout):
 
     def extent(self, placement: Letterbox) -> Size:
         """Height and width that boxes are relative to, in canvas pixels."""
-        return placement.canvas
+        # With its mask the network counts from the picture's edges.
+        return placement.resized if self.masked else placement.canvas
 
     def sizing(self, canvas: Size | None, side: int) -> Sizing:
+        if self.masked:
+            return _detr_sizing(canvas)
         size = canvas or (side, side)
         return Sizing(stretch=size, canvas=size)
 
@@ -94,34 +99,14 @@ class Detr(RtDetr):
     meaning = "logits [batch, queries, classes + no object] for a softmax, boxes 0..1 (DETR)"
     extra_classes = 1
 
-    masked: bool = False  # whether the graph is told where the padding is
-
-    @classmethod
-    def fit(cls, trial: Trial) -> Self | None:
-        layout = super().fit(trial)
-        if layout is not None:
-            layout.masked = PIXEL_MASK in trial.inputs
-        return layout
-
     def scores(self, logits: Tensor) -> Tensor:
         probabilities = logits.softmax(dim=1)[:, :-1]
         best = probabilities.amax(dim=1, keepdim=True)
         return probabilities * (probabilities == best)
 
-    def extent(self, placement: Letterbox) -> Size:
-        # With its mask the network counts from the picture's edges.
-        return placement.resized if self.masked else placement.canvas
-
     def sizing(self, canvas: Size | None, side: int) -> Sizing:
         del side
-        short, long = sorted(canvas or (800, 1333))
-        return Sizing(
-            shortest=short,
-            longest=long,
-            canvas=canvas,
-            mean=_IMAGENET_MEAN,
-            std=_IMAGENET_STD,
-        )
+        return _detr_sizing(canvas)
 
 
 @dataclass(kw_only=True)
@@ -165,6 +150,13 @@ class Detections(Layout):
         return Sizing(shortest=short, longest=long, stretch=stretch, canvas=size)
 
 
+def _detr_sizing(canvas: Size | None) -> Sizing:
+    short, long = sorted(canvas or (800, 1333))
+    return Sizing(
+        shortest=short, longest=long, canvas=canvas, mean=_IMAGENET_MEAN, std=_IMAGENET_STD
+    )
+
+
 def _queries(trial: Trial) -> tuple[str, str] | None:
     """The names of the logits and of the boxes, [batch, queries, ...] both."""
     found = trial.of_rank(3)
@@ -178,15 +170,18 @@ def _queries(trial: Trial) -> tuple[str, str] | None:
     return (logits, boxes[0]) if found[logits].shape[:2] == found[boxes[0]].shape[:2] else None
 
 
-def _kind(trial: Trial, logits: str, boxes: str) -> type[RtDetr]:
+def _kind(trial: Trial, logits: str, boxes: str) -> type[RtDetr] | None:
     """Which of the three: by the names, the number of classes, and what most queries find."""
     if boxes == _BOXES_OF_RF_DETR:
         return RfDetr
     count = trial.outputs[logits].shape[2]
     if trial.classes is not None:
         return Detr if trial.classes == count - 1 else RtDetr
-    finds_nothing = (trial.outputs[logits].argmax(dim=2) == count - 1).float().mean() > _MOST
-    return Detr if bool(finds_nothing) else RtDetr
+    nothing = trial.outputs[logits].argmax(dim=2) == count - 1
+    if bool(nothing.float().mean() > _MOST):
+        return Detr
+    # Masks are for DETR's kin, of which some have a class for no object.
+    return None if PIXEL_MASK in trial.inputs else RtDetr
 
 
 def _separate(trial: Trial) -> tuple[str, str, str] | None:
