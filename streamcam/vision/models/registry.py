@@ -24,11 +24,12 @@ from streamcam.vision.models.torchvision import TorchvisionFamily
 
 _log = logging.getLogger(__name__)
 
-<<<<<<< HEAD
-_BUILT_IN: tuple[Family, ...] = (NanoFamily(), TorchvisionFamily(), HuggingFaceFamily())
-=======
-_BUILT_IN: tuple[Family, ...] = (NanoFamily(), TorchvisionFamily(), OnnxFamily())
->>>>>>> 9781574 (ONNX detectors: layouts, feature maps found by search, export)
+_BUILT_IN: tuple[Family, ...] = (
+    NanoFamily(),
+    TorchvisionFamily(),
+    HuggingFaceFamily(),
+    OnnxFamily(),
+)
 
 
 def find_family(name: str) -> Family:
