@@ -40,7 +40,12 @@ _MAX_TIME_SHARE = 0.9
 _MAX_ERROR = 0.05
 
 
-def threads_for(device: torch.device, weight_count: int) -> int:
+def threads_for(detector: Detector) -> int:
+    """Number of threads torch should use for a detector's forward pass."""
+    return threads_of_size(detector.device, detector.network.weight_count)
+
+
+def threads_of_size(device: torch.device, weight_count: int) -> int:
     """Number of threads for the forward pass of a network with that many weights."""
     if device.type != "cpu" or weight_count > _SMALL_NETWORK_WEIGHTS:
         return torch_threads()
@@ -67,7 +72,7 @@ def prefers_bfloat16(detector: Detector, network: TorchNetwork) -> bool:
             full = network.features(canvas)
     if not _agree(full, half):
         return False
-    with computing_threads(threads_for(detector.device, network.weight_count)):
+    with computing_threads(threads_for(detector)):
         times = {
             dtype: _seconds(detector, network, canvas, dtype)
             for dtype in (torch.float32, torch.bfloat16)

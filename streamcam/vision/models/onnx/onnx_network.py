@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from streamcam.vision.cam.geometry import Letterbox
-from streamcam.vision.cpu.tuning import threads_for
+from streamcam.vision.cpu.tuning import threads_of_size
 from streamcam.vision.models.network import (
     Candidates,
     Levels,
@@ -41,7 +41,7 @@ class OnnxNetwork(Network):
         assert found.sizing is not None
         assert found.where is not None
         file, notes, levels = found.file, found.notes, [one.name for one in found.levels]
-        threads = threads_for(device, file.weight_count)
+        threads = threads_of_size(device, file.weight_count)
         model = with_outputs(file.model, levels)
         self._session = OnnxSession(file.path, model, device, threads=threads)
         dtypes = {name: self._session.dtype(name) for name in levels}
