@@ -50,7 +50,7 @@ def checkpoint(name: str, path: Path) -> Path:
         if key.endswith("cls_score.bias"):
             bias[CAT] += 4
         if "classification_head" in key and key.endswith(".1.bias"):
-            bias[CAT::91] += 4
+            bias[CAT::91] += 8
     torch.save(state, path)
     return path
 
@@ -83,9 +83,10 @@ def test_the_boxes_are_the_same(pair: tuple[Network, Network]) -> None:
             Detector(network, THRESHOLD)([picture]).detections[0]
             for network in (original, exported)
         )
-        # torchvision's one-stage detectors give 300, and a place's second best class too.
-        assert len(found.scores) == min(100, len(own.scores)) > 0
-        assert float(there_too(found, own).float().mean()) >= 0.95
+        # torchvision's one-stage detectors choose among each class's 300 best places.
+        count = min(10, len(own.scores))
+        assert len(found.scores) >= count > 0
+        assert bool(there_too(found, own)[:count].all())
 
 
 def there_too(found: Candidates, own: Candidates) -> Tensor:
