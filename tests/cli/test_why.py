@@ -16,6 +16,8 @@ from tests.cli.conftest import Streamcam
 
 SCENE = "demo://street?seconds=1&seed=1&width=384&height=216"
 
+OPTIONS = ("--method", "layercam", "--why-every", "2", "--why-top", "2", "--save-maps", "png")
+
 
 def records(folder: Path) -> list[dict[str, Any]]:
     (file,) = folder.rglob("*.jsonl")
@@ -28,8 +30,7 @@ def records(folder: Path) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def folder(streamcam: Streamcam, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("why")
-    options = ("--method", "layercam", "--why-every", "2", "--why-top", "2", "--save-maps", "png")
-    done = streamcam("run", SCENE, *options, "-o", folder, "--json")
+    done = streamcam("run", SCENE, *OPTIONS, "-o", folder, "--json")
     assert done.returncode == 0, done.stderr
     (report,) = json.loads(done.stdout)
     assert Path(report["outputs"]["maps"]) == folder / "street.maps"
@@ -72,7 +73,7 @@ def test_the_manifest_lists_the_maps_and_a_second_run_skips(
     assert manifest["outputs"]["maps"] == "street.maps"
     assert manifest["engine"]["method"] == "layercam"
     assert manifest["settings"]["cam"]["why_every"] == 2
-    assert "skipped" in streamcam("run", SCENE, "-o", folder).stdout
+    assert "skipped" in streamcam("run", SCENE, *OPTIONS, "-o", folder).stdout
 
 
 def test_one_map_of_a_picture_for_all_boxes(streamcam: Streamcam, tmp_path: Path) -> None:
