@@ -18,6 +18,7 @@ from streamcam.jobs.store import JobStore
 from streamcam.jobs.watched_files import Selection, remove_unfinished_results, resolve_folders
 from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import EngineProvider, LazyEngineProvider
+from streamcam.pipeline.file_results import check_output_folder
 
 # How long the loop sleeps when nothing wakes it: a signal, a job queued by another process, a disk
 # with space again are noticed within it. An iteration with nothing to do took 0.01 ms.
@@ -62,6 +63,7 @@ class Watcher:
         make_provider: Callable[[], EngineProvider] | None = None,
         clock: Clock | None = None,
     ) -> None:
+        check_output_folder(settings.output.folder)
         self.stuck = False
         self._settings = settings
         self._folders = resolve_folders(paths, recursive=settings.watch.recursive)

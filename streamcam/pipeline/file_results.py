@@ -42,6 +42,8 @@ _DIGEST = 8
 
 _LONGEST_VALUE = 24
 
+_OUTPUT_HINT = "Name a folder; the files in it are named after their sources."
+
 
 class Delivery:
     """Hands each item to every sink of a source, annotated where one needs the picture."""
@@ -212,6 +214,7 @@ class Results:
 
     def release(self) -> None:
         """Let others have the name; idempotent."""
+        self._previous = None  # a run keeps its jobs to the end, but need not keep their manifests
         if self._claim is not None:
             self._claim.release()
             self._claim = None
@@ -300,17 +303,15 @@ def _shortened(value: object) -> str:
 
 
 def check_output_folder(folder: Path) -> None:
-    """Raise `UsageError` where the output folder is a file, or is named like one to be written."""
+    """Raise `UsageError` where the output folder is a file, or is named like a video or picture."""
     existing = existing_ancestor(folder)
     if not existing.is_dir():
         raise UsageError(
-            f"--output: {existing} is a file; results need a folder",
-            hint="Name a folder, which need not exist.",
+            f"--output: {existing} is a file; results need a folder", hint=_OUTPUT_HINT
         )
     if not folder.exists() and known_suffix(folder):
         raise UsageError(
-            f"--output: {folder} is named like a file; results need a folder",
-            hint="Name a folder: the files in it are named after their sources.",
+            f"--output: {folder} is named like a file; results need a folder", hint=_OUTPUT_HINT
         )
 
 

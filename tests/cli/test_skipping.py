@@ -210,11 +210,12 @@ def test_scenes_are_told_apart_by_their_whole_address(stubbed: Stubbed, out: Pat
 def test_an_output_that_is_a_file_is_refused_at_once(
     stubbed: Stubbed, out: Path, name: str
 ) -> None:
-    video(Path("a.mp4"))
+    video(Path("in/a.mp4"))
     Path("present.txt").write_text("a file")
-    done = stubbed("run", "a.mp4", "-o", name)
-    assert done.code == 2
-    assert "--output" in done.stderr
-    assert "need a folder" in done.stderr
-    assert not (out.parent / "out.mp4").exists()
+    for words in (("run", "in/a.mp4"), ("watch", "in", "--once")):
+        done = stubbed(*words, "-o", name)
+        assert done.code == 2
+        assert "--output" in done.stderr
+        assert "results need a folder" in done.stderr
+    assert {path.name for path in out.parent.iterdir()} == {"in", "present.txt"}
     assert Path("present.txt").read_text() == "a file"
