@@ -126,8 +126,7 @@ def test_a_job_store_of_an_earlier_version_is_explained_anew_once(watched: Folde
     video(watched.incoming / "a.mp4")
     watched.watch()
     with closing(sqlite3.connect(watched.state / FILE_NAME)) as store:
-        store.execute("ALTER TABLE jobs DROP COLUMN engine_key")
-        store.execute("DELETE FROM migrations WHERE version = 2")
+        store.execute("UPDATE jobs SET engine_key = NULL")  # as the migration leaves it
         store.commit()
     manifest = watched.out / "a.manifest.json"
     content = json.loads(manifest.read_bytes())
