@@ -142,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if (value := getattr(options, name)) is not None
     }
     # COCO's precision counts every box, however weak.
-    model = load_nano(options.weights, score_thresh=0.005, **sizes).fuse().to(options.device)
+    model = load_nano(options.weights, score_thresh=0.005, **sizes).to(options.device)
     report = evaluate(model, options.data, options.split, options.device)
     print(table(report))
     if options.json:

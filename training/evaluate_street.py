@@ -57,15 +57,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="training.evaluate_street", description=__doc__)
     parser.add_argument("--weights", type=Path, required=True, help="safetensors file")
     parser.add_argument("--streets", type=int, default=20, help="how many, from seed 1 on")
-    parser.add_argument("--min-size", type=int, default=272)
-    parser.add_argument("--max-size", type=int, default=544)
+    parser.add_argument("--min-size", type=int, default=384)
+    parser.add_argument("--max-size", type=int, default=672)
     options = parser.parse_args(arguments)
     model = load_nano(
         options.weights,
         score_thresh=0.005,
         min_size=options.min_size,
         max_size=options.max_size,
-    ).fuse()
+    )
     print(table(evaluate_street(model, range(1, options.streets + 1))))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,7 +38,11 @@ class Agreement:
     recall: float
     """Share of the reference boxes that were found at the wanted IoU."""
     false_per_frame: float
-    """Boxes a frame that match no reference box."""
+    """Boxes a frame, of the label, that match no reference box."""
+    without_others: float
+    """Share of the frames without a box of another label."""
+    quiet: float
+    """Share of the frames without any reference box that have no box at all, of any label."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,10 @@ class FrameBoxes:
     """`[m, 4]`, strongest first."""
     scores: Tensor
     """`[m]`."""
+    others: Tensor
+    """Scores of the boxes of other labels."""
+    empty: bool
+    """Whether the reference has no box of any label."""
 
 
 def read_reference(path: Path) -> dict[int, list[dict[str, Any]]]:
@@ -81,20 +90,32 @@ def detect(
         mine = found["labels"] == category
         wanted = [each["box"] for each in reference[number] if each["label"] == label]
         boxes = torch.tensor(wanted, dtype=torch.float32).reshape(-1, 4)
-        result.append(FrameBoxes(boxes, found["boxes"][mine], found["scores"][mine]))
+        scores = found["scores"]
+        result.append(
+            FrameBoxes(
+                boxes, found["boxes"][mine], scores[mine], scores[~mine], not reference[number]
+            )
+        )
     return result
 
 
 def agreement(results: Sequence[FrameBoxes], threshold: float, min_iou: float = 0.5) -> Agreement:
     """Match the boxes of each frame, strongest first, each reference box once."""
-    wanted = hits = false = 0
+    wanted = hits = false = clean = 0
+    quiet: list[bool] = []
     for frame in results:
         strong = frame.found[frame.scores >= threshold]
+        others = int((frame.others >= threshold).sum())
+        clean += others == 0
+        if frame.empty:
+            quiet.append(others + len(strong) == 0)
         matched = _matches(box_iou(frame.wanted, strong), min_iou)
         wanted += len(frame.wanted)
         hits += matched
         false += len(strong) - matched
-    return Agreement(threshold, hits / max(1, wanted), false / max(1, len(results)))
+    frames = max(1, len(results))
+    silence = sum(quiet) / len(quiet) if quiet else math.nan
+    return Agreement(threshold, hits / max(1, wanted), false / frames, clean / frames, silence)
 
 
 def _matches(overlap: Tensor, min_iou: float) -> int:
@@ -123,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--max-size", type=int, default=544)
     parser.add_argument("--json", type=Path, help="write the values here too")
     options = parser.parse_args(arguments)
-    model = load_nano(options.weights, min_size=options.min_size, max_size=options.max_size).fuse()
+    model = load_nano(options.weights, min_size=options.min_size, max_size=options.max_size)
     category = {name: key for key, name in model.categories.items()}.get(options.label)
     if category is None:
         parser.error(f"the detector has no class {options.label!r}")
@@ -131,9 +152,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = detect(model, options.video, reference, options.label, category)
     rows = [agreement(results, threshold, options.iou) for threshold in THRESHOLDS]
     print(f"{sum(len(each.wanted) for each in results)} boxes in {len(results)} frames")
-    print(f"{'confidence':>10}{'recall':>8}{'false a frame':>15}")
+    print(f"{'confidence':>10}{'recall':>8}{'false a frame':>15}{'no others':>11}{'quiet':>7}")
     for row in rows:
-        print(f"{row.threshold:>10.2f}{row.recall:>8.3f}{row.false_per_frame:>15.3f}")
+        print(
+            f"{row.threshold:>10.2f}{row.recall:>8.3f}{row.false_per_frame:>15.3f}"
+            f"{row.without_others:>11.3f}{row.quiet:>7.3f}"
+        )
     if options.json:
         text = json.dumps([asdict(row) for row in rows], indent=2)
         options.json.write_text(text + "\n", encoding="utf-8")

@@ -1,6 +1,9 @@
-"""Train `nano` from nothing on labelled photos.
+"""Train `nano` on labelled photos, from given weights or from nothing.
 
-    python -m training.train --data DIR --output DIR --hours 2
+    python -m training.train --data DIR --output DIR --hours 2 --start nano.safetensors
+
+Started from weights that know more classes than the data labels, it learns the other classes from
+what those weights see (a teacher), so that none is forgotten.
 
 The schedule follows the used share of `--hours` or of `--epochs`, whichever is further on. A run
 that was stopped goes on from `last.pt` in the output folder when it is started again.
@@ -9,11 +12,12 @@ that was stopped goes on from `last.pt` in the output folder when it is started 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -23,7 +27,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from streamcam.vision.models.nano_network import PIXEL_MEAN, PIXEL_STD, Nano
+from streamcam.vision.models.nano import load_nano, read_nano
+from streamcam.vision.models.nano_network import PIXEL_MEAN, PIXEL_STD, Nano, Predictions
 from training.augment import Recipe
 from training.data import category_names, load_photos, read_annotations, repeat_factors
 from training.ema import MovingAverage
@@ -34,12 +39,12 @@ from training.samples import Batch, Drawer, Pool, Samples, batches
 from training.scenes import street_crops
 from training.team import Team
 
-WARM_UP_STEPS = 300
+WARM_UP_STEPS = 200
 LAST_RATE = 0.01
 """The learning rate's end, as a share of its peak."""
 WEIGHT_DECAY = 0.05
 GRADIENT_NORM = 5.0
-STREET_PICTURES = 500
+STREET_PICTURES = 600
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,10 @@ class Phase:
 
 PHASES = (
     # Small samples first: half the time a sample, and scale augmentation hides the loss.
-    Phase(0.70, 224, Recipe(mosaic=0.6, smallest=0.6, largest=1.8, colour=1.0)),
-    Phase(0.88, 288, Recipe(mosaic=0.6, smallest=0.6, largest=1.8, colour=1.0)),
+    Phase(0.60, 320, Recipe(mosaic=0.5, smallest=0.5, largest=1.7, colour=0.8)),
     # The end on pictures as they will be met, not in mosaics (YOLOX, Ge et al. 2021,
     # arXiv:2107.08430).
-    Phase(1.00, 288, Recipe(mosaic=0.0, smallest=0.7, largest=1.6, colour=0.5)),
+    Phase(1.00, 416, Recipe(mosaic=0.15, smallest=0.6, largest=1.6, colour=0.5)),
 )
 
 
@@ -81,8 +85,15 @@ class Run:
         pools = load_pools(options)
         self.photo_count = len(pools[0].photos)
         self.drawer = Drawer(pools)
-        self.model = Nano(self.categories).to(self.device)
-        self.model = self.model.to(memory_format=torch.channels_last)
+        self.model, self.teacher = make_networks(options.start, self.categories)
+        metadata = read_nano(options.start)[1] if options.start else {}
+        self.origin = json.loads(metadata.get("origin", "{}"))
+        self.model.to(self.device).to(memory_format=torch.channels_last)
+        self.labelled: Tensor | None = None
+        if self.teacher is not None:
+            self.teacher.to(self.device).to(memory_format=torch.channels_last)
+            ids = torch.tensor(list(self.categories), device=self.device)
+            self.labelled = torch.isin(self.model.category_ids, ids)
         self.average = MovingAverage(self.model)
         self.optimizer = make_optimizer(self.model, options.learning_rate)
         self.counters = Counters()
@@ -159,7 +170,8 @@ class Run:
             group["lr"] = rate
         pixels, targets = self._to_device(batch)
         with torch.autocast(self.device.type, torch.bfloat16):
-            losses = nano_losses(self.model, pixels, targets)
+            taught = self._teach(pixels)
+            losses = nano_losses(self.model, pixels, targets, taught, self.labelled)
         self.optimizer.zero_grad()
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)
@@ -168,6 +180,10 @@ class Run:
         self.counters.samples += len(targets)
         self.team.count(len(targets))
         return {**{k: v.item() for k, v in losses.items()}, "norm": norm.item(), "rate": rate}
+
+    @torch.no_grad()
+    def _teach(self, pixels: Tensor) -> Predictions | None:
+        return None if self.teacher is None else self.teacher.predict(pixels)
 
     def _to_device(self, batch: Batch) -> tuple[Tensor, list[dict[str, Tensor]]]:
         """Normalised channels-last pixels `[B, 3, H, W]`, and targets."""
@@ -196,7 +212,8 @@ class Run:
         }
         torch.save(state, part)
         part.replace(path)
-        save_nano(self.average.model, self.options.output / "nano.safetensors", self.summary())
+        file = self.options.output / "nano.safetensors"
+        save_nano(self.average.model, file, self.origin, self.summary())
 
     def resume(self) -> None:
         """Go on from `last.pt` if there is one."""
@@ -230,6 +247,23 @@ class Run:
         print(json.dumps({**row, **rounded}), flush=True)
 
 
+def make_networks(start: Path | None, categories: Mapping[int, str]) -> tuple[Nano, Nano | None]:
+    """The network to train, and its teacher where it starts with more classes than are labelled.
+
+    Raises:
+        ValueError: The weights to start from lack a class of the data.
+    """
+    if start is None:
+        return Nano(categories), None
+    model = load_nano(start)
+    missing = categories.keys() - model.categories.keys()
+    if missing:
+        raise ValueError(f"{start}: knows nothing of the classes {sorted(missing)}")
+    if model.categories.keys() == categories.keys():
+        return model, None
+    return model, copy.deepcopy(model).requires_grad_(False)
+
+
 def rate_factor(step: int, progress: float) -> float:
     """Linear warm-up, then half a cosine (Loshchilov and Hutter 2017, arXiv:1608.03983)."""
     cosine = LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * progress)) / 2
@@ -252,7 +286,7 @@ def load_pools(options: argparse.Namespace) -> list[Pool]:
     pools = [Pool(photos, repeat_factors(photos), 1.0)]
     if options.street:
         crops = street_crops(STREET_PICTURES)
-        pools.append(Pool(crops, np.ones(len(crops)), options.street))
+        pools.append(Pool(crops, repeat_factors(crops), options.street))
     for folder, share in options.extra:
         more = load_photos(Path(folder), "train", longest=512)
         pools.append(Pool(more, np.ones(len(more)), float(share)))
@@ -265,9 +299,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--data", type=Path, required=True, help="folder with photos, train.json and val.json")
     add("--output", type=Path, required=True, help="folder for checkpoints and weights")
+    add("--start", type=Path, help="weights to start from; without them random ones")
     add("--hours", type=float, help="budget in hours of training")
     add("--epochs", type=float, help="budget in passes over the photos")
-    add("--batch-size", type=int, default=32)
+    add("--batch-size", type=int, default=16)
     add("--learning-rate", type=float, default=2e-3)
     add("--seed", type=int, default=1)
     add("--workers", type=int, default=0, help="processes that augment; 0 is the main one")

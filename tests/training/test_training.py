@@ -209,9 +209,15 @@ def test_perfect_detections_score_one(folder: Path) -> None:
 def test_agreement_counts_each_reference_box_once() -> None:
     wanted = torch.tensor([[0.0, 0.0, 10.0, 10.0], [50.0, 50.0, 60.0, 60.0]])
     found = torch.tensor([[0.0, 0.0, 10.0, 9.0], [0.0, 0.0, 10.0, 10.0], [80.0, 80.0, 90.0, 90.0]])
-    frame = FrameBoxes(wanted, found, torch.tensor([0.9, 0.8, 0.4]))
-    empty = FrameBoxes(torch.zeros(0, 4), torch.zeros(0, 4), torch.zeros(0))
+    frame = FrameBoxes(
+        wanted, found, torch.tensor([0.9, 0.8, 0.4]), torch.tensor([0.5]), empty=False
+    )
+    empty = FrameBoxes(
+        torch.zeros(0, 4), torch.zeros(0, 4), torch.zeros(0), torch.tensor([0.35]), empty=True
+    )
     low = agreement([frame, empty], 0.3)
     assert (low.recall, low.false_per_frame) == (0.5, 1.0)
+    assert (low.without_others, low.quiet) == (0.0, 0.0)
     high = agreement([frame, empty], 0.85)
     assert (high.recall, high.false_per_frame) == (0.5, 0.0)
+    assert (high.without_others, high.quiet) == (1.0, 1.0)

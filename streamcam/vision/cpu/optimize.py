@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import pairwise
-from typing import Any, TypeGuard, cast
+from typing import Any, NamedTuple, TypeGuard, cast
 
 import torch
 import torch.nn.functional as functional
@@ -24,10 +24,24 @@ from torchvision.ops import MultiScaleRoIAlign
 
 from streamcam.vision.cam.geometry import Size
 
-_ACTIVATION_NAMES = {nn.ReLU: "relu", nn.SiLU: "swish", nn.Hardswish: "hardswish"}
-"""oneDNN's names of the activations."""
 
-_NONE = "none"
+class Activation(NamedTuple):
+    """An activation as oneDNN names it, with its numbers."""
+
+    name: str = "none"
+    numbers: tuple[float, ...] = ()
+
+
+def _activation(module: nn.Module) -> Activation | None:
+    """What fuses with the convolution before it."""
+    if isinstance(module, nn.LeakyReLU):
+        return Activation("leaky_relu", (module.negative_slope,))
+    names = {nn.ReLU: "relu", nn.SiLU: "swish", nn.Hardswish: "hardswish"}
+    name = names.get(type(module))
+    return None if name is None else Activation(name)
+
+
+_RELU = Activation("relu")
 
 # Number of input sizes for which a convolution caches its reordered weights.
 _MAX_SIZES = 64
@@ -59,12 +73,9 @@ def _is_pair(convolution: nn.Module, norm: nn.Module) -> bool:
 
 
 class FusedConvolution(nn.Module):
-    """A convolution, then a sum if there is one, then an activation. Not differentiable.
+    """A convolution on a CPU, a sum if there is one, an activation. Not differentiable."""
 
-    The convolution is on a CPU; the activation comes by oneDNN's name for it.
-    """
-
-    def __init__(self, convolution: nn.Conv2d, activation: str) -> None:
+    def __init__(self, convolution: nn.Conv2d, activation: Activation) -> None:
         super().__init__()
         self._shape = (
             convolution.padding,
@@ -82,11 +93,11 @@ class FusedConvolution(nn.Module):
         """Convolve `[B, C, H, W]`; the result has the input's type."""
         operator: Any = torch.ops.mkldnn._convolution_pointwise  # noqa: SLF001
         given = (self._ordered_for(pixels.shape), self._bias, *self._shape)
+        name, numbers = self._activation
         if addend is None:
-            name = self._activation
-            return operator(pixels, *given, name, [], "")  # type: ignore[no-any-return]
+            return operator(pixels, *given, name, numbers, "")  # type: ignore[no-any-return]
         return operator.binary(  # type: ignore[no-any-return]
-            pixels, addend, *given, "add", 1.0, self._activation, [], ""
+            pixels, addend, *given, "add", 1.0, name, numbers, ""
         )
 
     def _ordered_for(self, size: torch.Size) -> Tensor:
@@ -115,9 +126,9 @@ class FusedBottleneck(nn.Module):
 
     def __init__(self, block: Bottleneck) -> None:
         super().__init__()
-        self.conv1 = FusedConvolution(block.conv1, "relu")
-        self.conv2 = FusedConvolution(block.conv2, "relu")
-        self.conv3 = FusedConvolution(block.conv3, "relu")
+        self.conv1 = FusedConvolution(block.conv1, _RELU)
+        self.conv2 = FusedConvolution(block.conv2, _RELU)
+        self.conv3 = FusedConvolution(block.conv3, _RELU)
         self.shortcut = nn.Identity() if block.downsample is None else block.downsample
 
     def forward(self, x: Tensor) -> Tensor:
@@ -157,9 +168,9 @@ def _fuse_neighbours(chain: nn.Module) -> None:
     for (name, link), (next_name, following_link) in zip(links, following, strict=True):
         if not _is_plain(link):
             continue
-        activation = _ACTIVATION_NAMES.get(type(following_link), _NONE)
-        setattr(chain, name, FusedConvolution(link, activation))
-        if activation != _NONE:
+        activation = _activation(following_link)
+        setattr(chain, name, FusedConvolution(link, activation or Activation()))
+        if activation is not None:
             setattr(chain, next_name, nn.Identity())
 
 
@@ -178,7 +189,7 @@ def _operators_work() -> bool:
     pixels, addend = torch.randn(2, 1, 8, 6, 5)
     expected = (convolution(pixels) + addend).relu()
     try:
-        found = FusedConvolution(convolution, "relu")(pixels, addend)
+        found = FusedConvolution(convolution, _RELU)(pixels, addend)
     except (AttributeError, RuntimeError, TypeError):
         return False
     return torch.allclose(found, expected, atol=1e-4)

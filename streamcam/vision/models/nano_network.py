@@ -1,15 +1,16 @@
 """The network of `nano`, the small detector that ships with streamcam.
 
-A one-stage, anchor-free detector of about two million parameters, made of plain 3x3 convolutions
-so that it is quick on a CPU and fuses with its batch norms. It has the interface of torchvision's
-detection models: images in a list, boxes in the pixels of each image out, and a `backbone` whose
-output is an ordered dictionary of pyramid levels.
+A one-stage, anchor-free detector of 3.8 million parameters, made of plain convolutions and leaky
+ReLUs, which suit CPUs. It has the interface of torchvision's detection models: images in a list,
+boxes in the pixels of each image out, and a `backbone` whose output is an ordered dictionary of
+pyramid levels.
 
-Sources of the parts: residual blocks (He et al. 2016, arXiv:1512.03385), cross-stage partial
-blocks (Wang et al. 2020, arXiv:1911.11929), feature pyramid (Lin et al. 2017, arXiv:1612.03144),
-distances to the four sides as the box (FCOS, Tian et al. 2019, arXiv:1904.01355), a head whose
-convolutions are shared between levels while their batch norms are not (RTMDet, Lyu et al. 2022,
-arXiv:2212.07784).
+The architecture is NanoDet-g (RangiLyu, https://github.com/RangiLyu/nanodet, Apache-2.0), its batch
+norms folded; this implementation is our own. Sources of its parts: cross-stage partial blocks (Wang
+et al. 2020, arXiv:1911.11929), path aggregation (Liu et al. 2018, arXiv:1803.01534), box sides as
+distributions and class scores that say how good the box is (generalised focal loss, Li et al. 2020,
+arXiv:2006.04388), distances from a place to the four sides (FCOS, Tian et al. 2019,
+arXiv:1904.01355).
 """
 
 from __future__ import annotations
@@ -20,11 +21,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor, nn
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
-from torchvision.ops import Conv2dNormActivation, FeaturePyramidNetwork
 
-from streamcam.vision.cpu.optimize import fold_batch_norms
 from streamcam.vision.models.detector import suppress
 from streamcam.vision.models.network import Candidates
 
@@ -32,175 +32,155 @@ STRIDES = (8, 16, 32)
 PIXEL_MEAN = (0.485, 0.456, 0.406)
 PIXEL_STD = (0.229, 0.224, 0.225)
 
-_STAGE_CHANNELS = (32, 80, 160, 256)
-_PYRAMID_CHANNELS = 64
+LAST_BIN = 10
+"""A side of a box lies at most this many strides from its place."""
+
+_STAGES = ((64, 2), (128, 2), (256, 3))
+"""Channels of each stage's input, and its number of blocks."""
+_LEVEL_CHANNELS = 128
 
 # A new class score starts here: one place in a hundred holds an object
 # (RetinaNet, Lin et al. 2017, arXiv:1708.02002).
 _PRIOR_SCORE = 0.01
-# A new box reaches this many strides to each side: the middle of the sizes that a level serves.
-_PRIOR_REACH = 3.0
 # Maximum number of boxes of an image before suppression (torchvision's FCOS: of each level).
 _CANDIDATES = 1000
-# exp(6) strides is wider than any picture; it keeps half precision finite.
-_MAX_LOG_REACH = 6.0
 
 
-def _conv(
-    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, padding: int | None = None
-) -> Conv2dNormActivation:
-    return Conv2dNormActivation(
-        inputs,
-        outputs,
-        kernel,
-        stride,
-        padding,
-        norm_layer=nn.BatchNorm2d,
-        activation_layer=nn.SiLU,
-    )
+def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, padding=1), nn.LeakyReLU(0.1))
 
 
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside an identity path; the shape `[B, C, H, W]` stays, as below."""
+class SplitBlock(nn.Module):
+    """Two convolutions, whose results are concatenated; [B, C, H, W] to [B, 2 * width, H, W]."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        self.convs = nn.Sequential(_conv(channels, channels), _conv(channels, channels))
+        self.first = _conv(channels, width)
+        self.second = _conv(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + cast("Tensor", self.convs(x))
+        first: Tensor = self.first(x)
+        return torch.cat([self.second(first), first], dim=1)
 
 
 class PartialStage(nn.Module):
-    """Half of the channels pass `blocks` residual blocks; every step's result joins the output."""
+    """Blocks beside a shortcut (cross-stage partial); [B, C, H, W] to [B, 2 * C, H', W']."""
 
-    def __init__(self, channels: int, blocks: int) -> None:
+    def __init__(self, channels: int, blocks: int, stride: int) -> None:
         super().__init__()
-        half = channels // 2
-        self.split = _conv(channels, channels, 1)
-        self.blocks = nn.ModuleList(ResidualBlock(half) for _ in range(blocks))
-        self.join = _conv(channels + half * blocks, channels, 1)
+        self.entry = _conv(channels, channels, stride)
+        self.blocks = nn.Sequential(*(SplitBlock(channels, channels // 2) for _ in range(blocks)))
+        self.exit = _conv(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = list(self.split(x).chunk(2, dim=1))
-        for block in self.blocks:
-            parts.append(block(parts[-1]))
-        return cast("Tensor", self.join(torch.cat(parts, dim=1)))
+        x = self.entry(x)
+        return torch.cat([self.exit(self.blocks(x)), x], dim=1)
 
 
-class PooledContext(nn.Module):
-    """Three chained 5x5 max pools beside the input: a wide view for large objects at little cost.
+class PathAggregation(nn.Module):
+    """A feature pyramid whose finer levels also reach the coarser ones, without more weights."""
 
-    Spatial pyramid pooling (He et al. 2015, arXiv:1406.4729) in its chained form.
-    """
-
-    def __init__(self, channels: int) -> None:
+    def __init__(self, inputs: Sequence[int], channels: int) -> None:
         super().__init__()
-        half = channels // 2
-        self.reduce = _conv(channels, half, 1)
-        self.pool = nn.MaxPool2d(5, stride=1, padding=2)
-        self.join = _conv(half * 4, channels, 1)
+        self.lateral = nn.ModuleList(nn.Conv2d(each, channels, 1) for each in inputs)
 
-    def forward(self, x: Tensor) -> Tensor:
-        parts = [self.reduce(x)]
-        for _ in range(3):
-            parts.append(self.pool(parts[-1]))
-        return cast("Tensor", self.join(torch.cat(parts, dim=1)))
+    def forward(self, stages: Sequence[Tensor]) -> list[Tensor]:
+        levels = [lateral(x) for lateral, x in zip(self.lateral, stages, strict=True)]
+        for finer in reversed(range(len(levels) - 1)):
+            levels[finer] = levels[finer] + functional.interpolate(
+                levels[finer + 1], scale_factor=2.0, mode="bilinear", align_corners=False
+            )
+        for coarser in range(1, len(levels)):
+            # The mean of four cells is what bilinear interpolation to half the size gives.
+            levels[coarser] = levels[coarser] + functional.avg_pool2d(levels[coarser - 1], 2)
+        return levels
 
 
 class NanoBackbone(nn.Module):
-    """Pixels `[B, 3, H, W]` to pyramid levels `"0"`, `"1"`, `"2"` of strides 8, 16 and 32."""
+    """Pixels [B, 3, H, W] to pyramid levels "0", "1", "2" of strides 8, 16 and 32."""
 
-    out_channels = _PYRAMID_CHANNELS
+    out_channels = _LEVEL_CHANNELS
 
     def __init__(self) -> None:
         super().__init__()
-        c4, c8, c16, c32 = _STAGE_CHANNELS
-        # One 6x6 convolution straight to stride 4: a stem of two 3x3 ones, with its large maps at
-        # stride 2, took a fifth of the training time.
-        self.stem = nn.Sequential(_conv(3, c4, kernel=6, stride=4, padding=1), ResidualBlock(c4))
+        self.stem = nn.Sequential(
+            _conv(3, 32, stride=2), nn.MaxPool2d(3, 2, padding=1), PartialStage(32, 1, stride=1)
+        )
         self.stages = nn.ModuleList(
-            [
-                nn.Sequential(_conv(c4, c8, stride=2), PartialStage(c8, 2)),
-                nn.Sequential(_conv(c8, c16, stride=2), PartialStage(c16, 2)),
-                nn.Sequential(_conv(c16, c32, stride=2), PartialStage(c32, 2), PooledContext(c32)),
-            ]
+            PartialStage(channels, blocks, stride=2) for channels, blocks in _STAGES
         )
-        self.fpn = FeaturePyramidNetwork(
-            [c8, c16, c32], _PYRAMID_CHANNELS, norm_layer=nn.BatchNorm2d
-        )
+        self.pyramid = PathAggregation([2 * channels for channels, _ in _STAGES], _LEVEL_CHANNELS)
 
     def forward(self, pixels: Tensor) -> OrderedDict[str, Tensor]:
         """The levels; H and W are multiples of 32."""
         x = self.stem(pixels)
-        levels: OrderedDict[str, Tensor] = OrderedDict()
-        for index, stage in enumerate(self.stages):
+        outputs = []
+        for stage in self.stages:
             x = stage(x)
-            levels[str(index)] = x
-        return cast("OrderedDict[str, Tensor]", self.fpn(levels))
+            outputs.append(x)
+        levels = self.pyramid(outputs)
+        return OrderedDict((str(index), level) for index, level in enumerate(levels))
 
 
 class Predictions(NamedTuple):
-    """What the head says of every place of every level, N places in all."""
+    """What the head predicts for every place of every level, N places in all; float32."""
 
     logits: Tensor
-    """`[B, N, C]`, before the sigmoid."""
-    boxes: Tensor
-    """`[B, N, 4]`, x1 y1 x2 y2 in pixels of the network's input."""
-    points: Tensor
-    """`[N, 2]`, the places' centres in pixels of the network's input."""
+    """[B, N, C], before the sigmoid."""
+    sides: Tensor
+    """[B, N, 4, LAST_BIN + 1]: logits of the distances 0, 1, ... strides to the left, upper, right
+    and lower side of the box."""
+    places: Tensor
+    """[N, 3]: x and y of the place in pixels of the network's input, and its level's stride."""
 
 
 class NanoHead(nn.Module):
-    """Class scores and box distances for every place of every level."""
+    """Class scores and box sides for every place of every level."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
-        self.trunk = _shared_over_levels(channels)
-        self.class_tower = _shared_over_levels(channels)
-        self.box_tower = _shared_over_levels(channels)
-        self.class_logits = nn.Conv2d(channels, classes, 1)
-        self.box_reach = nn.Conv2d(channels, 4, 1)
-        nn.init.normal_(self.class_logits.weight, std=0.01)
-        nn.init.constant_(cast("Tensor", self.class_logits.bias), -math.log(1 / _PRIOR_SCORE - 1))
-        nn.init.normal_(self.box_reach.weight, std=0.01)
-        nn.init.constant_(cast("Tensor", self.box_reach.bias), math.log(_PRIOR_REACH))
+        outputs = classes + 4 * (LAST_BIN + 1)
+        self.classes = classes
+        self.levels = nn.ModuleList(
+            nn.Sequential(*_conv(channels, channels), nn.Conv2d(channels, outputs, 1))
+            for _ in STRIDES
+        )
+        for level in self.levels:
+            last = cast("nn.Conv2d", cast("nn.Sequential", level)[-1])
+            nn.init.normal_(last.weight, std=0.01)
+            nn.init.constant_(cast("Tensor", last.bias)[:classes], -math.log(1 / _PRIOR_SCORE - 1))
 
     def forward(self, levels: Sequence[Tensor]) -> Predictions:
-        """Levels `[B, channels, H, W]`, in the order of `STRIDES`."""
-        logits, boxes, points = [], [], []
-        towers = zip(levels, STRIDES, self.trunk, self.class_tower, self.box_tower, strict=True)
-        for level, stride, trunk, class_tower, box_tower in towers:
-            x = trunk(level)
-            logits.append(_flat(self.class_logits(class_tower(x))).float())
-            reach = _flat(self.box_reach(box_tower(x))).float()
-            centres = _cell_centres(level.shape[-2], level.shape[-1], stride, level.device)
-            distances = reach.clamp(max=_MAX_LOG_REACH).exp() * stride
-            boxes.append(
-                torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], dim=-1)
-            )
-            points.append(centres)
-        return Predictions(torch.cat(logits, 1), torch.cat(boxes, 1), torch.cat(points))
+        """Levels [B, channels, H, W], in the order of `STRIDES`."""
+        outputs, places = [], []
+        for level, stride, convolutions in zip(levels, STRIDES, self.levels, strict=True):
+            output: Tensor = convolutions(level)
+            outputs.append(output.float().permute(0, 2, 3, 1).flatten(1, 2))
+            places.append(_places(output.shape[-2], output.shape[-1], stride, output.device))
+        logits, sides = torch.cat(outputs, dim=1).tensor_split([self.classes], dim=2)
+        sides = sides.reshape(*logits.shape[:2], 4, LAST_BIN + 1)
+        return Predictions(logits, sides, torch.cat(places))
 
 
-def _shared_over_levels(channels: int) -> nn.ModuleList:
-    """One convolution with batch norms of each level's own: the levels' statistics differ."""
-    layers = [_conv(channels, channels) for _ in STRIDES]
-    for layer in layers[1:]:
-        layer[0] = layers[0][0]
-    return nn.ModuleList(layers)
-
-
-def _flat(x: Tensor) -> Tensor:
-    """`[B, K, H, W]` to `[B, H * W, K]`."""
-    return x.permute(0, 2, 3, 1).flatten(1, 2)
-
-
-def _cell_centres(height: int, width: int, stride: int, device: torch.device) -> Tensor:
+def _places(height: int, width: int, stride: int, device: torch.device) -> Tensor:
+    """The centres of a level's cells and its stride, [height * width, 3]."""
     ys = (torch.arange(height, device=device, dtype=torch.float32) + 0.5) * stride
     xs = (torch.arange(width, device=device, dtype=torch.float32) + 0.5) * stride
     grid_y, grid_x = torch.meshgrid(ys, xs, indexing="ij")
-    return torch.stack([grid_x, grid_y], dim=-1).flatten(0, 1)
+    return torch.stack([grid_x, grid_y, torch.full_like(grid_x, stride)], dim=-1).flatten(0, 1)
+
+
+def boxes_of(sides: Tensor, places: Tensor) -> Tensor:
+    """Boxes [..., 4] (x1 y1 x2 y2, pixels of the network's input): each side at its mean distance.
+
+    Args:
+        sides: [..., 4, LAST_BIN + 1], logits.
+        places: [..., 3], as in `Predictions`.
+    """
+    steps = torch.arange(LAST_BIN + 1, device=sides.device, dtype=sides.dtype)
+    distances = (sides.softmax(dim=-1) * steps).sum(dim=-1) * places[..., 2:]
+    centres = places[..., :2]
+    return torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], dim=-1)
 
 
 class Nano(nn.Module):
@@ -215,8 +195,8 @@ class Nano(nn.Module):
         self,
         categories: Mapping[int, str],
         *,
-        min_size: int = 272,
-        max_size: int = 544,
+        min_size: int = 384,
+        max_size: int = 672,
         score_thresh: float = 0.05,
         nms_thresh: float = 0.5,
         detections_per_img: int = 100,
@@ -246,40 +226,39 @@ class Nano(nn.Module):
         )
 
     def predict(self, pixels: Tensor) -> Predictions:
-        """Raw predictions for normalised pixels `[B, 3, H, W]`; H and W multiples of 32."""
+        """Raw predictions for normalised pixels [B, 3, H, W]; H and W multiples of 32."""
         return cast("Predictions", self.head(list(self.backbone(pixels).values())))
 
     def detect(
         self, predictions: Predictions, sizes: Sequence[tuple[int, int]]
     ) -> list[dict[str, Tensor]]:
         """Best boxes of each image after suppression, in pixels of the network's input."""
-        candidates = self.candidates(predictions.logits, predictions.boxes, sizes)
+        candidates = self.candidates(predictions, sizes)
         kept = suppress(candidates, self.nms_thresh, self.detections_per_img)
         return [{"boxes": k.boxes, "labels": k.class_ids, "scores": k.scores} for k in kept]
 
     def candidates(
         self,
-        logits: Tensor,
-        boxes: Tensor,
+        predictions: Predictions,
         sizes: Sequence[tuple[int, int]],
         threshold: float | None = None,
     ) -> list[Candidates]:
         """Boxes of each image before suppression, in pixels of the network's input.
 
         Args:
-            logits: `[B, N, C]`.
-            boxes: `[B, N, 4]`.
+            predictions: Those of a batch.
             sizes: Height and width of each image in the network's input, without padding.
             threshold: Score above which boxes are wanted; None for the model's own.
         """
         minimum = self.score_thresh if threshold is None else threshold
-        logits, places = _promising(logits, minimum)
+        logits, at = _promising(predictions.logits, minimum)
         classes = logits.shape[2]
-        keep = min(_CANDIDATES, places.shape[1] * classes)
-        top, index = logits.float().sigmoid().flatten(1).topk(keep, dim=1)
+        keep = min(_CANDIDATES, at.shape[1] * classes)
+        top, index = logits.sigmoid().flatten(1).topk(keep, dim=1)
         labels = self.category_ids[index % classes]
-        places = places.gather(1, index // classes)
-        boxes = boxes.gather(1, places.unsqueeze(-1).expand(-1, -1, 4))
+        at = at.gather(1, index // classes)
+        images = torch.arange(len(at), device=at.device).unsqueeze(1)
+        boxes = boxes_of(predictions.sides[images, at], predictions.places[at])
         ends = torch.tensor([[w, h, w, h] for h, w in sizes], device=top.device).unsqueeze(1)
         boxes = boxes.clamp(min=0).minimum(ends)
         valid = (top > minimum) & (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
@@ -288,19 +267,14 @@ class Nano(nn.Module):
             for image, own in enumerate(valid)
         ]
 
-    def fuse(self) -> Nano:
-        """Fold every batch norm into its convolution, for evaluation only; returns self."""
-        fold_batch_norms(self.eval())
-        return self
-
 
 def _promising(logits: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
-    """Logits `[B, P, C]` of the places that can give boxes, and which those are, `[B, P]`.
+    """Logits [B, P, C] of the places that can give boxes, and which those are, [B, P].
 
     Of thousands a few dozen have a class with score enough. However many they are, the best
     candidates lie in as many of the best places.
     """
     strongest = logits.amax(dim=2)
-    busy = int((strongest.float().sigmoid() > threshold).sum(dim=1).max())
+    busy = int((strongest.sigmoid() > threshold).sum(dim=1).max())
     places = strongest.topk(min(busy, _CANDIDATES), dim=1).indices
     return logits.gather(1, places.unsqueeze(-1).expand(-1, -1, logits.shape[2])), places

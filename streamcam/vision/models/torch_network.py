@@ -12,7 +12,7 @@ from streamcam.vision.cpu.optimize import fold_batch_norms, fuse_convolutions
 from streamcam.vision.models.family import LoadOptions
 from streamcam.vision.models.network import FeatureLevels, Levels, Network, Raw, Sizing
 
-_CHAIN_MODULES = (nn.Conv2d, nn.Identity, nn.ReLU, nn.SiLU)
+_CHAIN_MODULES = (nn.Conv2d, nn.Identity, nn.ReLU, nn.LeakyReLU, nn.SiLU)
 
 
 class TorchNetwork(Network):

@@ -237,7 +237,7 @@ def test_the_shipped_detector_has_heat_on_objects_only() -> None:
 
 def test_a_single_picture_gets_a_whole_map_at_once(nano: Engine) -> None:
     (result,) = explained(nano, [with_patch(grey(180, 320), 100, 60, 64)])
-    assert result.explanation.map.max() == 1
+    assert result.explanation.map.max() > 0.8
     assert result.explanation.flicker is None
     assert 0 < result.explanation.explained_variance <= 1
 

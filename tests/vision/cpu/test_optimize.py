@@ -6,6 +6,7 @@ from torch import nn
 
 from streamcam.vision.cpu import optimize
 from streamcam.vision.cpu.optimize import (
+    Activation,
     FusedBottleneck,
     FusedConvolution,
     fold_batch_norms,
@@ -72,14 +73,7 @@ def test_half_precision_copies_equal_autocast(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        (
-            "nano",
-            [
-                f"head.{part}.{i}"
-                for part in ("trunk", "class_tower", "box_tower")
-                for i in range(3)
-            ],
-        ),
+        ("nano", ["head.levels.0", "head.levels.1", "head.levels.2"]),
         (MOBILENET, ["rpn.head.conv"]),
         ("retinanet_resnet50_fpn", ["head.classification_head.conv", "head.regression_head.conv"]),
         ("retinanet_resnet50_fpn_v2", []),
@@ -110,8 +104,9 @@ def test_fused_convolutions_give_equal_results(name: str, dtype: torch.dtype) ->
     assert worst(expected, found) < (1e-5 if dtype == torch.float32 else 0.05)
 
 
-def test_fused_activations_are_removed() -> None:
-    chain = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Identity(), nn.SiLU(), nn.Conv2d(8, 4, 1))
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.SiLU(), nn.Hardswish(), nn.LeakyReLU(0.1)])
+def test_fused_activations_are_removed(activation: nn.Module) -> None:
+    chain = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Identity(), activation, nn.Conv2d(8, 4, 1))
     chain = chain.requires_grad_(False)
     given = torch.randn(1, 3, 9, 9)
     expected = chain(given)
@@ -149,7 +144,7 @@ def layout(weight: torch.Tensor) -> bytes:
 
 def test_weights_have_the_layout_for_each_input_size() -> None:
     plain = nn.Conv2d(160, 960, 1).requires_grad_(False).bfloat16()
-    fused = FusedConvolution(plain, "none")
+    fused = FusedConvolution(plain, Activation())
     orders = set()
     for count, rows, columns in ((1, 10, 10), (1, 10, 18), (8, 10, 10), (2, 20, 36), (1, 10, 10)):
         given = torch.randn(count, 160, rows, columns).bfloat16()
@@ -169,7 +164,7 @@ def test_weights_have_the_layout_for_each_input_size() -> None:
 def test_the_layout_depends_on_the_number_of_threads() -> None:
     """With two threads oneDNN divides 200 channels otherwise than with one."""
     plain = nn.Conv2d(32, 200, 1).requires_grad_(False).bfloat16()
-    fused, size = FusedConvolution(plain, "none"), torch.Size((1, 32, 11, 11))
+    fused, size = FusedConvolution(plain, Activation()), torch.Size((1, 32, 11, 11))
     for threads in (1, 2, 1):
         with computing_threads(threads):
             wanted = torch.ops.mkldnn._reorder_convolution_weight(
@@ -181,7 +176,7 @@ def test_the_layout_depends_on_the_number_of_threads() -> None:
 def test_the_number_of_cached_sizes_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(optimize, "_MAX_SIZES", 2)
     plain = nn.Conv2d(3, 8, 3).requires_grad_(False)
-    fused = FusedConvolution(plain, "relu")
+    fused = FusedConvolution(plain, Activation("relu"))
     for side in range(5, 12):
         given = torch.randn(1, 3, side, side)
         with torch.inference_mode():

@@ -1,5 +1,6 @@
 """A real picture that the built-in detector finds things in, ready to be explained."""
 
+from collections import OrderedDict
 from functools import cache
 
 import torch
@@ -14,7 +15,7 @@ from streamcam.vision.models.detector import Detector
 from streamcam.vision.models.family import LoadedModule, LoadOptions
 from streamcam.vision.models.names import NANO_FILE
 from streamcam.vision.models.nano import NanoFamily, load_nano
-from streamcam.vision.models.network import Candidates
+from streamcam.vision.models.network import Candidates, Levels
 
 
 @cache
@@ -24,7 +25,7 @@ def street(time: float = 1.0, seed: int = 1) -> Picture:
 
 def nano(confidence: float = 0.3) -> Detector:
     """The built-in detector with its weights, looking at small pictures as they are."""
-    module = load_nano(NANO_FILE, min_size=224, max_size=416).fuse()
+    module = load_nano(NANO_FILE, min_size=224, max_size=416)
     loaded = LoadedModule(module, module.categories, "nano", None)
     return Detector(NanoFamily().network("nano", loaded, LoadOptions()), confidence)
 
@@ -49,7 +50,10 @@ def forward_with_targets(
 
 
 class OnCanvas(nn.Module):
-    """A detector as pytorch_grad_cam takes a model: prepared pictures in, results out."""
+    """A detector as pytorch_grad_cam takes a model: prepared pictures in, results out.
+
+    Each feature map passes one of `levels`, modules whose outputs can be watched.
+    """
 
     def __init__(self, detector: Detector, placement: Letterbox, least: float) -> None:
         super().__init__()
@@ -58,8 +62,15 @@ class OnCanvas(nn.Module):
         self._suppress = detector._detections
         self._placement = placement
         self._least = least
+        self.levels = nn.ModuleDict(
+            {name: nn.Identity() for name in detector.network.levels.strides}
+        )
 
     def forward(self, canvas: torch.Tensor) -> list[Candidates]:
         placements = [self._placement] * len(canvas)
-        raw, _ = self._network.forward(canvas, placements)
+        with self.module.backbone.register_forward_hook(self._watched):
+            raw, _ = self._network.forward(canvas, placements)
         return self._suppress(raw, placements, self._least)
+
+    def _watched(self, _module: nn.Module, _inputs: object, levels: Levels) -> Levels:
+        return OrderedDict((name, self.levels[name](level)) for name, level in levels.items())

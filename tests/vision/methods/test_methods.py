@@ -10,7 +10,6 @@ from pytorch_grad_cam.ablation_layer import AblationLayerFasterRCNN
 
 from streamcam.cam_methods import METHODS
 from streamcam.vision.cam.focus import measure_focus
-from streamcam.vision.cam.geometry import LevelGrids
 from streamcam.vision.methods.attribution import MapMaker
 from streamcam.vision.methods.gradients import _backwards, gradient_maps
 from streamcam.vision.methods.perturbation import (
@@ -19,6 +18,8 @@ from streamcam.vision.methods.perturbation import (
 )
 from streamcam.vision.methods.targets import BoxTarget, Target, scores_of
 from streamcam.vision.models.detector import Detector
+from streamcam.vision.models.nano import NANO_LEVELS
+from streamcam.vision.models.nano_network import NanoBackbone
 from streamcam.vision.models.network import Network
 from tests.vision.methods.scenes import OnCanvas, forward_with_targets, nano, street
 from tests.vision.scenes import (
@@ -32,7 +33,7 @@ from tests.vision.scenes import (
 )
 from tests.vision.scenes import detector as detector_of
 
-GRIDS = LevelGrids(0.4)
+GRIDS = NANO_LEVELS.grids
 SIZE = (14, 24)
 WITH_TARGETS = [name for name, method in METHODS.items() if method.formula]
 POINTWISE = ("layercam", "hirescam", "eigengradcam", "segeigencam")
@@ -52,8 +53,7 @@ def test_gradients_of_the_shared_forward_equal_those_of_pytorch_grad_cam(
     ours = [gradients[level][0] for gradients in _backwards(detector, saved, [groups])]
     canvas, placement = detector.canvas(street())
     model = OnCanvas(detector, placement, 0.1)
-    layer = detector.network.module.get_submodule("backbone.fpn.layer_blocks")[int(level)]
-    with LayerCAM(model, [layer]) as cam:
+    with LayerCAM(model, [model.levels[level]]) as cam:
         cam.compute_input_gradient = True  # the network's own weights are frozen
         for target, gradient in zip(targets, ours, strict=False):
             cam(canvas.clone(), targets=[target.box.logit])
@@ -80,7 +80,7 @@ def test_gradients_of_a_batch_equal_those_of_single_pictures(detector: Detector)
 
 def test_score_weights_equal_pytorch_grad_cams(detector: Detector) -> None:
     saved, (targets,) = forward_with_targets(detector, street())
-    channels = [("1", channel) for channel in range(64)]
+    channels = [("1", channel) for channel in range(NanoBackbone.out_channels)]
     ours = channel_weights(detector, saved, [targets[:1]], METHODS["scorecam"].formula, channels)
     canvas, placement = detector.canvas(street())
     model = OnCanvas(detector, placement, 0.01)
@@ -174,10 +174,15 @@ def test_padding_does_not_shift_the_map() -> None:
         alone, (own,) = forward_with_targets(detector, street())
         assert saved.placements[0].canvas != alone.placements[0].canvas
         maker = MapMaker(detector, "layercam", GRIDS)
-        groups = [[[own[0]]], [found[1][:1]]]
-        padded = maker(saved, groups, [SIZE, SIZE])[0][0]
-        plain = maker(alone, [[[own[0]]]], [SIZE])[0][0]
-    assert np.corrcoef(padded.ravel(), plain.ravel())[0, 1] > 0.97
+        likeness, shifts = [], []
+        for target in own[:5]:
+            padded = maker(saved, [[[target]], [found[1][:1]]], [SIZE, SIZE])[0][0]
+            plain = maker(alone, [[[target]]], [SIZE])[0][0]
+            likeness.append(np.corrcoef(padded.ravel(), plain.ravel())[0, 1])
+            shifts.append(padded.argmax() != plain.argmax())
+    # Of places with equal scores another one may win, which has a map of its own.
+    assert np.median(likeness) > 0.97
+    assert np.median(shifts) == 0
 
 
 # Score-CAM is left out: its softmax of nothing weighs all channels alike.

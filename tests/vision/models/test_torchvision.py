@@ -2,6 +2,7 @@
 
 import gc
 
+import numpy as np
 import pytest
 import torch
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
@@ -9,8 +10,11 @@ from torchvision.ops import box_iou
 
 from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.models.detector import Detector
+from streamcam.vision.models.names import NANO_FILE
+from streamcam.vision.models.nano import load_nano
 from streamcam.vision.models.preprocess import Preprocessor
 from streamcam.vision.models.torchvision_network import sizing_of
+from tests.vision.methods.scenes import street
 from tests.vision.scenes import (
     MOBILENET,
     SSDLITE,
@@ -56,17 +60,21 @@ def spread(plain: torch.nn.Module) -> torch.nn.Module:
     return plain
 
 
+def plain(name: str) -> torch.nn.Module:
+    return load_nano(NANO_FILE) if name == "nano" else spread(module(name)).eval()
+
+
 def watch(name: str, confidence: float, dtype: torch.dtype = torch.float32) -> Detector:
-    return Detector(network_around(name, spread(module(name)), dtype=dtype), confidence)
+    return Detector(network_around(name, plain(name), dtype=dtype), confidence)
 
 
 @pytest.mark.parametrize("name", [MOBILENET, "nano"])
 def test_boxes_equal_those_of_the_bare_network(name: str) -> None:
-    pictures = [noise(180, 320, 1), noise(200, 150, 2)]
-    plain = spread(module(name)).eval()
-    getattr(plain, "roi_heads", plain).score_thresh = 0.1
+    pictures = [street(), np.rot90(street(4.0)).copy()]
+    bare = plain(name)
+    getattr(bare, "roi_heads", bare).score_thresh = 0.1
     with torch.inference_mode():
-        expected = plain([torch.from_numpy(p).permute(2, 0, 1) / 255 for p in pictures])
+        expected = bare([torch.from_numpy(p).permute(2, 0, 1) / 255 for p in pictures])
     with watch(name, 0.1) as watched:
         found = watched(pictures)
     for index, wanted in enumerate(expected):
@@ -125,7 +133,7 @@ def test_nothing_grows_over_hundreds_of_batches() -> None:
 
 def test_bfloat16_finds_the_same_boxes() -> None:
     """Coordinates and scores are computed in float32 from bfloat16 features."""
-    picture = noise(180, 320, 1)
+    picture = street()
     with watch("nano", 0.1) as watched:
         full = watched([picture])
     with watch("nano", 0.1, torch.bfloat16) as watched:
@@ -135,7 +143,7 @@ def test_bfloat16_finds_the_same_boxes() -> None:
     assert rough.boxes.dtype == rough.scores.dtype == torch.float32
     sure = whole.scores > 0.5
     overlap = box_iou(whole.boxes[sure], rough.boxes).amax(dim=1)
-    assert sure.sum() > 5
+    assert sure.sum() >= 4
     assert (overlap > 0.8).float().mean() > 0.8
 
 
