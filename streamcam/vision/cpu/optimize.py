@@ -150,9 +150,14 @@ def _fuse(part: nn.Module) -> None:
         if _is_folded_bottleneck(child):
             setattr(part, name, FusedBottleneck(child))
         _fuse(part.get_submodule(name))
-    # In other modules the order of the children is not that of the computation.
     if isinstance(part, nn.Sequential | nn.ModuleDict):
         _fuse_neighbours(part)
+        return
+    # In other modules the order of the children is not that of the computation: their convolutions
+    # only have their weights reordered.
+    for name, child in part.named_children():
+        if _is_plain(child):
+            setattr(part, name, FusedConvolution(child, Activation()))
 
 
 def _is_folded_bottleneck(part: nn.Module) -> bool:
