@@ -130,7 +130,9 @@ def test_a_file_that_takes_all_memory_is_set_aside_after_two_deaths(
 
 
 @pytest.mark.parametrize(
-    ("counters", "name"), [(None, GONE), ("nr_free_pages 9\n", GONE), ("oom_kill 9\n", "far 1 1")]
+    ("counters", "name"),
+    [(None, GONE), ("nr_free_pages 9\n", GONE), ("oom_kill 9\n", "far 1 1")],
+    ids=["none", "no count", "another machine's"],
 )
 def test_without_a_count_of_this_machine_nothing_is_taken_for_a_lack_of_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counters: str | None, name: str
