@@ -4,7 +4,7 @@
 
 Small pictures and videos of every usual format are made, then damaged: flipped bits, cut tails,
 parts twice or missing, and numbers in the first bytes replaced by large ones, as a size of
-60,000 x 60,000 pixels is. Some are decoded, a process for a few dozen, and some go through
+60,000 x 60,000 pixels is. Some are decoded, a process for a few hundred, and some go through
 `streamcam run`. Prints what became of them and the peak resident memory; the exit code is 1 if a
 process crashed or a file ended in anything but frames or an error of the source.
 """
@@ -41,8 +41,8 @@ VIDEOS = {
 }
 SIDE = 96
 FRAMES = 12
-BATCH = 40
-SECONDS = 120
+BATCH = 250
+SECONDS = 600
 """For one process of a batch: a file that takes longer counts as a crash."""
 NUMBERS = (0, 1, 0x3FFF, 0x7FFF, 0xFFFF, 0x00FFFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 

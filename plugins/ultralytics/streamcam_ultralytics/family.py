@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamcam.errors import UsageError, WeightsUnavailableError
-from streamcam.vision.models.checkpoints import read_labels
+from streamcam.vision.models.checkpoints import check_finite, read_labels
 from streamcam.vision.models.download import sha256
 from streamcam.vision.models.family import Family, Loaded, LoadOptions
 from streamcam_ultralytics.library import build_model, read_model, ultralytics_tasks
@@ -55,7 +55,9 @@ class UltralyticsFamily(Family):
         path = Path(name)
         _check_file(path, options)
         digest = sha256(path)
-        return Loaded(_network(name, read_model(path), options), name, digest)
+        model = read_model(path)
+        check_finite(dict(model.named_parameters()), path)
+        return Loaded(_network(name, model, options), name, digest)
 
 
 def _check_file(path: Path, options: LoadOptions) -> None:

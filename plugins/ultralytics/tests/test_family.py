@@ -53,6 +53,15 @@ def test_a_pickle_is_opened_only_when_it_is_trusted(tmp_path: Path) -> None:
     assert touched.exists()
 
 
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    model = random_model("yolo26n.yaml")
+    name, weights = next(model.named_parameters())
+    weights.data.flatten()[0] = torch.nan
+    file = saved(model, tmp_path / "model.pt")
+    with pytest.raises(WeightsError, match=f"{name} has values that are not finite"):
+        UltralyticsFamily().load(str(file), TRUSTED)
+
+
 def test_a_missing_file_is_not_downloaded() -> None:
     with pytest.raises(WeightsUnavailableError, match="there is no file yolo11n") as missing:
         UltralyticsFamily().load("yolo11n.pt", TRUSTED)

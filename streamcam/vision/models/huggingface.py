@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from streamcam.errors import StreamcamError, UsageError, WeightsError, WeightsMismatchError
-from streamcam.vision.models.checkpoints import read_labels
+from streamcam.vision.models.checkpoints import check_finite, read_labels
 from streamcam.vision.models.download import Progress, sha256
 from streamcam.vision.models.family import Family, Loaded, LoadedModule, LoadOptions, ModelCard
 from streamcam.vision.models.hub import (
@@ -172,6 +172,7 @@ def _module(name: str, folder: Path, options: LoadOptions) -> nn.Module:
             hint="It was made for another task than object detection, or its files are damaged.",
         )
     loaded: nn.Module = module
+    check_finite(dict(loaded.named_parameters()), folder)
     return loaded
 
 

@@ -107,6 +107,15 @@ def test_weights_that_lack_tensors_are_refused(folder: Path, tmp_path: Path) -> 
         FAMILY.load(str(partial), LoadOptions())
 
 
+def test_weights_that_are_not_finite_are_refused(folder: Path, tmp_path: Path) -> None:
+    broken = copy(folder, tmp_path / "broken")
+    state = load_file(folder / "model.safetensors")
+    state["model.decoder_input_proj.0.0.weight"][0] = torch.nan
+    save_file(state, broken / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(WeightsError, match=r"decoder_input_proj\.0\.0\.weight has values"):
+        FAMILY.load(str(broken), LoadOptions())
+
+
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
