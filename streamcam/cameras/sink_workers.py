@@ -168,7 +168,7 @@ class LiveDelivery:
         on_frame: Called with each result and its latency in seconds; must be quick.
 
     Attributes:
-        explained: Number of frames handed over.
+        explained: Number of frames handed over; `without_map` of those that have no map.
         detections: Number of detections handed over, by label.
     """
 
@@ -188,7 +188,7 @@ class LiveDelivery:
         self._observer = observer
         self._clock = clock
         self._needs_picture = any(sink.needs_picture for sink in sinks)
-        self.explained = 0
+        self.explained = self.without_map = 0
         self.detections: Counter[str] = Counter()
 
     def write(self, item: Item) -> None:
@@ -199,6 +199,7 @@ class LiveDelivery:
             sink.submit(item, picture if sink.needs_picture else None)
         self._preview.write(item, picture)
         self.explained += 1
+        self.without_map += not item.explanation.has_map
         self.detections.update(detection.label for detection in item.detections)
         self._on_frame(item, self._clock.monotonic() - item.frame.arrival)
 

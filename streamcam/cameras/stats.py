@@ -72,6 +72,7 @@ class _Tally:
     corrupt: int = 0
     received: int = 0
     explained: int = 0
+    without_map: int = 0
     connections: int = 0
     killed: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
@@ -83,6 +84,7 @@ class _Tally:
             self.corrupt + other.corrupt,
             self.received + other.received,
             self.explained + other.explained,
+            self.without_map + other.without_map,
             self.connections + other.connections,
             self.killed + other.killed,
             self.dropped + other.dropped,
@@ -97,6 +99,7 @@ class _Tally:
             corrupt=self.corrupt,
             dropped={cause: count for cause, count in dropped.items() if count},
             detections=dict(self.detections),
+            without_map=self.without_map,
         )
 
 
@@ -161,6 +164,7 @@ class CameraStats:
         live = self._source.status
         # In this order, so that what comes in meanwhile makes no sum negative.
         explained = self._delivery.explained if self._delivery else 0
+        without_map = self._delivery.without_map if self._delivery else 0
         detections = self._delivery.detections.copy() if self._delivery else Counter()
         received = self._stream.received if self._stream else 0
         dropped = Counter(self._stream.dropped) if self._stream else Counter()
@@ -169,6 +173,7 @@ class CameraStats:
             self._source.corrupt,
             received,
             explained,
+            without_map,
             live.connections,
             live.killed,
             dropped,

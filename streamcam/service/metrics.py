@@ -142,6 +142,8 @@ def _frames(cameras: Iterable[CameraStatus], files: Counter[str]) -> Metric:
         counts = status.counts
         frames.add_metric([status.name, "explained"], counts.explained)
         frames.add_metric([status.name, "corrupt"], counts.corrupt)
+        if counts.without_map:
+            frames.add_metric([status.name, "without map"], counts.without_map)
         for cause, number in counts.dropped.items():
             frames.add_metric([status.name, f"dropped: {cause}"], number)
     for outcome, number in files.items():

@@ -6,7 +6,12 @@ from typing import cast
 
 import pytest
 
+from streamcam.cameras.sink_workers import LiveDelivery
 from streamcam.cameras.stats import CameraStats, LatencyMeter, RateMeter
+from streamcam.observer import Observer
+from streamcam.pipeline.stream import Stream
+from streamcam.render import annotate
+from streamcam.sinks.pictures import PreviewSink
 from streamcam.sources.live import LiveSource, LiveStatus
 from streamcam.types import STANDSTILL_SECONDS, CameraState, SourceInfo
 from tests.clocks import ManualClock
@@ -72,14 +77,18 @@ def test_percentiles_of_the_latency() -> None:
     assert meter.latency.p95 == pytest.approx(0.2), "what is long ago is forgotten"
 
 
-def stats_of(state: CameraState, clock: ManualClock) -> CameraStats:
+def source_of(state: CameraState, clock: ManualClock) -> LiveSource:
     source = SimpleNamespace(
         status=LiveStatus(state, since=clock.now),
         info=SourceInfo("door", 64, 48, live(0, 0.0).frame.time_base, live=True),
         decoded=0,
         corrupt=0,
     )
-    return CameraStats("door", "rtsp://door", cast("LiveSource", source), clock)
+    return cast("LiveSource", source)
+
+
+def stats_of(state: CameraState, clock: ManualClock) -> CameraStats:
+    return CameraStats("door", "rtsp://door", source_of(state, clock), clock)
 
 
 def note(stats: CameraStats, clock: ManualClock, unchanged: float) -> None:
@@ -116,3 +125,20 @@ def test_the_age_of_a_frame_counts_from_when_it_last_showed_something_new() -> N
     note(stats, clock, 3.0)
     clock.now += 2
     assert stats.status([]).last_frame_age == 5.0
+
+
+def test_frames_without_a_map_are_counted_over_all_runs() -> None:
+    clock = ManualClock()
+    stats = stats_of(CameraState.LIVE, clock)
+    result = live(0, 0.0)
+    broken = replace(result, explanation=replace(result.explanation, has_map=False))
+    source = source_of(CameraState.LIVE, clock)
+    stream = cast("Stream", SimpleNamespace(received=3, dropped={}))
+    for _ in range(2):
+        preview = PreviewSink(annotate)
+        delivery = LiveDelivery(annotate, [], preview, lambda *_: None, Observer(), clock)
+        stats.begin(source, stream, delivery)
+        for item in (result, broken, broken):
+            delivery.write(item)
+    counts = stats.status([]).counts
+    assert (counts.explained, counts.without_map) == (6, 4)
