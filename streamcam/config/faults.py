@@ -50,6 +50,7 @@ _KINDS = {
     "bool_type": "true or false",
     "bool_parsing": "true or false",
     "string_type": "text",
+    "string_unicode": "text in UTF-8",
     "path_type": "a path",
     "tuple_type": "a list",
     "list_type": "a list",

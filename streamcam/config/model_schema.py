@@ -25,7 +25,7 @@ def _device(value: object) -> object:
         return value
     name = value.strip().casefold()
     if name.startswith("mps"):
-        raise ValueError("Apple's GPUs (mps) are not supported, maps are tested on CPUs and CUDA")
+        raise ValueError("Apple's GPUs (mps) are not supported, maps are tested on cpu and cuda")
     number = re.fullmatch(r"(?:(?:gpu|cuda):?)?(\d+)", name)
     if number is not None:
         return f"cuda:{number[1]}"

@@ -9,6 +9,7 @@ import pytest
 from streamcam.cli.app import main
 from streamcam.config import load_settings
 from streamcam.config.toml import to_toml
+from streamcam.vision.models import registry
 
 Tell = Callable[..., tuple[int, str]]
 
@@ -125,8 +126,9 @@ def test_a_wrong_command_line_is_told_in_two_lines(
     ],
 )
 def test_an_unknown_model_is_answered_with_what_can_be_done(
-    tell: Tell, name: str, hint: str
+    tell: Tell, name: str, hint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(registry, "entry_points", lambda **_: ())  # no plug-ins
     code, text = tell(f"models path {name}")
     assert code == 2
     assert f"there is no detector named '{name}'\n  " in text
