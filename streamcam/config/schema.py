@@ -142,7 +142,7 @@ class OutputSettings(Section):
     @classmethod
     def _does_not_contradict(cls, skip: bool, info: ValidationInfo) -> bool:
         if skip and info.data.get("overwrite"):
-            raise ValueError("overwrite and skip_existing contradict each other")
+            raise ValueError("contradicts overwrite")
         return skip
 
 

@@ -76,15 +76,18 @@ def unknown_model(name: str, known: Iterable[str]) -> UsageError:
 def _advice(name: str) -> str | None:
     """Return what can be done with a file or a name of another tool; None where it is neither."""
     suffix, folder = Path(name).suffix.lower(), Path(name).is_dir()
-    as_weights = f"weights of a detector: --model NAME --weights {name}"
+    as_weights = f"--model NAME --weights {name}"
     if suffix in _ULTRALYTICS:
-        return f"YOLO of Ultralytics: pip install streamcam-ultralytics. Otherwise {as_weights}"
+        return (
+            "For Ultralytics' models: pip install streamcam-ultralytics; "
+            f"for weights of another detector: {as_weights}"
+        )
     if suffix in _WEIGHTS:
-        return f"Perhaps {as_weights}"
+        return f"Weights are given beside the name of their detector: {as_weights}"
     if suffix in _OTHER_RUNTIMES:
         return "Export it to ONNX: --model FILE.onnx"
     if re.match(r"yolo", name, re.IGNORECASE):
-        return f"YOLO of Ultralytics is named by its file: --model {name}.pt"
+        return f"Ultralytics' models are named by their files: --model {name}.pt"
     if name and folder:
         return "A folder holds a model of transformers: config.json and *.safetensors."
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
