@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from typing import Any, TypeAlias
@@ -32,7 +33,8 @@ MAX_MESSAGE_BYTES = 1 << 16
 # process that hangs inside the kernel (a dead disk or camera): that one is left to the kernel.
 _KILL_SECONDS = 10.0
 
-# The first worker waits while the fork server imports: 0.3 s on an idle PC.
+# The first worker waits while the fork server imports, 0.3 s on an idle PC, and a fork takes 10 ms;
+# both take fifty times as long with fifty busy processes per core.
 _START_SECONDS = 60.0
 
 
@@ -83,6 +85,7 @@ class _ForkServer:
         self._lock = threading.Lock()
         self._requests: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._answered = 0.0
 
     def start(self, module: str, messages: int, picture: int) -> tuple[socket.socket, int]:
         """Return the control socket of a new worker, and its process; raises OSError."""
@@ -119,6 +122,7 @@ class _ForkServer:
             self._process = _run_fork_server(theirs.fileno())
             undo.pop_all()
         self._requests = requests
+        self._answered = time.monotonic()
         return requests
 
     def _answer(self, control: socket.socket) -> int:
@@ -127,8 +131,11 @@ class _ForkServer:
         except EOFError:
             raise OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from None
         if answer is None:
-            self.close()
+            # One that answers others is busy, and has readers that run.
+            if time.monotonic() - self._answered >= _START_SECONDS:
+                self.close()
             raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+        self._answered = time.monotonic()
         if "errno" in answer:
             raise OSError(answer["errno"], os.strerror(answer["errno"]))
         pid: int = answer["pid"]

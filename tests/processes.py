@@ -45,12 +45,12 @@ def children() -> set[int]:
 
     Worker processes count, but not the fork server that starts them and stays.
     """
-    found = _children(os.getpid())
+    found = children_of(os.getpid())
     servers = {pid for pid in found if "streamcam.fork_server" in _read(pid, "cmdline")}
-    return (found - servers).union(*map(_children, servers))
+    return (found - servers).union(*map(children_of, servers))
 
 
-def _children(parent: int) -> set[int]:
+def children_of(parent: int) -> set[int]:
     pids = [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
     pattern = re.compile(rf"^PPid:\t{parent}$", re.MULTILINE)
     return {pid for pid in pids if pattern.search(_read(pid, "status"))}

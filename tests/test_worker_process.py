@@ -1,5 +1,6 @@
 """Worker processes: messages, the shared picture, killing one that hangs, the fork server."""
 
+import math
 import os
 import resource
 import signal
@@ -16,7 +17,15 @@ import pytest
 
 from streamcam import worker_process
 from streamcam.worker_process import SharedPicture, WorkerProcess
-from tests.processes import PATIENCE, alive, descriptors, eventually, parent_of, state_of
+from tests.processes import (
+    PATIENCE,
+    alive,
+    children_of,
+    descriptors,
+    eventually,
+    parent_of,
+    state_of,
+)
 
 PROGRAMS = "tests.worker_programs"
 
@@ -196,6 +205,26 @@ def test_a_fork_server_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -
         assert first.ended(PATIENCE) == -signal.SIGKILL
         with child("wait") as second:
             answer(second)
+
+
+@pytest.mark.usefixtures("own_fork_server")
+def test_a_fork_server_that_is_slow_keeps_its_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is slow, and does not hang, while it answers others."""
+    with child("wait") as first:
+        answer(first)
+        server = parent_of(first.pid)
+        os.kill(server, signal.SIGSTOP)
+        with monkeypatch.context() as patch:
+            patch.setattr(worker_process, "_START_SECONDS", 0.1)
+            patch.setattr(worker_process._fork_server, "_answered", math.inf)
+            with pytest.raises(TimeoutError):
+                WorkerProcess(PROGRAMS, {"do": "wait"})
+        os.kill(server, signal.SIGCONT)
+        assert first.ended(0) is None
+        with child("wait") as second:
+            answer(second)
+            assert parent_of(second.pid) == server
+            assert eventually(lambda: children_of(server) == {first.pid, second.pid})
 
 
 @pytest.mark.usefixtures("own_fork_server")

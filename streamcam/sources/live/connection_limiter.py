@@ -1,5 +1,6 @@
 """Paces the connections of all live sources of a process: a few at a time, in order."""
 
+import math
 import os
 import threading
 from collections import deque
@@ -18,8 +19,8 @@ _HOLD_SECONDS = 2.0
 class ConnectionLimiter:
     """Limits how many live sources connect at once: each in time, however many begin together.
 
-    A source has its turn from `acquire` to `release`, but for `hold` seconds at most, so that dead
-    cameras do not keep the others waiting. For any thread.
+    A source has its turn from `acquire` to `release`, but once its reader has `started` for `hold`
+    seconds at most, so that dead cameras do not keep the others waiting. For any thread.
 
     Args:
         limit: Number of turns at once; by default four for each core.
@@ -43,15 +44,21 @@ class ConnectionLimiter:
             try:
                 while not cancelled():
                     first = self._waiting[0] is source
-                    pause = self._seconds_until_free() if first else None
+                    pause = self._seconds_until_free() if first else math.inf
                     if pause == 0:
-                        self._expiries[source] = self._clock.monotonic() + self._hold
+                        self._expiries[source] = math.inf
                         return True
-                    self._changed.wait(pause)
+                    self._changed.wait(None if pause == math.inf else pause)
             finally:
                 self._waiting.remove(source)
                 self._changed.notify_all()
         return False
+
+    def started(self, source: object) -> None:
+        """Let a source's turn end `hold` seconds from now."""
+        with self._changed:
+            self._expiries[source] = self._clock.monotonic() + self._hold
+            self._changed.notify_all()
 
     def release(self, source: object) -> None:
         """End a source's turn, if it still has one."""

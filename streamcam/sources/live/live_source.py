@@ -123,7 +123,9 @@ class LiveSource:
         if not self._limiter.acquire(self, self._interrupted.is_set):
             return
         try:
-            yield from self._read(self._connect(), selector)
+            connection = self._connect()
+            self._limiter.started(self)
+            yield from self._read(connection, selector)
         finally:
             self._limiter.release(self)
 

@@ -79,6 +79,8 @@ def test_one_that_does_not_answer_keeps_its_turn_for_a_while_only() -> None:
     with waiting(limiter, 3) as sources:
         for number in range(3):
             assert sources.turns.get(timeout=PATIENCE) == number
+            clock.now += 100 * HOLD  # for its reader to start
+            limiter.started(number)
             clock.now += HOLD - 0.01
             limiter.wake()
             assert sources.turns.empty()
@@ -135,7 +137,8 @@ def test_readers_that_are_slow_to_start_are_given_their_time(
     options = {"format": "lavfi", "limiter": limiter, "timeouts": timeouts, "clock": clock}
     with ExitStack() as stack:
         viewers = [stack.enter_context(watched(camera, **options)) for _ in range(12)]
-        assert eventually(lambda: all(CameraState.LIVE in viewer.states for viewer in viewers))
+        for viewer in viewers:
+            assert eventually(lambda viewer=viewer: CameraState.LIVE in viewer.states)
     assert [viewer.source.status.connections for viewer in viewers] == [1] * 12
     assert not any(viewer.errors for viewer in viewers)
     assert len(starting) == 12
