@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from streamcam.errors import StreamcamError, UsageError, WeightsError, WeightsMismatchError
+from streamcam.vision.devices import device_errors
 from streamcam.vision.models.checkpoints import check_finite, read_labels
 from streamcam.vision.models.download import Progress, sha256
 from streamcam.vision.models.family import Family, Loaded, LoadedModule, LoadOptions, ModelCard
@@ -62,7 +63,7 @@ class HuggingFaceFamily(Family):
 
     def load(self, name: str, options: LoadOptions) -> Loaded:
         folder = self._folder(name, options)
-        with _silent(), _explained(name):
+        with _silent(), _explained(name), device_errors():
             network = network_of(name, *_model(name, folder, options), options)
         if options.weights == "random":
             return Loaded(network, "random", None)
@@ -218,7 +219,7 @@ def _explained(name: str) -> Iterator[None]:
     """Turn what transformers raises for files that it cannot use into errors of ours."""
     try:
         yield
-    except StreamcamError:
+    except (StreamcamError, torch.OutOfMemoryError):
         raise
     except ImportError as error:
         first = str(error).strip().splitlines()[0]

@@ -90,7 +90,8 @@ def found_layers(module: nn.Module, others: int, canvas: Size) -> Layers:
     Raises:
         UsageError: There are none.
     """
-    with watching(module, [name for name, _ in module.named_modules() if name]) as given:
+    every = [name for name, _ in module.named_modules() if name]
+    with torch.no_grad(), watching(module, every) as given:
         module(pixel_values=torch.zeros(1, 3, *canvas))
     grids = {name: as_grid(output, canvas, others) for name, output in given.items()}
     found = {name: grid for name, grid in grids.items() if grid is not None}

@@ -247,7 +247,11 @@ def giving(outputs: Outputs) -> Iterator[None]:
 
 
 def thaw_batch_norms(module: nn.Module) -> None:
-    """Replace frozen batch norms by ordinary ones, in place, so that they can be folded."""
+    """Replace frozen batch norms by ordinary ones, in place, so that they can be folded.
+
+    Not only for speed: on a CPU torch 2.14 gives wrong gradients for a batch norm in evaluation
+    mode whose output is transposed afterwards, as all these decoders do.
+    """
     for parent in list(module.modules()):
         for name, part in list(parent.named_children()):
             if type(part).__name__.endswith("FrozenBatchNorm2d"):
