@@ -12,7 +12,7 @@ from streamcam.errors import UsageError, WeightsError, WeightsMismatchError
 from streamcam.vision.models.download import Progress, sha256
 from streamcam.vision.models.family import Family, LoadOptions, ModelCard, WeightsChoice
 from streamcam.vision.models.names import CARD, default_library
-from streamcam.vision.models.onnx_family import export_onnx
+from streamcam.vision.models.onnx_family import OnnxFamily, export_onnx
 from streamcam.vision.models.registry import families, find_family, model_names
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -132,9 +132,12 @@ def recognise(file: Path) -> str:
     """Return the name of the detector that a checkpoint belongs to, known by its tensors' names.
 
     Raises:
+        UsageError: It is an ONNX file.
         WeightsMismatchError: It belongs to none, or to several that look the same.
         WeightsError: The file cannot be read.
     """
+    if OnnxFamily().has(str(file)):
+        raise UsageError(f"{file} needs no import", hint=f"Use it by its path: --model {file}.")
     for family in families():
         fitting = family.recognise(file)
         if len(fitting) == 1:

@@ -75,6 +75,11 @@ class GraphInputs:
         height, width = self.sides
         return None if height is None or width is None else (height, width)
 
+    @property
+    def takes_bytes(self) -> bool:
+        """Whether the graph normalises pictures itself: it takes grey levels 0..255."""
+        return self.dtype == torch.uint8
+
     def side_for(self, imgsz: int) -> int:
         """That side, in whole cells of the coarsest level.
 
@@ -92,7 +97,7 @@ class GraphInputs:
     def feeds(self, pixels: Tensor, placements: Sequence[Letterbox]) -> dict[str, Tensor]:
         """All inputs for pictures [batch, 3, height, width], as many as a run takes."""
         pictures = pixels if self.has_batch else pixels[0]
-        if self.dtype == torch.uint8:
+        if self.takes_bytes:
             pictures = pictures.round().clamp(0, 255)
         given = {self.name: pictures.to(self.dtype)}
         if ORIGINAL_SIZES in self.others:

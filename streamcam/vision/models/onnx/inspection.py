@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,8 @@ def inspect_file(
         used = list(found.outputs)
         names = _names(found.class_count, names, labels)
         sizing = found.sizing(inputs.canvas, side)
+        if inputs.takes_bytes:
+            sizing = replace(sizing, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
         if notes:
             sizing = notes.sizing if imgsz is None else notes.sizing.at(imgsz)
     walk = run.walk(used)

@@ -106,6 +106,8 @@ class TrialRun:
 def _noise(inputs: GraphInputs, canvas: Size) -> dict[str, Tensor]:
     draw = torch.Generator().manual_seed(0)
     pixels = torch.rand((inputs.batch or 1, _COLOURS, *canvas), generator=draw)
+    if inputs.takes_bytes:
+        pixels *= 255
     return inputs.feeds(pixels, [Letterbox(canvas, canvas, canvas)] * len(pixels))
 
 

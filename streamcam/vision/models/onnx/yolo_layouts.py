@@ -169,8 +169,9 @@ class EndToEnd(YoloLayout):
         name, value = found
         if _is_dense(trial.canvas, value.shape[1]):
             return None
-        scores, classes = value[0, :, 4], value[0, :, 5]
-        check_probabilities(cls.name, scores)
+        check_probabilities(cls.name, value[0, :, 4])
+        # Rows without a box are filled with anything.
+        classes = value[0, value[0, :, 4] > 0, 5]
         if not bool(((classes == classes.round()) & (classes >= 0)).all()):
             raise unfit(cls.name, "the sixth column holds no class numbers")
         if trial.classes is not None and classes.numel():

@@ -143,6 +143,12 @@ def test_results_of_a_batch_have_their_own_rows() -> None:
     assert find_layout("auto", given).sizing(None, 640).stretch == (640, 640)
 
 
+def test_rows_without_a_box_may_hold_anything() -> None:
+    rows = end_to_end()
+    rows[0, 1:, 5] = -1
+    assert decoded("end2end", trial({"output0": rows})).class_ids.tolist() == [1]
+
+
 def test_places_of_a_segmenter_keep_their_mask_coefficients_out() -> None:
     masks = torch.full((1, CELLS, 32), 5.0)
     rows = torch.cat([places(3, objectness=False), masks], dim=2).transpose(1, 2)

@@ -9,6 +9,7 @@ from onnx import TensorProto, helper
 from streamcam.errors import ExitCode, StreamcamError, UsageError, WeightsError
 from streamcam.vision.models import onnx_family
 from streamcam.vision.models.family import LoadOptions
+from streamcam.vision.models.library import Library
 from streamcam.vision.models.onnx.onnx_file import OnnxFile
 from streamcam.vision.models.registry import find_family
 from tests.vision.models.onnx.tiny_detectors import Yolo8, made, write
@@ -117,6 +118,11 @@ def test_names_must_fit_the_classes(file: Path, tmp_path: Path) -> None:
 def test_other_weights_are_refused(file: Path) -> None:
     with pytest.raises(UsageError, match="has weights of its own"):
         load(file, weights="random")
+
+
+def test_it_needs_no_import(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="needs no import"):
+        Library(tmp_path).add(file, "mine")
 
 
 def test_missing_packages_are_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

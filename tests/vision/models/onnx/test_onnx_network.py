@@ -17,7 +17,7 @@ from streamcam.vision.models.family import LoadOptions
 from streamcam.vision.models.network import Network
 from streamcam.vision.models.registry import find_family
 from tests.vision.models.conformance import THRESHOLD, NetworkConformance
-from tests.vision.models.onnx.tiny_detectors import ANY_SIZE, Query, Yolo8, made, write
+from tests.vision.models.onnx.tiny_detectors import ANY_SIZE, Bytes, Query, Yolo8, made, write
 from tests.vision.scenes import build, engine_around, frame, grey, noise, with_patch
 
 NOTES = {"names": "{0: 'cat', 1: 'dog', 2: 'cow'}", "imgsz": "[160, 160]", "task": "detect"}
@@ -141,7 +141,8 @@ def test_another_size_can_be_chosen(file: Path) -> None:
 
 
 def test_half_precision_is_fed_and_told(tmp_path: Path) -> None:
-    path = write(made(Query).half(), tmp_path / "a.onnx", outputs=("logits", "pred_boxes"))
+    outputs = ("logits", "pred_boxes")
+    path = write(made(Query).half(), tmp_path / "a.onnx", dtype=torch.float16, outputs=outputs)
     model = onnx.load(path)
     assert model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT16
     network = load(path)
@@ -149,6 +150,16 @@ def test_half_precision_is_fed_and_told(tmp_path: Path) -> None:
     forward = Detector(network, THRESHOLD)([PICTURE])
     assert all(level.dtype == torch.float32 for level in forward.levels.values())
     assert len(forward.detections[0].scores) > 0
+
+
+def test_a_graph_that_takes_bytes_gets_grey_levels(tmp_path: Path) -> None:
+    network = load(write(Bytes(), tmp_path / "a.onnx", dtype=torch.uint8))
+    canvas, placement = Detector(network, THRESHOLD).canvas(noise(128, 160))
+    with torch.inference_mode():
+        raw, _ = network.forward(canvas, [placement])
+        expected = made(Yolo8)(canvas / 255)
+    assert float(canvas.max()) > 200
+    assert torch.allclose(raw["output0"], expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("method", ["ablationcam", "scorecam"])

@@ -62,6 +62,17 @@ class Yolo8(nn.Module):
         return torch.cat(rows, 2)
 
 
+class Bytes(nn.Module):
+    """The same for pictures as they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.yolo = made(Yolo8)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.yolo(pictures.float() / 255)
+
+
 class Query(nn.Module):
     """Levels flattened for a decoder that looks at all of them, as DETR's kin do."""
 
@@ -117,6 +128,7 @@ def write(
     *,
     size: tuple[int, int] = (128, 160),
     batch: int = 1,
+    dtype: torch.dtype = torch.float32,
     outputs: Sequence[str] = ("output0",),
     dynamic: Mapping[int, str] | None = None,
     notes: Mapping[str, str] | None = None,
@@ -127,7 +139,7 @@ def write(
         warnings.simplefilter("ignore")
         torch.onnx.export(
             module,
-            (torch.rand(batch, 3, *size, dtype=next(module.parameters()).dtype),),
+            ((torch.rand(batch, 3, *size) * 255).to(dtype),),
             str(path),
             dynamo=False,
             opset_version=17,
