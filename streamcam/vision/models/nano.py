@@ -19,7 +19,7 @@ from streamcam.vision.models.checkpoints import check_finite, read_labels
 from streamcam.vision.models.download import Progress, sha256
 from streamcam.vision.models.family import LoadedModule, LoadOptions, ModelCard, ModuleFamily
 from streamcam.vision.models.names import NANO, NANO_FILE
-from streamcam.vision.models.nano_network import Nano, Predictions
+from streamcam.vision.models.nano_network import Nano, Predictions, boxes_of
 from streamcam.vision.models.network import Candidates, FeatureLevels, Levels, Raw, to_original
 from streamcam.vision.models.torch_network import DenseNetwork
 from streamcam.vision.models.torchvision_network import sizing_of
@@ -73,7 +73,7 @@ class NanoNetwork(DenseNetwork):
         return self.module.nms_thresh
 
     def places(self, raw: Raw) -> tuple[Tensor, Tensor]:
-        return raw["boxes"], raw["logits"].sigmoid()
+        return boxes_of(raw["sides"], raw["places"]), raw["logits"].sigmoid()
 
 
 class NanoFamily(ModuleFamily):

@@ -17,6 +17,7 @@ from streamcam.vision.models.onnx.level_search import GraphLevel, GraphWalk
 from streamcam.vision.models.onnx.notes import KEY, Notes
 from streamcam.vision.models.onnx.onnx_file import OnnxFile
 from streamcam.vision.models.onnx.trial_run import TrialRun
+from streamcam.vision.models.onnx.yolo_layouts import Yolo
 
 # Where neither the graph nor its metadata tells a size.
 _SIDE = 640
@@ -103,6 +104,9 @@ def inspect_file(
     names = _own_names(file.metadata) if labels is None else _told_names(labels)
     wanted = notes.layout if notes and layout == "auto" else layout
     found = _layout(wanted, file, _trial(file, inputs, run, names))
+    if notes and isinstance(found, Yolo):
+        # As the originals of exports do it.
+        found.all_classes = True
     sizing, used = None, list(run.outputs)
     if isinstance(found, Layout):
         used = list(found.outputs)

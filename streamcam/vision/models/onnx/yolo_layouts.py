@@ -44,6 +44,7 @@ class Yolo(YoloLayout):
 
     class_count: int
     corners: bool  # whether boxes are two corners, else centre, width and height
+    all_classes: bool = False  # whether a place gives a box for each class, else for its best
 
     @classmethod
     def fit(cls, trial: Trial) -> Self | None:
@@ -67,8 +68,13 @@ class Yolo(YoloLayout):
     ) -> Candidates:
         del placement
         rows = outputs[self.outputs[0]][index].float()
-        scores, classes = rows[4 : 4 + self.class_count].max(dim=0)
-        return choose(rows[:4].T, scores, classes, threshold, corners=self.corners)
+        scores = rows[4 : 4 + self.class_count].T
+        if self.all_classes:
+            places, classes = (scores > threshold).nonzero().unbind(1)
+            boxes, chosen = rows[:4].T[places], scores[places, classes]
+            return choose(boxes, chosen, classes, threshold, corners=self.corners)
+        best, classes = scores.max(dim=1)
+        return choose(rows[:4].T, best, classes, threshold, corners=self.corners)
 
 
 @dataclass(kw_only=True)
