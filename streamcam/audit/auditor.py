@@ -76,6 +76,17 @@ def run_audit(
         return audit.run(samples, clip), engine.description
 
 
+def sample_frame(source: str, limits: Limits) -> Frame:
+    """The middle frame of a picture or a video, or of the first one of a folder.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
+    entry, *_ = expand([source], is_result)
+    (sample,) = _of_one(entry, 1, None, limits)
+    return sample.frame
+
+
 def _samples(
     entries: Sequence[Entry], count: int, truth: CocoTruth | None, limits: Limits
 ) -> list[Sample]:

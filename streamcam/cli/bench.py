@@ -27,10 +27,7 @@ _STAGES = {
 }
 
 
-@options.from_settings(
-    *("model.name", "model.weights", "model.device", "model.precision", "model.batch"),
-    *("cam.grid", "output.encoder"),
-)
+@options.from_settings("model", "cam.grid", "output.encoder")
 def bench(
     flags: dict[str, dict[str, object]],
     source: Annotated[

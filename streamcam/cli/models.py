@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
 
 from streamcam.cli import options
+from streamcam.cli.explainable import explainable
 from streamcam.cli.progress import file_reporter
 from streamcam.cli.terminal import output, print_json, size, table
 from streamcam.config import load_settings
@@ -25,12 +27,18 @@ app = typer.Typer(
     no_args_is_help=True, help="The detectors that can be used by name, and their weights."
 )
 
+app.command()(explainable)
+
 Name = Annotated[str, typer.Argument(help="A model's name, see `streamcam models list`.")]
 
 
 @app.command("list")
 def list_models(config: options.Config = None, json: options.Json = False) -> None:
-    """List the detectors: what they find, how large, fast and accurate they are, what is here."""
+    """List the detectors by name and what is here of them, and the families of detectors.
+
+    For each detector: what it finds, how large, fast and accurate it is. For each family: how its
+    models are called, its licence, and how it is installed.
+    """
     from streamcam.vision.models import library
 
     cards = library.list_models(_library(config))
@@ -52,6 +60,18 @@ def list_models(config: options.Config = None, json: options.Json = False) -> No
             style=None if card.present else "dim",
         )
     output().print(rows)
+    output().print("", _families(), sep="\n")
+
+
+def _families() -> Table:
+    from streamcam.vision.models.library import list_families
+
+    rows = table("family", "its models", "licence", "", keep=("family", "licence"))
+    for family in list_families():
+        state = "installed" if family.present else family.install
+        style = None if family.present else "dim"
+        rows.add_row(family.name, family.models, family.licence, state, style=style)
+    return rows
 
 
 @app.command()

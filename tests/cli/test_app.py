@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -19,12 +18,6 @@ HEAVY = {
     *("streamcam.service", "transformers", "huggingface_hub", "onnxruntime", "ultralytics"),
 }
 
-OTHER_FAMILIES = {
-    *("transformers", "huggingface_hub", "onnx", "onnxruntime", "openvino", "ultralytics"),
-    "streamcam_ultralytics.library",
-}
-"""What only the detectors of other families need."""
-
 
 @pytest.mark.parametrize(
     "arguments",
@@ -38,14 +31,6 @@ def test_the_overview_loads_nothing_heavy(arguments: list[str]) -> None:
     loaded = imported(*arguments)
     assert "streamcam" in loaded
     assert not loaded & HEAVY
-
-
-def test_a_run_of_nano_loads_no_other_family(tmp_path: Path) -> None:
-    scene = "demo://street?seconds=0.2&width=320&height=180"
-    loaded = imported("-m", "streamcam", "run", scene, "--output", str(tmp_path))
-    assert "torch" in loaded
-    assert len(list(tmp_path.rglob("*.manifest.json"))) == 1
-    assert not loaded & OTHER_FAMILIES
 
 
 def imported(*arguments: str) -> set[str]:

@@ -72,3 +72,17 @@ def test_models_lists_every_detector(streamcam: Streamcam) -> None:
     assert len(cards) == 13
     table = streamcam("models", "list").stdout
     assert all(name in table for name in cards)
+
+
+def test_the_list_shows_every_family_and_how_it_is_installed(streamcam: Streamcam) -> None:
+    done = streamcam("models", "list", COLUMNS="200")
+    assert done.returncode == 0, done.stderr
+    lines = {line.split()[0]: line for line in done.stdout.splitlines() if line.split()}
+    assert "installed" in lines["torchvision"]
+    for family, example, install in (
+        ("transformers", "hf:", "pip install 'streamcam[transformers]'"),
+        ("ONNX", "detector.onnx", "pip install 'streamcam[onnx]'"),
+        ("Ultralytics", "yolo11n.pt", "pip install streamcam-ultralytics"),
+    ):
+        assert example in lines[family]
+        assert "installed" in lines[family] or install in lines[family]

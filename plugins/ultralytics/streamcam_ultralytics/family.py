@@ -59,6 +59,10 @@ class UltralyticsFamily(Family):
         check_finite(dict(model.named_parameters()), path)
         return Loaded(_network(name, model, options), name, digest)
 
+    def weights_file(self, name: str) -> Path | None:
+        path = Path(name.removeprefix(_PREFIX))
+        return path if path.suffix.lower() == _CHECKPOINT else None
+
 
 def _check_file(path: Path, options: LoadOptions) -> None:
     if not path.is_file():

@@ -9,6 +9,7 @@ import pytest
 from random_models import random_model, saved
 
 from streamcam import schemas
+from streamcam.cam_methods import METHODS
 from tests.cli.conftest import Streamcam
 
 SCENE = "demo://street?seconds=1&fps=4&seed=3&width=320&height=180"
@@ -52,3 +53,16 @@ def test_a_file_that_is_not_trusted_is_refused(
     assert "is a pickle, which can run any code" in " ".join(done.stderr.split())
     assert "--trust" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_every_method_explains_it(streamcam: Streamcam, checkpoint: Path, tmp_path: Path) -> None:
+    done = streamcam(
+        *("models", "explainable", checkpoint, "--trust", "--confidence", 0.5),
+        *("--imgsz", 64, "--json", "-o", tmp_path),
+    )
+    assert done.returncode == 0, done.stderr
+    tried = json.loads(done.stdout)
+    assert [level["name"] for level in tried["levels"]] == ["p3", "p4", "p5"]
+    assert list(tried["methods"]) == list(METHODS)
+    assert [name for name, one in tried["methods"].items() if one["reason"]] == []
+    assert Path(tried["picture"]).is_file()

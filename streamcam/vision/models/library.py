@@ -6,12 +6,14 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 
 from streamcam.errors import UsageError, WeightsError, WeightsMismatchError
 from streamcam.vision.models.download import Progress, sha256
 from streamcam.vision.models.family import Family, LoadOptions, ModelCard, WeightsChoice
-from streamcam.vision.models.names import CARD, default_library
+from streamcam.vision.models.names import CARD, ENTRY_POINTS, default_library
 from streamcam.vision.models.onnx_family import OnnxFamily, export_onnx
 from streamcam.vision.models.registry import families, find_family, model_names
 
@@ -150,6 +152,53 @@ def recognise(file: Path) -> str:
         f"{file} belongs to none of the detectors that streamcam knows",
         hint="It must be the state_dict of a detector of torchvision.models.detection.",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyCard:
+    """One detector family in a list of them."""
+
+    name: str
+    models: str  # what its models are called, by example
+    licence: str  # of the family's code; weights have their own
+    module: str  # is installed where the family can be used
+    install: str = ""  # the command that installs it; empty for what streamcam requires
+
+    @property
+    def present(self) -> bool:
+        return find_spec(self.module) is not None
+
+
+_FAMILIES = (
+    FamilyCard("nano", "nano", "MIT", "streamcam"),
+    FamilyCard("torchvision", "fasterrcnn_resnet50_fpn", "BSD-3-Clause", "torchvision"),
+    FamilyCard(
+        "transformers",
+        "hf:PekingU/rtdetr_v2_r50vd, ./folder",
+        "Apache-2.0",
+        "transformers",
+        "pip install 'streamcam[transformers]'",
+    ),
+    FamilyCard("ONNX", "detector.onnx", "MIT", "onnxruntime", "pip install 'streamcam[onnx]'"),
+    FamilyCard(
+        "Ultralytics",
+        "yolo11n.pt",
+        "AGPL-3.0",
+        "streamcam_ultralytics",
+        "pip install streamcam-ultralytics",
+    ),
+)
+
+
+def list_families() -> list[FamilyCard]:
+    """Every family that is known, installed or not, then those of other distributions."""
+    known = {family.module for family in _FAMILIES}
+    others = [
+        FamilyCard(point.name, point.name, "", point.module.partition(".")[0])
+        for point in entry_points(group=ENTRY_POINTS)
+        if point.module.partition(".")[0] not in known
+    ]
+    return [*_FAMILIES, *others]
 
 
 def list_models(library: Library) -> list[ModelCard]:
