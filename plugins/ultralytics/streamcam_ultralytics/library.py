@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 
 from streamcam.errors import UsageError, WeightsError
 
@@ -30,7 +31,8 @@ def ultralytics_tasks() -> ModuleType:
 
     Ultralytics keeps its settings in a file, in a folder that is removed again unless the user
     chose one (`YOLO_CONFIG_DIR`). What importing it changes for the whole process is restored: the
-    environment (it bounds threads), OpenCV's threads, how numbers are printed, `torch.save`.
+    environment (it bounds threads), OpenCV's threads, how numbers are printed, `torch.save`, and
+    Pillow's `Image.open`, which would install packages.
     """
     with tempfile.TemporaryDirectory(prefix="streamcam-") as folder, _restored():
         os.environ.update(_QUIET)
@@ -44,7 +46,8 @@ def ultralytics_tasks() -> ModuleType:
 @contextmanager
 def _restored() -> Iterator[None]:
     """Undo what is changed for the whole process in the meantime."""
-    environment, threads, save = dict(os.environ), cv2.getNumThreads(), torch.save
+    environment, threads = dict(os.environ), cv2.getNumThreads()
+    save, open_image = torch.save, Image.open
     try:
         with np.printoptions():
             yield
@@ -55,6 +58,7 @@ def _restored() -> Iterator[None]:
         cv2.setNumThreads(threads)
         torch.set_printoptions(profile="default")  # type: ignore[no-untyped-call]
         torch.save = save
+        Image.open = open_image
 
 
 def read_model(path: Path) -> "DetectionModel":

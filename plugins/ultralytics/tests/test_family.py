@@ -146,19 +146,23 @@ def test_labels_can_be_given(tmp_path: Path, checkpoint: Path) -> None:
 QUIET = """
 import os, socket, sys
 import cv2, numpy, torch
+from PIL import Image
 
 def refused(*_arguments):
     raise AssertionError("the network was used")
 
 socket.getaddrinfo = socket.socket.connect = refused
 cv2.setNumThreads(2)
-before = dict(os.environ), cv2.getNumThreads(), torch.save, repr(torch.tensor([1.5, 1e-9]))
+def state():
+    functions = torch.save, Image.open
+    return dict(os.environ), cv2.getNumThreads(), functions, repr(torch.tensor([1.5, 1e-9]))
+
+before = state()
 from streamcam_ultralytics.family import UltralyticsFamily
 from streamcam.vision.models.family import LoadOptions
 assert "ultralytics" not in sys.modules
 UltralyticsFamily().load(sys.argv[1], LoadOptions(trust=True))
-after = dict(os.environ), cv2.getNumThreads(), torch.save, repr(torch.tensor([1.5, 1e-9]))
-assert after == before, (before, after)
+assert state() == before, (state(), before)
 """
 
 
