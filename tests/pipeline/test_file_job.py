@@ -11,7 +11,7 @@ from streamcam.observer import Observer
 from streamcam.pipeline.file_job import Job
 from streamcam.pipeline.inference import Inference, InferencePipeline
 from streamcam.pipeline.stream import Stream
-from streamcam.sinks.base import Provenance
+from streamcam.sinks.base import EngineKey, Provenance
 from streamcam.sources.inputs import Entry
 from streamcam.types import Outcome
 from tests.media import numbered, write_video
@@ -30,6 +30,9 @@ class StubProvider:
     def provenance(self) -> Provenance:
         return Provenance("stub", ("thing",), "stub", "cpu")
 
+    def key(self) -> EngineKey:
+        return self.provenance().key
+
 
 @contextmanager
 def uncollected() -> Iterator[None]:
@@ -43,7 +46,7 @@ def uncollected() -> Iterator[None]:
 
 
 def streams() -> int:
-    return sum(isinstance(found, Stream) for found in gc.get_objects())
+    return sum(issubclass(type(found), Stream) for found in gc.get_objects())
 
 
 def test_a_job_that_has_ended_keeps_no_frame(tmp_path: Path) -> None:

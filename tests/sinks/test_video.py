@@ -244,4 +244,4 @@ def test_its_encoder_is_freed_at_its_end(
 
 
 def open_containers() -> int:
-    return sum(isinstance(found, OutputContainer) for found in gc.get_objects())
+    return sum(issubclass(type(found), OutputContainer) for found in gc.get_objects())

@@ -84,15 +84,15 @@ class FusedConvolution(nn.Module):
             convolution.groups,
         )
         self._activation = activation
-        self._weight = convolution.weight.detach()
-        self._bias = None if convolution.bias is None else convolution.bias.detach()
+        self.weight = convolution.weight.detach()
+        self.bias = None if convolution.bias is None else convolution.bias.detach()
         self._by_input: dict[tuple[torch.Size, int], Tensor] = {}
         self._by_layout: dict[bytes, Tensor] = {}
 
     def forward(self, pixels: Tensor, addend: Tensor | None = None) -> Tensor:
         """Convolve `[B, C, H, W]`; the result has the input's type."""
         operator: Any = torch.ops.mkldnn._convolution_pointwise  # noqa: SLF001
-        given = (self._ordered_for(pixels.shape), self._bias, *self._shape)
+        given = (self._ordered_for(pixels.shape), self.bias, *self._shape)
         name, numbers = self._activation
         if addend is None:
             return operator(pixels, *given, name, numbers, "")  # type: ignore[no-any-return]
@@ -116,7 +116,7 @@ class FusedConvolution(nn.Module):
     def _order(self, size: torch.Size) -> Tensor:
         operators: Any = torch.ops.mkldnn
         with torch.no_grad():
-            ordered = operators._reorder_convolution_weight(self._weight, *self._shape, list(size))  # noqa: SLF001
+            ordered = operators._reorder_convolution_weight(self.weight, *self._shape, list(size))  # noqa: SLF001
         layout = operators._get_mkldnn_serialized_md(ordered).numpy().tobytes()  # noqa: SLF001
         return self._by_layout.setdefault(layout, ordered)
 

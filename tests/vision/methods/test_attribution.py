@@ -236,9 +236,13 @@ def test_out_of_memory_leaves_eigencam_with_one_warning(
     ]
 
 
-def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
+def test_an_unknown_method_is_refused_with_the_nearest_or_the_known_ones() -> None:
     with pytest.raises(UsageError, match="gradcamm") as caught:
         find_method("gradcamm")
+    assert caught.value.hint is not None
+    assert "gradcam" in caught.value.hint
+    with pytest.raises(UsageError, match="shapley") as caught:
+        find_method("shapley")
     assert caught.value.hint is not None
     assert all(method in caught.value.hint for method in METHODS)
 
