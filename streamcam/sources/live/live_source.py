@@ -1,5 +1,6 @@
 """A live source: connects, reads frames, and connects again after a failure."""
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -23,6 +24,9 @@ from streamcam.worker_process import Message
 
 # After a connection that lasted this long, the first attempt to reconnect comes soon.
 _STABLE_SECONDS = 5.0
+
+# Seconds between the times of two frames at least.
+_MIN_STEP = 1e-3
 
 _limiter = ConnectionLimiter()
 
@@ -82,6 +86,7 @@ class LiveSource:
         self._lock = threading.Lock()
         self._connection: CaptureConnection | None = None
         self._origin: float | None = None
+        self._time = -math.inf  # of the latest frame
         self.decoded = self.corrupt = 0
         self._before = (0, 0)  # at the begin of the connection
         self.status = LiveStatus(CameraState.CONNECTING, self._clock.monotonic())
@@ -207,6 +212,8 @@ class LiveSource:
         arrival, size = message["arrival"], (message["width"], message["height"])
         if self._origin is None:
             self._origin = arrival - message["time"]
+        # A stream may run ahead of the clock that the first frame after a loss is timed by.
+        self._time = max(message["time"], self._time + _MIN_STEP)
         time_base = Fraction(message["time_base"])
         self.info = replace(self.info, width=size[0], height=size[1], time_base=time_base)
         self.status = replace(self.status, waited=message["waited"])
@@ -215,7 +222,7 @@ class LiveSource:
             index=self.decoded - 1,
             pts=message["pts"],
             time_base=time_base,
-            time=message["time"],
+            time=self._time,
             picture=partial(connection.picture, *size),
             size=size,
             arrival=arrival,

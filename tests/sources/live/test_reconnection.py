@@ -1,9 +1,12 @@
 """A camera that is lost again and again comes back each time, and nothing piles up."""
 
 from itertools import cycle
+from unittest.mock import Mock
 
 import pytest
 
+from streamcam.sources.live.capture_connection import Address, CaptureConnection
+from streamcam.sources.live.live_source import LiveSource
 from streamcam.types import CameraState
 from tests.processes import children, descriptors, resident_bytes
 from tests.servers.fixtures import StartRtsp
@@ -65,3 +68,23 @@ def test_a_server_that_is_killed_again_and_again(rtsp_server: StartRtsp) -> None
     assert children() == {server.pid}
     assert descriptors() == files
     assert max(memory) - memory[4] < ROOM
+
+
+def test_times_rise_where_a_stream_ran_ahead_of_the_clock_before_it_was_lost() -> None:
+    """Each connection begins at the wall clock's time, which a burst of frames may have passed."""
+    source = LiveSource("cam", Address("rtsp://localhost/cam"))
+    connection = Mock(spec=CaptureConnection)
+    message = {
+        "arrival": 0.0,
+        "width": 4,
+        "height": 2,
+        "time_base": "1/1000",
+        "waited": 0.0,
+        "pts": 0,
+        "unchanged": 0.0,
+    }
+    times = [
+        source._frame({**message, "time": time}, connection).time
+        for time in (0.0, 1.0, 2.0, 1.9, 1.95, 2.4)
+    ]
+    assert times == pytest.approx([0.0, 1.0, 2.0, 2.001, 2.002, 2.4])
