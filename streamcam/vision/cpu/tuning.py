@@ -13,11 +13,11 @@ from streamcam.vision.models.network import Levels
 from streamcam.vision.models.preprocess import NetworkInput
 from streamcam.vision.models.torch_network import TorchNetwork
 
-# Up to this size (nano has 2.3 million weights, ssdlite320 3.4) convolutions are so short that
-# handing them to other threads costs as much as it saves. One frame of nano takes 12 ms in one
-# thread and 19 in two; one of a batch of eight 8.2 and 5.9, which keeps 8 % more of both cores
-# busy. The next larger detectors, of 19 million and more, gain from every core.
-_SMALL_NETWORK_WEIGHTS = 5_000_000
+# Up to this size (ssdlite320 has 3.4 million weights) convolutions are so short that handing them
+# to other threads costs as much as it saves: one frame of a network of 2.3 million took 12 ms in
+# one thread and 19 in two. Larger ones gain from every core: with nano (3.8 million) a run explains
+# 62 frames a second on two cores, 50 where its forward has one thread.
+_SMALL_NETWORK_WEIGHTS = 3_500_000
 
 # Small networks get a quarter of the cores; decoding, drawing and encoding need the rest.
 _SMALL_NETWORK_SHARE = 4

@@ -33,7 +33,8 @@ def test_a_small_network_leaves_cores_to_the_rest(
     monkeypatch: pytest.MonkeyPatch, cores: int, share: int
 ) -> None:
     monkeypatch.setattr(tuning, "torch_threads", lambda: cores)
-    assert threads_for(detector("nano")) == share
+    assert threads_for(detector(SSDLITE)) == share
+    assert threads_for(detector("nano")) == cores
     assert threads_for(detector(MOBILENET)) == cores
 
 
