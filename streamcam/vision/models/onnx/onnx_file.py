@@ -14,11 +14,14 @@ import torch
 from google.protobuf.message import DecodeError
 from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 from onnx.inliner import inline_local_functions
+from onnx.numpy_helper import to_array
 
 from streamcam.errors import WeightsError, WeightsUnavailableError
 from streamcam.vision.models.onnx.graph_parts import ELEMENT_TYPES
 
 _DTYPES = {int(number): dtype for dtype, number in ELEMENT_TYPES.items()}
+
+_FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
 
 # The longest reason that a message repeats from a library.
 _REASON = 200
@@ -72,6 +75,7 @@ class OnnxFile:
                 self.model = inline_local_functions(self.model)
         if not self.model.graph.node:
             raise WeightsError(f"{path} is not an ONNX file, or an empty one")
+        _check_numbers(self.model, path)
         self.metadata: Mapping[str, str] = {
             entry.key: entry.value for entry in self.model.metadata_props
         }
@@ -109,6 +113,16 @@ class OnnxFile:
             (entry.version for entry in self.model.opset_import if entry.domain in {"", "ai.onnx"}),
             default=0,
         )
+
+
+def _check_numbers(model: onnx.ModelProto, path: Path) -> None:
+    """Refuse weights that are no numbers; infinities may be a mask's."""
+    for weight in model.graph.initializer:
+        if weight.data_type in _FLOATS and np.isnan(to_array(weight)).any():
+            raise WeightsError(
+                f"{path}: {weight.name} has values that are no numbers (NaN)",
+                hint="Export it again, from a checkpoint before the training diverged.",
+            )
 
 
 def _files_beside(model: onnx.ModelProto) -> list[str]:

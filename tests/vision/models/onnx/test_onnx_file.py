@@ -1,10 +1,12 @@
 """Files that cannot be used are told in a line, with the right exit code."""
 
+import re
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from streamcam.errors import ExitCode, StreamcamError, UsageError, WeightsError
 from streamcam.vision.models import onnx_family
@@ -103,6 +105,17 @@ def test_weights_may_lie_in_a_file_beside(file: Path, tmp_path: Path) -> None:
     assert OnnxFile(path).sha256 != before
     (tmp_path / "a.data").unlink()
     refused(path, WeightsError, ExitCode.SOME_FAILED, "cannot be read: .*a.data")
+
+
+def test_weights_that_are_no_numbers_are_refused_by_name(file: Path, tmp_path: Path) -> None:
+    model = onnx.load(file)
+    weight = next(w for w in model.graph.initializer if len(w.dims) == 4)
+    values = numpy_helper.to_array(weight).copy()
+    values.flat[0] = np.nan
+    weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+    onnx.save(model, tmp_path / "a.onnx")
+    reason = f"{re.escape(weight.name)} has values that are no numbers"
+    refused(tmp_path / "a.onnx", WeightsError, ExitCode.SOME_FAILED, reason)
 
 
 def test_names_must_fit_the_classes(file: Path, tmp_path: Path) -> None:
