@@ -1,6 +1,11 @@
 """The one observer that files, cameras and downloads report to."""
 
+from typing import TYPE_CHECKING
+
 from streamcam.types import CameraStatus, FrameResult, Item, JobReport, SourceInfo
+
+if TYPE_CHECKING:
+    from streamcam.events.event import EventChange
 
 
 class Observer:
@@ -27,6 +32,9 @@ class Observer:
 
     def camera_frame(self, result: FrameResult, latency: float) -> None:
         """A camera's frame was explained, `latency` seconds after its data arrived."""
+
+    def event_changed(self, change: "EventChange") -> None:
+        """An event of a camera or a file began, changed or ended."""
 
     def stage_measured(self, stage: str, seconds: float) -> None:
         """A camera's frame spent `seconds` in a stage; the stage "engine" counts batches."""

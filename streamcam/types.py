@@ -132,6 +132,9 @@ class Detection:
         confidence: 0..1.
         focus: How much of the frame's map lies in the box.
         why: The map of this box alone, None where none was asked for or is recent enough.
+        track_id: The number of the object that it belongs to, from 1 in its source; None where
+            objects are not tracked.
+        zones: Names of the zones that the object stands in.
     """
 
     label: str
@@ -140,6 +143,8 @@ class Detection:
     box: Box
     focus: Focus
     why: BoxMap | None = None
+    track_id: int | None = None
+    zones: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,1 @@
+"""Events: tracks that pass a rule, from their first frame to their last."""
