@@ -1,5 +1,6 @@
-"""The one observer that files, cameras and downloads report to."""
+"""The observer that files, cameras and downloads report to, and one for several of them."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from streamcam.types import CameraStatus, FrameResult, Item, JobReport, SourceInfo
@@ -44,3 +45,50 @@ class Observer:
 
     def notice(self, line: str) -> None:
         """Something happened that people should know."""
+
+
+class Observers(Observer):
+    """Passes everything on to several observers, in their order."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = tuple(observers)
+
+    def file_started(self, info: SourceInfo) -> None:
+        for observer in self._observers:
+            observer.file_started(info)
+
+    def file_remarked(self, source: str, remark: str) -> None:
+        for observer in self._observers:
+            observer.file_remarked(source, remark)
+
+    def item_written(self, source: str, item: Item) -> None:
+        for observer in self._observers:
+            observer.item_written(source, item)
+
+    def file_ended(self, report: JobReport) -> None:
+        for observer in self._observers:
+            observer.file_ended(report)
+
+    def camera_changed(self, status: CameraStatus) -> None:
+        for observer in self._observers:
+            observer.camera_changed(status)
+
+    def camera_frame(self, result: FrameResult, latency: float) -> None:
+        for observer in self._observers:
+            observer.camera_frame(result, latency)
+
+    def event_changed(self, change: "EventChange") -> None:
+        for observer in self._observers:
+            observer.event_changed(change)
+
+    def stage_measured(self, stage: str, seconds: float) -> None:
+        for observer in self._observers:
+            observer.stage_measured(stage, seconds)
+
+    def download_progressed(self, name: str, done: int, total: int | None) -> None:
+        for observer in self._observers:
+            observer.download_progressed(name, done, total)
+
+    def notice(self, line: str) -> None:
+        for observer in self._observers:
+            observer.notice(line)

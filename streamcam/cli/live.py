@@ -32,7 +32,7 @@ _MAX_NAME = 64
 
 @options.from_settings(
     *("camera", "live", "output.folder", "model", "-model.batch", "cam", "render"),
-    *("output.video", "output.encoder"),
+    *("events", "output.video", "output.encoder"),
 )
 def live(
     source: Annotated[

@@ -33,7 +33,7 @@ from streamcam.types import JobReport
 _FORCED = "unfinished results were removed"
 
 
-@options.from_settings("output.folder", "model", "cam", "sampling", "render", "output")
+@options.from_settings("output.folder", "model", "cam", "sampling", "render", "events", "output")
 def run(
     sources: Annotated[
         list[str],
@@ -60,7 +60,9 @@ def run(
     raise typer.Exit(exit_code(reports))
 
 
-@options.from_settings("output.folder", "watch", "model", "cam", "sampling", "render", "output")
+@options.from_settings(
+    "output.folder", "watch", "model", "cam", "sampling", "render", "events", "output"
+)
 def watch(
     folders: Annotated[list[str], typer.Argument(help="Folders to watch.", metavar="FOLDER...")],
     flags: Tables,

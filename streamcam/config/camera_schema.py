@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from streamcam.config.event_schema import CameraEventSettings
 from streamcam.config.fields import (
     BareUnit,
     Duration,
@@ -119,6 +120,12 @@ class CameraSettings(Section):
         pattern=r"^(rtsps?|rtmps?|srt|udp|tcp)://",
         description="Where the annotated pictures are sent, as H.264: rtsp, rtmp, srt, udp, tcp.",
         examples=["rtsp://127.0.0.1:8554/yard"],
+    )
+    events: CameraEventSettings | None = Field(
+        None,
+        description="A table `[camera.events]` turns on the camera's events, and holds what "
+        "differs from [events].",
+        examples=[CameraEventSettings(classes=("person",), min_seconds=2.0)],
     )
     sinks: SinkTables = Field(
         {}, description="Further sinks of this camera alone, or other settings of those in [sinks]."

@@ -21,6 +21,7 @@ from streamcam.config.fields import (
     Flag,
     Form,
     Quantity,
+    Section,
     Tables,
     metadata,
     shortened,
@@ -227,18 +228,23 @@ def _shown(error: ErrorDetails) -> str:
 
 
 def _field_of(location: Location) -> FieldInfo:
-    """Return the field of a setting; an empty one where there is none."""
-    section = sections().get(str(location[0]))
-    keys = [part for part in location[1:] if isinstance(part, str)]
-    fields = Settings.model_fields if section is None or not keys else section.model_fields
-    return fields.get(keys[0] if keys else str(location[0]), FieldInfo())
+    """Return the field of a setting, also in tables of tables; an empty one where there is none."""
+    fields, found = Settings.model_fields, FieldInfo()
+    for key in (part for part in location if isinstance(part, str)):
+        if fields:
+            found = fields.get(key, FieldInfo())
+            fields = _fields_in(found)
+    return found
+
+
+def _fields_in(field: FieldInfo) -> dict[str, FieldInfo]:
+    """Return the fields of the table, or of each of the tables, that a setting is; or none."""
+    kind = next(iter(get_args(field.annotation)), field.annotation)
+    return kind.model_fields if isinstance(kind, type) and issubclass(kind, Section) else {}
 
 
 def _known(location: Location) -> Iterable[str]:
-    if len(location) == 1:
-        return Settings.model_fields
-    section = sections().get(str(location[0]))
-    return () if section is None else section.model_fields
+    return Settings.model_fields if len(location) == 1 else _fields_in(_field_of(location[:-1]))
 
 
 def line_of(location: Location, text: str) -> int | None:

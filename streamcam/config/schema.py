@@ -1,7 +1,8 @@
 """Every setting with its default, its bounds, its description and its flag.
 
 The options of the commands, `config.toml` and `docs/reference.md` are generated from this file and
-those of the two larger parts, `model_schema` and `camera_schema`: see `make config reference`.
+those of its larger parts, `model_schema`, `camera_schema` and `event_schema`: see
+`make config reference`.
 """
 
 from collections import Counter
@@ -12,6 +13,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, ValidationInfo, field_validator
 
 from streamcam.config.camera_schema import CameraSettings, LiveSettings, RetentionSettings
+from streamcam.config.event_schema import EventSettings
 from streamcam.config.fields import (
     BareUnit,
     Duration,
@@ -260,6 +262,7 @@ class Settings(Section):
     watch: WatchSettings = WatchSettings()
     live: LiveSettings = LiveSettings()
     retention: RetentionSettings = RetentionSettings()
+    events: EventSettings = EventSettings()
     http: HttpSettings = HttpSettings()
     folder: tuple[FolderSettings, ...] = Field(
         (), description="Folders that `streamcam serve` watches, a table `[[folder]]` for each."

@@ -15,10 +15,10 @@ from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.errors import ConfigError, DeviceError, SinkError, StreamcamError, UsageError
 from streamcam.jobs.watched_files import resolve_folders
-from streamcam.service.events import ServiceEvents
 from streamcam.service.health import Notifier, ProgressMonitor, Watchdog
 from streamcam.service.http.server import HttpServer
 from streamcam.service.metrics import Metrics
+from streamcam.service.reporting import ServiceObserver
 from streamcam.service.service_status import ServiceStatus
 from streamcam.service.watcher_thread import WatcherThread
 
@@ -71,8 +71,8 @@ class Supervisor:
         self._clock = clock or Clock()
         self._settings = checked(load())
         self._metrics = Metrics()
-        self._events = ServiceEvents(self._metrics)
-        self._cameras = CameraManager(self._settings, self._events, clock=self._clock)
+        self._reporting = ServiceObserver(self._metrics)
+        self._cameras = CameraManager(self._settings, self._reporting, clock=self._clock)
         self._last_iteration = self._clock.monotonic()
         monitor = ProgressMonitor(
             self._cameras.pipeline,
@@ -82,7 +82,7 @@ class Supervisor:
         )
         self._watchdog = Watchdog(monitor, notifier)
         self._status = ServiceStatus(
-            self._settings, self._cameras, self._watchdog, self._events.progress
+            self._settings, self._cameras, self._watchdog, self._reporting.progress
         )
         self._server = HttpServer(self._status, self._metrics, self._settings.http, self._clock)
         self._folders: WatcherThread | None = None
@@ -150,7 +150,7 @@ class Supervisor:
         self._folders = WatcherThread(
             paths,
             settings,
-            self._events,
+            self._reporting,
             lambda: self._cameras.file_engine_provider(settings),
             self._clock,
         )
@@ -185,7 +185,7 @@ class Supervisor:
         self._next_status = self._clock.monotonic() + _STATUS_SECONDS
         if self._status.ready:
             self._notifier.status(self._summary())
-        elif self._events.is_downloading:
+        elif self._reporting.is_downloading:
             self._notifier.extend_timeout(_EXTENSION_SECONDS)
 
     def _trim(self) -> None:

@@ -1,4 +1,4 @@
-"""The service's observer: logs the events of cameras and files, and counts them for the metrics."""
+"""The service's observer: logs what happens to cameras and files, and counts it for the metrics."""
 
 import logging
 import threading
@@ -29,7 +29,7 @@ _LEVELS = {
 _WITH_REASON = (CameraState.BACKING_OFF, CameraState.FAILED, CameraState.STALLED)
 
 
-class ServiceEvents(Observer):
+class ServiceObserver(Observer):
     """Logs and counts; from any thread."""
 
     def __init__(self, metrics: Metrics) -> None:
