@@ -248,6 +248,8 @@ class CameraState(StrEnum):
     """Lost; the next attempt is waited for."""
     FAILED = "failed"
     """Given up: only a change of its settings brings it back."""
+    PAUSED = "paused"
+    """Disconnected at someone's request, until it is resumed."""
     STOPPED = "stopped"
 
 
@@ -282,6 +284,7 @@ class CameraStatus:
         latency: None before the first explained frame.
         sink_errors: What is wrong with each of its sinks, None where nothing is; by the sink's
             name, e.g. "recording", "publishing".
+        recording: Whether its recording goes on; None where it has none.
     """
 
     name: str
@@ -301,3 +304,4 @@ class CameraStatus:
     killed: int = 0
     latency: Latency | None = None
     sink_errors: Mapping[str, str | None] = field(default_factory=dict)
+    recording: bool | None = None

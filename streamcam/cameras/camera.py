@@ -3,10 +3,11 @@
 import logging
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 from streamcam.cameras.engines import Engines
 from streamcam.cameras.plan import CameraPlan
-from streamcam.cameras.sink_workers import LiveDelivery, SinkWorker, start_sinks
+from streamcam.cameras.sink_workers import RECORDING, LiveDelivery, SinkWorker, start_sinks
 from streamcam.cameras.stats import CameraStats
 from streamcam.clock import Clock
 from streamcam.errors import DeviceError, DeviceMemoryError, SourceError, StreamcamError
@@ -62,6 +63,11 @@ class Camera:
         self._sinks: Sequence[SinkWorker] = ()
         self._stream: Stream | None = None
         self._stopping = threading.Event()
+        # Set while it should run (or end), and while waits and streams should end.
+        self._resumed, self._halted = threading.Event(), threading.Event()
+        self._resumed.set()
+        self._interrupted = False
+        self._records = True
         # Its state between two runs and after the last, which its source does not know.
         self._override: LiveStatus | None = None
         self._ended = False
@@ -78,14 +84,33 @@ class Camera:
     def stop(self) -> None:
         """End soon: frames on their way still go out. From any thread."""
         self._stopping.set()
-        if self._stream is not None:
-            self._stream.stop()
+        self._halt()
+        self._resumed.set()
 
     def cancel(self) -> None:
         """End at once. From any thread."""
-        self._stopping.set()
+        self.stop()
         if self._stream is not None:
             self._stream.cancel()
+
+    def pause(self) -> None:
+        """Close its stream until `resume`: frames on their way still go out. From any thread."""
+        self._resumed.clear()
+        self._interrupted = True
+        self._halt()
+
+    def resume(self) -> None:
+        """Connect again after `pause`. From any thread."""
+        self._halted.clear()
+        if self._stopping.is_set():
+            self._halted.set()
+        self._resumed.set()
+
+    def record(self, on: bool) -> None:
+        """Let its recording go on, or complete it and let it rest. From any thread."""
+        self._records = on
+        self._direct_recording()
+        self._observer.camera_changed(self.status())
 
     def join(self, timeout: float) -> bool:
         """Wait for its end; return whether it came within `timeout` seconds."""
@@ -103,7 +128,8 @@ class Camera:
         return self._ended and self.fault is not None
 
     def status(self) -> CameraStatus:
-        return self._stats.status(self._sinks, self._override)
+        recording = None if self.plan.record == "never" else self._records
+        return replace(self._stats.status(self._sinks, self._override), recording=recording)
 
     def _on_frame(self, result: FrameResult, latency: float) -> None:
         self._pauses.reset()
@@ -112,13 +138,38 @@ class Camera:
 
     def _run(self) -> None:
         try:
-            while not self._stopping.is_set() and self._explain_once():
+            while not self._stopping.is_set() and self._run_once():
                 pass
         finally:
             for sink in self._sinks:
                 sink.close()
             self._ended = self.ready = True
             self._enter(CameraState.FAILED if self.fault else CameraState.STOPPED, self.fault)
+
+    def _run_once(self) -> bool:
+        """Run until the camera ends or is paused; return whether to begin again."""
+        self._interrupted = False
+        if self._resumed.is_set():
+            return self._explain_once() or (self._interrupted and self.fault is None)
+        for sink in self._sinks:
+            sink.complete()
+        self.ready = True
+        self._enter(CameraState.PAUSED, None)
+        self._resumed.wait()
+        self._enter(CameraState.CONNECTING, None)
+        self._override = None
+        return True
+
+    def _halt(self) -> None:
+        """End the stream, and the pause before the next."""
+        self._halted.set()
+        if self._stream is not None:
+            self._stream.stop()
+
+    def _direct_recording(self) -> None:
+        for sink in self._sinks:
+            if sink.name == RECORDING:
+                sink.rest(not self._records)
 
     def _explain_once(self) -> bool:
         """Run until the camera ends; return whether to begin again."""
@@ -137,6 +188,7 @@ class Camera:
     def _explain(self) -> None:
         if not self._sinks:
             self._sinks = start_sinks(self.plan, self._engines, self._observer, self._clock)
+            self._direct_recording()
         self._engines.assign(self.plan.name, self.plan.settings, self.plan.ignore)
         self.ready = True
         stream: Stream | None = None
@@ -156,7 +208,7 @@ class Camera:
         stream = self._pipeline.open(source, sampler, delivery, overflow=Overflow.DROP_OLDEST)
         self._stats.begin(source, stream, delivery)
         self._stream = stream
-        if self._stopping.is_set():
+        if self._halted.is_set():
             stream.stop()
         return stream
 
@@ -196,7 +248,7 @@ class Camera:
             extra={"source": self.plan.name},
         )
         self._enter(CameraState.BACKING_OFF, error)
-        self._stopping.wait(pause)
+        self._halted.wait(pause)
         self._override = None
 
     def _enter(self, state: CameraState, error: StreamcamError | None) -> None:

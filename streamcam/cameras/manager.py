@@ -65,6 +65,8 @@ class CameraManager:
             make_retention(settings.output.folder, settings.retention, self._clock)
         )
         self._cameras: dict[str, Camera] = {}
+        self._paused: set[str] = set()
+        self._unrecorded: set[str] = set()
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -114,6 +116,32 @@ class CameraManager:
             camera = self._cameras.get(name)
         return None if camera is None else camera.preview
 
+    def pause(self, name: str, paused: bool) -> bool:
+        """Pause a camera or resume it, also beyond a change of its plan. From any thread.
+
+        Returns:
+            Whether there is such a camera.
+        """
+        with self._lock:
+            camera = self._cameras.get(name)
+            _note(self._paused, name, paused and camera is not None)
+        if camera is None:
+            return False
+        if paused:
+            camera.pause()
+        else:
+            camera.resume()
+        return True
+
+    def record(self, name: str, on: bool) -> bool:
+        """Let a camera's recording rest or go on; the rest as in `pause`."""
+        with self._lock:
+            camera = self._cameras.get(name)
+            _note(self._unrecorded, name, not on and camera is not None)
+        if camera is not None:
+            camera.record(on)
+        return camera is not None
+
     @property
     def fault(self) -> DeviceError | None:
         """Why no camera can go on, None while they can."""
@@ -129,12 +157,14 @@ class CameraManager:
         gone = [c for c in self.cameras if c.failed or wanted.get(c.plan.name) != c.plan]
         self._end(gone, _REMOVAL_SECONDS)
         with self._lock:
+            self._paused &= wanted.keys()
+            self._unrecorded &= wanted.keys()
             kept = {name: camera for name, camera in self._cameras.items() if camera not in gone}
             added = [self._new_camera(plan) for name, plan in wanted.items() if name not in kept]
             both = kept | {camera.plan.name: camera for camera in added}
             self._cameras = {name: both[name] for name in wanted}
         for camera in added:
-            camera.start()
+            self._begin(camera)
 
     def set_retention(self, folder: Path, bounds: RetentionSettings) -> None:
         """Apply other bounds, or bounds to another folder, from the next sweep on."""
@@ -160,6 +190,17 @@ class CameraManager:
     def _new_camera(self, plan: CameraPlan) -> Camera:
         shared = (self._pipeline, self._engines, self._observer, self._clock)
         return Camera(plan, *shared, reconnect=self._reconnect)
+
+    def _begin(self, camera: Camera) -> None:
+        if camera.plan.name in self._paused:
+            camera.pause()
+        if camera.plan.name in self._unrecorded:
+            camera.record(False)
+        camera.start()
+
+
+def _note(names: set[str], name: str, wanted: bool) -> None:
+    (names.add if wanted else names.discard)(name)
 
 
 def make_retention(folder: Path, settings: RetentionSettings, clock: Clock) -> Retention:

@@ -26,6 +26,8 @@ from streamcam.types import FrameResult, Item, Picture, SourceInfo
 
 _log = logging.getLogger(__name__)
 
+RECORDING = "recording"
+
 # One core is enough for the few frames a second of one camera.
 _ENCODER_THREADS = 1
 
@@ -49,11 +51,13 @@ class SinkWorker:
 
     Attributes:
         needs_picture: Whether the sink has to be given the annotated pictures.
+        resting: Whether it takes no results for the time being.
     """
 
     def __init__(self, choice: SinkChoice, target: SinkTarget, observer: Observer) -> None:
         self.name = choice.name
         self.needs_picture = choice.uses_picture
+        self.resting = False
         self._choice = choice
         self._target = target
         self._camera = target.source.id
@@ -64,7 +68,8 @@ class SinkWorker:
         self._error: StreamcamError | None = None
         self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         self._not_before = 0.0
-        self._queue: BoundedQueue[tuple[FrameResult, Picture | None]] = BoundedQueue(
+        # Without a result, what was written is to be completed.
+        self._queue: BoundedQueue[tuple[FrameResult | None, Picture | None]] = BoundedQueue(
             _CAPACITY, Overflow.DROP_OLDEST
         )
         self._thread = threading.Thread(
@@ -87,7 +92,18 @@ class SinkWorker:
 
     def submit(self, result: FrameResult, picture: Picture | None) -> None:
         """Hand over a result; never waits."""
-        self._queue.put((result, picture))
+        if not self.resting:
+            self._queue.put((result, picture))
+
+    def complete(self) -> None:
+        """Complete what was written; the next result begins anew. Never waits."""
+        self._queue.put((None, None))
+
+    def rest(self, resting: bool) -> None:
+        """Complete what was written and take no more results, or take them again."""
+        self.resting = resting
+        if resting:
+            self.complete()
 
     def close(self) -> None:
         """Take no more results; those in the queue are still written."""
@@ -102,14 +118,14 @@ class SinkWorker:
         with self._caught(self._warn):
             self._choice.recover(self._target)
         for result, picture in self._queue:
-            if self._clock.monotonic() < self._not_before:
+            if result is None:
+                self._finish()
+            elif self._clock.monotonic() < self._not_before:
                 self._lost += 1
-                continue
-            with self._caught(self._fail):
-                self._write(result, picture)
-        if self._sink is not None:
-            with self._caught(self._fail_to_finish):
-                self._sink.finish()
+            else:
+                with self._caught(self._fail):
+                    self._write(result, picture)
+        self._finish()
 
     @contextmanager
     def _caught(self, handle: Callable[[StreamcamError], None]) -> Iterator[None]:
@@ -121,6 +137,12 @@ class SinkWorker:
         except Exception as error:  # noqa: BLE001 - one sink must not end the others
             _log.debug("internal fault", exc_info=error)
             handle(SinkError(f"internal fault: {type(error).__name__}: {error}"))
+
+    def _finish(self) -> None:
+        if self._sink is not None:
+            with self._caught(self._fail_to_finish):
+                self._sink.finish()
+            self._sink = None
 
     def _write(self, result: FrameResult, picture: Picture | None) -> None:
         if self._sink is None:
@@ -238,7 +260,7 @@ def camera_sinks(plan: CameraPlan) -> list[SinkChoice]:
             post_roll=live.post_roll,
             encoder=encoder,
         )
-        chosen.append(SinkChoice("recording", recording))
+        chosen.append(SinkChoice(RECORDING, recording))
     if plan.publish is not None:
         chosen.append(SinkChoice("publishing", PublishSettings(url=plan.publish, encoder=encoder)))
     optional = plan.settings.sinks.items()

@@ -26,6 +26,7 @@ STATE_STYLES = {
     CameraState.STALLED: "yellow",
     CameraState.BACKING_OFF: "red",
     CameraState.FAILED: "bold red",
+    CameraState.PAUSED: "dim",
     CameraState.STOPPED: "dim",
 }
 

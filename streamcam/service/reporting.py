@@ -24,6 +24,7 @@ _LEVELS = {
     CameraState.STALLED: logging.WARNING,
     CameraState.BACKING_OFF: logging.WARNING,
     CameraState.FAILED: logging.ERROR,
+    CameraState.PAUSED: logging.INFO,
     CameraState.STOPPED: logging.INFO,
 }
 _WITH_REASON = (CameraState.BACKING_OFF, CameraState.FAILED, CameraState.STALLED)

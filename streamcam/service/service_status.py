@@ -80,7 +80,7 @@ class ServiceStatus:
         return reasons + [
             f"camera {status.name} is {status.state.value}"
             for status in self.cameras()
-            if status.state is not CameraState.LIVE
+            if status.state not in (CameraState.LIVE, CameraState.PAUSED)
         ]
 
     def cameras(self) -> Sequence[CameraStatus]:

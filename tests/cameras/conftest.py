@@ -39,7 +39,16 @@ class TimedEngine:
     def __init__(self, pace: float = 0.0) -> None:
         self.pace = pace
         self.errors: dict[str, Exception] = {}
-        self.description = SimpleNamespace(preset=0.5)
+        self.description = SimpleNamespace(
+            model="stub",
+            classes={},
+            method="stub",
+            device="cpu",
+            precision="fp32",
+            preset=0.5,
+            weights_sha256=None,
+            labels_sha256=None,
+        )
         self.forgotten: list[str] = []
         self.closed = False
 

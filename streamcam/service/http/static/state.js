@@ -8,6 +8,7 @@ const WORDS = {
   stalled: "Stalled",
   "backing off": "Offline",
   failed: "Offline",
+  paused: "Paused",
   stopped: "Stopped",
 };
 
@@ -30,7 +31,7 @@ export function judge(camera, age, server) {
   // Each reconnection is another state: the time without a new picture counts.
   const since = Math.max(camera.seconds, camera.last_frame_age ?? 0) + server.silence;
   if (camera.state !== "live") {
-    const look = { connecting: "connecting", stalled: "stalled" }[camera.state] ?? "offline";
+    const look = { connecting: "connecting", stalled: "stalled", paused: "paused" }[camera.state] ?? "offline";
     const word = `${WORDS[camera.state]} ${span(since)}`;
     return { look, word, note: `${WORDS[camera.state]}\n${old(age)}` };
   }
