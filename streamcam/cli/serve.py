@@ -12,7 +12,8 @@ from streamcam.cameras.plan import CameraPlan
 from streamcam.cli import options
 from streamcam.cli.logs import LogFormat, RateLimitHandler, configure_logging
 from streamcam.cli.terminal import errors, forcible, leave, stopped_by_signals
-from streamcam.config import Settings, load_settings
+from streamcam.config import Settings
+from streamcam.config.config_file import ConfigFile
 from streamcam.config.fields import Tables
 from streamcam.errors import ExitCode, StreamcamError
 from streamcam.service.health import Notifier
@@ -41,8 +42,7 @@ def serve(
 
 class _Service:
     def __init__(self, config: Path | None, flags: Tables, log_format: LogFormat) -> None:
-        self._config = config
-        self._flags = flags
+        self._config_file = ConfigFile(config, os.environ, flags)
         self._log_format = log_format
         self._log_handler: RateLimitHandler | None = None
         self._urls: set[str] = set()
@@ -54,7 +54,9 @@ class _Service:
         # Imported here because it brings the web framework.
         from streamcam.service.supervisor import Supervisor
 
-        supervisor = Supervisor(self._load, Notifier.from_environment(), on_iteration=self._turn)
+        supervisor = Supervisor(
+            self._load, self._config_file, Notifier.from_environment(), on_iteration=self._turn
+        )
         signal.signal(signal.SIGHUP, lambda *_: supervisor.reload())
         code = ExitCode.OK
         message = _STOPPING if errors().is_terminal else None
@@ -73,7 +75,7 @@ class _Service:
         return code
 
     def _load(self) -> Settings:
-        settings = load_settings(self._config, os.environ, self._flags)
+        settings = self._config_file.load()
         # Secrets of removed cameras stay hidden: these cameras run until they are stopped.
         for camera in settings.camera:
             self._urls |= {camera.url, camera.publish or ""}

@@ -29,18 +29,20 @@ def load_settings(
     path: Path | None = None,
     environment: Mapping[str, str] | None = None,
     flags: Tables | None = None,
+    text: str | None = None,
 ) -> Settings:
     """Merge a TOML file < environment < flags over the built-in defaults.
 
     Variables are `STREAMCAM_<SECTION>_<KEY>`; others are ignored, but not those with the prefix and
-    an unknown name. A flag's value None means not given.
+    an unknown name. A flag's value None means not given. `text` stands for the file's content.
 
     Raises:
         ConfigError: Something is unknown or out of bounds; the message names every such setting
             where it was given.
         UsageError: A flag is wrong.
     """
-    text = "" if path is None else _read(path)
+    if text is None:
+        text = "" if path is None else read_text(path)
     merged = {} if path is None else _parse(path, text)
     origins = Origins(path, text, _from_environment(environment or {}), flags or {})
     _merge(merged, origins.variables)
@@ -94,9 +96,10 @@ def _with_unit(value: object, field: FieldInfo) -> str | None:
     return f"{number.normalize():f}{unit.unit if unit else quantity.base}"
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return a configuration file's text, line ends as they are; raises ConfigError."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode()
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not a text file") from None
     except OSError as error:

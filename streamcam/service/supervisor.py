@@ -13,11 +13,13 @@ from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.plan import plans
 from streamcam.clock import Clock
 from streamcam.config import Settings
+from streamcam.config.config_file import ConfigFile
 from streamcam.errors import ConfigError, DeviceError, SinkError, StreamcamError, UsageError
 from streamcam.jobs.watched_files import resolve_folders
 from streamcam.service.health import Notifier, ProgressMonitor, Watchdog
 from streamcam.service.http.server import HttpServer
 from streamcam.service.metrics import Metrics
+from streamcam.service.region_editor import RegionEditor
 from streamcam.service.reporting import ServiceObserver
 from streamcam.service.service_status import ServiceStatus
 from streamcam.service.watcher_thread import WatcherThread
@@ -50,6 +52,8 @@ class Supervisor:
     Raises what `load` and `checked` raise.
 
     Args:
+        load: Reads the settings, at the start and at every reload.
+        config_file: Where they stand, for changes from the page.
         stuck_after: Seconds that a batch may take before the service counts as stuck.
         grace: Seconds for cameras, and for files, to finish their work at the end.
     """
@@ -57,6 +61,7 @@ class Supervisor:
     def __init__(
         self,
         load: Callable[[], Settings],
+        config_file: ConfigFile,
         notifier: Notifier,
         *,
         on_iteration: Callable[[], None] = lambda: None,
@@ -84,7 +89,10 @@ class Supervisor:
         self._status = ServiceStatus(
             self._settings, self._cameras, self._watchdog, self._reporting.progress
         )
-        self._server = HttpServer(self._status, self._metrics, self._settings.http, self._clock)
+        editor = RegionEditor(config_file, checked, self.reload)
+        self._server = HttpServer(
+            self._status, self._metrics, self._settings.http, editor, self._clock
+        )
         self._folders: WatcherThread | None = None
         self._folders_stuck = False
         self._next_status = self._next_trim = 0.0

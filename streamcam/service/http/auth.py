@@ -4,9 +4,12 @@ import hashlib
 import hmac
 import ipaddress
 from collections.abc import Mapping
+from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from fastapi import HTTPException, Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,6 +21,11 @@ COOKIE = "streamcam"
 
 MAX_HEAD_BYTES = 16 * 1024
 """Of a request's head: well above what browsers and proxies send, and what others refuse."""
+
+MAX_BODY_BYTES = 64 * 1024
+"""Of what changes something: a hundred zones of fifty points each."""
+
+UNCHANGEABLE = "changes need a token: set http.token_file"
 
 _MIN_TOKEN_LENGTH = 16
 """Characters. There are 2**75 sequences of 16 random letters: too many to guess over a network."""
@@ -83,6 +91,17 @@ class Access:
             return True
         return hmac.compare_digest(_cookie(headers).encode(), self.cookie().encode())
 
+    def check_change(self, request: Request) -> None:
+        """Refuse a request that changes something, unless it is known who wants it: 403.
+
+        A browser sends a visitor's cookie with whatever a foreign page makes it ask, so it must
+        also tell that the page is this server's own.
+        """
+        if not self.needs_token:
+            raise HTTPException(HTTPStatus.FORBIDDEN, UNCHANGEABLE)
+        if _is_foreign(request.headers):
+            raise HTTPException(HTTPStatus.FORBIDDEN, "changes come from this server's own pages")
+
     def is_token(self, text: str) -> bool:
         """Tell in constant time whether a text is the token."""
         return self._token is not None and hmac.compare_digest(text.encode(), self._token)
@@ -126,6 +145,15 @@ def _host_name(header: str) -> str:
     if header.startswith("["):
         return header[1:].partition("]")[0].lower()
     return header.partition(":")[0].lower()
+
+
+def _is_foreign(headers: Headers) -> bool:
+    """Tell whether another site's page made the browser ask; programs name no site."""
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site != "same-origin"
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != headers.get("host")
 
 
 def _cookie(headers: Headers) -> str:
@@ -174,8 +202,10 @@ class AuthMiddleware:
             return _refused(431, "the request's head is too long")
         if not self._access.knows_host(headers):
             return _refused(421, "this server is not known by that name")
-        if _is_open(path) or self._access.allows(headers):
+        if _is_open(path):
             return None
+        if self._access.allows(headers):
+            return _body_refusal(headers)
         if "text/html" in headers.get("accept", ""):
             return RedirectResponse("/login", 303)
         return _refused(401, "a token is needed", {"www-authenticate": "Bearer"})
@@ -189,6 +219,15 @@ def _head_size(scope: Scope) -> int:
     """Return the approximate size of a request's head: the parser bounds incomplete ones only."""
     fields = sum(len(name) + len(value) for name, value in scope["headers"])
     return len(scope["raw_path"]) + len(scope["query_string"]) + fields
+
+
+def _body_refusal(headers: Headers) -> JSONResponse | None:
+    if "transfer-encoding" in headers:
+        return _refused(411, "the length of the request's body must be given")
+    # The parser takes digits only.
+    if int(headers.get("content-length", "0")) > MAX_BODY_BYTES:
+        return _refused(413, "the request's body is too long")
+    return None
 
 
 def _refused(status: int, text: str, headers: Mapping[str, str] | None = None) -> JSONResponse:

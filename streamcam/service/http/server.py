@@ -26,7 +26,9 @@ from streamcam.service.http.answers import message
 from streamcam.service.http.api import ApiRoutes
 from streamcam.service.http.auth import COOKIE, MAX_HEAD_BYTES, Access, AuthMiddleware
 from streamcam.service.http.live_pictures import PictureRoutes
+from streamcam.service.http.region_routes import RegionRoutes
 from streamcam.service.metrics import Metrics
+from streamcam.service.region_editor import RegionEditor
 from streamcam.service.service_status import ServiceStatus
 from streamcam.version import __version__
 
@@ -62,10 +64,11 @@ class HttpServer:
         service: ServiceStatus,
         metrics: Metrics,
         settings: HttpSettings,
+        editor: RegionEditor,
         clock: Clock | None = None,
     ) -> None:
         access = Access(settings)
-        app = make_app(service, metrics, access, clock or Clock())
+        app = make_app(service, metrics, access, editor, clock or Clock())
         self._settings = settings
         self._server = uvicorn.Server(
             _config(AuthMiddleware(app, access, settings.max_clients), settings)
@@ -221,7 +224,9 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def make_app(service: ServiceStatus, metrics: Metrics, access: Access, clock: Clock) -> FastAPI:
+def make_app(
+    service: ServiceStatus, metrics: Metrics, access: Access, editor: RegionEditor, clock: Clock
+) -> FastAPI:
     app = FastAPI(
         title="streamcam",
         summary="What an object detector looks at.",
@@ -231,6 +236,7 @@ def make_app(service: ServiceStatus, metrics: Metrics, access: Access, clock: Cl
     )
     app.include_router(ApiRoutes(service, clock).router)
     app.include_router(PictureRoutes(service, clock).router)
+    app.include_router(RegionRoutes(service, editor, access).router)
     _add_health(app, service, metrics, access)
     _add_pages(app, access)
     app.add_exception_handler(StreamcamError, _unavailable)

@@ -17,10 +17,11 @@ from streamcam.demo.source import DemoSource
 from streamcam.jobs.store import JobStore
 from streamcam.service.http.server import HttpServer
 from streamcam.service.metrics import Metrics
+from streamcam.service.region_editor import RegionEditor
 from tests.cli.conftest import command, environment
 from tests.jobs.conftest import store  # noqa: F401 - a fixture here too
 from tests.media import write_video
-from tests.service.http.fake_status import FakeStatus
+from tests.service.http.fake_status import NO_FILE, FakeStatus
 
 PATIENCE = 20.0
 TOKEN = "correct-horse-battery-staple"
@@ -78,8 +79,15 @@ def serve() -> Iterator[Serve]:
     """Starts servers, and stops them at the end."""
     servers: list[HttpServer] = []
 
-    def start(fake: FakeStatus, *, metrics: Metrics | None = None, **settings: Any) -> Visitor:
-        server = HttpServer(fake, metrics or Metrics(), HttpSettings(**{"port": 0, **settings}))
+    def start(
+        fake: FakeStatus,
+        *,
+        metrics: Metrics | None = None,
+        editor: RegionEditor = NO_FILE,
+        **settings: Any,
+    ) -> Visitor:
+        chosen = HttpSettings(**{"port": 0, **settings})
+        server = HttpServer(fake, metrics or Metrics(), chosen, editor)
         server.start()
         servers.append(server)
         return Visitor(server)

@@ -7,15 +7,21 @@ from pathlib import Path
 
 import numpy as np
 
+from streamcam.config import Settings
+from streamcam.config.config_file import ConfigFile
 from streamcam.jobs.job_record import JobState
 from streamcam.jobs.store import JobStore
 from streamcam.render import annotate
+from streamcam.service.region_editor import RegionEditor
 from streamcam.service.service_status import GpuMemory, JobProgress, ServiceStatus
 from streamcam.sinks.pictures import PreviewSink
 from streamcam.types import CameraState, CameraStatus, Counts, FrameResult, Latency, Picture
 from tests.sinks.items import PERSON, explained, frame
 
 SIZE = (320, 180)
+
+NO_FILE = RegionEditor(ConfigFile(None, {}, {}), lambda settings: settings, lambda: None)
+"""Of a service that runs without a configuration file."""
 
 COUNTS = Counts(1000, explained=400, corrupt=3, dropped={"busy": 590}, detections={"cat": 7})
 
@@ -56,6 +62,7 @@ class FakeStatus(ServiceStatus):
 
     def __init__(self, store: JobStore | None = None) -> None:
         self._store = store
+        self.settings = Settings()
         self.statuses: dict[str, CameraStatus] = {}
         self.previews: dict[str, PreviewSink] = {}
         self.requested: dict[str, float] = {}

@@ -13,7 +13,7 @@ from streamcam.service.http.auth import MAX_HEAD_BYTES, SECURITY_HEADERS
 from streamcam.service.http.server import STATIC, HttpServer
 from streamcam.service.metrics import Metrics
 from tests.service.http.conftest import TOKEN, FinishedJobs, Serve, Visitor
-from tests.service.http.fake_status import FakeStatus
+from tests.service.http.fake_status import NO_FILE, FakeStatus
 
 GUARDED = (
     *("/", "/docs", "/openapi.json", "/metrics", "/api/status", "/api/jobs", "/api/jobs/1"),
@@ -26,7 +26,7 @@ OPEN = ("/healthz", "/readyz", "/login", "/static/style.css")
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.7.9", "::", "camera-box.example"])
 def test_other_machines_may_not_look_without_a_token(host: str) -> None:
     with pytest.raises(ConfigError, match=r"http\.host") as caught:
-        HttpServer(FakeStatus(), Metrics(), HttpSettings(host=host))
+        HttpServer(FakeStatus(), Metrics(), HttpSettings(host=host), NO_FILE)
     assert caught.value.exit_code is ExitCode.CONFIG == 78
     assert "http.token_file" in (caught.value.hint or "")
 
@@ -49,7 +49,7 @@ def test_a_token_that_is_none_is_refused(
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(ConfigError, match=rf"http\.token_file: .*{reason}"):
-        HttpServer(FakeStatus(), Metrics(), HttpSettings(token_file=file))
+        HttpServer(FakeStatus(), Metrics(), HttpSettings(token_file=file), NO_FILE)
 
 
 def test_nothing_is_answered_without_the_token(

@@ -24,7 +24,7 @@ from tests.service.http.browsing import (
 from tests.service.http.browsing import browser as browser
 from tests.service.http.browsing import visit as visit
 from tests.service.http.conftest import TOKEN, FinishedJobs, Serve
-from tests.service.http.fake_status import FakeStatus, coloured
+from tests.service.http.fake_status import NO_FILE, FakeStatus, coloured
 from tests.test_escapes import ACTING, HOSTILE
 
 RED, GREEN = [220, 20, 20], [20, 220, 20]
@@ -84,7 +84,7 @@ def test_a_server_that_has_ended_is_shown(fake: FakeStatus, serve: Serve, visit:
     sink = fake.add("front")
     for _ in range(3):
         sink.write(coloured(RED))
-    server = HttpServer(fake, Metrics(), HttpSettings(port=0))
+    server = HttpServer(fake, Metrics(), HttpSettings(port=0), NO_FILE)
     server.start()
     try:
         page = visit(server.url)
