@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 
 from streamcam.fingerprint import identity_of
-from streamcam.jobs.database import FILE_NAME
 from streamcam.jobs.job_record import JobState
+from streamcam.jobs.job_tables import FILE_NAME
 from streamcam.jobs.store import JobStore
 from streamcam.types import JobReport, Outcome
 

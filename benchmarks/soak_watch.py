@@ -21,8 +21,9 @@ from pathlib import Path
 
 import av
 
-from streamcam.jobs.database import FILE_NAME, Database
+from streamcam.database import Database
 from streamcam.jobs.job_record import JobRecord, JobState
+from streamcam.jobs.job_tables import FILE_NAME, JOB_STORE
 from streamcam.jobs.store import JobStore
 from tests.media import numbered, write_video
 
@@ -112,7 +113,7 @@ class Soak:
         """Check the job store, and that nothing that was done is done again."""
         if not self.store_file.exists():
             return
-        database = Database(self.store_file)
+        database = Database(self.store_file, JOB_STORE)
         ((verdict,),) = database.rows("PRAGMA integrity_check")
         database.close()
         jobs = self.jobs()

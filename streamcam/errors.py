@@ -12,7 +12,9 @@
     ├── WeightsError                exit 1   weights that cannot be used
     │   ├── WeightsMismatchError    exit 1   weights of another network
     │   └── WeightsUnavailableError exit 69  weights that cannot be fetched   (retryable)
-    ├── JobStoreError               exit 70  the job store cannot be used
+    ├── StoreError                  exit 70  a database that cannot be used
+    │   ├── JobStoreError           exit 70  that of watched folders' jobs
+    │   └── EventStoreError         exit 70  that of events
     └── DeviceError                 exit 70  the GPU failed                   (retryable)
         └── DeviceMemoryError       exit 70  no room for a model now          (retryable)
 
@@ -112,8 +114,16 @@ class WeightsUnavailableError(WeightsError):
     retryable = True
 
 
-class JobStoreError(StreamcamError):
+class StoreError(StreamcamError):
+    """A database cannot be read or written."""
+
+
+class JobStoreError(StoreError):
     """The store of watched folders' jobs cannot be read or written."""
+
+
+class EventStoreError(StoreError):
+    """The store of events cannot be read or written."""
 
 
 class DeviceError(StreamcamError):

@@ -21,7 +21,7 @@ from streamcam.cli.logs import JsonFormatter, LogFormat, TextFormatter, configur
 from streamcam.config.schema import ModelSettings, Settings
 from streamcam.config.toml import to_toml
 from streamcam.escapes import escaped_json, printable, printable_json
-from streamcam.jobs.database import FILE_NAME
+from streamcam.jobs.job_tables import FILE_NAME
 from streamcam.jobs.store import JobStore
 from streamcam.render.boxes import draw_labels
 from streamcam.render.style import Scale

@@ -1,10 +1,10 @@
 """An event: one tracked object that passed a rule, from its first frame to its last."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from streamcam.types import Box
+from streamcam.types import Box, FrameResult
 
 
 class EventStage(StrEnum):
@@ -65,6 +65,7 @@ class Event:
         zones: Names of the zones that it was in, in the order of entering.
         frames: In how many explained frames it was found.
         suspicions: Why it may be a false alarm.
+        latest: The newest frame that it was found in.
     """
 
     id: str
@@ -81,12 +82,35 @@ class Event:
     frames: int
     focus: EventFocus
     suspicions: tuple[Suspicion, ...] = ()
+    latest: Moment | None = None
+
+    @property
+    def began(self) -> float:
+        """Seconds since 1970 of its begin; of a file's event, of the work on it."""
+        return began(self.id)
 
 
 @dataclass(frozen=True, slots=True)
 class EventChange:
-    """An event that began, changed or ended; `before` is what was told of it the last time."""
+    """An event that began, changed or ended.
+
+    Attributes:
+        before: What was told of it the last time; None for a new one.
+        picture: The explained frame of `event.best`, if it was not given before. To be used at
+            once, not to be kept: it holds the whole frame.
+    """
 
     stage: EventStage
     event: Event
     before: Event | None = None
+    picture: FrameResult | None = field(default=None, compare=False, repr=False)
+
+
+def began(event_id: str) -> float:
+    """Return the seconds since 1970 that an event's id begins with."""
+    return float(event_id.partition("-")[0])
+
+
+def first_id(seconds: float) -> str:
+    """Return the id before those of all events that began at a moment or later."""
+    return f"{max(0.0, seconds):017.6f}"

@@ -9,9 +9,9 @@ from os.path import lexists
 from pathlib import Path
 from sqlite3 import Row
 
+from streamcam.database import Database, SqlValue, placeholders
 from streamcam.errors import UsageError
 from streamcam.fingerprint import FileIdentity, FileStat
-from streamcam.jobs.database import FILE_NAME, Database, SqlValue, placeholders
 from streamcam.jobs.job_record import (
     EnqueueResult,
     FileStatus,
@@ -20,6 +20,7 @@ from streamcam.jobs.job_record import (
     RecoveredJob,
     reason_to_give_up,
 )
+from streamcam.jobs.job_tables import FILE_NAME, JOB_STORE
 from streamcam.jobs.owner import (
     OUT_OF_MEMORY,
     count_oom_kills,
@@ -40,7 +41,7 @@ class JobStore:
     """
 
     def __init__(self, path: Path, *, clears_sources: bool = False) -> None:
-        self._database = Database(path)
+        self._database = Database(path, JOB_STORE)
         self._post_action = "due" if clears_sources else None
 
     @classmethod

@@ -8,9 +8,9 @@ from pathlib import Path
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.errors import DiskFullError
-from streamcam.jobs.database import FILE_NAME
 from streamcam.jobs.intake import Intake
 from streamcam.jobs.job_run import PostAction
+from streamcam.jobs.job_tables import FILE_NAME
 from streamcam.jobs.owner import crash_log, crash_of, remove_old_crash_logs, this_process
 from streamcam.jobs.resources import EngineLoader, OngoingConditions
 from streamcam.jobs.runner import Runner

@@ -9,8 +9,8 @@ from streamcam.cameras.manager import CameraManager
 from streamcam.config import Settings
 from streamcam.errors import UsageError
 from streamcam.files import free_space
-from streamcam.jobs.database import FILE_NAME
 from streamcam.jobs.job_record import JobRecord, JobState
+from streamcam.jobs.job_tables import FILE_NAME
 from streamcam.jobs.store import JobStore
 from streamcam.jobs.watcher import state_folder
 from streamcam.service.health import Watchdog

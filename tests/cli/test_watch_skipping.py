@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from streamcam.jobs.database import FILE_NAME
 from streamcam.jobs.job_record import JobRecord, JobState
+from streamcam.jobs.job_tables import FILE_NAME
 from streamcam.jobs.store import JobStore
 from tests.cli.stubbed import Ended, Stubbed, found, picture, stems, stubbed, times, video
 from tests.service.running import Service

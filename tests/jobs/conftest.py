@@ -15,8 +15,8 @@ import av
 import pytest
 
 from streamcam.fingerprint import identity_of
-from streamcam.jobs.database import FILE_NAME
 from streamcam.jobs.job_record import JobRecord, JobState
+from streamcam.jobs.job_tables import FILE_NAME
 from streamcam.jobs.store import JobStore
 from tests.cli.conftest import environment
 from tests.media import numbered, write_video

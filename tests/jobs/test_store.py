@@ -17,8 +17,8 @@ import pytest
 
 from streamcam.errors import UsageError
 from streamcam.fingerprint import FileStat, identity_of
-from streamcam.jobs.database import FILE_NAME
 from streamcam.jobs.job_record import EnqueueResult, FileStatus, JobRecord, JobState, RecoveredJob
+from streamcam.jobs.job_tables import FILE_NAME
 from streamcam.jobs.owner import this_process
 from streamcam.jobs.store import JobStore
 from streamcam.types import JobReport, Outcome

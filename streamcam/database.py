@@ -1,16 +1,15 @@
-"""The job store's SQLite file: connection, transactions, errors, schema and its migrations."""
+"""SQLite files of several threads and processes: connection, transactions, errors, migrations."""
 
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from streamcam.errors import DiskFullError, JobStoreError, StreamcamError
-
-FILE_NAME = "ledger.sqlite3"
+from streamcam.errors import DiskFullError, StoreError, StreamcamError
 
 SqlValue: TypeAlias = str | bytes | int | float | None
 Migrations: TypeAlias = tuple[tuple[str, ...], ...]
@@ -22,49 +21,6 @@ _BUSY_SECONDS = 10.0
 # Pause between attempts where SQLite itself does not wait.
 _BUSY_RETRY_SECONDS = 0.01
 
-# A migration is never changed once it was released: add another one.
-MIGRATIONS: Migrations = (
-    (
-        """
-        CREATE TABLE jobs (
-            id INTEGER PRIMARY KEY,
-            root BLOB NOT NULL,
-            path BLOB NOT NULL UNIQUE,
-            stem BLOB UNIQUE,
-            state TEXT NOT NULL
-                CHECK (state IN ('found', 'ready', 'running', 'done', 'failed', 'skipped')),
-            size INTEGER NOT NULL,
-            mtime_ns INTEGER NOT NULL,
-            inode INTEGER NOT NULL,
-            fingerprint TEXT,
-            arrived REAL NOT NULL,
-            queued REAL NOT NULL,
-            not_before REAL NOT NULL DEFAULT 0,
-            started REAL,
-            ended REAL,
-            attempts INTEGER NOT NULL DEFAULT 0,
-            crashes INTEGER NOT NULL DEFAULT 0,
-            kills INTEGER NOT NULL DEFAULT 0,
-            redo INTEGER NOT NULL DEFAULT 0,
-            owner TEXT,
-            heartbeat REAL,
-            error TEXT,
-            hint TEXT,
-            outputs TEXT NOT NULL DEFAULT '{}',
-            after TEXT CHECK (after IN ('due', 'over')),
-            CHECK ((state = 'running') = (owner IS NOT NULL))
-        )
-        """,
-        "CREATE INDEX jobs_by_state ON jobs (state, queued, id)",
-        "CREATE INDEX jobs_by_fingerprint ON jobs (fingerprint)",
-        "CREATE INDEX jobs_with_after_due ON jobs (id) WHERE after = 'due'",
-    ),
-    # Digest of what the results were made with; NULL where an earlier version made them.
-    ("ALTER TABLE jobs ADD COLUMN engine_key TEXT",),
-    # What the kernel had killed for memory when the owner was last seen; NULL where not known.
-    ("ALTER TABLE jobs ADD COLUMN oom_kills INTEGER",),
-)
-
 _MIGRATIONS_TABLE = """
     CREATE TABLE IF NOT EXISTS migrations (
         version INTEGER PRIMARY KEY,
@@ -73,18 +29,39 @@ _MIGRATIONS_TABLE = """
 """
 
 
+@dataclass(frozen=True, slots=True)
+class DatabaseKind:
+    """What a database is for.
+
+    Attributes:
+        name: What messages call it, e.g. "the job store".
+        error: Raised where it cannot be used.
+        migrations: The statements that made each version of its tables from the one before. A
+            migration is never changed once it was released: another one is added.
+        when_damaged: What people can do about a damaged file.
+        elsewhere: How people name another folder for it.
+    """
+
+    name: str
+    error: type[StoreError]
+    migrations: Migrations
+    when_damaged: str
+    elsewhere: str
+
+
 class Database:
     """One SQLite connection that threads share; a missing file is made, with its folder.
 
-    All methods, and opening, raise `JobStoreError` where the database cannot be used or was made by
-    a newer streamcam, and `DiskFullError`.
+    All methods, and opening, raise the kind's error where the database cannot be used or was made
+    by a newer streamcam, and `DiskFullError`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: DatabaseKind) -> None:
         self._path = path
+        self._kind = kind
         self._lock = threading.RLock()
         self._depth = 0
-        _make_folder(path.parent)
+        self._make_folder()
         with self._mapped_errors():
             self._connection = sqlite3.connect(
                 path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -92,10 +69,10 @@ class Database:
             self._connection.row_factory = sqlite3.Row
             try:
                 _enable_wal(self._connection)
-                # In WAL mode a killed process loses nothing; after a power cut the last jobs are
-                # done again, which costs less than a sync for every change of every job.
+                # In WAL mode a killed process loses nothing; after a power cut the last changes are
+                # gone, which costs less than a sync for every change.
                 self._connection.execute("PRAGMA synchronous = NORMAL")
-                migrate(self._connection)
+                migrate(self._connection, kind)
             except BaseException:
                 self._connection.close()
                 raise
@@ -152,24 +129,32 @@ class Database:
         if _code(error) == sqlite3.SQLITE_FULL:
             return DiskFullError(f"{self._path}: no space left on the disk", hint="Free space.")
         if isinstance(error, sqlite3.OperationalError):
-            return JobStoreError(f"cannot use the job store {self._path}: {error}")
-        return JobStoreError(
-            f"the job store {self._path} is damaged: {error}",
-            hint="Move it away: a new one finds the results that are there by their manifests.",
+            return self._kind.error(f"cannot use {self._kind.name} {self._path}: {error}")
+        return self._kind.error(
+            f"{self._kind.name} {self._path} is damaged: {error}", hint=self._kind.when_damaged
         )
+
+    def _make_folder(self) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._kind.error(
+                f"cannot use the folder {self._path.parent} of {self._kind.name}: {error.strerror}",
+                hint=f"Name another one with {self._kind.elsewhere}.",
+            ) from error
 
 
 def placeholders(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))
 
 
-def migrate(connection: sqlite3.Connection, migrations: Migrations = MIGRATIONS) -> None:
+def migrate(connection: sqlite3.Connection, kind: DatabaseKind) -> None:
     """Bring a database to the current schema: all migrations that are missing, or none of them."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute(_MIGRATIONS_TABLE)
-        version = _version(connection, len(migrations))
-        for number, statements in enumerate(migrations[version:], version + 1):
+        version = _version(connection, kind)
+        for number, statements in enumerate(kind.migrations[version:], version + 1):
             for statement in statements:
                 connection.execute(statement)
             connection.execute("INSERT INTO migrations VALUES (?, ?)", (number, time.time()))
@@ -179,12 +164,13 @@ def migrate(connection: sqlite3.Connection, migrations: Migrations = MIGRATIONS)
     connection.execute("COMMIT")
 
 
-def _version(connection: sqlite3.Connection, known: int) -> int:
+def _version(connection: sqlite3.Connection, kind: DatabaseKind) -> int:
     (version,) = connection.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchone()
+    known = len(kind.migrations)
     if version > known:
-        raise JobStoreError(
-            f"the job store was made by a newer streamcam (version {version}, known: {known})",
-            hint="Update streamcam, or name another folder with --state.",
+        raise kind.error(
+            f"{kind.name} was made by a newer streamcam (version {version}, known: {known})",
+            hint=f"Update streamcam, or name another folder with {kind.elsewhere}.",
         )
     return int(version)
 
@@ -206,13 +192,3 @@ def _enable_wal(connection: sqlite3.Connection) -> None:
 def _code(error: sqlite3.Error) -> int | None:
     """Return SQLite's error code; the errors that the Python module raises itself have none."""
     return getattr(error, "sqlite_errorcode", None)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise JobStoreError(
-            f"cannot use the state folder {folder}: {error.strerror}",
-            hint="Name another one with --state.",
-        ) from error
