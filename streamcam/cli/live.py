@@ -23,6 +23,7 @@ from streamcam.config import Settings, load_settings
 from streamcam.config.camera_schema import CameraSettings
 from streamcam.config.faults import Origins
 from streamcam.errors import ExitCode, UsageError
+from streamcam.malloc import limit_arenas
 from streamcam.urls import redacted_url
 
 _POLL_SECONDS = 0.2
@@ -67,6 +68,7 @@ def live(
     changes = _changes(flags, option or [])
     settings = load_settings(config, os.environ, flags)
     camera = _camera(source, settings, changes)
+    limit_arenas()
     work = _Live(CameraPlan.of(camera, settings), settings, reconnect=reconnect)
     raise typer.Exit(work.run(seconds, quiet=quiet, json=json))
 

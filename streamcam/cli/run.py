@@ -24,6 +24,7 @@ from streamcam.config import Settings, load_settings
 from streamcam.config.fields import Tables
 from streamcam.errors import ExitCode, UsageError
 from streamcam.jobs.watcher import Watcher
+from streamcam.malloc import limit_arenas
 from streamcam.pipeline.file_job import Run, exit_code
 from streamcam.pipeline.file_results import check_output_folder
 from streamcam.sinks.registry import is_result, result_files
@@ -82,6 +83,7 @@ def watch(
         raise UsageError("the name of a folder is empty", hint="Is a variable of the shell unset?")
     settings = load_settings(config, os.environ, flags)
     reporter = nullcontext(JsonReporter()) if json else file_reporter(None, quiet=quiet)
+    limit_arenas()
     with forcible(_FORCED), reporter as observer:
         watcher = Watcher([Path(folder) for folder in folders], settings, observer, once=once)
         with stopped_by_signals(

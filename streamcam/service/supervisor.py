@@ -1,11 +1,10 @@
 """The service: runs the cameras, the watched folders and the HTTP server of a configuration."""
 
-import ctypes
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -16,6 +15,7 @@ from streamcam.config import Settings
 from streamcam.config.config_file import ConfigFile
 from streamcam.errors import ConfigError, DeviceError, SinkError, StreamcamError, UsageError
 from streamcam.jobs.watched_files import resolve_folders
+from streamcam.malloc import limit_arenas, return_free_memory
 from streamcam.service.health import Notifier, ProgressMonitor, Watchdog
 from streamcam.service.http.server import HttpServer
 from streamcam.service.metrics import Metrics
@@ -114,6 +114,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Run until stopped; raises `DeviceError` where the GPU failed: a new process is needed."""
+        limit_arenas()
         with ExitStack() as stack:
             stack.callback(self._status.close)
             if self._settings.http.enabled:
@@ -248,16 +249,6 @@ def checked(settings: Settings) -> Settings:
     if settings.folder or any(plan.record != "never" for plan in planned):
         _check_writable(settings.output.folder)
     return settings
-
-
-def return_free_memory() -> None:
-    """Return to the system what malloc keeps of freed memory, where it can (glibc).
-
-    Each thread that decodes or encodes leaves fragments: 100 to 200 MB a minute with videos of
-    720p, and the peak of a service would grow for hours.
-    """
-    with suppress(AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _check_writable(output: Path) -> None:
