@@ -63,6 +63,7 @@ class Event:
         end: The last frame that the object was found in; None while the event lasts.
         confidence: The highest, 0..1.
         zones: Names of the zones that it was in, in the order of entering.
+        current_zones: Those that it is in; none when it has ended.
         frames: In how many explained frames it was found.
         suspicions: Why it may be a false alarm.
         latest: The newest frame that it was found in.
@@ -83,6 +84,7 @@ class Event:
     focus: EventFocus
     suspicions: tuple[Suspicion, ...] = ()
     latest: Moment | None = None
+    current_zones: tuple[str, ...] = ()
 
     @property
     def began(self) -> float:

@@ -187,6 +187,7 @@ class EventFinder:
             focus=track.focus(),
             suspicions=track.suspicions(),
             latest=moment,
+            current_zones=detection.zones,
         )
 
     @staticmethod
@@ -206,6 +207,7 @@ class EventFinder:
             focus=track.focus(),
             suspicions=track.suspicions(),
             latest=moment,
+            current_zones=detection.zones,
         )
 
     @staticmethod
@@ -237,12 +239,16 @@ class EventFinder:
 
 def _differs(event: Event, told: Event) -> bool:
     """Tell whether something changed that people or programs wait for."""
-    return (event.best, event.zones, event.suspicions) != (told.best, told.zones, told.suspicions)
+    return _telling(event) != _telling(told)
+
+
+def _telling(event: Event) -> tuple[object, ...]:
+    return event.best, event.zones, event.current_zones, event.suspicions
 
 
 def _ended(track: _Track) -> EventChange:
     assert track.event is not None
-    event = replace(track.event, end=track.latest)
+    event = replace(track.event, end=track.latest, current_zones=())
     return EventChange(EventStage.END, event, track.told, track.picture)
 
 

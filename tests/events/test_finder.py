@@ -107,6 +107,17 @@ def test_a_zone_that_was_left_counts() -> None:
     assert event.zones == ("door",)
 
 
+def test_the_zones_of_the_moment_are_told() -> None:
+    door, outside = found(zones=("door",)), found()
+    frames = [*stretch(0, 10, door), *stretch(10, 30, outside), *stretch(30, 50)]
+    changes = [(change.stage, change.event.current_zones) for change in told(frames)]
+    assert changes == [
+        (EventStage.NEW, ("door",)),
+        (EventStage.UPDATE, ()),
+        (EventStage.END, ()),
+    ]
+
+
 def test_objects_without_a_track_are_no_events() -> None:
     assert told(stretch(0, 20, found(track=None))) == []
 
