@@ -32,7 +32,9 @@ from streamcam.vision.models.family import (
     WeightsChoice,
 )
 from streamcam.vision.models.library import Library
+from streamcam.vision.models.names import NANO
 from streamcam.vision.models.network import Network
+from streamcam.vision.models.quantized import QuantizedModel, nano_int8
 from streamcam.vision.models.registry import find_family
 from streamcam.vision.models.torch_network import TorchNetwork
 
@@ -104,23 +106,23 @@ def build_engine(
     find_method(cam.method)
     device = choose_device(model.device)
     precision = choose_precision(model.precision, device)
-    architecture, weights, labels = _resolve(model)
+    resolved = resolve(model)
     options = LoadOptions(
-        weights=weights,
-        labels=labels,
+        weights=resolved.weights,
+        labels=resolved.labels,
         device=device,
         dtype=DTYPES[precision],
         fuse=fuse,
         progress=progress,
         imgsz=model.imgsz,
-        layer=model.layer,
-        layout=model.layout,
+        layer=resolved.layer,
+        layout=resolved.layout,
         trust=model.trust,
     )
-    family = find_family(architecture)
+    family = find_family(resolved.architecture)
     _check_options(model, family)
     with loading_errors(model.name):
-        loaded = family.load(architecture, options)
+        loaded = family.load(resolved.architecture, options)
         network = loaded.network
         _check_precision(model, network)
         check_method(cam.method, network, model.name)
@@ -142,7 +144,7 @@ def build_engine(
             batch=model.batch,
             versions={"torch": torch.__version__, "torchvision": torchvision.__version__},
             preset=network.confidence,
-            labels_sha256=sha256_of(labels),
+            labels_sha256=sha256_of(resolved.labels),
         )
         eigencam = EigenCam(network.levels, cam.grid)
         attribution = _attribution(detector, eigencam, cam)
@@ -156,9 +158,11 @@ def load_module(model: ModelOptions) -> LoadedModule | None:
         UsageError: There is no such model.
         WeightsError: The weights cannot be used, or are neither here nor can be fetched.
     """
-    architecture, weights, labels = _resolve(model)
-    options = LoadOptions(weights=weights, labels=labels, imgsz=model.imgsz, trust=model.trust)
-    return find_family(architecture).published(architecture, options)
+    resolved = resolve(model)
+    options = LoadOptions(
+        weights=resolved.weights, labels=resolved.labels, imgsz=model.imgsz, trust=model.trust
+    )
+    return find_family(resolved.architecture).published(resolved.architecture, options)
 
 
 def file_digests(model: ModelOptions) -> tuple[str | None, str | None]:
@@ -167,23 +171,49 @@ def file_digests(model: ModelOptions) -> tuple[str | None, str | None]:
     None stands for a file that there is not, or that only loading finds. Raises as `build_engine`
     does for a name or files that cannot be used.
     """
-    architecture, weights, labels = _resolve(model)
-    if weights == "random":
+    resolved = resolve(model)
+    architecture, file = resolved.architecture, resolved.weights
+    if file == "random":
         return None, None
-    file = find_family(architecture).weights_file(architecture) if weights is None else weights
-    return sha256_of(file), sha256_of(labels)
+    if file is None:
+        file = find_family(architecture).weights_file(architecture)
+    return sha256_of(file), sha256_of(resolved.labels)
 
 
 _PRECISIONS = {dtype: name for name, dtype in DTYPES.items()}
 
 
-def _resolve(model: ModelOptions) -> tuple[str, WeightsChoice, Path | None]:
-    """The name of the architecture, the weights and the labels; of an imported model its own."""
+@dataclass(frozen=True, slots=True)
+class ResolvedModel:
+    """What a model's name and options stand for; of an imported model its own."""
+
+    architecture: str
+    weights: WeightsChoice
+    labels: Path | None
+    layer: Sequence[str]
+    layout: str
+    quantized: QuantizedModel | None  # its int8 model, if it has one
+
+
+def resolve(model: ModelOptions) -> ResolvedModel:
+    """Look a model's name up in the library.
+
+    Raises:
+        WeightsError: The card of the imported model, or of the built-in int8 one, is damaged.
+    """
     imported = Library(model.library).find(model.name)
     if imported is None:
-        return model.name, model.weights_choice, model.labels
-    weights = model.weights_choice or imported.weights
-    return imported.architecture, weights, model.labels or imported.labels
+        built_in = nano_int8() if model.name == NANO and model.weights is None else None
+        own = (model.name, model.weights_choice, model.labels, model.layer, model.layout)
+        return ResolvedModel(*own, quantized=built_in)
+    return ResolvedModel(
+        architecture=imported.architecture,
+        weights=model.weights_choice or imported.weights,
+        labels=model.labels or imported.labels,
+        layer=model.layer or imported.layer,
+        layout=imported.layout if model.layout == "auto" else model.layout,
+        quantized=imported.quantized if model.weights is None else None,
+    )
 
 
 def _confirm_precision(detector: Detector) -> None:

@@ -1,9 +1,9 @@
 """Models by name: a user's own, imported once and used like the others, and what is here of all."""
 
-import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.metadata import entry_points
@@ -13,26 +13,13 @@ from pathlib import Path
 from streamcam.errors import UsageError, WeightsError, WeightsMismatchError
 from streamcam.vision.models.download import Progress, sha256
 from streamcam.vision.models.family import Family, LoadOptions, ModelCard, WeightsChoice
+from streamcam.vision.models.imported_model import ImportedModel, read_card, write_card
 from streamcam.vision.models.names import CARD, ENTRY_POINTS, default_library
 from streamcam.vision.models.onnx_family import OnnxFamily, export_onnx
+from streamcam.vision.models.quantized import QuantizedModel
 from streamcam.vision.models.registry import families, find_family, model_names
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-
-
-@dataclass(frozen=True, slots=True)
-class ImportedModel:
-    """One model in the library."""
-
-    name: str
-    architecture: str  # name of the detector that its weights belong to
-    weights: Path
-    sha256: str  # of the weights' file when it was imported
-    classes: Mapping[int, str]  # names by class id
-
-    @property
-    def labels(self) -> Path:
-        return self.weights.with_name("labels.json")
 
 
 class Library:
@@ -55,14 +42,7 @@ class Library:
         if not _NAME.fullmatch(name) or not card.is_file():
             return None
         try:
-            content = json.loads(card.read_text(encoding="utf-8"))
-            return ImportedModel(
-                name=name,
-                architecture=content["architecture"],
-                weights=card.with_name(content["weights"]),
-                sha256=content["sha256"],
-                classes={int(key): label for key, label in content["classes"].items()},
-            )
+            return read_card(card)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise WeightsError(
                 f"the imported model {name} is damaged: {error}", hint="Import it again."
@@ -90,33 +70,58 @@ class Library:
             UsageError: The name cannot be used.
             WeightsError: The file cannot be used.
         """
-        self._check_name(name, replace=replace)
+        self.check_name(name, replace=replace)
         architecture = architecture or recognise(file)
         options = LoadOptions(weights=file, labels=labels)
         loaded = find_family(architecture).load(architecture, options)
+        with self._new_folder(name) as part:
+            weights = shutil.copyfile(file, part / f"weights{file.suffix}")
+            classes = loaded.network.categories
+            imported = ImportedModel(name, architecture, weights, sha256(weights), classes, part)
+            write_card(part, imported, named=True)
+        return self._added(name)
+
+    def add_quantized(
+        self, model: ImportedModel, write: Callable[[Path], QuantizedModel], *, named: bool
+    ) -> ImportedModel:
+        """Keep a model in int8, and with it the weights of its own that it was made of.
+
+        Args:
+            model: The float model under the name of the new one, which `check_name` allows.
+            write: Writes the int8 model's files into a folder.
+            named: Whether its classes are named otherwise than those of its architecture.
+        """
+        with self._new_folder(model.name) as part:
+            if isinstance(model.weights, Path):
+                kept = shutil.copyfile(model.weights, part / f"weights{model.weights.suffix}")
+                model = replace(model, weights=kept)
+            write_card(part, replace(model, quantized=write(part)), named=named)
+        return self._added(model.name)
+
+    @contextmanager
+    def _new_folder(self, name: str) -> Iterator[Path]:
+        """A folder that takes a model's place once it is filled; nothing is left of a failure."""
         part = self.folder / f".{name}.part"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         try:
-            weights = shutil.copyfile(file, part / f"weights{file.suffix}")
-            classes = {str(number): label for number, label in loaded.network.categories.items()}
-            card = {
-                "architecture": architecture,
-                "weights": weights.name,
-                "sha256": sha256(weights),
-                "classes": classes,
-            }
-            (part / "labels.json").write_text(json.dumps(classes), encoding="utf-8")
-            (part / CARD).write_text(json.dumps(card, indent=2), encoding="utf-8")
+            yield part
             shutil.rmtree(self.folder / name, ignore_errors=True)
             part.rename(self.folder / name)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+    def _added(self, name: str) -> ImportedModel:
         added = self.find(name)
         assert added is not None
         return added
 
-    def _check_name(self, name: str, *, replace: bool) -> None:
+    def check_name(self, name: str, *, replace: bool) -> None:
+        """Refuse a name that a new model cannot have; `replace` allows that of an imported one.
+
+        Raises:
+            UsageError: It is no name, or that of another model.
+        """
         if not _NAME.fullmatch(name):
             raise UsageError(
                 f"{name!r} cannot be a model's name",
@@ -213,17 +218,32 @@ def _card(family: Family, name: str) -> ModelCard:
 
 
 def _imported_card(model: ImportedModel) -> ModelCard:
-    present = model.weights.is_file()
+    card = _architecture_card(model.architecture)
+    own = replace(card, name=model.name, classes=len(model.classes), box_map=None)
+    if model.weights is not None:
+        own = replace(own, licence="your own")
+    if model.quantized is not None:
+        return replace(
+            own,
+            size_mb=round(model.quantized.size / 1e6, 1),
+            origin=f"int8 of {model.architecture}",
+            present=model.quantized.present and card.present,
+        )
+    present = model.file is not None and model.file.is_file()
     return replace(
-        find_family(model.architecture).card(model.architecture),
-        name=model.name,
-        classes=len(model.classes),
-        size_mb=round(model.weights.stat().st_size / 1e6, 1) if present else 0.0,
-        licence="your own",
-        box_map=None,
+        own,
+        size_mb=round(model.file.stat().st_size / 1e6, 1) if model.file and present else 0.0,
         origin=f"imported {model.architecture}",
         present=present,
     )
+
+
+def _architecture_card(name: str) -> ModelCard:
+    """The card of what an imported model is; of a file or a folder that is gone as well."""
+    try:
+        return find_family(name).card(name)
+    except UsageError:
+        return ModelCard(name=name, present=False)
 
 
 class WeightsState(StrEnum):
@@ -245,7 +265,7 @@ class WeightsCheck:
 def weights_file(name: str, library: Library) -> Path | None:
     """Where a model's weights are, or would be; None without a file. Raises as `find_family`."""
     imported = library.find(name)
-    return find_family(name).weights_file(name) if imported is None else imported.weights
+    return find_family(name).weights_file(name) if imported is None else imported.file
 
 
 def pull(name: str, progress: Progress | None = None) -> Path | None:
@@ -303,12 +323,11 @@ def _verify(name: str, library: Library) -> WeightsCheck:
     if not path.is_file():
         return WeightsCheck(name, path, WeightsState.ABSENT)
     imported = library.find(name)
-    if imported is not None and sha256(path) != imported.sha256:
-        remark = "its checksum is not the one of the import"
-        return WeightsCheck(name, path, WeightsState.DAMAGED, remark)
     try:
         if imported is None:
             pull(name)
+        else:
+            imported.check()
     except WeightsError as error:
         return WeightsCheck(name, path, WeightsState.DAMAGED, str(error))
     return WeightsCheck(name, path, WeightsState.WHOLE)
