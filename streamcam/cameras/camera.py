@@ -11,6 +11,8 @@ from streamcam.cameras.sink_workers import RECORDING, LiveDelivery, SinkWorker, 
 from streamcam.cameras.stats import CameraStats
 from streamcam.clock import Clock
 from streamcam.errors import DeviceError, DeviceMemoryError, SourceError, StreamcamError
+from streamcam.events.event import EventChange
+from streamcam.events.finder import EventFinder
 from streamcam.observer import Observer
 from streamcam.pipeline.inference import Inference
 from streamcam.pipeline.queue import Overflow
@@ -61,6 +63,7 @@ class Camera:
         self._reconnect = reconnect
         self.preview = PreviewSink(self._draw, clock)
         self._sinks: Sequence[SinkWorker] = ()
+        self._finder = None if plan.events is None else EventFinder(plan.name, plan.events, clock)
         self._stream: Stream | None = None
         self._stopping = threading.Event()
         # Set while it should run (or end), and while waits and streams should end.
@@ -135,6 +138,14 @@ class Camera:
         self._pauses.reset()
         self._stats.note(result, latency)
         self._observer.camera_frame(result, latency)
+        if self._finder is not None:
+            started = self._clock.monotonic()
+            self._tell(self._finder.update(result))
+            self._observer.stage_measured("events", self._clock.monotonic() - started)
+
+    def _tell(self, changes: Sequence[EventChange]) -> None:
+        for change in changes:
+            self._observer.event_changed(change)
 
     def _run(self) -> None:
         try:
@@ -196,6 +207,8 @@ class Camera:
             stream = self._open()
             stream.run()
         finally:
+            if self._finder is not None:
+                self._tell(self._finder.end())
             if stream is None or stream.ended.wait(_FORWARD_SECONDS):
                 self._engines.release(self.plan.name)
 

@@ -13,9 +13,12 @@ from streamcam.cameras.plan import CameraPlan
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.config.camera_schema import RetentionSettings
+from streamcam.config.event_schema import EventSettings
 from streamcam.errors import DeviceError
-from streamcam.observer import Observer
+from streamcam.events.archive import EventArchive, KeptCamera
+from streamcam.observer import Observer, Observers
 from streamcam.pipeline.inference import Inference, InferencePipeline
+from streamcam.render import Style
 from streamcam.sinks.base import EngineKey, Provenance
 from streamcam.sinks.pictures import PreviewSink
 from streamcam.sinks.recording.retention import Retention, RetentionThread
@@ -38,6 +41,7 @@ class CameraManager:
 
     Attributes:
         stuck: Whether something could not be ended: the process should not wait for its threads.
+        events: Keeps the cameras' events.
     """
 
     def __init__(
@@ -49,8 +53,9 @@ class CameraManager:
         reconnect: bool = True,
     ) -> None:
         self.stuck = False
-        self._observer = observer
         self._clock = clock or Clock()
+        self.events = EventArchive(self._clock)
+        self._observer = Observers([self.events, observer])
         self._reconnect = reconnect
         self._engines = Engines(observer.download_progressed)
         model = settings.model
@@ -77,6 +82,7 @@ class CameraManager:
     def __exit__(self, *exception: object) -> None:
         self._retention.stop()
         self.stop(_REMOVAL_SECONDS)
+        self.events.stop()
         if not self.stuck:
             self._pipeline.close()
             self._engines.close()
@@ -156,6 +162,7 @@ class CameraManager:
         wanted = {plan.name: plan for plan in plans}
         gone = [c for c in self.cameras if c.failed or wanted.get(c.plan.name) != c.plan]
         self._end(gone, _REMOVAL_SECONDS)
+        self._keep_events(plans)
         with self._lock:
             self._paused &= wanted.keys()
             self._unrecorded &= wanted.keys()
@@ -169,6 +176,7 @@ class CameraManager:
     def set_retention(self, folder: Path, bounds: RetentionSettings) -> None:
         """Apply other bounds, or bounds to another folder, from the next sweep on."""
         self._retention.retention = make_retention(folder, bounds, self._clock)
+        self.events.max_age = bounds.max_age_records
 
     def stop(self, grace: float) -> None:
         """End all cameras; those that do not end within `grace` seconds are left behind."""
@@ -187,6 +195,11 @@ class CameraManager:
                 _log.warning("%s: does not end and was left behind", name, extra={"source": name})
                 self.stuck = True
 
+    def _keep_events(self, plans: Sequence[CameraPlan]) -> None:
+        if plans:
+            kept = {p.name: _kept(p, p.events) for p in plans if p.events is not None}
+            self.events.configure(plans[0].settings.output.folder, kept)
+
     def _new_camera(self, plan: CameraPlan) -> Camera:
         shared = (self._pipeline, self._engines, self._observer, self._clock)
         return Camera(plan, *shared, reconnect=self._reconnect)
@@ -201,6 +214,13 @@ class CameraManager:
 
 def _note(names: set[str], name: str, wanted: bool) -> None:
     (names.add if wanted else names.discard)(name)
+
+
+def _kept(plan: CameraPlan, rule: EventSettings) -> KeptCamera:
+    output, live = plan.settings.output, plan.settings.live
+    has_video = plan.record != "never" and output.video != "off"
+    style = Style(**plan.settings.render.model_dump())
+    return KeptCamera(output.folder / plan.name, rule, style, live.segment if has_video else None)
 
 
 def make_retention(folder: Path, settings: RetentionSettings, clock: Clock) -> Retention:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from streamcam.config import Settings
 from streamcam.config.camera_schema import CameraSettings
+from streamcam.config.event_schema import EventSettings
 from streamcam.sources.live import Address, Timeouts
 
 
@@ -16,6 +17,7 @@ class CameraPlan:
         name: Its name, and that of its folder.
         settings: The settings that concern it, with its own detector.
         ignore: Regions whose detections do not count, see `CameraSettings.ignore`.
+        events: What becomes an event; None where it has none.
     """
 
     name: str
@@ -26,6 +28,7 @@ class CameraPlan:
     ignore: tuple[tuple[float, ...], ...]
     record: Literal["always", "detections", "never"]
     publish: str | None
+    events: EventSettings | None
 
     @classmethod
     def of(cls, camera: CameraSettings, settings: Settings) -> "CameraPlan":
@@ -39,6 +42,7 @@ class CameraPlan:
             ignore=camera.ignore,
             record=camera.record or live.record,
             publish=camera.publish,
+            events=settings.events.of_camera(camera.events),
         )
 
 

@@ -49,6 +49,13 @@ class EventSettings(Section):
     def _is_above_min(cls, most: float | None, info: ValidationInfo) -> float | None:
         return _ordered(most, info)
 
+    def of_camera(self, own: "CameraEventSettings | None") -> "EventSettings | None":
+        """Return the settings of a camera with a table of its own or without; None: no events."""
+        if own is None:
+            return self if self.enabled else None
+        changes = {key: value for key, value in own if value is not None}
+        return self.model_copy(update={**changes, "enabled": True})
+
 
 class CameraEventSettings(Section):
     """A camera's rule for events; what it leaves out is as in [events]."""

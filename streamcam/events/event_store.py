@@ -151,10 +151,14 @@ class EventStore:
             for zone in event.zones:
                 self._database.execute("INSERT OR IGNORE INTO zones VALUES (?, ?)", zone, event.id)
 
-    def close_running(self) -> list[StoredEvent]:
+    def close_running(self, sources: Sequence[str]) -> list[StoredEvent]:
         """End the events that a killed process left, with the last frame that is known of them."""
+        among = f"source IN ({placeholders(sources)})"
         with self._database.transaction():
-            rows = self._database.rows("SELECT * FROM events WHERE running")
+            rows = self._database.rows(
+                f"SELECT * FROM events WHERE running AND {among}",  # noqa: S608
+                *sources,
+            )
             for row in rows:
                 content = {**orjson.loads(row["content"]), "end": orjson.loads(row["latest"])}
                 self._database.execute(

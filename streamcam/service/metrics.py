@@ -57,6 +57,8 @@ class Metrics:
         )
         self._lock = threading.Lock()
         self._frames: Counter[str] = Counter()
+        self._events: Counter[tuple[str, str]] = Counter()
+        self._suspects: Counter[str] = Counter()
         self._lifts: dict[str, _Sum] = {}
         self._flickers: dict[str, _Sum] = {}
 
@@ -72,6 +74,16 @@ class Metrics:
         """Count a file's frame; those of cameras are counted in their status."""
         with self._lock:
             self._frames[outcome] += 1
+
+    def event(self, source: str, label: str) -> None:
+        """Count an event that began."""
+        with self._lock:
+            self._events[source, label] += 1
+
+    def suspect(self, source: str) -> None:
+        """Count an event that ended and may be a false alarm."""
+        with self._lock:
+            self._suspects[source] += 1
 
     def cam(self, source: str, lift: float | None, flicker: float | None) -> None:
         """Record the mean focus lift of a frame's detections and its map's flicker, where known."""
@@ -91,6 +103,7 @@ class Metrics:
             self._keep_only({status.name for status in cameras} | {FILES})
             counted = [
                 _frames(cameras, self._frames),
+                *_events(self._events, self._suspects),
                 _summary("streamcam_cam_lift", "Mean focus lift of a frame.", self._lifts),
                 _summary(
                     "streamcam_cam_flicker", "Change of the map since the last.", self._flickers
@@ -104,6 +117,10 @@ class Metrics:
         for sums in (self._lifts, self._flickers):
             for removed in sums.keys() - sources:
                 del sums[removed]
+        for source in self._suspects.keys() - sources:
+            del self._suspects[source]
+        for names in [names for names in self._events if names[0] not in sources]:
+            del self._events[names]
 
 
 class _Families(Collector):
@@ -149,6 +166,22 @@ def _frames(cameras: Iterable[CameraStatus], files: Counter[str]) -> Metric:
     for outcome, number in files.items():
         frames.add_metric([FILES, outcome], number)
     return frames
+
+
+def _events(begun: Counter[tuple[str, str]], suspects: Counter[str]) -> list[Metric]:
+    events = CounterMetricFamily(
+        "streamcam_events", "Events that began.", labels=["source", "label"]
+    )
+    for names, number in begun.items():
+        events.add_metric(names, number)
+    doubtful = CounterMetricFamily(
+        "streamcam_event_suspects",
+        "Events that ended and may be false alarms.",
+        labels=["source"],
+    )
+    for source, number in suspects.items():
+        doubtful.add_metric([source], number)
+    return [events, doubtful]
 
 
 def _summary(name: str, text: str, sums: dict[str, _Sum]) -> Metric:

@@ -4,6 +4,7 @@ import logging
 import threading
 from statistics import fmean
 
+from streamcam.events.event import EventChange, EventStage
 from streamcam.observer import Observer
 from streamcam.service.metrics import FILES, Metrics
 from streamcam.types import (
@@ -73,6 +74,14 @@ class ServiceObserver(Observer):
     def camera_frame(self, result: FrameResult, latency: float) -> None:
         self._metrics.latency(latency)
         self._count_map(result.frame.source, result)
+
+    def event_changed(self, change: EventChange) -> None:
+        event = change.event
+        source = FILES if event.begin.utc is None else event.source
+        if change.stage is EventStage.NEW:
+            self._metrics.event(source, event.label)
+        elif change.stage is EventStage.END and event.suspicions:
+            self._metrics.suspect(source)
 
     def stage_measured(self, stage: str, seconds: float) -> None:
         self._metrics.stage(stage, seconds)

@@ -8,6 +8,7 @@ from pathlib import Path
 from streamcam.cameras.manager import CameraManager
 from streamcam.config import Settings
 from streamcam.errors import UsageError
+from streamcam.events.event_store import EventStore
 from streamcam.files import free_space
 from streamcam.jobs.job_record import JobRecord, JobState
 from streamcam.jobs.job_tables import FILE_NAME
@@ -40,7 +41,7 @@ class ServiceStatus:
 
     Every method may be called from any thread, answers from memory or the job store within
     milliseconds, and never waits for a camera, the engine or a network. Texts hold no credentials.
-    Those that read the job store may raise `JobStoreError`.
+    Those that read a store may raise `StoreError`.
 
     Args:
         file_progress: Returns how much of a running file is done, 0..1, given its readable path.
@@ -96,6 +97,10 @@ class ServiceStatus:
         if plan is None or plan.record == "never":
             return None
         return plan.settings.output.folder / camera
+
+    def events(self) -> EventStore | None:
+        """Return the store of the cameras' events; None where there never was one."""
+        return self._cameras.events.store()
 
     def jobs(self, states: Sequence[JobState], limit: int) -> Sequence[JobProgress]:
         """Return the latest jobs in these states, in any where none is named; the latest last."""

@@ -58,13 +58,7 @@ class StillSink(FileSink):
     def finish(self) -> Path:
         if self._best is None:
             raise SinkError(f"{self._path}: no frame was explained, so there is no picture")
-        height, width = self._best.shape[:2]
-        if max(height, width) > _MAX_SIDE:
-            raise SinkError(
-                f"{self._path}: {width}x{height} pixels are more than a JPEG can hold",
-                hint=f"Make the picture smaller than {_MAX_SIDE} pixels a side.",
-            )
-        return write_file(self._path, _jpeg(self._best, _STILL_JPEG))
+        return write_still(self._path, self._best)
 
     def abort(self) -> None:
         self._best = None
@@ -137,6 +131,28 @@ class PreviewSink:
             size = max(1, round(width * scale)), max(1, round(height * scale))
             picture = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
         return Preview(latest.number, _jpeg(picture, _PREVIEW_JPEG), latest.since)
+
+
+def write_still(path: Path, picture: Picture) -> Path:
+    """Write a picture as a JPEG of high quality, and return its path; raises `SinkError`."""
+    height, width = picture.shape[:2]
+    if max(height, width) > _MAX_SIDE:
+        raise SinkError(
+            f"{path}: {width}x{height} pixels are more than a JPEG can hold",
+            hint=f"Make the picture smaller than {_MAX_SIDE} pixels a side.",
+        )
+    return write_file(path, _jpeg(picture, _STILL_JPEG))
+
+
+def reduced(path: Path, width: int) -> bytes | None:
+    """Return the picture of a JPEG file as one of `width` pixels; None where it cannot be read."""
+    picture = cv2.imread(str(path))
+    if picture is None:
+        return None
+    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
+    if width < picture.shape[1]:
+        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".jpg", picture, _PREVIEW_JPEG)[1].tobytes()
 
 
 def _jpeg(picture: Picture, options: Sequence[int]) -> bytes:

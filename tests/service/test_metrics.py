@@ -2,8 +2,11 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from streamcam.events.event import EventChange, EventStage, Suspicion
 from streamcam.service.metrics import FILES, Metrics
+from streamcam.service.reporting import ServiceObserver
 from streamcam.types import CameraState
+from tests.events.test_event_store import event
 from tests.service.http.fake_status import COUNTS, FakeStatus
 
 
@@ -68,3 +71,19 @@ def test_files_share_one_label() -> None:
     found = samples(metrics, FakeStatus())
     assert found["streamcam_frames_total", "explained", FILES] == 2
     assert found["streamcam_cam_lift_sum", FILES] == 2.5
+
+
+def test_events_are_counted_by_camera_and_class_and_vanish_with_it() -> None:
+    fake, metrics = FakeStatus(), Metrics()
+    fake.add("front")
+    observer = ServiceObserver(metrics)
+    doubtful = event(0, "front", "person", (), Suspicion.FLICKERING)
+    for made in (doubtful, event(1, "front", "dog")):
+        for stage in EventStage:
+            observer.event_changed(EventChange(stage, made))
+    found = samples(metrics, fake)
+    assert found["streamcam_events_total", "person", "front"] == 1
+    assert found["streamcam_events_total", "dog", "front"] == 1
+    assert found["streamcam_event_suspects_total", "front"] == 1
+    fake.remove("front")
+    assert not [key for key in samples(metrics, fake) if "front" in key]

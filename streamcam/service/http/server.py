@@ -25,6 +25,7 @@ from streamcam.errors import StreamcamError
 from streamcam.service.http.answers import message
 from streamcam.service.http.api import ApiRoutes
 from streamcam.service.http.auth import COOKIE, MAX_HEAD_BYTES, Access, AuthMiddleware
+from streamcam.service.http.event_routes import EventRoutes
 from streamcam.service.http.live_pictures import PictureRoutes
 from streamcam.service.http.region_routes import RegionRoutes
 from streamcam.service.metrics import Metrics
@@ -236,6 +237,7 @@ def make_app(
     )
     app.include_router(ApiRoutes(service, clock).router)
     app.include_router(PictureRoutes(service, clock).router)
+    app.include_router(EventRoutes(service, access).router)
     app.include_router(RegionRoutes(service, editor, access).router)
     _add_health(app, service, metrics, access)
     _add_pages(app, access)

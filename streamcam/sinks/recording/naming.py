@@ -1,12 +1,13 @@
 """Names of the segments of cameras: `<YYYY-MM-DD>/<HH>/<MM-SS>[-N].(mp4|jsonl)`, in UTC.
 
 A name is the time of the segment's first frame. The number distinguishes segments that began in
-the same second, also after the clock was put back.
+the same second, also after the clock was put back. What is kept of an event lies beside the segment
+that it began in, named after the event's id.
 """
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
@@ -17,10 +18,19 @@ from streamcam.files import PART
 SEGMENT_VIDEO = ".mp4"
 SEGMENT_RECORDS = ".jsonl"
 
+EVENT_LINES = "events.jsonl"
+"""The events that ended within an hour, in the folder of that hour."""
+
+CLIP = ".mp4"
+CLIP_RECORDS = ".jsonl"
+STILL = ".jpg"
+HEAT_STILL = ".heat.jpg"
+
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _HOUR = re.compile(r"[01]\d|2[0-3]", re.ASCII)
 _NUMBER = r"(-(?:[2-9]|[1-9]\d{1,8}))?"
 _NAME = re.compile(rf"([0-5]\d)-([0-5]\d){_NUMBER}(\.mp4|\.jsonl)", re.ASCII)
+_EVENT = re.compile(r"(\d{10})\.\d{6}-[a-z0-9]{6}(\.mp4|\.jsonl|\.jpg|\.heat\.jpg)", re.ASCII)
 _ID = re.compile(rf"(\d{{8}}T\d{{6}}){_NUMBER}", re.ASCII)
 
 
@@ -36,9 +46,8 @@ class SegmentFiles:
 
 def free_stem(folder: Path, begin: datetime) -> Path:
     """Return an unused path in a camera's folder, without its ending, for a segment."""
-    moment = begin.astimezone(UTC)
-    hour = folder / moment.strftime("%Y-%m-%d") / moment.strftime("%H")
-    base = moment.strftime("%M-%S")
+    hour = hour_folder(folder, begin)
+    base = begin.astimezone(UTC).strftime("%M-%S")
     names = (base if number == 1 else f"{base}-{number}" for number in count(1))
     return next(hour / name for name in names if not _exists(hour / name))
 
@@ -62,6 +71,28 @@ def parse_name(file: str) -> tuple[timedelta, str] | None:
     if match is None:
         return None
     return timedelta(minutes=int(match[1]), seconds=int(match[2])), match[4]
+
+
+def parse_event_file(file: str) -> tuple[timedelta, bool] | None:
+    """Return a file's offset in its hour and whether it has pictures; None if it is of no event."""
+    if file == EVENT_LINES:
+        return timedelta(0), False
+    match = _EVENT.fullmatch(file)
+    if match is None:
+        return None
+    return timedelta(seconds=int(match[1]) % 3600), match[2] != CLIP_RECORDS
+
+
+def hour_folder(folder: Path, moment: datetime) -> Path:
+    """Return the folder of a moment's hour in a camera's folder."""
+    utc = moment.astimezone(UTC)
+    return folder / utc.strftime("%Y-%m-%d") / utc.strftime("%H")
+
+
+def event_file(folder: Path, event_id: str, ending: str) -> Path:
+    """Return the path of what is kept of an event in a camera's folder."""
+    began = datetime.fromtimestamp(float(event_id.partition("-")[0]), UTC)
+    return hour_folder(folder, began) / f"{event_id}{ending}"
 
 
 def dates(folder: "Path | os.DirEntry[str]") -> Iterator[tuple[datetime, "os.DirEntry[str]"]]:
@@ -88,18 +119,38 @@ def recorded_days(folder: Path) -> list[date]:
 
 def recorded_segments(folder: Path, day: date) -> list[SegmentFiles]:
     """Return a camera's segments of a day, sorted by begin and number."""
-    names = (
-        f"{day:%Y%m%d}T{hour.name}{match[1]}{match[2]}{match[3] or ''}"
-        for hour in _entries(folder / day.isoformat())
-        if hour_of(hour.name) is not None
-        for entry in _entries(hour)
-        if (match := _NAME.fullmatch(entry.name)) and match[4] == SEGMENT_VIDEO
-    )
-    found = (_segment_named(folder, name) for name in names)
-    return sorted(
-        (segment for segment in found if segment is not None),
-        key=lambda segment: (segment.begin, len(segment.name), segment.name),
-    )
+    hours = (hour for hour in _entries(folder / day.isoformat()) if hour_of(hour.name) is not None)
+    return _in_order(segment for hour in hours for segment in _segments_in(folder, hour))
+
+
+def segments_between(folder: Path, begin: datetime, end: datetime) -> list[SegmentFiles]:
+    """Return a camera's segments that may hold frames of a stretch of time, in their order.
+
+    A segment lasts an hour at most; the hour of the begin and the one before it are read.
+    """
+    hour = begin.astimezone(UTC) - timedelta(hours=1)
+    found: list[SegmentFiles] = []
+    while hour_folder(folder, hour) <= hour_folder(folder, end):
+        found += _segments_in(folder, hour_folder(folder, hour))
+        hour += timedelta(hours=1)
+    ordered = [segment for segment in _in_order(found) if segment.begin <= end]
+    before = [segment for segment in ordered if segment.begin <= begin]
+    return before[-1:] + ordered[len(before) :]
+
+
+def _segments_in(folder: Path, hour: Path) -> Iterator[SegmentFiles]:
+    """Yield the segments with video in the folder of an hour, in no order."""
+    prefix = f"{hour.parent.name.replace('-', '')}T{hour.name}"
+    for entry in _entries(hour):
+        match = _NAME.fullmatch(entry.name)
+        if match is not None and match[4] == SEGMENT_VIDEO:
+            segment = _segment_named(folder, f"{prefix}{match[1]}{match[2]}{match[3] or ''}")
+            if segment is not None:
+                yield segment
+
+
+def _in_order(segments: Iterable[SegmentFiles]) -> list[SegmentFiles]:
+    return sorted(segments, key=lambda each: (each.begin, len(each.name), each.name))
 
 
 def recorded_segment(folder: Path, name: str) -> SegmentFiles | None:

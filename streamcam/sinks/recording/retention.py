@@ -11,7 +11,13 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from streamcam.clock import Clock
 from streamcam.files import free_space
-from streamcam.sinks.recording.naming import SEGMENT_VIDEO, dates, hours, parse_name
+from streamcam.sinks.recording.naming import (
+    SEGMENT_VIDEO,
+    dates,
+    hours,
+    parse_event_file,
+    parse_name,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -57,10 +63,11 @@ class _File(NamedTuple):
 class Retention:
     """Deletes the oldest segments of all cameras in an output folder.
 
-    Only files named exactly like published segments are deleted, and their folders when empty:
-    `<camera>/<YYYY-MM-DD>/<HH>/<MM-SS>[-N].(mp4|jsonl)`. Running segments (`.part`), other files,
-    and whatever is behind a link are kept. A file's age comes from its name; one from the future,
-    as after a clock was put back, is new.
+    Only files named exactly like published segments and what is kept of events are deleted, and
+    their folders when empty: `<camera>/<YYYY-MM-DD>/<HH>/<MM-SS>[-N].(mp4|jsonl)`, `<event>.*`. Of
+    events clips and stills count as videos, their lines as records. Running segments (`.part`),
+    other files, and whatever is behind a link are kept. A file's age comes from its name; one from
+    the future, as after a clock was put back, is new.
 
     Attributes:
         folder: The output folder, which holds the cameras' folders.
@@ -150,17 +157,17 @@ class Retention:
                         yield from self._segment_file(begin, entry)
 
     def _segment_file(self, hour: datetime, entry: "os.DirEntry[str]") -> Iterator[_File]:
-        parsed = parse_name(entry.name)
+        parsed = _parse(entry.name)
         if parsed is None or not entry.is_file(follow_symlinks=False):
             return
-        offset, ending = parsed
+        offset, is_video = parsed
         try:
             stat = entry.stat(follow_symlinks=False)
         except OSError as error:
             self._log_once(error, entry.path)
             return
         allocated = stat.st_blocks * _BLOCK
-        yield _File(hour + offset, entry.path, ending == SEGMENT_VIDEO, stat.st_size, allocated)
+        yield _File(hour + offset, entry.path, is_video, stat.st_size, allocated)
 
     def _remove_empty_folders(self, before: datetime) -> None:
         for date, day in self._days():
@@ -199,6 +206,14 @@ class Retention:
         if path not in self._failed and path not in self._failed_before:
             logger.warning("%s: not swept: %s", path, error.strerror)
         self._failed.add(path)
+
+
+def _parse(name: str) -> tuple[timedelta, bool] | None:
+    """Return a file's offset in its hour and whether it counts as video; None for other files."""
+    segment = parse_name(name)
+    if segment is None:
+        return parse_event_file(name)
+    return segment[0], segment[1] == SEGMENT_VIDEO
 
 
 def _scan(folder: "str | Path") -> Iterator["os.DirEntry[str]"]:

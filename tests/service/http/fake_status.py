@@ -9,6 +9,7 @@ import numpy as np
 
 from streamcam.config import Settings
 from streamcam.config.config_file import ConfigFile
+from streamcam.events.event_store import EventStore
 from streamcam.jobs.job_record import JobState
 from streamcam.jobs.store import JobStore
 from streamcam.render import annotate
@@ -67,6 +68,7 @@ class FakeStatus(ServiceStatus):
         self.previews: dict[str, PreviewSink] = {}
         self.requested: dict[str, float] = {}
         self.recorded: dict[str, Path] = {}
+        self.event_store: EventStore | None = None
         self.progress: dict[int, float] = {}
         self.reasons: list[str] = []
         self.is_alive = True
@@ -101,6 +103,9 @@ class FakeStatus(ServiceStatus):
 
     def recordings(self, camera: str) -> Path | None:
         return self.recorded.get(camera)
+
+    def events(self) -> EventStore | None:
+        return self.event_store
 
     def jobs(self, states: Sequence[JobState], limit: int) -> Sequence[JobProgress]:
         found = [] if self._store is None else self._store.jobs(states, limit)

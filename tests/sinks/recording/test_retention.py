@@ -9,6 +9,7 @@ import pytest
 from streamcam.cameras.manager import make_retention
 from streamcam.clock import Clock
 from streamcam.config.camera_schema import RetentionSettings
+from streamcam.sinks.recording.naming import event_file
 from streamcam.sinks.recording.retention import Deleted, Retention, RetentionThread, Swept
 from tests.processes import eventually
 
@@ -71,6 +72,24 @@ def test_videos_and_records_go_by_their_own_age(tmp_path: Path) -> None:
     swept = retention(tmp_path, max_age=2 * DAY, max_age_records=7 * DAY).sweep()
     assert left(tmp_path) == {f"{old}.jsonl", *pair(new)}
     assert swept == Swept(Deleted(2, 2000), Deleted(1, 1000))
+
+
+def test_what_is_kept_of_events_goes_with_the_recordings(tmp_path: Path) -> None:
+    old, new = (
+        event_file(tmp_path / "door", f"{(NOW.timestamp() - age):.6f}-k3x9qa", "")
+        for age in (3 * DAY, HOUR)
+    )
+    of_old, of_new = (
+        [f"{stem.relative_to(tmp_path)}{end}" for end in (".mp4", ".jsonl", ".jpg", ".heat.jpg")]
+        for stem in (old, new)
+    )
+    lines = str(old.with_name("events.jsonl").relative_to(tmp_path))
+    others = ["door/2025-03-07/12/notes.jpg", "door/2025-03-07/12/1-k3x9qa.jpg"]
+    make(tmp_path, [*of_old, *of_new, lines, *others])
+    retention(tmp_path, max_age=2 * DAY, max_age_records=7 * DAY).sweep()
+    assert left(tmp_path) == {of_old[1], lines, *of_new, *others}
+    retention(tmp_path, max_age=2 * DAY, max_age_records=2 * DAY).sweep()
+    assert left(tmp_path) == {*of_new, *others}
 
 
 def test_the_age_is_the_names_to_the_second(tmp_path: Path) -> None:
