@@ -54,7 +54,12 @@ def change(tmp_path: Path, token_file: Path, fake: FakeStatus, serve: Serve) -> 
     file = ConfigFile(path, {}, {})
     fake.settings = file.load()
     reloads: list[str] = []
-    editor = RegionEditor(file, lambda settings: settings, lambda: reloads.append(path.read_text()))
+
+    def reload() -> None:
+        reloads.append(path.read_text())
+        fake.settings = file.load()
+
+    editor = RegionEditor(file, lambda settings: settings, reload)
     return Edited(path, fake, serve(fake, editor=editor, token_file=token_file), reloads)
 
 
@@ -75,9 +80,9 @@ def test_a_change_is_shown_then_saved_then_in_force(change: Edited) -> None:
     expected = CONFIG.replace("[0, 0, 1, 0.2]", str(TREE))
     assert change.file.read_text() == expected
     assert change.reloads == [expected]
-    assert change.get()["in_force"] is False
-    change.fake.settings = ConfigFile(change.file, {}, {}).load()
     assert change.get() == {**found, "ignore": [TREE], "in_force": True, "obstacle": None}
+    change.file.write_text(CONFIG)
+    assert change.get() == {**found, "in_force": False, "obstacle": None}
 
 
 def test_nothing_to_change_is_an_empty_diff(change: Edited) -> None:

@@ -7,6 +7,7 @@ import { bytes, span } from "./format.js";
 import { Pictures } from "./pictures.js";
 import { Server } from "./server.js";
 import { Wall } from "./wall.js";
+import { ZoneEditor } from "./zones.js";
 
 const main = document.getElementById("main");
 const server = new Server();
@@ -17,6 +18,7 @@ let view = null;
 function viewOf(address) {
   const [kind, name, moment] = address.split("/").slice(1).map(decodeURIComponent);
   if (kind === "camera" && name) return new CameraView(server, pictures, name, moment);
+  if (kind === "zones" && name) return new ZoneEditor(server, pictures, name);
   if (kind === "file" && name) return new FileView(Number(name));
   if (kind === "files") return new Files(200, name);
   return new Overview();

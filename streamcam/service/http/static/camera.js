@@ -23,7 +23,13 @@ export class CameraView {
       "section",
       { class: "view camera", "aria-label": name, "data-camera": name },
       el("p", { class: "back" }, el("a", { href: "#/" }, "← Cameras")),
-      el("header", { class: "head" }, el("h1", {}, name), this.badge),
+      el(
+        "header",
+        { class: "head" },
+        el("h1", {}, name),
+        this.badge,
+        el("a", { class: "action", href: `#/zones/${encodeURIComponent(name)}` }, "Zones"),
+      ),
       this.fault,
       el(
         "div",

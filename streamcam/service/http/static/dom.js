@@ -4,7 +4,7 @@
 // As in streamcam/escapes.py, but for line breaks, which are blanks in a page.
 const ACTING = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
-function printable(text) {
+export function printable(text) {
   return String(text ?? "").replace(
     ACTING,
     (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`,

@@ -5,13 +5,24 @@ const TIMEOUT = 3000; // ms without a response until the server counts as gone
 
 /** Get JSON. A missing token leads to the login page. */
 export async function get(url, options = {}) {
+  return (await request(url, options)).json();
+}
+
+/** Send JSON, to change something; what is answered is JSON or nothing. */
+export async function send(method, url, content = {}) {
+  const headers = { "content-type": "application/json" };
+  const answer = await request(url, { method, headers, body: JSON.stringify(content) });
+  return answer.status === 204 ? null : answer.json();
+}
+
+async function request(url, options) {
   const answer = await fetch(url, options);
   if (answer.status === 401) location.assign("/login");
   if (!answer.ok) {
     const fault = await answer.json().catch(() => ({}));
     throw new Error(typeof fault.detail === "string" ? fault.detail : `error ${answer.status}`);
   }
-  return answer.json();
+  return answer;
 }
 
 /** Requests the status every second and notifies listeners; `gone` when there is no response. */
