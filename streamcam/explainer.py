@@ -7,11 +7,15 @@ with Explainer() as explainer:
     for found in result.detections:
         print(found.label, found.confidence, found.box, found.focus.lift)
     result.explanation.map               # float32, 0..1, spans the picture
+    for result in explainer.explain_video("clip.mp4", max_fps=2):
+        print(result.frame.time, len(result.detections))
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Literal, Self, overload
 
@@ -19,7 +23,10 @@ import numpy as np
 
 from streamcam.config import Settings
 from streamcam.errors import UsageError
-from streamcam.types import Frame, FrameResult, Picture
+from streamcam.explained import Explained
+from streamcam.pipeline.stream import Sampler
+from streamcam.sources.inputs import open_source
+from streamcam.types import Frame, Picture
 from streamcam.vision.build import CamOptions, ModelOptions, build_engine
 from streamcam.vision.cam.eigencam import Grid
 from streamcam.vision.devices import Precision
@@ -30,7 +37,7 @@ from streamcam.vision.models.download import Progress
 _UNRELATED = "pictures"
 
 _DEFAULTS = Settings()
-_MODEL, _CAM = _DEFAULTS.model, _DEFAULTS.cam
+_MODEL, _CAM, _SAMPLING = _DEFAULTS.model, _DEFAULTS.cam, _DEFAULTS.sampling
 
 
 class Explainer:
@@ -112,12 +119,12 @@ class Explainer:
     @overload
     def __call__(
         self, pictures: Picture, *, video: str | None = None, rate: Fraction | int = 5
-    ) -> FrameResult: ...
+    ) -> Explained: ...
 
     @overload
     def __call__(
         self, pictures: Sequence[Picture], *, video: str | None = None, rate: Fraction | int = 5
-    ) -> list[FrameResult]: ...
+    ) -> list[Explained]: ...
 
     def __call__(
         self,
@@ -125,7 +132,7 @@ class Explainer:
         *,
         video: str | None = None,
         rate: Fraction | int = 5,
-    ) -> FrameResult | list[FrameResult]:
+    ) -> Explained | list[Explained]:
         """Explain one picture, or several of any sizes in as few forwards as possible.
 
         Args:
@@ -144,10 +151,44 @@ class Explainer:
         """
         several = [pictures] if isinstance(pictures, np.ndarray) else list(pictures)
         frames = [self._frame(picture, video, Fraction(rate)) for picture in several]
-        results = self._engine.explain(frames)
+        results = [Explained.of(result) for result in self._engine.explain(frames)]
         if video is None:
             self._engine.forget(_UNRELATED)
         return results[0] if isinstance(pictures, np.ndarray) else results
+
+    def explain_video(
+        self,
+        path: str | Path,
+        *,
+        max_fps: float = _SAMPLING.max_fps,
+        every: int | None = None,
+        start: float = 0.0,
+        end: float | None = None,
+    ) -> Generator[Explained]:
+        """Explain the frames of a video, in batches, as they are asked for.
+
+        Args:
+            path: A file, a picture too, or the URL of one, or `demo://street`.
+            max_fps: Explained frames per second of the video's own time.
+            every: Explain every n-th frame instead.
+            start: Seconds of the video that are skipped.
+            end: Second at which to stop; None for its end.
+
+        Yields:
+            One result for each explained frame, in order.
+
+        Raises:
+            SourceError: It cannot be opened, or becomes unreadable; what came before is good.
+            DeviceError: The GPU failed.
+        """
+        sampler = Sampler(max_fps=max_fps, every=every, start=start, end=end)
+        with closing(open_source(str(path))) as source:
+            frames = source.frames(sampler)
+            try:
+                while batch := list(islice(frames, self._engine.batch)):
+                    yield from map(Explained.of, self._engine.explain(batch))
+            finally:
+                self._engine.forget(source.info.id)
 
     def _frame(self, picture: Picture, video: str | None, rate: Fraction) -> Frame:
         source = _UNRELATED if video is None else video

@@ -1,11 +1,14 @@
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 
 from streamcam import Explainer
-from streamcam.errors import UsageError
+from streamcam.errors import SourceError, UsageError
 from streamcam.types import Picture
+from tests.media import number_of, numbered, write_video
 from tests.vision.scenes import grey, noise, with_patch
 
 
@@ -56,6 +59,32 @@ def test_the_frames_of_a_video_belong_together(explainer: Explainer) -> None:
 def test_other_values_than_pictures_are_refused(explainer: Explainer, wrong: object) -> None:
     with pytest.raises(UsageError, match="must be an RGB array, uint8"):
         explainer([wrong])  # type: ignore[list-item]
+
+
+def test_a_videos_frames_come_one_by_one(explainer: Explainer, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.mp4", numbered(60, 96, 64), rate=10)
+    results = list(explainer.explain_video(path, max_fps=5, start=1, end=4))
+    assert [result.frame.index for result in results] == list(range(10, 40, 2))
+    assert [number_of(result.frame.picture) for result in results] == list(range(10, 40, 2))
+    assert [result.explanation.flicker is None for result in results] == [True] + [False] * 14
+    expected = explainer([result.frame.picture for result in results[:3]], video="again")
+    for one, other in zip(results, expected, strict=False):
+        assert_allclose(one.explanation.map, other.explanation.map, atol=1e-5)
+    explainer.forget("again")
+
+
+def test_a_video_may_be_left_before_its_end(explainer: Explainer, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.mp4", numbered(30, 96, 64), rate=10)
+    frames = explainer.explain_video(str(path), every=1)
+    assert [next(frames).frame.index for _ in range(3)] == [0, 1, 2]
+    frames.close()
+    again = next(explainer.explain_video(path, every=1))
+    assert again.explanation.flicker is None, "state of the former run is left"
+
+
+def test_a_missing_video_is_a_source_error(explainer: Explainer, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"nowhere\.mp4"):
+        next(explainer.explain_video(tmp_path / "nowhere.mp4"))
 
 
 def read_only(picture: Picture) -> Picture:
