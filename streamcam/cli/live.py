@@ -17,7 +17,7 @@ from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.plan import CameraPlan
 from streamcam.cli import options
 from streamcam.cli.progress import CameraTable, JsonReporter, LineReporter
-from streamcam.cli.report import camera_summary
+from streamcam.cli.summaries import camera_summary
 from streamcam.cli.terminal import errors, forcible, leave, show_error, stopped_by_signals
 from streamcam.config import Settings, load_settings
 from streamcam.config.camera_schema import CameraSettings

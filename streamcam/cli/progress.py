@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from streamcam.cli.report import (
+from streamcam.cli.summaries import (
     OUTCOME_STYLES,
     STATE_STYLES,
     as_json,

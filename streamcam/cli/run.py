@@ -10,7 +10,7 @@ import typer
 
 from streamcam.cli import options
 from streamcam.cli.progress import JsonReporter, file_reporter
-from streamcam.cli.report import as_json, detected, print_reports
+from streamcam.cli.summaries import as_json, detected, print_reports
 from streamcam.cli.terminal import (
     duration,
     forcible,

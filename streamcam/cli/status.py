@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamcam.cli import options
-from streamcam.cli.report import STATE_STYLES, labels_text
+from streamcam.cli.summaries import STATE_STYLES, labels_text
 from streamcam.cli.terminal import output, print_json, size, styled, table
 from streamcam.config import load_settings
 from streamcam.errors import SourceUnavailableError, UsageError
