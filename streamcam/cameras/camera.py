@@ -20,6 +20,7 @@ from streamcam.pipeline.stream import Sampler, Stream
 from streamcam.render import Style, annotate
 from streamcam.retry import Backoff, RestartLimit
 from streamcam.sinks.pictures import PreviewSink
+from streamcam.sources.limits import Limits
 from streamcam.sources.live import LiveSource, LiveStatus
 from streamcam.types import CameraState, CameraStatus, FrameResult, Picture
 
@@ -230,6 +231,7 @@ class Camera:
             self.plan.name,
             self.plan.address,
             timeouts=self.plan.timeouts,
+            limits=Limits(frame_pixels=self.plan.frame_pixels),
             reconnect=self._reconnect,
             on_change=self._report_change,
             clock=self._clock,

@@ -23,6 +23,7 @@ class CameraPlan:
     name: str
     address: Address
     timeouts: Timeouts
+    frame_pixels: int
     max_fps: float
     settings: Settings
     ignore: tuple[tuple[float, ...], ...]
@@ -37,6 +38,7 @@ class CameraPlan:
             name=camera.name,
             address=Address(camera.url, camera.format, camera.options),
             timeouts=Timeouts(opening=live.open_timeout, reading=live.read_timeout),
+            frame_pixels=settings.limits.frame_pixels,
             max_fps=camera.max_fps or live.max_fps,
             settings=_with_model(settings, camera),
             ignore=camera.ignore,

@@ -87,7 +87,7 @@ class LimitsSettings(Section):
         36_000_000,
         ge=1,
         le=10**9,
-        description="Largest frame of a video; 8K has 33MP.",
+        description="Largest frame of a video or camera; 8K has 33MP.",
     )
     pages: int = Field(
         10_000,

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 from streamcam.demo.scene import DemoScene
 from streamcam.errors import SourceError
 from streamcam.sources.base import CapturedFrame, DecodedFrame, FiniteSource, Selector, sleep_until
+from streamcam.sources.limits import DEFAULT_LIMITS, Limits
 from streamcam.types import SourceInfo, TrueObject
 
 if TYPE_CHECKING:
@@ -87,15 +88,22 @@ class DemoCapture:
         origin: Monotonic seconds of the source's first frame, None where this one begins it.
 
     Raises:
-        SourceError: The URL names no scene.
+        SourceError: The URL names no scene, or a larger one than the limits allow.
     """
 
     codec = "drawn"
     generated = True
     corrupt = 0
 
-    def __init__(self, address: Address, name: str, origin: float | None) -> None:  # noqa: ARG002
+    def __init__(
+        self,
+        address: Address,
+        name: str,
+        origin: float | None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
         source = DemoSource(address.url)
+        limits.check_frame(source.info.width, source.info.height, name)
         self._scene = source.scene
         self.rate = source.info.frame_rate
         self._step = source.info.time_base

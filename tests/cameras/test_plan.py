@@ -35,6 +35,7 @@ def test_all_defaults() -> None:
     assert made.name == "yard"
     assert made.address == Address("demo://street")
     assert made.timeouts == Timeouts(opening=10.0, reading=10.0)
+    assert made.frame_pixels == 36_000_000
     assert made.max_fps == 5.0
     assert made.record == "always"
     assert (made.ignore, made.publish) == ((), None)
@@ -87,3 +88,10 @@ def test_a_plan_changes_with_what_it_is_made_of_and_with_nothing_else() -> None:
     assert plans(both)[1] != plans(changed)[1]
     assert plan({}) != plan({}, live={"max_fps": 1})
     assert plan({}) == plan({}, http={"port": 1}, watch={"settle": 9}, retention={"max_age": 1})
+
+
+def test_a_changed_limit_of_frames_is_another_plan() -> None:
+    """The camera is connected again, with the new limit."""
+    changed = plan({}, limits={"frame_pixels": "1MP"})
+    assert changed.frame_pixels == 1_000_000
+    assert changed != plan({}) == plan({}, limits={"pages": 7})

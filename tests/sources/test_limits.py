@@ -19,6 +19,8 @@ from streamcam.sources.file import FileSource
 from streamcam.sources.image import ImageSource, is_image
 from streamcam.sources.inputs import open_source
 from streamcam.sources.limits import DEFAULT_LIMITS, Limits
+from streamcam.sources.live import Address
+from streamcam.sources.live.capture_process import open_capture
 from streamcam.types import Frame, Picture
 from tests.media import flat, number_of, numbered, textured, write_video
 from tests.sources.selectors import Everything
@@ -163,6 +165,33 @@ def test_the_time_in_which_a_frame_waits_to_be_explained_does_not_count(
         now[0] += 1000
     assert source.decoded == 30
     source.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "reported"),
+    [
+        (Address("testsrc2=size=40x30:rate=25", "lavfi"), "40x30"),
+        (Address("testsrc2=size=30x30:rate=25,setsar=2", "lavfi"), "60x30"),
+        (Address("demo://street?width=160&height=90"), "160x90"),
+    ],
+)
+def test_a_camera_whose_frames_are_too_large_is_refused(address: Address, reported: str) -> None:
+    """As they are coded, as they are displayed, as they are drawn."""
+    with pytest.raises(SourceError, match=rf"cam: {reported} pixels .* limits\.frame_pixels"):
+        next(filter(None, open_capture(address, "cam", None, SMALL).frames())).picture()
+
+
+def test_a_camera_whose_frames_become_too_large_sends_nothing_more(tmp_path: Path) -> None:
+    path = tmp_path / "camera.mjpeg"
+    pictures = [flat(*size, (1, 2, 3)) for size in [(32, 24)] * 3 + [(400, 300)] * 5]
+    with path.open("wb") as file:
+        for picture in pictures:
+            Image.fromarray(picture).save(file, "jpeg")
+    camera = open_capture(Address(str(path)), "cam", None, Limits(frame_pixels=30_000))
+    shown = [frame.picture().shape for frame in camera.frames() if frame is not None]
+    camera.close()
+    assert shown == [(24, 32, 3)] * 3
+    assert camera.corrupt == 5
 
 
 def memory(kind: str) -> float:

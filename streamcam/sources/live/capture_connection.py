@@ -10,6 +10,7 @@ from pathlib import Path
 
 from streamcam import errors
 from streamcam.errors import SourceError, SourceUnavailableError
+from streamcam.sources.limits import Limits
 from streamcam.types import Picture
 from streamcam.urls import Redactor, is_secret, redacted_url, scheme_of
 from streamcam.worker_process import Message, WorkerProcess
@@ -165,12 +166,13 @@ class CaptureConnection:
     Args:
         name: The source's name for people.
         origin: Monotonic seconds of the source's first frame, None before it.
+        limits: Of its frames' pixels.
 
     Raises:
         SourceUnavailableError: The reader's process cannot be started.
     """
 
-    def __init__(self, name: str, address: Address, origin: float | None) -> None:
+    def __init__(self, name: str, address: Address, origin: float | None, limits: Limits) -> None:
         self._name = name
         self.hung = False
         self._interrupted = False
@@ -178,6 +180,7 @@ class CaptureConnection:
             "name": name,
             "address": asdict(address),
             "origin": origin,
+            "frame_pixels": limits.frame_pixels,
             "debug": _log.isEnabledFor(logging.DEBUG),
         }
         try:

@@ -24,6 +24,7 @@ import av.logging
 from streamcam.demo.source import DemoCapture
 from streamcam.errors import SourceUnavailableError, StreamcamError
 from streamcam.sources.base import CaptureBackend, CapturedFrame
+from streamcam.sources.limits import DEFAULT_LIMITS, Limits
 from streamcam.sources.live.capture_connection import Address
 from streamcam.sources.live.ffmpeg_capture import FFmpegCapture
 from streamcam.types import Picture
@@ -38,14 +39,17 @@ _ALIVE_SECONDS = 0.25
 _ROW_STEP = 4
 
 
-CAPTURE_BACKENDS: Mapping[str, Callable[[Address, str, float | None], CaptureBackend]] = {
+CAPTURE_BACKENDS: Mapping[str, Callable[[Address, str, float | None, Limits], CaptureBackend]] = {
     "demo": DemoCapture
 }
 """Capture backends by the scheme of their URLs; all others are read through FFmpeg."""
 
 
-def open_capture(address: Address, name: str, origin: float | None) -> CaptureBackend:
-    return CAPTURE_BACKENDS.get(address.scheme or "", FFmpegCapture)(address, name, origin)
+def open_capture(
+    address: Address, name: str, origin: float | None, limits: Limits = DEFAULT_LIMITS
+) -> CaptureBackend:
+    backend = CAPTURE_BACKENDS.get(address.scheme or "", FFmpegCapture)
+    return backend(address, name, origin, limits)
 
 
 class CaptureReader:
@@ -55,6 +59,7 @@ class CaptureReader:
         self._parent = parent
         self._name: str = parent.task["name"]
         self._address = Address(**parent.task["address"])
+        self._limits = Limits(frame_pixels=parent.task["frame_pixels"])
         self._due: float | None = None
         self._decoded = 0
         self._next_alive = 0.0
@@ -63,7 +68,7 @@ class CaptureReader:
 
     def run(self) -> None:
         """Read until the source ends; raises OSError or EOFError once the parent has ended."""
-        camera = open_capture(self._address, self._name, self._parent.task["origin"])
+        camera = open_capture(self._address, self._name, self._parent.task["origin"], self._limits)
         try:
             rate = str(camera.rate) if camera.rate else None
             self._parent.send({"kind": "opened", "codec": camera.codec, "rate": rate})

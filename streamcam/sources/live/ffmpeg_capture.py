@@ -21,6 +21,7 @@ from streamcam.sources.base import CapturedFrame, sleep_until
 from streamcam.sources.colour_encoding import refuse_unknown_colours
 from streamcam.sources.decoder import MAX_FAILURES
 from streamcam.sources.display import Display
+from streamcam.sources.limits import DEFAULT_LIMITS, Limits
 from streamcam.sources.live.capture_connection import Address
 
 # Formats whose timestamps FFmpeg makes up, 25 a second, because the data has none.
@@ -58,11 +59,21 @@ class FFmpegCapture:
 
     Args:
         origin: Monotonic seconds of the source's first frame, None where this one begins it.
+
+    Raises:
+        SourceError: It cannot be reached, or its frames are larger than the limits allow.
     """
 
-    def __init__(self, address: Address, name: str, origin: float | None) -> None:
+    def __init__(
+        self,
+        address: Address,
+        name: str,
+        origin: float | None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
         self.corrupt = 0
         self._name = name
+        self._limits = limits
         with receiving(name):
             self._container = av.open(
                 address.url,
@@ -73,6 +84,9 @@ class FFmpegCapture:
             )
         self._stream = self._video_stream()
         context = self._stream.codec_context
+        limits.check_frame(context.width, context.height, name)
+        # Frames may become larger in mid-stream: the decoder then refuses them.
+        context.options = {**context.options, "max_pixels": str(limits.frame_pixels)}
         # Threads that decode a frame each would hold as many frames back.
         context.thread_type = "SLICE"
         self.codec = context.name
@@ -184,7 +198,9 @@ class FFmpegCapture:
     def _display_of(self, frame: VideoFrame) -> Display:
         if self._display is None:
             refuse_unknown_colours(frame, self._name)
-            self._display = Display(frame, self._stream.sample_aspect_ratio)
+            display = Display(frame, self._stream.sample_aspect_ratio)
+            self._limits.check_frame(display.width, display.height, self._name)
+            self._display = display
         return self._display
 
 

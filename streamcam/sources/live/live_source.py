@@ -12,6 +12,7 @@ from streamcam.clock import Clock
 from streamcam.errors import SourceError, SourceUnavailableError, StreamcamError
 from streamcam.retry import Backoff
 from streamcam.sources.base import DecodedFrame, Selector, sampled
+from streamcam.sources.limits import DEFAULT_LIMITS, Limits
 from streamcam.sources.live.capture_connection import (
     Address,
     CaptureConnection,
@@ -53,6 +54,7 @@ class LiveSource:
     counts the good frames: damaged ones are left out and counted as corrupt.
 
     Args:
+        limits: Of its frames' pixels; a larger one is a fault of the source.
         reconnect: Whether to connect again; otherwise the first loss is raised.
         on_change: Called after each change of its state, from the thread that iterates.
         limiter: Paces its connections; by default together with all others of this process.
@@ -68,6 +70,7 @@ class LiveSource:
         address: Address,
         *,
         timeouts: Timeouts | None = None,
+        limits: Limits = DEFAULT_LIMITS,
         reconnect: bool = True,
         on_change: Callable[[LiveStatus], None] = lambda _: None,
         clock: Clock | None = None,
@@ -77,6 +80,7 @@ class LiveSource:
         self._name = name
         self._address = address
         self._timeouts = timeouts or Timeouts()
+        self._limits = limits
         self._reconnect = reconnect
         self._on_change = on_change
         self._clock = clock or Clock()
@@ -151,7 +155,7 @@ class LiveSource:
 
     def _connect(self) -> CaptureConnection:
         # Not in the lock: the reader may take a while to start, and `interrupt` does not wait.
-        connection = CaptureConnection(self._name, self._address, self._origin)
+        connection = CaptureConnection(self._name, self._address, self._origin, self._limits)
         with self._lock:
             self._connection = connection
             if self._interrupted.is_set():

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from streamcam.clock import Clock
-from streamcam.errors import SourceUnavailableError
+from streamcam.errors import SourceError, SourceUnavailableError
 from streamcam.retry import Backoff
+from streamcam.sources.limits import Limits
 from streamcam.sources.live import LiveStatus, Timeouts
 from streamcam.types import CameraState, Frame
 from tests.media import flat
@@ -83,6 +84,14 @@ def test_faulty_servers_are_reported_and_affect_no_others() -> None:
     assert viewers["RTP of noise"].source.corrupt > 10
     assert sound.states == [CameraState.LIVE]
     assert [frame.discontinuity for frame in frames] == [True] + [False] * (len(frames) - 1)
+
+
+def test_a_camera_with_larger_frames_than_the_limits_allow() -> None:
+    viewer = Viewer(CAMERA, format="lavfi", limits=Limits(frame_pixels=3000), reconnect=False)
+    with pytest.raises(SourceError, match=r"^cam: 64x48 pixels .* limits\.frame_pixels") as caught:
+        viewer.take(1)
+    assert caught.value.hint == "Make it smaller, or raise the limit in the configuration."
+    assert viewer.states == [CameraState.STOPPED]
 
 
 @pytest.mark.parametrize("name", ["silent", "dripping over HTTP"])
