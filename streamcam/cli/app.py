@@ -32,6 +32,7 @@ PURPOSES = {
     "schema": "Print the JSON Schema of a file that streamcam writes.",
     "doctor": "Print versions, devices, codecs, caches and free space: what a bug report needs.",
     "jobs": "See and change the jobs of watched folders.",
+    "events": "See, export and dismiss the events of cameras.",
     "models": "The detectors that can be used by name, and their weights.",
     "config": "See, check and describe the settings.",
 }
