@@ -5,6 +5,7 @@ from typing import Any
 
 from streamcam.cam_methods import EIGENCAM
 from streamcam.config import Settings
+from streamcam.config.event_schema import EventSettings
 from streamcam.sinks.base import EngineKey
 from streamcam.sinks.registry import sink_type
 
@@ -20,6 +21,7 @@ _NOT_OF_RESULTS: Mapping[str, frozenset[str]] = {
     "cam": frozenset(),
     "sampling": frozenset(),
     "render": frozenset(),
+    "events": frozenset(("pre_roll", "post_roll")),
     "output": frozenset(("folder", "overwrite", "skip_existing", "encoder", "workers")),
 }
 
@@ -44,7 +46,7 @@ def engine_key(
         values = getattr(settings, section).model_dump(mode="json", exclude=excluded)
         parts |= {f"{section}.{name}": value for name, value in values.items()}
     for name in _without_effect(settings):
-        parts.pop(name)
+        parts.pop(name, None)
     return EngineKey(dict(sorted(parts.items())))
 
 
@@ -54,4 +56,6 @@ def _without_effect(settings: Settings) -> list[str]:
         names += ["cam.explain", "cam.why_every", "cam.why_top"]
     if settings.sampling.every is not None:
         names.append("sampling.max_fps")
+    if not settings.events.enabled:
+        names += [f"events.{name}" for name in EventSettings.model_fields]
     return names

@@ -14,7 +14,6 @@ from pydantic import BaseModel
 
 from streamcam.clock import Clock
 from streamcam.config import Settings
-from streamcam.config.schema import OutputSettings
 from streamcam.errors import UsageError
 from streamcam.files import existing_ancestor
 from streamcam.fingerprint import fingerprint_of_text
@@ -252,7 +251,7 @@ class Results:
     def delivery(self, info: SourceInfo) -> Delivery:
         output = self._settings.output
         target = SinkTarget(info, output.folder, self.stem, self._provider.provenance, self._clock)
-        chosen = file_sinks(output, self._settings.sinks, still=info.still)
+        chosen = file_sinks(self._settings, still=info.still)
         style = Style(**self._settings.render.model_dump())
         # An annotator keeps the last picture, which may be large, for the frames that follow.
         draw = partial(annotate, style=style) if info.still else Annotator(style).annotate
@@ -315,10 +314,9 @@ def check_output_folder(folder: Path) -> None:
         )
 
 
-def file_sinks(
-    output: OutputSettings, optional: Mapping[str, BaseModel], *, still: bool
-) -> list[SinkChoice]:
-    """Return a file's sinks; those of the tables `[sinks.NAME]` (`optional`) are the last."""
+def file_sinks(settings: Settings, *, still: bool) -> list[SinkChoice]:
+    """Return a file's sinks; those of the tables `[sinks.NAME]` are the last."""
+    output = settings.output
     chosen = [SinkChoice("records")]
     if output.save_maps != "off":
         chosen.append(SinkChoice(f"maps-{output.save_maps}"))
@@ -328,4 +326,6 @@ def file_sinks(
         )
     if output.video != "off" or still:
         chosen.append(SinkChoice("picture"))
-    return [*chosen, *(SinkChoice(name, settings) for name, settings in optional.items())]
+    if settings.events.enabled and not still:
+        chosen.append(SinkChoice("events", settings.events))
+    return [*chosen, *(SinkChoice(name, own) for name, own in settings.sinks.items())]

@@ -34,10 +34,11 @@ _STANDARD: Mapping[str, str] = {
     "records": "streamcam.sinks.records:JsonlSink",
     "maps-npz": "streamcam.sinks.maps:NpzSink",
     "maps-png": "streamcam.sinks.maps:PngSink",
+    "events": "streamcam.events.file_events:FileEventSink",
     "recording": "streamcam.sinks.recording.recorder:RecordingSink",
     "publishing": "streamcam.sinks.publish:PublishSink",
 }
-"""Turned on by the keys of [output], [live] and [[camera]]."""
+"""Turned on by the keys of [output], [events], [live] and [[camera]]."""
 
 _OPTIONAL: Mapping[str, str] = {}
 """Turned on by a table [sinks.NAME], like the entry points of other distributions."""

@@ -149,6 +149,7 @@ def test_what_changes_results_changes_the_key(change: dict[str, Any]) -> None:
         {"output": {"skip_existing": True}},
         {"watch": {"settle": 1.0}},
         {"live": {"max_fps": 1.0}},
+        {"events": {"min_seconds": 3.0}},
     ],
     ids=str,
 )
@@ -160,13 +161,16 @@ def test_settings_without_an_effect_or_in_another_order_are_the_same() -> None:
     assert parts(sampling={"every": 2}) == parts(sampling={"every": 2, "max_fps": 9.0})
     one, other = ({"classes": names} for names in (["car", "Person"], ["person", "car", "car"]))
     assert parts(model=one) == parts(model=other)
+    events = {"enabled": True}
+    assert parts(events=events) == parts(events={**events, "pre_roll": 1.0})
+    assert parts(events=events) != parts(events={**events, "min_seconds": 3.0}) != parts()
     gradients = {"method": "layercam"}
     assert parts(cam=gradients) != parts(cam={**gradients, "why_top": 1})
 
 
 def test_every_setting_of_the_results_is_a_part_or_left_out_on_purpose() -> None:
     """A new setting is a part of the key unless `engine_key` names it."""
-    found = {name.partition(".")[0] for name in parts()}
+    found = {name.partition(".")[0] for name in parts(events={"enabled": True})}
     sections = {
         name
         for name, field in Settings.model_fields.items()
