@@ -62,7 +62,7 @@ _KINDS = {
 }
 """What a value must be, by the type of pydantic's error."""
 
-_ARRAYS = {"camera", "folder"}
+_ARRAYS = {"camera", "folder", "webhook"}
 """Arrays of tables, which are given in the file alone."""
 
 _BOUNDS = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}

@@ -1,8 +1,8 @@
 """Every setting with its default, its bounds, its description and its flag.
 
 The options of the commands, `config.toml` and `docs/reference.md` are generated from this file and
-those of its larger parts, `model_schema`, `camera_schema` and `event_schema`: see
-`make config reference`.
+those of its larger parts, `model_schema`, `camera_schema`, `event_schema` and
+`notification_schema`: see `make config reference`.
 """
 
 from collections import Counter
@@ -26,6 +26,7 @@ from streamcam.config.fields import (
     Size,
 )
 from streamcam.config.model_schema import CamSettings, ModelSettings
+from streamcam.config.notification_schema import MqttSettings, WebhookSettings
 
 
 class SamplingSettings(Section):
@@ -264,6 +265,10 @@ class Settings(Section):
     retention: RetentionSettings = RetentionSettings()
     events: EventSettings = EventSettings()
     http: HttpSettings = HttpSettings()
+    mqtt: MqttSettings = MqttSettings()
+    webhook: tuple[WebhookSettings, ...] = Field(
+        (), description="URLs that events are posted to, a table `[[webhook]]` for each."
+    )
     folder: tuple[FolderSettings, ...] = Field(
         (), description="Folders that `streamcam serve` watches, a table `[[folder]]` for each."
     )

@@ -9,7 +9,7 @@ _ENDING = ".json"
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of the schemas: "audit", "event", "manifest" and "record"."""
+    """Return the names of the schemas: "audit", "event", "event_message", ..."."""
     entries = (entry.name for entry in files(__name__).iterdir())
     return tuple(sorted(name.removesuffix(_ENDING) for name in entries if name.endswith(_ENDING)))
 
@@ -20,7 +20,8 @@ def schema(name: str) -> dict[str, Any]:
 
     Args:
         name: "record" for a line of `.detections.jsonl`, "manifest" for `.manifest.json`,
-            "audit" for `.audit.json`, "event" for a line of `events.jsonl`.
+            "audit" for `.audit.json`, "event" for a line of `events.jsonl`,
+            "event_message" for what is published and posted of events.
 
     Raises:
         KeyError: There is none of that name.

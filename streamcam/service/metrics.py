@@ -110,7 +110,8 @@ class Metrics:
                 ),
             ]
         current = CollectorRegistry()
-        current.register(_Families([*_cameras(cameras), *counted, *_service(service)]))
+        families = [*_cameras(cameras), *counted, *_notifications(service), *_service(service)]
+        current.register(_Families(families))
         return generate_latest(self._registry) + generate_latest(current)
 
     def _keep_only(self, sources: set[str]) -> None:
@@ -189,6 +190,25 @@ def _summary(name: str, text: str, sums: dict[str, _Sum]) -> Metric:
     for source, values in sums.items():
         family.add_metric([source], values.count, values.total)
     return family
+
+
+def _notifications(service: ServiceStatus) -> list[Metric]:
+    changes = CounterMetricFamily(
+        "streamcam_notifications",
+        "Changes of events that a receiver has got, or never will.",
+        labels=["receiver", "outcome"],
+    )
+    waiting = GaugeMetricFamily(
+        "streamcam_notifications_waiting", "Changes of events to be told.", labels=["receiver"]
+    )
+    up = GaugeMetricFamily("streamcam_mqtt_up", "Whether the MQTT broker is there.")
+    for counts in service.notifications():
+        changes.add_metric([counts.name, "delivered"], counts.delivered)
+        changes.add_metric([counts.name, "dropped"], counts.dropped)
+        waiting.add_metric([counts.name], counts.waiting)
+        if counts.connected is not None:
+            up.add_metric([], float(counts.connected))
+    return [changes, waiting, up]
 
 
 def _service(service: ServiceStatus) -> list[Metric]:

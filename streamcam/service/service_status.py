@@ -14,6 +14,7 @@ from streamcam.jobs.job_record import JobRecord, JobState
 from streamcam.jobs.job_tables import FILE_NAME
 from streamcam.jobs.store import JobStore
 from streamcam.jobs.watcher import state_folder
+from streamcam.notifications.notifiers import NotifierCounts
 from streamcam.service.health import Watchdog
 from streamcam.service.watcher_thread import WatcherThread
 from streamcam.sinks.pictures import PreviewSink
@@ -45,6 +46,7 @@ class ServiceStatus:
 
     Args:
         file_progress: Returns how much of a running file is done, 0..1, given its readable path.
+        notifier_counts: Returns what became of the changes of events, by receiver.
 
     Attributes:
         settings: Replaced when the configuration is reloaded.
@@ -57,6 +59,7 @@ class ServiceStatus:
         cameras: CameraManager,
         watchdog: Watchdog,
         file_progress: Callable[[str], float | None],
+        notifier_counts: Callable[[], Sequence[NotifierCounts]],
     ) -> None:
         self.settings = settings
         self.folders: WatcherThread | None = None
@@ -64,6 +67,7 @@ class ServiceStatus:
         self._cameras = cameras
         self._watchdog = watchdog
         self._file_progress = file_progress
+        self._notifier_counts = notifier_counts
         self._lock = threading.Lock()
         self._store: JobStore | None = None
         self._store_path: Path | None = None
@@ -127,6 +131,10 @@ class ServiceStatus:
     def gpu_memory(self) -> Mapping[str, GpuMemory]:
         """Return the memory of the GPUs in use, by name ("cuda:0"); empty without one."""
         return {name: GpuMemory(*memory) for name, memory in self._cameras.memory().items()}
+
+    def notifications(self) -> Sequence[NotifierCounts]:
+        """Return what became of the changes of events, by receiver; empty without any."""
+        return self._notifier_counts()
 
     def close(self) -> None:
         with self._lock:

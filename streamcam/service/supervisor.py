@@ -16,6 +16,8 @@ from streamcam.config.config_file import ConfigFile
 from streamcam.errors import ConfigError, DeviceError, SinkError, StreamcamError, UsageError
 from streamcam.jobs.watched_files import resolve_folders
 from streamcam.malloc import MemoryTrimmer, limit_arenas
+from streamcam.notifications.notifiers import Notifiers
+from streamcam.observer import Observers
 from streamcam.service.health import Notifier, ProgressMonitor, Watchdog
 from streamcam.service.http.server import HttpServer
 from streamcam.service.metrics import Metrics
@@ -38,6 +40,9 @@ _STATUS_SECONDS = 5.0
 
 # Time for cameras and files to finish their work at the end; systemd kills after 60 s.
 _GRACE_SECONDS = 20.0
+
+# Time to tell brokers and webhooks of the last events: some hundred messages.
+_FAREWELL_SECONDS = 5.0
 
 # By this time, a running download extends systemd's start timeout repeatedly.
 _EXTENSION_SECONDS = 60.0
@@ -74,7 +79,10 @@ class Supervisor:
         self._settings = checked(load())
         self._metrics = Metrics()
         self._reporting = ServiceObserver(self._metrics)
-        self._cameras = CameraManager(self._settings, self._reporting, clock=self._clock)
+        self._notifiers = Notifiers(self._clock)
+        self._notifiers.check(self._settings)
+        self._observer = Observers([self._reporting, self._notifiers])
+        self._cameras = CameraManager(self._settings, self._observer, clock=self._clock)
         self._last_iteration = self._clock.monotonic()
         monitor = ProgressMonitor(
             self._cameras.pipeline,
@@ -84,7 +92,11 @@ class Supervisor:
         )
         self._watchdog = Watchdog(monitor, notifier)
         self._status = ServiceStatus(
-            self._settings, self._cameras, self._watchdog, self._reporting.progress
+            self._settings,
+            self._cameras,
+            self._watchdog,
+            self._reporting.progress,
+            self._notifiers.counts,
         )
         editor = RegionEditor(config_file, checked, self.reload)
         self._server = HttpServer(
@@ -145,6 +157,7 @@ class Supervisor:
         self._status.settings = settings
         self._cameras.set_retention(settings.output.folder, settings.retention)
         self._cameras.reconcile(plans(settings))
+        self._notifiers.apply(settings, self._cameras, _FAREWELL_SECONDS)
         if self._folders is None or _folder_part(before) != _folder_part(settings):
             self._watch_folders(settings)
 
@@ -157,7 +170,7 @@ class Supervisor:
         self._folders = WatcherThread(
             paths,
             settings,
-            self._reporting,
+            self._observer,
             lambda: self._cameras.file_engine_provider(settings),
             self._clock,
         )
@@ -168,6 +181,7 @@ class Supervisor:
         self._notifier.reloading()
         try:
             settings = checked(self._load())
+            self._notifiers.check(settings)
         except StreamcamError as error:
             # In the template, so that another reason is not a repetition to the log.
             _log.error(f"the configuration stays as it was: {error}")
@@ -214,6 +228,7 @@ class Supervisor:
         self._cameras.stop(self._grace)
         if self._folders is not None:
             self._end_folders()
+        self._notifiers.stop(_FAREWELL_SECONDS)
 
     def _end_folders(self) -> None:
         assert self._folders is not None
@@ -259,7 +274,7 @@ def _check_writable(output: Path) -> None:
 
 def _folder_part(settings: Settings) -> Settings:
     """Return the settings with those that do not concern watched folders at their defaults."""
-    others = {"camera", "live", "retention", "http"}
+    others = {"camera", "live", "retention", "http", "mqtt", "webhook"}
     return settings.model_copy(update={key: getattr(Settings(), key) for key in others})
 
 

@@ -92,7 +92,7 @@ def test_a_bad_variable_is_named(streamcam: Streamcam) -> None:
 def test_schema_describes_every_section(streamcam: Streamcam) -> None:
     schema = json.loads(streamcam("config", "schema").stdout)
     shipped = tomllib.loads(SHIPPED.read_text(encoding="utf-8"))
-    tables = {"camera", "folder", "sinks"}  # they stand there as examples that are commented out
+    tables = {"camera", "folder", "sinks", "webhook"}  # as comments only
     assert set(schema["properties"]) == set(shipped) | tables
 
 
@@ -105,4 +105,4 @@ def test_schema_prints_a_valid_schema(streamcam: Streamcam, name: str) -> None:
 def test_unknown_schema_is_a_usage_error(streamcam: Streamcam) -> None:
     done = streamcam("schema", "xyz")
     assert done.returncode == 2
-    assert "Known: audit, manifest, record." in done.stderr
+    assert "Known: audit, event, event_message, manifest, record." in done.stderr

@@ -96,6 +96,39 @@ class TcpServer(ABC):
             self.let_go(connection)
 
 
+class Door(TcpServer):
+    """Lets connections through to another port of this machine while it is open.
+
+    Attributes:
+        open: Whether new connections are let through; those from before stay.
+    """
+
+    def __init__(self, target: int) -> None:
+        super().__init__()
+        self.open = False
+        self._target = target
+
+    def serve(self, connection: socket.socket) -> None:
+        if not self.open:
+            return
+        with socket.create_connection(("127.0.0.1", self._target)) as inside:
+            self.keep(inside)
+            back = threading.Thread(target=_copy, args=(inside, connection), name="door")
+            back.start()
+            _copy(connection, inside)
+            back.join()
+            self.let_go(inside)
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    """Copy to the end of one connection, and end both."""
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    hang_up(source)
+    hang_up(target)
+
+
 def hang_up(connection: socket.socket) -> None:
     """End a connection from any thread, also for the one that waits for it."""
     with suppress(OSError):

@@ -3,6 +3,7 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from streamcam.events.event import EventChange, EventStage, Suspicion
+from streamcam.notifications.notifiers import NotifierCounts
 from streamcam.service.metrics import FILES, Metrics
 from streamcam.service.reporting import ServiceObserver
 from streamcam.types import CameraState
@@ -87,3 +88,19 @@ def test_events_are_counted_by_camera_and_class_and_vanish_with_it() -> None:
     assert found["streamcam_event_suspects_total", "front"] == 1
     fake.remove("front")
     assert not [key for key in samples(metrics, fake) if "front" in key]
+
+
+def test_receivers_of_notifications_have_their_counts() -> None:
+    fake = FakeStatus()
+    fake.told = [
+        NotifierCounts("mqtt", 120, 3, 7, connected=False),
+        NotifierCounts("webhook 1", 100, 0, 0),
+    ]
+    found = samples(Metrics(), fake)
+    assert found["streamcam_notifications_total", "delivered", "mqtt"] == 120
+    assert found["streamcam_notifications_total", "dropped", "mqtt"] == 3
+    assert found["streamcam_notifications_waiting", "mqtt"] == 7
+    assert found["streamcam_notifications_total", "delivered", "webhook 1"] == 100
+    assert found["streamcam_mqtt_up",] == 0
+    fake.told = []
+    assert not [name for name, *_ in samples(Metrics(), fake) if "mqtt" in name]

@@ -12,6 +12,7 @@ from streamcam.config.config_file import ConfigFile
 from streamcam.events.event_store import EventStore
 from streamcam.jobs.job_record import JobState
 from streamcam.jobs.store import JobStore
+from streamcam.notifications.notifiers import NotifierCounts
 from streamcam.render import annotate
 from streamcam.service.region_editor import RegionEditor
 from streamcam.service.service_status import GpuMemory, JobProgress, ServiceStatus
@@ -71,6 +72,7 @@ class FakeStatus(ServiceStatus):
         self.event_store: EventStore | None = None
         self.progress: dict[int, float] = {}
         self.reasons: list[str] = []
+        self.told: list[NotifierCounts] = []
         self.is_alive = True
 
     def add(self, name: str, state: CameraState = CameraState.LIVE) -> PreviewSink:
@@ -83,6 +85,9 @@ class FakeStatus(ServiceStatus):
 
     def remove(self, name: str) -> None:
         del self.statuses[name], self.previews[name]
+
+    def notifications(self) -> Sequence[NotifierCounts]:
+        return self.told
 
     def alive(self) -> bool:
         return self.is_alive

@@ -1,0 +1,1 @@
+"""Notifications: cameras and events told to an MQTT broker, to Home Assistant and to webhooks."""
