@@ -26,9 +26,11 @@ class Cut(ABC):
         centre: Where in its stride a cell's centre lies, see `FeatureLevels`.
         backbone: Path of the part that takes the pixels alone and holds most of the weights.
         boxes_on_canvas: Whether boxes are shares of the canvas's sides, else of the image's.
+        convolutions: Whether the feature maps come from convolutions alone, whatever the size.
     """
 
     centre: float
+    convolutions: bool = False
     backbone: str = "backbone.model"
     boxes_on_canvas: bool = False
 
@@ -111,6 +113,7 @@ class OneLevelCut(Cut):
     """DETR and Conditional DETR: after the projection of the backbone's last level."""
 
     centre = 0.0
+    convolutions = True
 
     def layers(self, model: BaseModel) -> Sequence[str]:
         del model
@@ -128,6 +131,7 @@ class SeveralLevelsCut(Cut):
     """Deformable DETR: after the projections of the backbone's levels, and of coarser ones."""
 
     centre = _BETWEEN
+    convolutions = True
 
     def layers(self, model: BaseModel) -> Sequence[str]:
         return [f"input_proj.{index}" for index in range(len(model.input_proj))]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.ops import box_convert
 
 from streamcam.errors import UsageError
-from streamcam.vision.cam.geometry import Letterbox
+from streamcam.vision.cam.geometry import Letterbox, Size
 from streamcam.vision.models.family import LoadOptions
 from streamcam.vision.models.huggingface_layers import Layers, as_grid, watching
 from streamcam.vision.models.huggingface_levels import Cut, Outputs
@@ -22,6 +22,7 @@ from streamcam.vision.models.network import (
     Sizing,
     to_original,
 )
+from streamcam.vision.models.network_graph import Named, NetworkGraph, joined, pixels_alone, split
 from streamcam.vision.models.processor_sizing import ImageProcessor
 from streamcam.vision.models.torch_network import TorchNetwork
 
@@ -157,10 +158,60 @@ class CutNetwork(QueryNetwork):
         ):
             return self.run(pixels, mask)
 
+    def graph(self) -> NetworkGraph | None:
+        """All of it where pictures fill its only canvas, whose size the decoder makes constants of.
+
+        Elsewhere the feature maps, if those are convolutions' alone.
+        """
+        canvas = _only_canvas(self.sizing)
+        if canvas is not None:
+            return NetworkGraph(
+                model=_FullCanvas(self),
+                trial=canvas,
+                canvas=canvas,
+                inputs=pixels_alone,
+                results=lambda runs, _: split(runs[0])[::-1],
+            )
+        if not self._cut.convolutions:
+            return None
+        return NetworkGraph(
+            model=_FeatureMaps(self),
+            trial=self.sizing.trial_canvas,
+            inputs=pixels_alone,
+            results=self._results,
+        )
+
+    def _results(
+        self, runs: Sequence[Named], placements: Sequence[Letterbox]
+    ) -> tuple[Raw, Levels]:
+        levels, _ = split(runs[0])
+        return self.heads(levels, placements), levels
+
     def _levels(self, canvas: Tensor, mask: Tensor) -> Levels:
         with self.autocast():
             levels = self._cut.levels(self.module.model, canvas, mask)
         return {str(index): level for index, level in enumerate(levels)}
+
+
+class _FeatureMaps(nn.Module):
+    """The part of a network before its cut, in float32."""
+
+    def __init__(self, network: CutNetwork) -> None:
+        super().__init__()
+        self.module = network.module
+        self._network = network
+
+    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        return joined(self._network.features(pixels), {})
+
+
+class _FullCanvas(_FeatureMaps):
+    """A network for pictures that fill the canvas, in float32."""
+
+    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        size = (pixels.shape[2], pixels.shape[3])
+        raw, levels = self._network.forward(pixels, [Letterbox(size, size, size)] * len(pixels))
+        return joined(levels, raw)
 
 
 class WatchedNetwork(QueryNetwork):
@@ -223,6 +274,13 @@ class PublishedDetector(nn.Module):
     def _record(self, _part: nn.Module, _inputs: object, output: Any) -> None:  # noqa: ANN401
         maps = getattr(output, "last_hidden_state", getattr(output, "feature_maps", output))
         self._found += maps if isinstance(maps, list) else [maps]
+
+
+def _only_canvas(sizing: Sizing) -> Size | None:
+    """The canvas that every picture fills; None where it depends on the picture."""
+    wide, high = sizing.resized((100, 300)), sizing.resized((300, 100))
+    whole = not any(side % sizing.multiple for side in wide)
+    return wide if wide == high and whole and sizing.canvas in {None, wide} else None
 
 
 def mask_of(placements: Sequence[Letterbox], device: torch.device) -> Tensor:

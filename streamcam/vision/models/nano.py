@@ -19,7 +19,7 @@ from streamcam.vision.models.checkpoints import check_finite, read_labels
 from streamcam.vision.models.download import Progress, sha256
 from streamcam.vision.models.family import LoadedModule, LoadOptions, ModelCard, ModuleFamily
 from streamcam.vision.models.names import NANO, NANO_FILE
-from streamcam.vision.models.nano_network import Nano, Predictions, boxes_of
+from streamcam.vision.models.nano_network import Nano, Predictions, boxes_of, places_of
 from streamcam.vision.models.network import Candidates, FeatureLevels, Levels, Raw, to_original
 from streamcam.vision.models.torch_network import DenseNetwork
 from streamcam.vision.models.torchvision_network import sizing_of
@@ -53,10 +53,13 @@ class NanoNetwork(DenseNetwork):
 
     module: Nano
 
-    def heads(self, levels: Levels, placements: Sequence[Letterbox]) -> Raw:
+    def predictions(self, levels: Levels) -> Raw:
+        logits, sides = self.module.head.convolve(list(levels.values()))
+        return {"logits": logits, "sides": sides}
+
+    def completed(self, predictions: Raw, levels: Levels, placements: Sequence[Letterbox]) -> Raw:
         del placements
-        predictions: Predictions = self.module.head(list(levels.values()))
-        return predictions._asdict()
+        return {**predictions, "places": places_of(list(levels.values()))}
 
     def decode(
         self, raw: Raw, placements: Sequence[Letterbox], threshold: float

@@ -152,14 +152,26 @@ class NanoHead(nn.Module):
 
     def forward(self, levels: Sequence[Tensor]) -> Predictions:
         """Levels [B, channels, H, W], in the order of `STRIDES`."""
-        outputs, places = [], []
-        for level, stride, convolutions in zip(levels, STRIDES, self.levels, strict=True):
+        return Predictions(*self.convolve(levels), places_of(levels))
+
+    def convolve(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """The logits and the sides of `Predictions`."""
+        outputs = []
+        for level, convolutions in zip(levels, self.levels, strict=True):
             output: Tensor = convolutions(level)
             outputs.append(output.float().permute(0, 2, 3, 1).flatten(1, 2))
-            places.append(_places(output.shape[-2], output.shape[-1], stride, output.device))
         logits, sides = torch.cat(outputs, dim=1).tensor_split([self.classes], dim=2)
-        sides = sides.reshape(*logits.shape[:2], 4, LAST_BIN + 1)
-        return Predictions(logits, sides, torch.cat(places))
+        return logits, sides.reshape(*logits.shape[:2], 4, LAST_BIN + 1)
+
+
+def places_of(levels: Sequence[Tensor]) -> Tensor:
+    """The places of `Predictions`, for levels in the order of `STRIDES`."""
+    return torch.cat(
+        [
+            _places(level.shape[-2], level.shape[-1], stride, level.device)
+            for level, stride in zip(levels, STRIDES, strict=True)
+        ]
+    )
 
 
 def _places(height: int, width: int, stride: int, device: torch.device) -> Tensor:

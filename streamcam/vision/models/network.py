@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from torch import Tensor
 from streamcam.errors import UsageError
 from streamcam.escapes import printable
 from streamcam.vision.cam.geometry import Letterbox, LevelGrids, Size, Stride
+
+if TYPE_CHECKING:
+    from streamcam.vision.models.network_graph import NetworkGraph
 
 Levels: TypeAlias = Mapping[str, Tensor]
 """Feature maps by the name of their level, each [batch, channels, rows, columns]."""
@@ -242,6 +245,10 @@ class Network(ABC):
     def from_levels(self, levels: Levels, placements: Sequence[Letterbox]) -> Raw:
         """The raw outputs for feature maps that were changed, float32; the backbone is left out."""
         raise NotImplementedError(f"{type(self).__name__} has no from_levels")
+
+    def graph(self) -> "NetworkGraph | None":
+        """What another runtime can compute of it; None where it has no such part."""
+        return None
 
     def weights(self) -> Sequence[Tensor]:
         """The weights as they are used, which may be changed in place; empty without access.

@@ -11,6 +11,7 @@ from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.cpu.optimize import fold_batch_norms, fuse_convolutions
 from streamcam.vision.models.family import LoadOptions
 from streamcam.vision.models.network import FeatureLevels, Levels, Network, Raw, Sizing
+from streamcam.vision.models.network_graph import Named, NetworkGraph, joined, pixels_alone, split
 
 _CHAIN_MODULES = (nn.Conv2d, nn.Identity, nn.ReLU, nn.LeakyReLU, nn.SiLU)
 
@@ -89,7 +90,30 @@ class TorchNetwork(Network):
 
     def heads(self, levels: Levels, placements: Sequence[Letterbox]) -> Raw:
         """The raw outputs of the module's heads, float32."""
+        return self.completed(self.predictions(levels), levels, placements)
+
+    def predictions(self, levels: Levels) -> Raw:
+        """What the heads' convolutions make of the levels, float32."""
         raise NotImplementedError
+
+    def completed(self, predictions: Raw, levels: Levels, placements: Sequence[Letterbox]) -> Raw:
+        """The raw outputs: what the heads' convolutions gave, and what is made without those."""
+        raise NotImplementedError
+
+    def graph(self) -> NetworkGraph | None:
+        return NetworkGraph(
+            model=_Convolutions(self),
+            trial=self.sizing.trial_canvas,
+            inputs=pixels_alone,
+            results=self._results,
+        )
+
+    def _results(
+        self, runs: Sequence[Named], placements: Sequence[Letterbox]
+    ) -> tuple[Raw, Levels]:
+        levels, predictions = split(runs[0])
+        with self.autocast():
+            return self.completed(predictions, levels, placements), levels
 
     def autocast(self) -> torch.autocast:
         half = self.dtype != torch.float32
@@ -112,6 +136,19 @@ class TorchNetwork(Network):
         for part in self.module.modules():
             if isinstance(part, HalfPrecisionCopy):
                 part.reduced = None
+
+
+class _Convolutions(nn.Module):
+    """A network's backbone and the convolutions of its heads, in float32."""
+
+    def __init__(self, network: TorchNetwork) -> None:
+        super().__init__()
+        self.module = network.module
+        self._network = network
+
+    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        levels = self.module.get_submodule("backbone")(pixels)
+        return joined(levels, self._network.predictions(levels))
 
 
 class DenseNetwork(TorchNetwork):

@@ -1,5 +1,6 @@
 """torchvision's detectors as networks of ours: their heads' outputs, and the boxes made of them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -10,6 +11,7 @@ from torchvision.models.detection.fcos import FCOS
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.retinanet import RetinaNet
+from torchvision.models.detection.rpn import concat_box_prediction_layers
 from torchvision.models.detection.ssd import SSD
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
@@ -77,9 +79,16 @@ class TwoStageNetwork(TorchNetwork):
 
     module: GeneralizedRCNN
 
-    def heads(self, levels: Levels, placements: Sequence[Letterbox]) -> Raw:
+    def predictions(self, levels: Levels) -> Raw:
+        """Those of the proposals, by level."""
+        objectness, deltas = self.module.rpn.head(list(levels.values()))
+        return {f"objectness.{i}": one for i, one in enumerate(objectness)} | {
+            f"deltas.{i}": one for i, one in enumerate(deltas)
+        }
+
+    def completed(self, predictions: Raw, levels: Levels, placements: Sequence[Letterbox]) -> Raw:
         images = _image_list(levels, placements)
-        proposals, _ = self.module.rpn(images, levels)
+        proposals = self._proposals(images, levels, predictions)
         heads = self.module.roi_heads
         pooled = heads.box_roi_pool(levels, proposals, images.image_sizes)
         class_logits, box_regression = heads.box_predictor(heads.box_head(pooled))
@@ -89,6 +98,18 @@ class TwoStageNetwork(TorchNetwork):
             "proposals": torch.cat(proposals),
             "counts": torch.tensor([len(one) for one in proposals]),
         }
+
+    def _proposals(self, images: ImageList, levels: Levels, predictions: Raw) -> list[Tensor]:
+        """What torchvision's `RegionProposalNetwork` makes of its head's outputs."""
+        rpn, maps = self.module.rpn, list(levels.values())
+        objectness = [predictions[f"objectness.{i}"] for i in range(len(maps))]
+        deltas = [predictions[f"deltas.{i}"] for i in range(len(maps))]
+        anchors = rpn.anchor_generator(images, maps)
+        per_level = [math.prod(one.shape[1:]) for one in objectness]
+        scores, offsets = concat_box_prediction_layers(objectness, deltas)
+        boxes = rpn.box_coder.decode(offsets.detach(), anchors).view(len(anchors), -1, 4)
+        proposals, _ = rpn.filter_proposals(boxes, scores, images.image_sizes, per_level)
+        return list(proposals)
 
     def decode(
         self, raw: Raw, placements: Sequence[Letterbox], threshold: float
@@ -116,13 +137,16 @@ class OneStageNetwork(DenseNetwork):
 
     module: OneStageModule
 
-    def heads(self, levels: Levels, placements: Sequence[Letterbox]) -> Raw:
+    def predictions(self, levels: Levels) -> Raw:
+        outputs: Raw = self.module.head(list(levels.values()))
+        return outputs
+
+    def completed(self, predictions: Raw, levels: Levels, placements: Sequence[Letterbox]) -> Raw:
         maps = list(levels.values())
-        outputs = self.module.head(maps)
         # The anchors of all images of a batch are the same.
         anchors = self.module.anchor_generator(_image_list(levels, placements), maps)[0]
         cells = torch.tensor([level.shape[-2] * level.shape[-1] for level in maps])
-        return {**outputs, "anchors": anchors, "cells": cells}
+        return {**predictions, "anchors": anchors, "cells": cells}
 
     def decode(
         self, raw: Raw, placements: Sequence[Letterbox], threshold: float

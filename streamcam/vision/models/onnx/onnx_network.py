@@ -15,6 +15,7 @@ from streamcam.vision.models.network import (
     Raw,
     to_original,
 )
+from streamcam.vision.models.network_graph import Named, NetworkGraph
 from streamcam.vision.models.onnx.graph_parts import tail_of, with_outputs
 from streamcam.vision.models.onnx.inspection import Inspection
 from streamcam.vision.models.onnx.layout import Layout
@@ -42,8 +43,8 @@ class OnnxNetwork(Network):
         assert found.where is not None
         file, notes, levels = found.file, found.notes, [one.name for one in found.levels]
         threads = threads_of_size(device, file.weight_count)
-        model = with_outputs(file.model, levels)
-        self._session = OnnxSession(file.path, model, device, threads=threads)
+        self._model = with_outputs(file.model, levels)
+        self._session = OnnxSession(file.path, self._model, device, threads=threads)
         dtypes = {name: self._session.dtype(name) for name in levels}
         tail = tail_of(file.model, dtypes, found.layout.outputs)
         ids = notes.ids if notes else range(len(found.names))
@@ -69,15 +70,17 @@ class OnnxNetwork(Network):
         self._per_run = found.inputs.batch if found.layout.has_batch else 1
 
     def forward(self, canvas: Tensor, placements: Sequence[Letterbox]) -> tuple[Raw, Levels]:
-        runs = [
-            self._session(self._inputs.feeds(canvas[part], [placements[i] for i in part]))
-            for part in self._parts(len(canvas))
-        ]
-        levels = {
-            name: torch.cat([run[name] for run in runs])[: len(canvas)].float()
-            for name in self._dtypes
-        }
-        return self._raw(runs, len(canvas)), levels
+        runs = [self._session(feeds) for feeds in self._feeds(canvas, placements)]
+        return self._results(runs, placements)
+
+    def graph(self) -> NetworkGraph | None:
+        return NetworkGraph(
+            model=self._model,
+            trial=self.sizing.trial_canvas,
+            canvas=self.sizing.canvas,
+            inputs=self._feeds,
+            results=self._results,
+        )
 
     def from_levels(self, levels: Levels, placements: Sequence[Letterbox]) -> Raw:
         assert self._tail is not None
@@ -97,6 +100,19 @@ class OnnxNetwork(Network):
             found.append(Candidates(to_original(own.boxes, placement), own.scores, ids))
         return found
 
+    def _feeds(self, canvas: Tensor, placements: Sequence[Letterbox]) -> list[dict[str, Tensor]]:
+        return [
+            self._inputs.feeds(canvas[part], [placements[i] for i in part])
+            for part in self._parts(len(canvas))
+        ]
+
+    def _results(
+        self, runs: Sequence[Named], placements: Sequence[Letterbox]
+    ) -> tuple[Raw, Levels]:
+        count = len(placements)
+        levels = {name: _cat([run[name] for run in runs])[:count].float() for name in self._dtypes}
+        return self._raw(runs, count), levels
+
     def _parts(self, count: int) -> list[list[int]]:
         """The numbers of the pictures of each run, the last one repeated where some are missing."""
         size = self._per_run or count
@@ -104,8 +120,12 @@ class OnnxNetwork(Network):
         return [[min(start + i, count - 1) for i in range(size)] for start in starts]
 
     def _raw(self, runs: Sequence[Mapping[str, Tensor]], count: int) -> Raw:
-        join = torch.cat if self._layout.has_batch else _stack
+        join = _cat if self._layout.has_batch else _stack
         return {name: join([run[name] for run in runs])[:count] for name in self._layout.outputs}
+
+
+def _cat(outputs: list[Tensor]) -> Tensor:
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
 
 def _stack(outputs: list[Tensor]) -> Tensor:
