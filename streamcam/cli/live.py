@@ -22,7 +22,7 @@ from streamcam.cli.terminal import errors, forcible, leave, show_error, stopped_
 from streamcam.config import Settings, load_settings
 from streamcam.config.camera_schema import CameraSettings
 from streamcam.config.faults import Origins
-from streamcam.errors import ExitCode, UsageError
+from streamcam.errors import ExitCode, SourceUnavailableError, UsageError
 from streamcam.malloc import limit_arenas
 from streamcam.urls import redacted_url
 
@@ -168,10 +168,19 @@ class _Live:
             errors().print(camera_summary(status, self._elapsed), soft_wrap=True)
             if self._plan.record != "never" and self._folder.exists():
                 errors().print(f"results in {self._folder}", soft_wrap=True)
-        if camera.fault is None:
+        fault = camera.fault
+        if fault is None and not status.counts.decoded and not self._stopping.is_set():
+            fault = self._nothing_came()
+        if fault is None:
             return ExitCode.OK
-        show_error(camera.fault.message, camera.fault.hint)
-        return camera.fault.exit_code
+        show_error(fault.message, fault.hint)
+        return fault.exit_code
+
+    def _nothing_came(self) -> SourceUnavailableError:
+        return SourceUnavailableError(
+            f"{self._plan.name}: no picture came before the end of --duration",
+            hint="Is it there? To connect may take it some seconds.",
+        )
 
     def _reporter(self, *, quiet: bool, json: bool) -> LineReporter:
         if json:

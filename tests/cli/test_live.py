@@ -139,6 +139,20 @@ def test_a_source_that_cannot_be_read_ends_it(live: StartLive, rtsp_server: Star
         assert "Traceback" not in err
 
 
+def test_a_source_that_sends_nothing_within_the_duration(live: StartLive) -> None:
+    """Only who asks for the end is content with nothing."""
+    with SilentServer() as server:
+        short = live(server.url(), "--duration", "0.5", "--name", "door")
+        code, out, err = short.end()
+        assert (code, out) == (69, "")
+        assert "error: door: no picture came before the end of --duration\n" in err
+        stopped = live(server.url(), "--name", "door")
+        assert eventually(lambda: server.accepted == 2, PATIENCE)
+        code, out, err = stopped.end(signal.SIGINT)
+    assert (code, out) == (0, "")
+    assert "error" not in err
+
+
 def test_with_reconnect_it_goes_on(live: StartLive, rtsp_server: StartRtsp) -> None:
     server = rtsp_server({"cam": ServedStream(rate=20)})
     running = live(server.url(), "--reconnect", "--json", "--record", "never", "--name", "door")
