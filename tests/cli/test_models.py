@@ -51,6 +51,7 @@ def test_without_a_network_the_hint_has_url_and_folder(
     done = streamcam(*words, *arguments, TORCH_HOME=str(tmp_path / "torch"), **NO_NETWORK)
     assert done.returncode == 69
     assert f"the weights of {name} are not here and cannot be fetched" in done.stderr
+    assert "Errno" not in done.stderr
     assert f"{name}" in done.stderr.splitlines()[-1]
     assert str(tmp_path / "torch") in done.stderr
     assert "nano" in done.stderr

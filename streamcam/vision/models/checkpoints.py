@@ -13,7 +13,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from streamcam.errors import WeightsError, WeightsMismatchError
+from streamcam.errors import (
+    StreamcamError,
+    UsageError,
+    WeightsError,
+    WeightsMismatchError,
+    WeightsUnavailableError,
+)
 
 State = dict[str, Tensor]
 
@@ -40,6 +46,16 @@ _UNREADABLE = (
 _NAMED = 3
 
 
+def not_a_file(weights: Path) -> StreamcamError:
+    """Return the error of weights that are no file."""
+    if weights.is_dir():
+        return UsageError(
+            f"{weights} is a folder, not a file with weights",
+            hint=f"Name the file in it; a folder of transformers is a model: --model {weights}.",
+        )
+    return WeightsUnavailableError(f"there is no weights file {weights}")
+
+
 def read_state(path: Path) -> State:
     """The tensors of a checkpoint by name.
 
@@ -48,9 +64,10 @@ def read_state(path: Path) -> State:
 
     Raises:
         WeightsError: The file is missing, truncated, or holds no weights.
+        UsageError: It is a folder.
     """
     if not path.is_file():
-        raise WeightsError(f"there is no weights file {path}")
+        raise not_a_file(path)
     loaded = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     while wrapper := next((key for key in _WRAPPERS if isinstance(loaded.get(key), Mapping)), None):
         loaded = loaded[wrapper]

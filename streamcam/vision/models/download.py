@@ -20,6 +20,8 @@ from streamcam.retry import Backoff, retry
 Progress = Callable[[str, int, int | None], None]
 """Called while a file is fetched with its name, the bytes so far, and all bytes if known."""
 
+_ERROR_NUMBER = re.compile(r"^\[Errno -?\d+\] ")
+
 _CHUNK = 1 << 20
 _TIMEOUT_SECONDS = 30.0
 _ATTEMPTS = 4
@@ -98,10 +100,16 @@ def _fetch_or_explain(url: str, path: Path, model: str, progress: Progress | Non
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise WeightsUnavailableError(
-            f"the weights of {model} are not here and cannot be fetched: {reason}",
+            f"the weights of {model} are not here and cannot be fetched: "
+            f"{without_number(str(reason))}",
             hint=f"Put {url} into {path.parent}, or use the built-in detector nano, which needs "
             "no download.",
         ) from error
+
+
+def without_number(reason: str) -> str:
+    """Return an error of the system for people: `[Errno 111] Connection refused` without number."""
+    return _ERROR_NUMBER.sub("", reason)
 
 
 def _is_passing(error: BaseException) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from streamcam.errors import UsageError, WeightsError, WeightsUnavailableError
-from streamcam.vision.models.download import Progress
+from streamcam.vision.models.download import Progress, without_number
 
 EXTRA = "pip install 'streamcam[transformers]'"
 
@@ -179,7 +179,7 @@ def _reason(error: Exception) -> str:
     """What was wrong first, in one line: the hub's own errors wrap it."""
     while error.__cause__ is not None and isinstance(error.__cause__, Exception):
         error = error.__cause__
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+    return without_number(str(error).strip().partition("\n")[0]) or type(error).__name__
 
 
 class _ProgressBar:

@@ -13,9 +13,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 
-from streamcam.errors import UsageError, WeightsError, WeightsUnavailableError
+from streamcam.errors import StreamcamError, UsageError, WeightsError, WeightsUnavailableError
 from streamcam.vision.cam.geometry import Letterbox
-from streamcam.vision.models.checkpoints import check_finite, read_labels
+from streamcam.vision.models.checkpoints import check_finite, not_a_file, read_labels
 from streamcam.vision.models.download import Progress, sha256
 from streamcam.vision.models.family import LoadedModule, LoadOptions, ModelCard, ModuleFamily
 from streamcam.vision.models.names import NANO, NANO_FILE
@@ -156,9 +156,9 @@ class NanoFamily(ModuleFamily):
         return [NANO] if architecture == NANO_ARCHITECTURE else []
 
 
-def _missing(weights: Path | None) -> WeightsUnavailableError:
+def _missing(weights: Path | None) -> StreamcamError:
     if weights is not None:
-        return WeightsUnavailableError(f"there is no weights file {weights}")
+        return not_a_file(weights)
     return WeightsUnavailableError(
         f"the built-in detector's weights are missing from this installation: {NANO_FILE}",
         hint="Install streamcam again.",

@@ -8,8 +8,15 @@ import torchvision
 from torch import nn
 from torchvision.models import WeightsEnum
 
-from streamcam.errors import UsageError, WeightsError, WeightsUnavailableError
-from streamcam.vision.models.checkpoints import State, load_state, read_labels, read_state, unnamed
+from streamcam.errors import UsageError, WeightsError
+from streamcam.vision.models.checkpoints import (
+    State,
+    load_state,
+    not_a_file,
+    read_labels,
+    read_state,
+    unnamed,
+)
 from streamcam.vision.models.download import (
     Progress,
     cached_file,
@@ -120,7 +127,7 @@ class TorchvisionFamily(ModuleFamily):
         elif weights.is_file():
             path, digest, origin = weights, _digest(weights), str(weights)
         else:
-            raise WeightsUnavailableError(f"there is no weights file {weights}")
+            raise not_a_file(weights)
         state = read_state(path)
         module = self.build(name, **_sizes(name, state))
         load_state(module, state, path, name)

@@ -155,6 +155,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load("nano", tmp_path / "own.safetensors")
 
 
+@pytest.mark.parametrize("model", [SSDLITE, "nano"])
+def test_a_folder_is_no_file_with_weights(tmp_path: Path, model: str) -> None:
+    with pytest.raises(UsageError, match="is a folder, not a file with weights") as caught:
+        load(model, tmp_path)
+    assert f"--model {tmp_path}" in (caught.value.hint or "")
+
+
 class Harmful:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return Path.touch, (Path("harm-was-done"),)  # type: ignore[return-value]

@@ -260,6 +260,7 @@ def test_without_a_network_the_command_for_another_machine_is_named(
         assert caught.value.exit_code == ExitCode.UNAVAILABLE
         assert "hf download someone/tiny --local-dir tiny" in str(caught.value.hint)
         assert "\n" not in str(caught.value)
+        assert "Errno" not in str(caught.value)
 
 
 def test_models_that_the_hub_has_not_or_that_are_no_detectors(
