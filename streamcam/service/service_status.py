@@ -91,6 +91,14 @@ class ServiceStatus:
     def cameras(self) -> Sequence[CameraStatus]:
         return self._cameras.statuses()
 
+    def pause(self, camera: str, paused: bool) -> bool:
+        """Pause a camera or resume it; return whether there is such a camera."""
+        return self._cameras.pause(camera, paused)
+
+    def record(self, camera: str, on: bool) -> bool:
+        """Let a camera's recording rest or go on; return whether there is such a camera."""
+        return self._cameras.record(camera, on)
+
     def preview(self, camera: str) -> PreviewSink | None:
         return self._cameras.preview(camera)
 

@@ -122,6 +122,7 @@ class MqttListener:
         self._filters = filters
         self._subscribed = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
+        self._client.username_pw_set(USER, PASSWORD)
         self._client.on_connect = lambda client, *_: client.subscribe(filters)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._take

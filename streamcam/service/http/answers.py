@@ -68,6 +68,9 @@ class CameraAnswer(BaseModel):
     outlets: dict[str, str | None] = Field(
         description="What its results go to, and what is wrong with it."
     )
+    recording: bool | None = Field(
+        description="Whether its recording goes on; null where it has none."
+    )
     recorded: bool = Field(description="Whether there is a folder of recordings.")
     latest: LatestAnswer | None
 

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, Depends, HTTPException, Query
 from pydantic import AfterValidator, Field
 from starlette.responses import FileResponse
 
@@ -30,6 +30,7 @@ from streamcam.service.http.answers import (
     job_counts,
     status_answer,
 )
+from streamcam.service.http.auth import Access
 from streamcam.service.http.video_timeline import Timeline, condensed, start_of
 from streamcam.service.service_status import JobProgress, ServiceStatus
 from streamcam.sinks.manifest import read_manifest
@@ -64,7 +65,7 @@ _CACHE = {"cache-control": "private, no-cache"}
 class ApiRoutes:
     """The routes of status, cameras and jobs, of files and timelines."""
 
-    def __init__(self, service: ServiceStatus, clock: Clock) -> None:
+    def __init__(self, service: ServiceStatus, access: Access, clock: Clock) -> None:
         self._service = service
         self._clock = clock
         self.router = APIRouter(prefix="/api")
@@ -72,6 +73,16 @@ class ApiRoutes:
         get("/status", tags=["service"])(self.status)
         get("/cameras/{name}", tags=["cameras"])(self.camera)
         get("/cameras/{name}/recordings", tags=["cameras"])(self.recordings)
+        change: dict[str, Any] = {
+            "dependencies": [Depends(access.check_change)],
+            "status_code": HTTPStatus.NO_CONTENT,
+            "tags": ["cameras"],
+        }
+        post = self.router.post
+        post("/cameras/{name}/pause", **change)(self.pause)
+        post("/cameras/{name}/resume", **change)(self.resume)
+        post("/cameras/{name}/recording/pause", **change)(self.pause_recording)
+        post("/cameras/{name}/recording/resume", **change)(self.resume_recording)
         get("/jobs", tags=["jobs"])(self.jobs)
         get("/jobs/{number}", tags=["jobs"])(self.job)
         jobs, recordings = "/jobs/{number}", "/cameras/{name}/recordings/{moment}"
@@ -92,6 +103,22 @@ class ApiRoutes:
             if status.name == name:
                 return camera_answer(status, self._service, self._clock)
         raise HTTPException(HTTPStatus.NOT_FOUND, "no such camera")
+
+    def pause(self, name: str) -> None:
+        """Disconnect a camera until it is resumed, or the service starts again."""
+        _check_known(self._service.pause(name, True))
+
+    def resume(self, name: str) -> None:
+        """Connect a paused camera again."""
+        _check_known(self._service.pause(name, False))
+
+    def pause_recording(self, name: str) -> None:
+        """Complete a camera's recording and let it rest, until it is resumed or the next start."""
+        _check_known(self._service.record(name, False))
+
+    def resume_recording(self, name: str) -> None:
+        """Let a camera's recording go on."""
+        _check_known(self._service.record(name, True))
 
     def recordings(self, name: str, day: date | None = None) -> RecordingsAnswer:
         """A camera's segments of a day (UTC), by default the latest."""
@@ -172,6 +199,11 @@ class ApiRoutes:
         if found is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "no such recording")
         return found
+
+
+def _check_known(known: bool) -> None:
+    if not known:
+        raise HTTPException(HTTPStatus.NOT_FOUND, "no such camera")
 
 
 def _segment(camera: str, segment: SegmentFiles) -> SegmentAnswer:

@@ -235,7 +235,7 @@ def make_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.include_router(ApiRoutes(service, clock).router)
+    app.include_router(ApiRoutes(service, access, clock).router)
     app.include_router(PictureRoutes(service, clock).router)
     app.include_router(EventRoutes(service, access).router)
     app.include_router(RegionRoutes(service, editor, access).router)

@@ -72,6 +72,7 @@ class FakeStatus(ServiceStatus):
         self.event_store: EventStore | None = None
         self.progress: dict[int, float] = {}
         self.reasons: list[str] = []
+        self.commands: list[tuple[str, str, bool]] = []
         self.told: list[NotifierCounts] = []
         self.is_alive = True
 
@@ -85,6 +86,14 @@ class FakeStatus(ServiceStatus):
 
     def remove(self, name: str) -> None:
         del self.statuses[name], self.previews[name]
+
+    def pause(self, camera: str, paused: bool) -> bool:
+        self.commands.append(("pause", camera, paused))
+        return camera in self.statuses
+
+    def record(self, camera: str, on: bool) -> bool:
+        self.commands.append(("record", camera, on))
+        return camera in self.statuses
 
     def notifications(self) -> Sequence[NotifierCounts]:
         return self.told
