@@ -16,7 +16,7 @@ import pytest
 
 from streamcam.audit import page as audit_page
 from streamcam.audit.scores import BASELINES
-from streamcam.cli import bench, progress, report, status, terminal
+from streamcam.cli import bench, progress, status, summaries, terminal
 from streamcam.cli.logs import JsonFormatter, LogFormat, TextFormatter, configure_logging
 from streamcam.config.schema import ModelSettings, Settings
 from streamcam.config.toml import to_toml
@@ -58,7 +58,7 @@ def console(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What every console of the command line prints, wide and without colours."""
     text = io.StringIO()
     made = terminal.Terminal(file=text, width=4000, no_color=True)
-    for module in (terminal, report, progress, status, bench):
+    for module in (terminal, summaries, progress, status, bench):
         for name in ("output", "errors"):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, lambda: made)
@@ -96,13 +96,13 @@ def state_of_service() -> None:
 
 WAYS: dict[str, Callable[[], object]] = {
     "error": lambda: terminal.show_error(HOSTILE, HOSTILE, [HOSTILE]),
-    "table of run": lambda: report.print_reports([REPORT, FAILED]),
+    "table of run": lambda: summaries.print_reports([REPORT, FAILED]),
     "lines of run": lambda: [progress.LineReporter(2).file_ended(one) for one in (REPORT, FAILED)],
     "line of a file": lambda: progress.LineReporter().file_started(replace(info(), id=HOSTILE)),
     "table of files": running_files,
     "line of a camera": lambda: progress.LineReporter().camera_changed(CAMERA),
     "table of cameras": cameras,
-    "end of a camera": lambda: terminal.output().print(report.camera_summary(CAMERA, 1.0)),
+    "end of a camera": lambda: terminal.output().print(summaries.camera_summary(CAMERA, 1.0)),
     "status": state_of_service,
     "text in a table": lambda: terminal.output().print(terminal.styled(HOSTILE, "red")),
 }
@@ -124,7 +124,7 @@ def test_a_console_escapes_what_was_forgotten(console: io.StringIO) -> None:
     assert not ACTING.search(console.getvalue())
 
 
-@pytest.mark.parametrize("value", [report.as_json(FAILED), records.record(RESULT)])
+@pytest.mark.parametrize("value", [summaries.as_json(FAILED), records.record(RESULT)])
 @pytest.mark.parametrize("indent", [False, True])
 def test_json_on_a_terminal_is_escaped_and_means_the_same(value: object, indent: bool) -> None:
     text = printable_json(value, indent=indent).decode()
