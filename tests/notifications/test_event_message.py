@@ -1,5 +1,9 @@
 """The JSON of an event's change."""
 
+import json
+import re
+from pathlib import Path
+
 import orjson
 import pytest
 
@@ -41,6 +45,12 @@ def test_an_end_says_what_frigate_says_by_the_same_names() -> None:
         "off_object": 0.25,
         "suspicions": ["flickering"],
     }
+
+
+def test_the_documentation_shows_such_a_message() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "notifications.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```json\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    VALIDATOR.validate(json.loads(shown) | {"before": None})
 
 
 def test_a_new_event_has_nothing_before() -> None:

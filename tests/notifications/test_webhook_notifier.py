@@ -1,9 +1,8 @@
 """Posts of events to a real server, which checks their signature."""
 
 import base64
-import hashlib
-import hmac
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from tests.notifications.conftest import VALIDATOR, end, new, update
 from tests.processes import eventually
 
 KEY = b"\x01\x02 a secret of some length \xff"
+ROOT = Path(__file__).parents[2]
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
 
 
@@ -104,6 +104,16 @@ def notifier(
         made.stop(grace)
 
 
+def documented() -> Callable[[dict[str, str], bytes, bytes], bool]:
+    """Return the function by which the documentation checks a post."""
+    text = (ROOT / "docs" / "notifications.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    found: Callable[[dict[str, str], bytes, bytes], bool] = names["is_genuine"]
+    return found
+
+
 def told(server: WebhookServer) -> Sequence[tuple[int, str]]:
     return [post.told for post in server.posts]
 
@@ -113,17 +123,17 @@ def test_posts_are_signed_as_the_specification_says(tmp_path: Path, secret: str)
     file = tmp_path / "secret"
     file.write_text(f"{secret}\n")
     key = KEY if secret == SECRET else secret.encode()
+    is_genuine = documented()
     with WebhookServer() as server, notifier(server.url, secret_file=file) as made:
         made.event_changed(new())
         made.event_changed(end())
         assert eventually(lambda: made.delivered == 2)
     assert told(server) == [(1, "new"), (1, "end")]
     for post in server.posts:
-        headers = post.headers
-        signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + post.body
-        digest = hmac.digest(key, signed, hashlib.sha256)
-        assert headers["webhook-signature"] == f"v1,{base64.b64encode(digest).decode()}"
-        assert headers["content-type"] == "application/json"
+        assert is_genuine(post.headers, post.body, key)
+        assert not is_genuine(post.headers, post.body + b" ", key)
+        assert not is_genuine(post.headers, post.body, key + b" ")
+        assert post.headers["content-type"] == "application/json"
         assert post.path == "/hook/s3cretPath?key=s3cretKey"
     assert len({post.headers["webhook-id"] for post in server.posts}) == 2
 
