@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import orjson
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from streamcam.config.schema import HttpSettings
 from streamcam.jobs.store import JobStore
@@ -68,6 +68,20 @@ def test_a_dead_camera_is_never_shown_as_live(fake: FakeStatus, serve: Serve, vi
     # Nothing new comes, whatever the status says.
     expect(tile(page, "front")).to_have_attribute("data-look", "old")
     expect(tile(page, "front").locator("canvas")).to_have_css("filter", GREY)
+
+
+def test_before_the_server_has_answered_nothing_is_claimed_of_cameras(
+    fake: FakeStatus, serve: Serve, visit: Open
+) -> None:
+    page = visit(serve(fake).url)
+    waiting: list[Route] = []
+    page.route("**/api/status", waiting.append)
+    page.reload()
+    wait_until(page, lambda: waiting, "the status is asked for")
+    expect(page.get_by_text("No cameras are set up.")).to_be_hidden()
+    expect(page.locator("#service")).to_have_text("Connecting…")
+    page.unroute("**/api/status")
+    expect(page.get_by_text("No cameras are set up.")).to_be_visible()
 
 
 def test_cameras_come_and_go(fake: FakeStatus, serve: Serve, visit: Open) -> None:

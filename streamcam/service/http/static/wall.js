@@ -12,7 +12,7 @@ export class Wall {
   constructor(server, pictures) {
     this.server = server;
     this.grid = el("div", { class: "wall", id: "wall" });
-    this.empty = el("p", { class: "empty" }, "No cameras are set up.");
+    this.empty = el("p", { class: "empty", hidden: true }, "No cameras are set up.");
     this.root = el("section", { "aria-label": "Cameras" }, this.grid, this.empty);
     this.tiles = new Keyed(this.grid, (name) => new Tile(name, server, pictures));
     this.resized = new ResizeObserver(() => this.fit());
