@@ -75,7 +75,7 @@ def test_before_the_server_has_answered_nothing_is_claimed_of_cameras(
 ) -> None:
     page = visit(serve(fake).url)
     waiting: list[Route] = []
-    page.route("**/api/status", waiting.append)
+    page.route("**/api/status", lambda route: waiting.append(route))
     page.reload()
     wait_until(page, lambda: waiting, "the status is asked for")
     expect(page.get_by_text("No cameras are set up.")).to_be_hidden()
