@@ -152,11 +152,10 @@ class MqttNotifier(Observer):
 
     def _seconds_to_wait(self) -> float | None:
         """Return how long nothing is to be done, unless something happens; None for no limit."""
+        now = self._clock.monotonic()
         if self._deadline is not None:
-            return max(0.0, self._deadline - self._clock.monotonic())
-        if self._connection.has_room and self._state.pending():
-            return max(0.0, self._next_round - self._clock.monotonic())
-        return None
+            return max(0.0, self._deadline - now)
+        return self._next_round - now if self._next_round > now else None
 
     def _encode_pictures(self) -> None:
         while self._pictures:

@@ -124,8 +124,7 @@ class CameraTopics:
         self.recording = status.recording
         self.payloads[self._topics.status(self._name)] = status.state.value.encode()
         self._note_switch("enabled", status.state is not CameraState.PAUSED)
-        if status.recording is not None:
-            self._note_switch("recordings", status.recording)
+        self._note_switch("recordings", status.recording)
         if status.state is not CameraState.LIVE:
             self.note_counts(Counter())
         self._announce()
@@ -160,8 +159,12 @@ class CameraTopics:
         if level in self._labels:
             self.payloads[self._topics.snapshot(self._name, level)] = jpeg
 
-    def _note_switch(self, switch: str, on: bool) -> None:
-        self.payloads[self._topics.switch(self._name, switch, "state")] = ON if on else OFF
+    def _note_switch(self, switch: str, on: bool | None) -> None:
+        topic = self._topics.switch(self._name, switch, "state")
+        if on is None:
+            self.payloads.pop(topic, None)
+        else:
+            self.payloads[topic] = ON if on else OFF
 
     def _announce(self) -> None:
         """Make a device for Home Assistant of what there is to tell."""
