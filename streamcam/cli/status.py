@@ -131,7 +131,9 @@ def _remark(camera: dict[str, Any]) -> Text:
     faults = [camera["error"], *camera["outlets"].values()]
     name = f"{camera['name']}: "
     wrong = "; ".join(fault.removeprefix(name) for fault in faults if fault)
-    if wrong or camera["latest"] is None:
+    if wrong or camera["latest"] is None or camera["state"] == CameraState.PAUSED:
         return styled(wrong, "red")
     detections = camera["latest"]["record"]["detections"]
-    return styled(labels_text(Counter(one["label"] for one in detections)), "dim")
+    found = labels_text(Counter(one["label"] for one in detections))
+    resting = "not recorded now; " if camera.get("recording") is False else ""
+    return styled(resting + found, "dim")

@@ -38,6 +38,34 @@ def test_the_url_is_the_configured_one(
     assert asked == [(f"{url}/api/status", Path("/etc/token"))]
 
 
+def test_a_recording_that_rests_and_a_pause_are_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detections = [{"label": "person"}, {"label": "person"}]
+    camera = {
+        "name": "yard",
+        "state": "live",
+        "width": 0,
+        "frame_rate": 5.0,
+        "explained_rate": 5.0,
+        "latency": None,
+        "reconnects": 0,
+        "error": None,
+        "outlets": {"recording": None},
+        "recording": False,
+        "latest": {"record": {"detections": detections}},
+    }
+    paused = camera | {"name": "door", "state": "paused", "recording": True}
+    answer = {"jobs": {}, "output_free_bytes": None, "gpu_memory": {}, "not_ready": []}
+    monkeypatch.setattr(command, "_ask", lambda *_: answer | {"cameras": [camera, paused]})
+    command.status(url="http://box:1/")
+    _, yard, door, *_ = capsys.readouterr().out.splitlines()
+    assert yard.split()[:2] == ["yard", "live"]
+    assert yard.rstrip().endswith("not recorded now; 2 person")
+    assert door.split()[:2] == ["door", "paused"]
+    assert "person" not in door
+
+
 def test_a_given_url_needs_no_configuration(
     asked: list[tuple[str, Path | None]], tmp_path: Path
 ) -> None:
