@@ -27,6 +27,7 @@ from streamcam.cli.summaries import (
 )
 from streamcam.cli.terminal import duration, errors, size, styled, table
 from streamcam.escapes import printable, printable_json
+from streamcam.events.event import Event, EventChange, EventStage
 from streamcam.observer import Observer
 from streamcam.sinks.records import record
 from streamcam.types import (
@@ -94,6 +95,10 @@ class LineReporter(Observer):
         if status.state is not CameraState.CONNECTING:
             self._last_line[status.name] = line
 
+    def event_changed(self, change: EventChange) -> None:
+        if change.stage is EventStage.END and not self._quiet:
+            self.notice(event_line(change.event))
+
     def download_progressed(self, name: str, done: int, total: int | None) -> None:
         if self._quiet:
             return
@@ -105,6 +110,15 @@ class LineReporter(Observer):
 
     def notice(self, line: str) -> None:
         errors().print(line, soft_wrap=True)
+
+
+def event_line(event: Event) -> str:
+    """Return e.g. "yard: person for 12.4 s in door, lift 1.8 (off-object)"."""
+    seconds = 0.0 if event.end is None else event.end.time - event.begin.time
+    zones = f" in {', '.join(event.zones)}" if event.zones else ""
+    doubts = f" ({', '.join(event.suspicions)})" if event.suspicions else ""
+    lift = f"lift {event.focus.lift_mean:.1f}"
+    return f"{event.source}: {event.label} for {duration(seconds)}{zones}, {lift}{doubts}"
 
 
 class JsonReporter(LineReporter):

@@ -254,7 +254,7 @@ def checked(settings: Settings) -> Settings:
         resolve_folders(paths, recursive=settings.watch.recursive)
     except UsageError as error:
         raise ConfigError(f"folder: {error.message}", hint=error.hint) from None
-    if settings.folder or any(plan.record != "never" for plan in planned):
+    if settings.folder or any(plan.record != "never" or plan.events for plan in planned):
         _check_writable(settings.output.folder)
     return settings
 

@@ -1,13 +1,16 @@
 """What a terminal shows of files at work."""
 
 import io
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 from rich.console import Console
 
 from streamcam.cli import progress
+from streamcam.events.event import EventChange, EventStage, Suspicion
 from streamcam.types import JobReport, Outcome, SourceInfo
+from tests.events.test_event_store import event
 
 
 @pytest.fixture
@@ -61,3 +64,14 @@ def test_quiet_prints_failures_only(terminal: io.StringIO) -> None:
         reporter.file_ended(JobReport("a.mp4", Outcome.DONE))
         reporter.file_ended(failed("b.mp4"))
     assert terminal.getvalue() == "b.mp4: failed: broken\n"
+
+
+def test_the_end_of_an_event_is_a_line(terminal: io.StringIO) -> None:
+    made = event(0, "yard", "person", ("door", "gate"), Suspicion.OFF_OBJECT)
+    after = replace(made.begin, time=made.begin.time + 12.4)
+    for quiet in (False, True):
+        reporter = progress.LineReporter(quiet=quiet)
+        for stage in EventStage:
+            reporter.event_changed(EventChange(stage, replace(made, end=after)))
+    (line,) = terminal.getvalue().splitlines()
+    assert line == "yard: person for 12.4 s in door, gate, lift 1.5 (off-object)"
