@@ -85,7 +85,7 @@ class EventArchive(Observer):
     def __init__(self, clock: Clock) -> None:
         self.max_age: float | None = None
         self._clock = clock
-        self._folder = Path()
+        self._folder: Path | None = None
         self._cameras: dict[str, KeptCamera] = {}
         self._recovered: set[str] = set()
         self._changes: deque[EventChange] = deque(maxlen=_MOST_CHANGES)
@@ -133,13 +133,14 @@ class EventArchive(Observer):
     def store(self) -> EventStore | None:
         """Return the store, None where there is none. From any thread; raises as `EventStore`."""
         with self._lock:
-            if self._store is None and (self._folder / FILE_NAME).exists():
+            if self._store is None and self._folder and (self._folder / FILE_NAME).exists():
                 self._store = EventStore(self._folder / FILE_NAME)
             return self._store
 
     def _opened(self) -> EventStore:
         with self._lock:
             if self._store is None:
+                assert self._folder is not None, "the thread runs once it is configured"
                 self._store = EventStore(self._folder / FILE_NAME)
             return self._store
 
