@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,6 +20,9 @@ from streamcam.sinks.recording.naming import SegmentFiles, segments_between
 
 _LONGEST_GAP = 1.0
 """Seconds for which a clip shows the frame before a gap in the recording; the rest is left out."""
+
+_NEXT_SEGMENT = timedelta(hours=1)
+"""In which another segment begins, if the recording goes on."""
 
 _SHORTEST_STEP = 0.001
 """Seconds; the clock may have been put back between two segments."""
@@ -46,9 +49,11 @@ class _Part:
 
 
 def is_recorded_until(folder: Path, moment: datetime) -> bool:
-    """Return whether the published recordings reach up to a moment."""
-    segments = segments_between(folder, moment, moment)
-    return bool(segments) and _times(_lines(segments[-1])[-1:])[-1:] >= [moment]
+    """Return whether all that was recorded up to a moment is published."""
+    segments = segments_between(folder, moment, moment + _NEXT_SEGMENT)
+    if not segments:
+        return False
+    return segments[-1].begin >= moment or _times(_lines(segments[-1])[-1:])[-1:] >= [moment]
 
 
 def cut(

@@ -115,5 +115,13 @@ def test_until_when_there_are_recordings(tmp_path: Path, seconds: float, there: 
     assert is_recorded_until(tmp_path / "door", after(seconds)) == there
 
 
+def test_what_comes_after_a_gap_is_recorded_later(tmp_path: Path) -> None:
+    """After a restart the recording up to the kill is all that there will be."""
+    for first in (0, 300):
+        make_recording(tmp_path / "door", [live(n, n / 5) for n in range(first, first + 10)])
+    assert is_recorded_until(tmp_path / "door", after(30))
+    assert not is_recorded_until(tmp_path / "door", after(90))
+
+
 def test_without_recordings_nothing_is_recorded(tmp_path: Path) -> None:
     assert not is_recorded_until(tmp_path, after(0))
