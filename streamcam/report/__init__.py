@@ -1,0 +1,1 @@
+"""A report over results: what was found when, how focused, and what is worth a look."""
