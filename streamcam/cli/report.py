@@ -9,7 +9,7 @@ from streamcam.cli import options
 from streamcam.cli.step_progress import StepReporter
 from streamcam.cli.terminal import duration, output, print_json, styled, table
 from streamcam.files import write_file
-from streamcam.report.findings import Kind
+from streamcam.report.findings import FindingKind
 from streamcam.report.sentences import MANY_OFF, remarks
 from streamcam.report.summary import Report, as_values, make_report
 
@@ -65,7 +65,7 @@ def _print(report: Report, page: Path) -> None:
     output().print(rows)
     for remark in remarks(report):
         output().print(remark, soft_wrap=True)
-    for kind in Kind:
+    for kind in FindingKind:
         for located in report.of_kind(kind)[:_LISTED]:
             what = " ".join(filter(None, (located.finding.label, located.finding.text)))
             place = f"{located.source} {duration(located.time)}"

@@ -12,7 +12,7 @@ from streamcam.report.results import FrameTable
 from streamcam.types import Box
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     """Why something is worth a look."""
 
     OFF_OBJECT = "off object"
@@ -23,16 +23,26 @@ class Kind(StrEnum):
 
 
 MEANINGS = {
-    Kind.OFF_OBJECT: "The detector says that there is something, and the map lies elsewhere: its "
-    "lift is below 1, less than chance. Confident boxes first.",
-    Kind.LONE: "A class that is in neither of the explained frames next to this one: often a "
-    "mistake. Confident boxes first.",
-    Kind.BLINKING: "An object that was found, missed in a single explained frame, and found again "
-    "in the same place. The stretches with the most of them.",
-    Kind.UNSURE: "Stretches in which a class's most confident box stays in the lowest tenth of "
-    "what is usual for it here. The longest first.",
-    Kind.SUDDEN: "The map jumped from one explained frame to the next, far more than is usual "
-    "here, and it was no scene cut.",
+    FindingKind.OFF_OBJECT: (
+        "The detector says that there is something, and the map lies elsewhere: its lift is "
+        "below 1, less than chance. Confident boxes first."
+    ),
+    FindingKind.LONE: (
+        "A class that is in neither of the explained frames next to this one: often a "
+        "mistake. Confident boxes first."
+    ),
+    FindingKind.BLINKING: (
+        "An object that was found, missed in a single explained frame, and found again in the "
+        "same place. The stretches with the most of them."
+    ),
+    FindingKind.UNSURE: (
+        "Stretches in which a class's most confident box stays in the lowest tenth of what is "
+        "usual for it here. The longest first."
+    ),
+    FindingKind.SUDDEN: (
+        "The map jumped from one explained frame to the next, far more than is usual here, "
+        "and it was no scene cut."
+    ),
 }
 
 _SAME_PLACE = 0.5
@@ -69,7 +79,7 @@ class Finding:
         text: What is wrong, in words.
     """
 
-    kind: Kind
+    kind: FindingKind
     frame: int
     label: str | None
     box: Box | None
@@ -149,7 +159,7 @@ def _off_object(table: FrameTable) -> Iterator[Finding]:
     scores = np.where(off_object(table), table.confidence * (1 - table.lift), 0)
     for row in _descending(scores):
         text = f"{table.confidence[row]:.0%} sure, lift {table.lift[row]:.1f}"
-        yield _on_box(table, Kind.OFF_OBJECT, row, float(scores[row]), text)
+        yield _on_box(table, FindingKind.OFF_OBJECT, row, float(scores[row]), text)
 
 
 def _lone(table: FrameTable) -> Iterator[Finding]:
@@ -161,7 +171,7 @@ def _lone(table: FrameTable) -> Iterator[Finding]:
     lone[:-1] &= ~present[1:]
     scores = np.where(lone[table.frame_of, table.label], table.confidence, 0)
     for row in _descending(scores):
-        yield _on_box(table, Kind.LONE, row, float(scores[row]), f"{scores[row]:.0%} sure")
+        yield _on_box(table, FindingKind.LONE, row, float(scores[row]), f"{scores[row]:.0%} sure")
 
 
 def _blinking(table: FrameTable) -> Iterator[Finding]:
@@ -181,7 +191,7 @@ def _blinking(table: FrameTable) -> Iterator[Finding]:
         frame, before = missed[at]
         times = "once" if numbers[at] == 1 else f"{numbers[at]:.0f} times"
         text = f"missed {times} within {2 * _WINDOW_SECONDS:.0f} s"
-        found = _on_box(table, Kind.BLINKING, before, float(numbers[at]), text)
+        found = _on_box(table, FindingKind.BLINKING, before, float(numbers[at]), text)
         yield replace(found, frame=frame)
 
 
@@ -207,7 +217,7 @@ def _unsure(table: FrameTable) -> list[Finding]:
             row = int(rows[(table.frame_of[rows] == worst).argmax()])
             seconds = table.time[part[-1]] - table.time[part[0]]
             text = f"down to {best[worst]:.0%} over {seconds:.1f} s, usually {usual:.0%}"
-            found.append(_on_box(table, Kind.UNSURE, row, float(last - first), text))
+            found.append(_on_box(table, FindingKind.UNSURE, row, float(last - first), text))
     return sorted(found, key=lambda finding: -finding.score)
 
 
@@ -229,10 +239,10 @@ def _sudden(table: FrameTable) -> Iterator[Finding]:
     for frame in _descending(np.where(table.flicker > limit, table.flicker, 0)):
         change = float(table.flicker[frame])
         text = f"the map changed by {change:.2f}, usually by {usual:.2f}"
-        yield Finding(Kind.SUDDEN, frame, None, None, change, text)
+        yield Finding(FindingKind.SUDDEN, frame, None, None, change, text)
 
 
-def _on_box(table: FrameTable, kind: Kind, row: int, score: float, text: str) -> Finding:
+def _on_box(table: FrameTable, kind: FindingKind, row: int, score: float, text: str) -> Finding:
     x1, y1, x2, y2 = table.box[row].tolist()
     label = table.labels[int(table.label[row])]
     return Finding(kind, int(table.frame_of[row]), label, (x1, y1, x2, y2), score, text)

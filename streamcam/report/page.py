@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from streamcam.escapes import printable
 from streamcam.files import readable
-from streamcam.report.findings import MEANINGS, Kind
-from streamcam.report.results import Clip
+from streamcam.report.findings import MEANINGS, FindingKind
+from streamcam.report.results import RecordedClip
 from streamcam.report.sentences import remarks
 from streamcam.report.summary import (
     LIFT_EDGES,
@@ -58,7 +58,7 @@ def page(report: Report, pictures: Mapping[int, bytes], path: Path) -> str:
         "<ul>" + "".join(f"<li>{_text(remark)}</li>" for remark in remarks(report)) + "</ul>",
         "<h2>Classes</h2>",
         _classes(report.classes),
-        *(_findings(kind, report, pictures, links) for kind in Kind),
+        *(_findings(kind, report, pictures, links) for kind in FindingKind),
         "<h2>When</h2>",
         _WHEN,
         *(_source(source, links) for source in report.sources[:_SOURCES]),
@@ -79,7 +79,7 @@ class _Links:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def to(self, clip: Clip, seconds: float) -> str | None:
+    def to(self, clip: RecordedClip, seconds: float) -> str | None:
         """Return a URL that opens a clip at a time, None where there is no video."""
         if clip.video is None:
             return None
@@ -130,7 +130,9 @@ def _histogram(one: ClassSummary) -> str:
     return f"<svg width={width} height={_HEIGHT} role=img>{''.join(bars)}</svg>"
 
 
-def _findings(kind: Kind, report: Report, pictures: Mapping[int, bytes], links: _Links) -> str:
+def _findings(
+    kind: FindingKind, report: Report, pictures: Mapping[int, bytes], links: _Links
+) -> str:
     places = [place for place, one in enumerate(report.findings) if one.finding.kind is kind]
     heading = f"<h2>{_text(kind.value.capitalize())}</h2><p>{_text(MEANINGS[kind])}</p>"
     if not places:

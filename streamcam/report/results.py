@@ -23,7 +23,7 @@ _VIDEO, _PICTURE, _RECORDS = "video", "picture", "records"
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class RecordedClip:
     """A file of records, and the video that shows its frames.
 
     Attributes:
@@ -42,7 +42,7 @@ class ResultSource:
     """A file with results, or a camera with recordings; `clips` are in the order of time."""
 
     name: str
-    clips: Sequence[Clip]
+    clips: Sequence[RecordedClip]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,18 +123,18 @@ def _file_source(folder: Path, path: Path) -> ResultSource | None:
     return ResultSource(name, [_file_clip(manifest)])
 
 
-def _file_clip(manifest: Manifest) -> Clip:
+def _file_clip(manifest: Manifest) -> RecordedClip:
     still = bool(manifest.content["source"].get("still"))
     video = manifest.outputs.get(_PICTURE if still else _VIDEO)
     base = float(Fraction(manifest.content["source"].get("time_base", "0/1")))
-    return Clip(manifest.outputs[_RECORDS], video, still, base)
+    return RecordedClip(manifest.outputs[_RECORDS], video, still, base)
 
 
 def _cameras(folder: Path) -> Iterator[ResultSource]:
     for path in sorted(entry for entry in folder.iterdir() if entry.is_dir()):
         days = sorted(recorded_days(path))
         segments = [segment for day in days for segment in recorded_segments(path, day)]
-        clips = [Clip(s.records, s.video) for s in segments if s.records.is_file()]
+        clips = [RecordedClip(s.records, s.video) for s in segments if s.records.is_file()]
         if clips:
             yield ResultSource(path.name, clips)
 
@@ -164,7 +164,7 @@ class _Columns:
         self._time_base: float | None = None
         self._first: dict[str, Any] | None = None
 
-    def begin(self, number: int, clip: Clip) -> None:
+    def begin(self, number: int, clip: RecordedClip) -> None:
         self._clip, self._time_base, self._first = number, clip.time_base, None
 
     def add(self, record: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from streamcam.report.findings import Kind
+from streamcam.report.findings import FindingKind
 from streamcam.report.summary import ClassSummary, Report
 
 MANY_OFF = 0.1
@@ -23,7 +23,7 @@ def remarks(report: Report) -> list[str]:
         return [f"Nothing was found in {where}."]
     what = f"{_number(boxes, 'box', 'boxes')} of {_number(len(report.classes), 'class', 'classes')}"
     found = [f"{what} in {where}.", _off_object(report)]
-    if lone := report.of_kind(Kind.LONE):
+    if lone := report.of_kind(FindingKind.LONE):
         labels = ", ".join(dict.fromkeys(one.finding.label or "" for one in lone))
         found.append(f"Found in frames by themselves, which is often a mistake: {labels}.")
     blinking = [one for one in report.classes if one.blinks and one.boxes >= _FEW_BOXES]

@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 
 from streamcam.errors import UsageError
-from streamcam.report.findings import Finding, Kind, blinks, find, off_object
-from streamcam.report.results import Clip, Floats, FrameTable, ResultSource, find_sources, load
+from streamcam.report.findings import Finding, FindingKind, blinks, find, off_object
+from streamcam.report.results import (
+    Floats,
+    FrameTable,
+    RecordedClip,
+    ResultSource,
+    find_sources,
+    load,
+)
 
 MAX_BINS = 120
 """Of a source's timeline; a source of fewer frames has a bin for each."""
@@ -62,7 +69,7 @@ class SourceSummary:
     """
 
     name: str
-    clips: Sequence[Clip]
+    clips: Sequence[RecordedClip]
     frames: int
     seconds: float
     classes: Sequence[ClassTimeline]
@@ -75,7 +82,7 @@ class Located:
 
     finding: Finding
     source: str
-    clip: Clip
+    clip: RecordedClip
     time: float
     since_first: float
     player: float
@@ -91,7 +98,7 @@ class Report:
     classes: Sequence[ClassSummary]
     findings: Sequence[Located]
 
-    def of_kind(self, kind: Kind) -> list[Located]:
+    def of_kind(self, kind: FindingKind) -> list[Located]:
         return [one for one in self.findings if one.finding.kind is kind]
 
 
@@ -137,7 +144,9 @@ def make_report(
             summaries.append(_source(source, table))
             findings += [_located(source, table, one) for one in find(table, top)]
     ranked = sorted(findings, key=lambda one: -one.finding.score)
-    best = [one for kind in Kind for one in [f for f in ranked if f.finding.kind is kind][:top]]
+    best = [
+        one for kind in FindingKind for one in [f for f in ranked if f.finding.kind is kind][:top]
+    ]
     made = [_class(label, numbers) for label, numbers in classes.items()]
     return Report(folder, summaries, sorted(made, key=lambda one: -one.boxes), best)
 
