@@ -46,8 +46,8 @@ def report(
 
 
 def _write(report: Report) -> Path:
-    from streamcam.report.page import page
-    from streamcam.report.pictures import pictures_of
+    from streamcam.report.finding_pictures import pictures_of
+    from streamcam.report.report_page import page
 
     path = report.folder / PAGE
     return write_file(path, page(report, pictures_of(report.findings), path).encode())

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from streamcam.errors import UsageError
-from streamcam.report.page import page
-from streamcam.report.pictures import pictures_of
+from streamcam.report.finding_pictures import pictures_of
+from streamcam.report.report_page import page
 from streamcam.report.results import find_sources, load
 from streamcam.report.sentences import remarks
 from streamcam.report.summary import MAX_BINS, Report, as_values, make_report

@@ -65,7 +65,7 @@ def page(report: Report, pictures: Mapping[int, bytes], path: Path) -> str:
         _more(len(report.sources) - _SOURCES),
         f"<p class=foot>streamcam {_text(__version__)}. {_FOOT}</p>",
     ]
-    style = files("streamcam.report").joinpath("page.css").read_text(encoding="utf-8")
+    style = files("streamcam.report").joinpath("report_page.css").read_text(encoding="utf-8")
     return (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         '<meta name=viewport content="width=device-width,initial-scale=1">'
