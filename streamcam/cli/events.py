@@ -218,14 +218,12 @@ def _print_events(events: Sequence[StoredEvent]) -> None:
     rows = table(*columns, right=("s", "conf.", "lift"), keep=("begin", "s", "event"))
     for event in events:
         content = event.content
-        doubts = "".join(f" ({reason})" for reason in content["suspicions"])
+        doubts = "".join(f", {reason}?" for reason in content["suspicions"])
         rows.add_row(
             content["begin"]["time_utc"][:19].replace("T", " "),
             _length(content),
             event.source,
-            styled(
-                f"{content['label']}{f' ({doubts})' if doubts else ''}", "yellow" if doubts else ""
-            ),
+            styled(content["label"] + doubts, "yellow" if doubts else ""),
             f"{content['confidence']:.2f}",
             f"{content['focus']['lift_mean']:.1f}",
             ", ".join(content["zones"]),

@@ -13,7 +13,7 @@ import orjson
 from streamcam.clock import Clock, iso_utc
 from streamcam.config.event_schema import EventSettings
 from streamcam.errors import DiskFullError, SinkError, StreamcamError
-from streamcam.events.event import EventChange, EventStage
+from streamcam.events.event import Event, EventChange, EventStage
 from streamcam.events.event_json import as_json
 from streamcam.events.event_store import FILE_NAME, ClipState, EventStore, StoredEvent
 from streamcam.media_errors import writing
@@ -196,15 +196,9 @@ class EventArchive(Observer):
         else:
             store.put(event, ClipState.PENDING)
         if change.picture is not None:
-            self._write_stills(camera, event.id, change.picture)
+            _write_stills(camera, event, change.picture)
         if change.stage is EventStage.END:
             self._write_line(camera, as_json(event))
-
-    @staticmethod
-    def _write_stills(camera: KeptCamera, event_id: str, result: FrameResult) -> None:
-        write_still(event_file(camera.folder, event_id, STILL), result.frame.picture)
-        heat = annotate(result, camera.style)
-        write_still(event_file(camera.folder, event_id, HEAT_STILL), heat)
 
     @staticmethod
     def _write_line(camera: KeptCamera, content: Mapping[str, object]) -> None:
@@ -254,6 +248,14 @@ class EventArchive(Observer):
         if self.max_age is not None and self._clock.monotonic() >= self._next_prune:
             self._next_prune = self._clock.monotonic() + _PRUNE_SECONDS
             store.delete_before(self._clock.utc().timestamp() - self.max_age)
+
+
+def _write_stills(camera: KeptCamera, event: Event, result: FrameResult) -> None:
+    """Write the picture as it came, and with heat and the box of the event's object alone."""
+    write_still(event_file(camera.folder, event.id, STILL), result.frame.picture)
+    own = tuple(each for each in result.detections if each.track_id == event.track_id)
+    heat = annotate(replace(result, detections=own), camera.style)
+    write_still(event_file(camera.folder, event.id, HEAT_STILL), heat)
 
 
 def _utc(content: Mapping[str, object], moment: str) -> datetime:

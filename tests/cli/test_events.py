@@ -84,7 +84,7 @@ def test_the_table_shows_them_and_lets_no_label_rule_the_terminal(
     shown = streamcam("events", "list", "--output", output).stdout
     assert all(each.id in shown for each in events)
     assert "2025-03-02 12:00:00  lasts  street" in shown
-    assert "(off-object)" in shown
+    assert ", off-object?" in shown
     assert "\x1b" not in shown
     facts = streamcam("events", "show", events[0].id, "--output", output).stdout
     assert "begin time utc" in facts

@@ -26,6 +26,7 @@ from streamcam.sinks.recording.recorder import RecordingSettings, SegmentRecorde
 from streamcam.types import FrameResult
 from tests.media import number_of
 from tests.processes import eventually
+from tests.sinks.items import PERSON
 from tests.sinks.live import START, decoded, live, shown
 
 RULE = EventSettings(pre_roll=1, post_roll=1)
@@ -131,6 +132,24 @@ def test_its_stills_are_the_best_frame_with_heat_and_without(scene: Scene) -> No
     assert number_of(cv2.cvtColor(plain, cv2.COLOR_BGR2RGB)) == event.content["best"]["frame"]
     assert plain.shape == heat.shape
     assert np.abs(plain.astype(int) - heat).max() > 100, "there is a box on the one with heat"
+
+
+def test_a_still_with_heat_shows_the_box_of_its_own_object_alone(scene: Scene) -> None:
+    def with_another(result: FrameResult) -> FrameResult:
+        box = (50.0, 30.0, 62.0, 46.0)
+        own = tracked(result)
+        return replace(own, detections=(*own.detections, replace(PERSON, box=box, track_id=2)))
+
+    for index in range(10):
+        for change in scene.finder.update(with_another(live(index, index / 5))):
+            scene.archive.event_changed(change)
+    assert eventually(lambda: len(list(scene.folder.rglob(f"*{HEAT_STILL}"))) == 2)
+    first, second = (
+        np.asarray(cv2.imread(str(scene.file(event, HEAT_STILL))), int) for event in scene.kept()
+    )
+    changed = np.abs(first - second).max(axis=2) > 60
+    assert changed[:, :40].any(), "the box of one object is on one picture"
+    assert changed[:, 46:].any(), "that of the other on the other"
 
 
 def test_its_line_stands_in_the_hour_of_its_end(scene: Scene) -> None:

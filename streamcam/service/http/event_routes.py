@@ -155,7 +155,7 @@ class EventRoutes:
         return _picture(self._path(event_id, STILL), width)
 
     def heat(self, event_id: str, width: Width = None) -> Response:
-        """The event's best frame with heat and boxes."""
+        """The event's best frame with heat and the object's box."""
         return _picture(self._path(event_id, HEAT_STILL), width)
 
     def dismiss(self, event_id: str) -> None:
