@@ -1,14 +1,19 @@
 """The API's responses: their models, and how they are made from the service's status."""
 
 from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
+from fastapi import HTTPException
 from pydantic import BaseModel, Field
+from starlette.responses import FileResponse
 
 from streamcam.clock import Clock
 from streamcam.errors import StreamcamError
 from streamcam.escapes import printable
 from streamcam.files import readable
+from streamcam.service.http.video_timeline import Timeline, condensed, start_of
 from streamcam.service.service_status import JobProgress, ServiceStatus
 from streamcam.sinks.pictures import LatestResult
 from streamcam.sinks.records import record
@@ -16,6 +21,9 @@ from streamcam.sinks.registry import media_types
 from streamcam.types import CameraState, CameraStatus
 from streamcam.urls import redacted_url
 from streamcam.version import __version__
+
+# Cached by the browser but revalidated: a file may be explained again.
+_CACHE = {"cache-control": "private, no-cache"}
 
 
 class LatestAnswer(BaseModel):
@@ -119,22 +127,6 @@ class StatusAnswer(BaseModel):
     gpu_memory: dict[str, GpuAnswer]
 
 
-class SegmentAnswer(BaseModel):
-    """A stretch of a camera's recording."""
-
-    name: str
-    begin: datetime
-    files: dict[str, str] = Field(description="Where video and records are.")
-
-
-class RecordingsAnswer(BaseModel):
-    """A camera's recordings of one day."""
-
-    days: list[str] = Field(description="Days of which there are recordings, the latest first.")
-    day: str | None
-    segments: list[SegmentAnswer]
-
-
 def status_answer(service: ServiceStatus, clock: Clock) -> StatusAnswer:
     reasons = list(service.readiness())
     jobs: dict[str, int] = {}
@@ -196,6 +188,28 @@ def job_answer(job: JobProgress) -> JobAnswer:
 
 def job_counts(service: ServiceStatus) -> dict[str, int]:
     return {state.value: number for state, number in service.job_counts().items()}
+
+
+def file_answer(path: Path, kind: str) -> FileResponse:
+    """Return a file of some kind of result; parts of it by HTTP ranges."""
+    if not path.is_file():
+        raise HTTPException(HTTPStatus.NOT_FOUND, "the file is gone")
+    return FileResponse(
+        path,
+        media_type=media_types()[kind],
+        headers=_CACHE,
+        stat_result=path.stat(),
+        filename=readable(path.name),
+        content_disposition_type="inline",
+    )
+
+
+def timeline_answer(records: Path, time_base: float = 0.0) -> Timeline:
+    """Return the timeline of a video; `time_base` is the seconds of a unit of its timestamps."""
+    try:
+        return condensed(records, start_of(records, time_base))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise HTTPException(HTTPStatus.NOT_FOUND, "its records cannot be read") from error
 
 
 def _latest(shown: LatestResult, now: float) -> LatestAnswer:

@@ -1,45 +1,36 @@
-"""The routes of the API: status, cameras, jobs, and results as files and timelines.
+"""The routes of the API: status, cameras, jobs, and their results as files and timelines.
 
-No path ever comes from a client: a job's files are found by its number and their kind, a camera's
-by a moment in time.
+No path ever comes from a client: a job's files are found by its number and their kind.
 """
 
 from collections.abc import Sequence
-from datetime import date
 from fractions import Fraction
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 from pydantic import AfterValidator, Field
 from starlette.responses import FileResponse
 
 from streamcam.clock import Clock
-from streamcam.files import readable
 from streamcam.jobs.job_record import JobState
 from streamcam.service.http.answers import (
     CameraAnswer,
     JobAnswer,
     JobsAnswer,
-    RecordingsAnswer,
-    SegmentAnswer,
     StatusAnswer,
     camera_answer,
+    file_answer,
     job_answer,
     job_counts,
     status_answer,
+    timeline_answer,
 )
 from streamcam.service.http.auth import Access
-from streamcam.service.http.video_timeline import Timeline, condensed, start_of
+from streamcam.service.http.video_timeline import Timeline
 from streamcam.service.service_status import JobProgress, ServiceStatus
 from streamcam.sinks.manifest import read_manifest
-from streamcam.sinks.recording.naming import (
-    SegmentFiles,
-    recorded_days,
-    recorded_segment,
-    recorded_segments,
-)
 from streamcam.sinks.registry import media_types
 
 MAX_JOBS = 500
@@ -56,14 +47,10 @@ def _list_kinds(schema: dict[str, Any]) -> None:
 
 
 Kind = Annotated[str, Field(json_schema_extra=_list_kinds), AfterValidator(_known)]
-SegmentKind = Literal["video", "records"]
-
-# Cached by the browser but revalidated: a file may be explained again.
-_CACHE = {"cache-control": "private, no-cache"}
 
 
 class ApiRoutes:
-    """The routes of status, cameras and jobs, of files and timelines."""
+    """The routes of status, cameras and jobs."""
 
     def __init__(self, service: ServiceStatus, access: Access, clock: Clock) -> None:
         self._service = service
@@ -72,7 +59,6 @@ class ApiRoutes:
         get = self.router.get
         get("/status", tags=["service"])(self.status)
         get("/cameras/{name}", tags=["cameras"])(self.camera)
-        get("/cameras/{name}/recordings", tags=["cameras"])(self.recordings)
         change: dict[str, Any] = {
             "dependencies": [Depends(access.check_change)],
             "status_code": HTTPStatus.NO_CONTENT,
@@ -85,12 +71,9 @@ class ApiRoutes:
         post("/cameras/{name}/recording/resume", **change)(self.resume_recording)
         get("/jobs", tags=["jobs"])(self.jobs)
         get("/jobs/{number}", tags=["jobs"])(self.job)
-        jobs, recordings = "/jobs/{number}", "/cameras/{name}/recordings/{moment}"
-        get(jobs + "/timeline", tags=["jobs"])(self.job_timeline)
-        get(recordings + "/timeline", tags=["cameras"])(self.segment_timeline)
-        get(jobs + "/files/{kind}", tags=["jobs"], response_class=FileResponse)(self.job_file)
-        get(recordings + "/{kind}", tags=["cameras"], response_class=FileResponse)(
-            self.segment_file
+        get("/jobs/{number}/timeline", tags=["jobs"])(self.job_timeline)
+        get("/jobs/{number}/files/{kind}", tags=["jobs"], response_class=FileResponse)(
+            self.job_file
         )
 
     def status(self) -> StatusAnswer:
@@ -120,18 +103,6 @@ class ApiRoutes:
         """Let a camera's recording go on."""
         _check_known(self._service.record(name, True))
 
-    def recordings(self, name: str, day: date | None = None) -> RecordingsAnswer:
-        """A camera's segments of a day (UTC), by default the latest."""
-        folder = self._recordings(name)
-        recorded = recorded_days(folder)
-        day = day or next(iter(recorded), None)
-        segments = [] if day is None else recorded_segments(folder, day)
-        return RecordingsAnswer(
-            days=[each.isoformat() for each in recorded],
-            day=None if day is None else day.isoformat(),
-            segments=[_segment(name, segment) for segment in segments],
-        )
-
     def jobs(
         self,
         state: Annotated[tuple[JobState, ...], Query()] = (),
@@ -157,23 +128,14 @@ class ApiRoutes:
 
     def job_file(self, number: int, kind: Kind) -> FileResponse:
         """A result of a finished job; parts of it by HTTP ranges."""
-        return _file(self._job_path(number, kind), kind)
-
-    def segment_file(self, name: str, moment: str, kind: SegmentKind) -> FileResponse:
-        """A stretch of a camera's recording; parts of it by HTTP ranges."""
-        found = self._segment(name, moment)
-        return _file(found.video if kind == "video" else found.records, kind)
+        return file_answer(self._job_path(number, kind), kind)
 
     def job_timeline(self, number: int) -> Timeline:
         """What was found when in a job's video: counts and focus of each class over time."""
         records = self._job_path(number, "records")
         manifest = read_manifest(self._job_path(number, "manifest"))
         base = "0/1" if manifest is None else manifest.content["source"]["time_base"]
-        return _timeline(records, float(Fraction(base)))
-
-    def segment_timeline(self, name: str, moment: str) -> Timeline:
-        """What was found when in a stretch of a camera's recording."""
-        return _timeline(self._segment(name, moment).records)
+        return timeline_answer(records, float(Fraction(base)))
 
     def _job(self, number: int) -> JobProgress:
         # SQLite has no greater numbers.
@@ -188,49 +150,7 @@ class ApiRoutes:
             raise HTTPException(HTTPStatus.NOT_FOUND, f"this job has no {kind}")
         return path
 
-    def _recordings(self, camera: str) -> Path:
-        folder = self._service.recordings(camera)
-        if folder is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND, "no recordings of such a camera")
-        return folder
-
-    def _segment(self, camera: str, moment: str) -> SegmentFiles:
-        found = recorded_segment(self._recordings(camera), moment)
-        if found is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND, "no such recording")
-        return found
-
 
 def _check_known(known: bool) -> None:
     if not known:
         raise HTTPException(HTTPStatus.NOT_FOUND, "no such camera")
-
-
-def _segment(camera: str, segment: SegmentFiles) -> SegmentAnswer:
-    prefix = f"/api/cameras/{camera}/recordings/{segment.name}"
-    kinds = {"video": segment.video, "records": segment.records}
-    return SegmentAnswer(
-        name=segment.name,
-        begin=segment.begin,
-        files={kind: f"{prefix}/{kind}" for kind, path in kinds.items() if path.is_file()},
-    )
-
-
-def _file(path: Path, kind: str) -> FileResponse:
-    if not path.is_file():
-        raise HTTPException(HTTPStatus.NOT_FOUND, "the file is gone")
-    return FileResponse(
-        path,
-        media_type=media_types()[kind],
-        headers=_CACHE,
-        stat_result=path.stat(),
-        filename=readable(path.name),
-        content_disposition_type="inline",
-    )
-
-
-def _timeline(records: Path, time_base: float = 0.0) -> Timeline:
-    try:
-        return condensed(records, start_of(records, time_base))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise HTTPException(HTTPStatus.NOT_FOUND, "its records cannot be read") from error

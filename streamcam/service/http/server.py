@@ -27,6 +27,7 @@ from streamcam.service.http.api import ApiRoutes
 from streamcam.service.http.auth import COOKIE, MAX_HEAD_BYTES, Access, AuthMiddleware
 from streamcam.service.http.event_routes import EventRoutes
 from streamcam.service.http.live_pictures import PictureRoutes
+from streamcam.service.http.recordings import RecordingRoutes
 from streamcam.service.http.region_routes import RegionRoutes
 from streamcam.service.metrics import Metrics
 from streamcam.service.region_editor import RegionEditor
@@ -236,6 +237,7 @@ def make_app(
         redoc_url=None,
     )
     app.include_router(ApiRoutes(service, access, clock).router)
+    app.include_router(RecordingRoutes(service).router)
     app.include_router(PictureRoutes(service, clock).router)
     app.include_router(EventRoutes(service, access).router)
     app.include_router(RegionRoutes(service, editor, access).router)

@@ -1,18 +1,25 @@
-"""A video's records, condensed into a timeline that a page can draw."""
+"""Timelines that a page can draw: what was found when, in buckets of equal duration."""
 
 import math
 import threading
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-import orjson
+import numpy as np
+import numpy.typing as npt
 
-Record: TypeAlias = dict[str, Any]
+from streamcam.render.style import colour_of
+from streamcam.service.http.records_digest import (
+    RESOLUTION,
+    Digest,
+    Record,
+    parse_record,
+    read_digest,
+    read_records,
+)
 
 MAX_BUCKETS = 400
 """A timeline is 400 to 1800 pixels wide."""
@@ -20,54 +27,68 @@ MAX_BUCKETS = 400
 MAX_CLASSES = 12
 """Rows that fit a page; the rarest classes are left out."""
 
-_RESOLUTION = 1e-6
-"""Of the times in records, in seconds."""
-
 # Condensing holds the interpreter lock, which the engine's threads need: one at a time.
 _one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class ClassLine:
-    """One class over the length of a video.
+    """One class over the length of a timeline.
 
     Attributes:
         label: The class.
+        colour: That of its boxes in the video, "#rrggbb".
         total: Number of its detections.
         counts: For each bucket the maximum number in one frame; None without an explained frame.
         lifts: For each bucket the mean focus lift of its detections, None without any.
     """
 
     label: str
+    colour: str
     total: int
-    counts: tuple[int | None, ...]
-    lifts: tuple[float | None, ...]
+    counts: Sequence[int | None]
+    lifts: Sequence[float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Timeline:
-    """A video's records in buckets of equal duration.
+class Buckets:
+    """Records in buckets of equal duration.
 
     Attributes:
-        start: The player's position at the first record, in seconds.
-        step: Length of a bucket, in seconds.
         frames: Number of explained frames in each bucket.
         flicker: Mean flicker of each bucket, None where unknown.
         classes: The classes, most detections first.
     """
 
+    frames: Sequence[int]
+    flicker: Sequence[float | None]
+    classes: Sequence[ClassLine]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline(Buckets):
+    """A video's records in buckets of equal duration.
+
+    Attributes:
+        start: The player's position at the first record, in seconds.
+        step: Length of a bucket, in seconds.
+    """
+
     start: float
     step: float
-    frames: tuple[int, ...]
-    flicker: tuple[float | None, ...]
-    classes: tuple[ClassLine, ...]
+
+
+class PlacedDigest(NamedTuple):
+    """A digest, and when it begins, in seconds from the beginning of a timeline."""
+
+    offset: float
+    digest: Digest
 
 
 def condensed(records: Path, start: float = 0.0) -> Timeline:
     """Condense a `.jsonl` file of records; an unchanged file is read only once.
 
-    `start` is the player's position at the first record, in seconds. Raises `OSError`, or
-    `ValueError` where the file does not hold records.
+    `start` is the player's position at the first record, in seconds. Raises as `read_digest`.
     """
     state = records.stat()
     with _one_at_a_time:
@@ -79,91 +100,32 @@ def start_of(records: Path, time_base: float) -> float:
 
     Videos keep their source's timestamps, unless those begin below zero. Raises as `condensed`.
     """
-    first: int = next(_records(records))["pts"]
+    first: int = next(read_records(records))["pts"]
     return max(0.0, first * time_base)
 
 
 @lru_cache(maxsize=64)
 def _condensed(records: Path, start: float, *_version: int) -> Timeline:
-    lines = _records(records)
-    first = next(lines)
+    first = next(read_records(records))
     frames, last = _count(records)
     length = last["time"] - first["time"]
     step = _step(length, frames)
-    buckets = [_Bucket() for _ in range(_bucket(length, step) + 1)]
-    for record in chain([first], lines):
-        number = _bucket(record["time"] - first["time"], step)
-        # The times of a damaged file may decrease.
-        buckets[min(max(number, 0), len(buckets) - 1)].add(record)
-    return _timeline(buckets, start, step)
+    digest = read_digest(records, step)
+    buckets = in_buckets([PlacedDigest(0.0, digest)], step, _bucket(length, step) + 1)
+    return Timeline(buckets.frames, buckets.flicker, buckets.classes, start, step)
 
 
 def _bucket(time: float, step: float) -> int:
-    return math.floor((time + _RESOLUTION) / step)
+    return math.floor((time + RESOLUTION) / step)
 
 
 def _step(length: float, frames: int) -> float:
     """Return a round duration for a bucket, such that every bucket has a frame."""
-    minimum = length / min(MAX_BUCKETS, max(1, frames - 1)) - _RESOLUTION
+    minimum = length / min(MAX_BUCKETS, max(1, frames - 1)) - RESOLUTION
     for step in (0.04, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0):
         if step >= minimum:
             return step
     return math.ceil(minimum / 60) * 60.0
-
-
-@dataclass(slots=True)
-class _Mean:
-    total: float = 0.0
-    number: int = 0
-
-    def add(self, value: float) -> None:
-        self.total += value
-        self.number += 1
-
-    def value(self) -> float | None:
-        return round(self.total / self.number, 4) if self.number else None
-
-
-class _Bucket:
-    def __init__(self) -> None:
-        self.frames = 0
-        self.flicker = _Mean()
-        self.lifts: defaultdict[str, _Mean] = defaultdict(_Mean)
-        self.counts: Counter[str] = Counter()
-
-    def add(self, record: Record) -> None:
-        self.frames += 1
-        flicker = record["cam"]["flicker"]
-        if flicker is not None:
-            self.flicker.add(flicker)
-        for detection in record["detections"]:
-            self.lifts[detection["label"]].add(detection["focus"]["lift"])
-        # The union of two counters has the greater count of each label.
-        self.counts |= Counter(detection["label"] for detection in record["detections"])
-
-
-def _timeline(buckets: Sequence[_Bucket], start: float, step: float) -> Timeline:
-    totals: Counter[str] = Counter()
-    for bucket in buckets:
-        totals.update({label: lift.number for label, lift in bucket.lifts.items()})
-    frames = tuple(bucket.frames for bucket in buckets)
-    flicker = tuple(bucket.flicker.value() for bucket in buckets)
-    classes = tuple(_line(*ranked, buckets) for ranked in totals.most_common(MAX_CLASSES))
-    return Timeline(start, step, frames, flicker, classes)
-
-
-def _line(label: str, total: int, buckets: Sequence[_Bucket]) -> ClassLine:
-    counts = tuple(bucket.counts[label] if bucket.frames else None for bucket in buckets)
-    lifts = tuple(bucket.lifts[label].value() for bucket in buckets)
-    return ClassLine(label, total, counts, lifts)
-
-
-def _records(path: Path) -> Iterator[Record]:
-    with path.open("rb") as lines:
-        # The empty first line of an empty file is refused.
-        yield _record(lines.readline())
-        for line in lines:
-            yield _record(line)
 
 
 def _count(path: Path) -> tuple[int, Record]:
@@ -172,11 +134,105 @@ def _count(path: Path) -> tuple[int, Record]:
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):  # noqa: B007 - the last values count
             pass
-    return number, _record(line)
+    return number, parse_record(line)
 
 
-def _record(line: bytes) -> Record:
-    record = orjson.loads(line)
-    if not isinstance(record, dict) or "cam" not in record:
-        raise ValueError("not a record of an explained frame")
-    return record
+def in_buckets(digests: Sequence[PlacedDigest], step: float, number: int) -> Buckets:
+    """Sum up digests in buckets of `step` seconds; what lies outside is left out."""
+    if not digests:
+        return Buckets([0] * number, [None] * number, [])
+    classes: dict[str, int] = {}
+    for _, digest in digests:
+        classes |= digest.classes
+    frames, found = _rows(digests, list(classes), step, number)
+    of_frame = frames["bucket"]
+    explained = _sums(of_frame, frames["frames"], number).astype(int)
+    flicker = _means(
+        _sums(of_frame, frames["flicker"], number), _sums(of_frame, frames["flickers"], number)
+    )
+    lines = _lines(found, classes, explained)
+    return Buckets(explained.tolist(), flicker, lines)
+
+
+_Columns: TypeAlias = dict[str, npt.NDArray[Any]]
+
+
+def _rows(
+    digests: Sequence[PlacedDigest], labels: list[str], step: float, number: int
+) -> tuple[_Columns, _Columns]:
+    """Return the rows of all digests that lie in the timeline, with their bucket and label."""
+    numbers = {label: number for number, label in enumerate(labels)}
+    frames = _columns(digests, "frames", step)
+    found = _columns(digests, "found", step)
+    found["label"] = np.concatenate(
+        [
+            np.array([numbers[label] for label in digest.classes], int)[digest.found["label"]]
+            for _, digest in digests
+        ]
+    )
+    return _within(frames, number), _within(found, number)
+
+
+def _columns(digests: Sequence[PlacedDigest], kind: str, step: float) -> _Columns:
+    tables = [getattr(digest, kind) for _, digest in digests]
+    rows = np.concatenate(tables)
+    lengths = [len(table) for table in tables]
+    offsets = np.repeat([offset for offset, _ in digests], lengths)
+    slices = np.repeat([digest.slice for _, digest in digests], lengths)
+    times = offsets + rows["slice"] * slices
+    columns: _Columns = {name: rows[name] for name in rows.dtype.names or ()}
+    return columns | {"bucket": np.floor((times + RESOLUTION) / step).astype(int)}
+
+
+def _within(columns: _Columns, number: int) -> _Columns:
+    inside = (columns["bucket"] >= 0) & (columns["bucket"] < number)
+    return {name: column[inside] for name, column in columns.items()}
+
+
+def _lines(
+    found: _Columns, classes: dict[str, int], explained: npt.NDArray[Any]
+) -> list[ClassLine]:
+    totals = _sums(found["label"], found["detections"], len(classes)).astype(int)
+    labels = list(classes)
+    ranked = sorted(np.flatnonzero(totals).tolist(), key=lambda number: -int(totals[number]))
+    return [
+        _line(
+            found, number, labels[number], classes[labels[number]], int(totals[number]), explained
+        )
+        for number in ranked[:MAX_CLASSES]
+    ]
+
+
+def _line(
+    found: _Columns,
+    number: int,
+    label: str,
+    class_id: int,
+    total: int,
+    explained: npt.NDArray[Any],
+) -> ClassLine:
+    rows = found["label"] == number
+    buckets, length = found["bucket"][rows], len(explained)
+    most = np.zeros(length, int)
+    np.maximum.at(most, buckets, found["most"][rows])
+    counts = [
+        count if frames else None
+        for count, frames in zip(most.tolist(), explained.tolist(), strict=True)
+    ]
+    lifts = _means(
+        _sums(buckets, found["lift"][rows], length),
+        _sums(buckets, found["detections"][rows], length),
+    )
+    red, green, blue = colour_of(class_id)
+    return ClassLine(label, f"#{red:02x}{green:02x}{blue:02x}", total, counts, lifts)
+
+
+def _sums(
+    places: npt.NDArray[Any], values: npt.NDArray[Any], length: int
+) -> npt.NDArray[np.float64]:
+    return np.bincount(places, values, length).astype(float)
+
+
+def _means(sums: npt.NDArray[np.float64], numbers: npt.NDArray[np.float64]) -> list[float | None]:
+    means = np.round(sums / np.maximum(numbers, 1), 4).tolist()
+    return [mean if number else None for mean, number in zip(means, numbers.tolist(), strict=True)]

@@ -39,9 +39,18 @@ class SegmentFiles:
     """A published segment with video."""
 
     name: str  # identifies it in the HTTP API: "20250301T120000" or "20250301T120000-2"
-    begin: datetime  # the time of its first frame, UTC
+    begin: datetime  # the time of its first frame, UTC, in whole seconds
     video: Path
     records: Path
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedHour:
+    """An hour (UTC) of a camera's recording."""
+
+    first: datetime  # the begin of its first segment, UTC
+    last: datetime  # the begin of its last one
+    segments: int  # how many there are
 
 
 def free_stem(folder: Path, begin: datetime) -> Path:
@@ -117,10 +126,22 @@ def recorded_days(folder: Path) -> list[date]:
     return sorted((day.date() for day in days if day is not None), reverse=True)
 
 
-def recorded_segments(folder: Path, day: date) -> list[SegmentFiles]:
-    """Return a camera's segments of a day, sorted by begin and number."""
-    hours = (hour for hour in _entries(folder / day.isoformat()) if hour_of(hour.name) is not None)
-    return _in_order(segment for hour in hours for segment in _segments_in(folder, hour))
+def recorded_segments(folder: Path, begin: datetime, end: datetime) -> list[SegmentFiles]:
+    """Return a camera's segments that begin between two moments, sorted by begin and number.
+
+    They have a video; `end` is excluded.
+    """
+    found = (segment for hour in _hours_between(folder, begin, end) for segment in _in_hour(*hour))
+    return _in_order(segment for segment in found if begin <= segment.begin < end)
+
+
+def recorded_hours(folder: Path, begin: datetime, end: datetime) -> list[RecordedHour]:
+    """Return the hours (UTC) that touch a period and in which segments with a video begin."""
+    hours = (
+        [segment.begin for segment in _in_hour(*hour)]
+        for hour in _hours_between(folder, begin, end)
+    )
+    return [RecordedHour(min(begins), max(begins), len(begins)) for begins in hours if begins]
 
 
 def segments_between(folder: Path, begin: datetime, end: datetime) -> list[SegmentFiles]:
@@ -128,25 +149,30 @@ def segments_between(folder: Path, begin: datetime, end: datetime) -> list[Segme
 
     A segment lasts an hour at most; the hour of the begin and the one before it are read.
     """
-    hour = begin.astimezone(UTC) - timedelta(hours=1)
-    found: list[SegmentFiles] = []
-    while hour_folder(folder, hour) <= hour_folder(folder, end):
-        found += _segments_in(folder, hour_folder(folder, hour))
-        hour += timedelta(hours=1)
-    ordered = [segment for segment in _in_order(found) if segment.begin <= end]
+    hours = _hours_between(folder, begin - timedelta(hours=1), end)
+    found = (segment for hour in hours for segment in _in_hour(*hour))
+    ordered = _in_order(segment for segment in found if segment.begin <= end)
     before = [segment for segment in ordered if segment.begin <= begin]
     return before[-1:] + ordered[len(before) :]
 
 
-def _segments_in(folder: Path, hour: Path) -> Iterator[SegmentFiles]:
+def _hours_between(folder: Path, begin: datetime, end: datetime) -> Iterator[tuple[datetime, Path]]:
+    """Yield the hours, in UTC, of a period, its end's too, and where their folders would be."""
+    first = begin.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    for number in range((end - first) // timedelta(hours=1) + 1):
+        hour = first + timedelta(hours=number)
+        yield hour, hour_folder(folder, hour)
+
+
+def _in_hour(hour: datetime, folder: Path) -> Iterator[SegmentFiles]:
     """Yield the segments with video in the folder of an hour, in no order."""
-    prefix = f"{hour.parent.name.replace('-', '')}T{hour.name}"
-    for entry in _entries(hour):
+    for entry in _entries(folder):
         match = _NAME.fullmatch(entry.name)
-        if match is not None and match[4] == SEGMENT_VIDEO:
-            segment = _segment_named(folder, f"{prefix}{match[1]}{match[2]}{match[3] or ''}")
-            if segment is not None:
-                yield segment
+        if match is None or match[4] != SEGMENT_VIDEO:
+            continue
+        begin = hour + timedelta(minutes=int(match[1]), seconds=int(match[2]))
+        name = f"{begin:%Y%m%dT%H%M%S}{match[3] or ''}"
+        yield SegmentFiles(name, begin, entry, entry.with_suffix(SEGMENT_RECORDS))
 
 
 def _in_order(segments: Iterable[SegmentFiles]) -> list[SegmentFiles]:

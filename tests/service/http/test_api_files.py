@@ -32,7 +32,7 @@ def recorded(fake: FakeStatus, tmp_path: Path) -> FakeStatus:
 
 
 def record(time: float, labels: list[str], lift: float = 2.0, pts: int = 0) -> bytes:
-    detections = [{"label": label, "focus": {"lift": lift}} for label in labels]
+    detections = [{"label": label, "class_id": 2, "focus": {"lift": lift}} for label in labels]
     content = {"time": time, "pts": pts, "detections": detections, "cam": {"flicker": 0.5}}
     return orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE)
 
