@@ -112,9 +112,13 @@ def test_a_recording_is_found_and_played(watched: Watched, visit: Open) -> None:
     folder = watched.service.output / "street"
     watched.service.until(lambda: list(folder.rglob("*.mp4")))
     first = min(folder.rglob("*.mp4"))
-    page = visit(f"{watched.service.url}/#/camera/street", viewport={"width": 390, "height": 844})
-    name = f"{first.parent.name}:{first.stem.replace('-', ':')}"
-    page.get_by_role("link", name=name).click()
+    phone = {"width": 390, "height": 844}
+    page = visit(f"{watched.service.url}/#/camera/street", viewport=phone, timezone_id="UTC")
     video = page.locator("video")
-    wait_until(page, lambda: video.evaluate("v => v.duration > 2"), "it plays")
+    wait_until(page, lambda: video.evaluate("v => v.duration > 2"), "the latest is there")
+    page.get_by_role("slider", name="Position").focus()
+    page.keyboard.press("Home")
+    moment = f"{first.parent.name}:{first.stem.replace('-', ':')}"
+    expect(page.locator("#reading b")).to_have_text(moment)
+    wait_until(page, lambda: video.evaluate("v => v.duration > 2"), "the first is there")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -50,7 +50,7 @@ MAX_HOURS = timedelta(days=42)
 MAX_PERIOD = timedelta(days=2)
 """Of a timeline: more than the 25 hours of the day on which clocks are put back."""
 
-LONGEST_SEGMENT = timedelta(hours=6)
+LONGEST_SEGMENT = timedelta(hours=1)
 """The upper bound of the setting `live.segment`."""
 
 READ_SECONDS = 0.3

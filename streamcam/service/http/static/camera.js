@@ -1,10 +1,9 @@
 // One camera: its picture, detections, status and recordings.
 
 import { el, mark, say } from "./dom.js";
-import { downloads, factList } from "./files.js";
+import { factList } from "./files.js";
 import { lift, milliseconds, percent, span } from "./format.js";
-import { Player } from "./player.js";
-import { get } from "./server.js";
+import { Recordings } from "./recordings.js";
 import { judge } from "./state.js";
 
 export class CameraView {
@@ -121,85 +120,4 @@ function factsOf(camera) {
     Results: outlets.join("; ") || "this page only",
     Address: camera.url,
   };
-}
-
-/** Segments by day and hour; one of them in the player. */
-class Recordings {
-  constructor(camera, moment) {
-    this.base = `/api/cameras/${encodeURIComponent(camera)}/recordings`;
-    this.address = `#/camera/${encodeURIComponent(camera)}`;
-    this.moment = moment;
-    this.asked = false;
-    this.player = null;
-    this.days = el("select", { "aria-label": "Day (UTC)", onchange: () => this.load(this.days.value) });
-    this.hours = el("div", { class: "hours" });
-    this.place = el("div", {});
-    this.root = el(
-      "section",
-      { class: "recordings", "aria-label": "Recordings", hidden: true },
-      el("header", { class: "head" }, el("h2", {}, "Recordings"), this.days, el("span", { class: "quiet" }, "UTC")),
-      this.hours,
-      this.place,
-    );
-  }
-
-  offer(recorded) {
-    this.root.hidden = !recorded;
-    if (!recorded || this.asked) return;
-    this.asked = true;
-    const day = this.moment?.replace(/^(\d{4})(\d{2})(\d{2}).*$/, "$1-$2-$3");
-    this.load(day ?? null);
-  }
-
-  async load(day) {
-    try {
-      this.show(await get(day ? `${this.base}?day=${day}` : this.base));
-    } catch (error) {
-      this.hours.replaceChildren(el("p", { class: "fault" }, error.message));
-    }
-  }
-
-  show({ days, day, segments }) {
-    this.days.replaceChildren(
-      ...days.map((each) => el("option", { value: each, selected: each === day }, each)),
-    );
-    this.hours.replaceChildren(...[...byHour(segments)].map(([hour, each]) => this.hour(hour, each)));
-    if (!segments.length) this.hours.append(el("p", { class: "quiet" }, "nothing recorded"));
-    const chosen = segments.find((segment) => segment.name === this.moment);
-    if (chosen) this.play(chosen);
-  }
-
-  hour(hour, segments) {
-    const links = segments.map((segment) =>
-      el(
-        "a",
-        {
-          href: `${this.address}/${segment.name}`,
-          "aria-current": segment.name === this.moment ? "true" : null,
-        },
-        `${hour}:${segment.begin.slice(14, 19)}`,
-      ),
-    );
-    return el("p", {}, ...links);
-  }
-
-  play(segment) {
-    const timeline = `${this.base}/${segment.name}/timeline`;
-    this.player = new Player(segment.files.video, timeline, null, downloads(segment.files));
-    this.place.replaceChildren(this.player.root);
-    this.place.scrollIntoView({ block: "nearest" });
-  }
-
-  close() {
-    this.player?.close();
-  }
-}
-
-function byHour(segments) {
-  const hours = new Map();
-  for (const segment of segments) {
-    const hour = segment.begin.slice(11, 13);
-    hours.set(hour, [...(hours.get(hour) ?? []), segment]);
-  }
-  return hours;
 }

@@ -1,6 +1,7 @@
 // Files of watched folders: their progress and results.
 
 import { el, Keyed, mark, say } from "./dom.js";
+import { VideoFootage } from "./footage.js";
 import { moment, percent, span } from "./format.js";
 import { Player } from "./player.js";
 import { get } from "./server.js";
@@ -155,7 +156,7 @@ export class FileView {
     const below = [await manifest(job.files.manifest), downloads(job.files)];
     if (video) {
       const timeline = `/api/jobs/${job.number}/timeline`;
-      this.player = new Player(video, timeline, picture ?? null, ...below);
+      this.player = new Player(new VideoFootage(video, timeline, picture), ...below);
       return [this.player.root];
     }
     const still = picture ? el("img", { class: "only", src: picture, alt: `${job.name}, annotated` }) : "";

@@ -22,6 +22,12 @@ export function position(seconds, tenths = false) {
   return tenths ? `${text}.${Math.floor((t - whole) * 10)}` : text;
 }
 
+/** "950", "47 k", "1.2 M" */
+export function count(number) {
+  if (number < 10_000) return String(number);
+  return number < 999_500 ? `${Math.round(number / 1e3)} k` : `${(number / 1e6).toFixed(1)} M`;
+}
+
 export function bytes(number) {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let unit = 0;

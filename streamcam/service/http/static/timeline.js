@@ -1,156 +1,186 @@
-// Counts and focus of each class over a video's duration: one slider for mouse and keyboard. The
-// player describes the values at a moment in words.
+// What was found when, over the duration of a video or a day: one slider for mouse, touch and
+// keyboard, which can be zoomed. What a position means is told by its axis.
+//
+// Events: "seek" with {time}, while the pointer is dragged too; "point" with {time}, null when the
+// pointer leaves; "view" with {from, to}.
 
-import { el, mark } from "./dom.js";
-import { position } from "./format.js";
+import { Chart } from "./chart.js";
+import { el, mark, say } from "./dom.js";
+import { count } from "./format.js";
+import { Gestures } from "./gestures.js";
 
-const AXIS = 18; // px
-const HOT = 8; // the lift that has the last colour
+const FOLLOW = 0.1; // where the playhead is put when it has left the view, as a share of the width
+const COARSE = 6; // times the view's length: data of more than that hides too much
 
-export class TimelineChart extends EventTarget {
-  /** `data` is the API's timeline; `seek(seconds)` moves the video. */
-  constructor(data, seek) {
+export class Timeline extends EventTarget {
+  constructor(axis) {
     super();
-    this.data = data;
-    this.seek = seek;
-    this.end = data.start + data.step * data.frames.length;
-    this.pointed = false;
+    this.axis = axis;
+    this.content = { begin: 0, end: 1, segments: [], data: EMPTY };
+    this.fine = null;
+    this.view = { from: 0, to: 1 };
+    this.time = 0;
+    this.pointed = null; // the moment below the pointer
     this.canvas = el("canvas", {});
     this.head = el("div", { class: "playhead" });
+    this.pointer = el("div", { class: "pointer", hidden: true }, el("span", {}));
     this.slider = el(
       "div",
-      { class: "strip", role: "slider", tabindex: 0, "aria-label": "Position", "aria-valuemin": 0 },
+      { class: "strip", role: "slider", tabindex: 0, "aria-label": "Position" },
       this.canvas,
+      this.pointer,
       this.head,
     );
-    this.root = el("div", { class: "timeline", id: "timeline" }, this.labels(), this.slider);
-    this.listen();
+    this.labels = el("ul", { class: "labels" });
+    this.root = el("div", { class: "timeline", id: "timeline" }, this.labels, this.slider);
+    this.chart = new Chart(this.canvas);
+    this.gestures = new Gestures(this.slider, this);
     this.resized = new ResizeObserver(() => this.draw());
     this.resized.observe(this.slider);
-    this.scheme = matchMedia("(prefers-color-scheme: dark)");
-    this.redraw = () => this.draw();
-    this.scheme.addEventListener("change", this.redraw);
   }
 
   close() {
     this.resized.disconnect();
-    this.scheme.removeEventListener("change", this.redraw);
   }
 
-  /** The values at a moment. */
-  at(seconds) {
-    const last = this.data.frames.length - 1;
-    const bucket = Math.floor((seconds - this.data.start) / this.data.step + 1e-6);
-    const index = Math.min(Math.max(bucket, 0), last);
-    const classes = this.data.classes
-      .map(({ label, counts, lifts }) => ({ label, count: counts[index], lift: lifts[index] }))
-      .filter(({ count }) => count);
-    return { classes, frames: this.data.frames[index], flicker: this.data.flicker[index] };
+  /** Show a period. The view is kept where it lies in the period. */
+  show({ begin, end, segments, data }) {
+    const { content, view } = this;
+    const whole = view.from === content.begin && view.to === content.end;
+    this.content = { begin, end, segments, data };
+    this.fine = null;
+    mark(this.slider, "aria-valuemin", begin.toFixed(1));
+    mark(this.slider, "aria-valuemax", end.toFixed(1));
+    this.labels.replaceChildren(...data.classes.map(label));
+    if (whole || view.to <= begin || view.from >= end) this.look(begin, end);
+    else this.look(view.from, view.to);
   }
 
-  moveTo(seconds, duration) {
-    if (Number.isFinite(duration) && duration > this.end) {
-      this.end = duration;
-      this.draw();
+  /** Take finer data of a part of the period. */
+  refine(data) {
+    this.fine = data;
+    this.draw();
+  }
+
+  /** Whether the server could tell more about what is shown. */
+  isCoarse() {
+    const { fine, content, view } = this;
+    const data = fine && covers(fine, view.from, view.to) ? fine : content.data;
+    return data.step > 1 && data.step * data.frames.length > COARSE * this.span;
+  }
+
+  /** The most detailed data of a moment. */
+  dataAt(seconds) {
+    return this.fine && covers(this.fine, seconds) ? this.fine : this.content.data;
+  }
+
+  /** Place the playhead. The view follows it, unless it was moved away; after a `jump` always. */
+  moveTo(seconds, jump) {
+    const { from, to } = this.view;
+    const seen = (time) => time >= from && time <= to;
+    const follows = (jump || seen(this.time)) && !seen(seconds) && !this.gestures.active;
+    this.time = seconds;
+    if (follows) {
+      const start = seconds - (to - from) * FOLLOW;
+      this.look(start, start + to - from);
     }
-    this.head.style.left = `${(100 * Math.min(seconds, this.end)) / this.end}%`;
-    this.slider.setAttribute("aria-valuemax", this.end.toFixed(1));
-    this.slider.setAttribute("aria-valuenow", seconds.toFixed(1));
+    mark(this.slider, "aria-valuenow", seconds.toFixed(1));
+    this.placeHead();
   }
 
   tell(text) {
     mark(this.slider, "aria-valuetext", text);
   }
 
-  labels() {
-    const rows = this.data.classes.map(({ label, total }) =>
-      el("li", { title: `${label}: ${total} detections` }, el("span", {}, label), el("b", {}, total)),
-    );
-    return el("ul", { class: "labels" }, ...rows);
+  /** Show a part of the period: its length is kept, at its ends too. */
+  look(from, to) {
+    const { begin, end } = this.content;
+    const span = Math.min(Math.max(to - from, Math.min(this.axis.least, end - begin)), end - begin);
+    const start = Math.min(Math.max(from, begin), end - span);
+    this.view = { from: start, to: start + span };
+    this.draw();
+    this.dispatchEvent(new CustomEvent("view", { detail: this.view }));
   }
 
-  listen() {
-    const moment = (event) => {
-      const place = this.slider.getBoundingClientRect();
-      const share = (event.clientX - place.left) / place.width;
-      return Math.min(Math.max(share, 0), 1) * this.end;
-    };
-    const point = (event) => {
-      this.pointed = true;
-      this.dispatchEvent(new CustomEvent("point", { detail: moment(event) }));
-    };
-    this.slider.addEventListener("pointerdown", (event) => {
-      this.slider.setPointerCapture(event.pointerId);
-      this.seek(moment(event));
-    });
-    this.slider.addEventListener("pointermove", (event) => {
-      point(event);
-      if (this.slider.hasPointerCapture(event.pointerId)) this.seek(moment(event));
-    });
-    this.slider.addEventListener("pointerleave", () => {
-      this.pointed = false;
-    });
+  /** Show less for a factor below 1; the moment `at` stays where it is. */
+  zoom(factor, at = this.time) {
+    const { from, to } = this.view;
+    const fixed = at >= from && at <= to ? at : (from + to) / 2;
+    const { begin, end } = this.content;
+    const least = Math.min(this.axis.least, end - begin);
+    const span = Math.min(Math.max((to - from) * factor, least), end - begin);
+    const start = fixed - ((fixed - from) * span) / (to - from);
+    this.look(start, start + span);
+  }
+
+  showWhole() {
+    this.look(this.content.begin, this.content.end);
+  }
+
+  get span() {
+    return this.view.to - this.view.from;
+  }
+
+  /** The moment at a place of the screen. */
+  momentAt(x) {
+    const place = this.slider.getBoundingClientRect();
+    const share = Math.min(Math.max((x - place.left) / place.width, 0), 1);
+    return this.view.from + share * this.span;
+  }
+
+  seek(time) {
+    this.dispatchEvent(new CustomEvent("seek", { detail: { time } }));
+  }
+
+  /** Show the time below the pointer; null where there is none. */
+  point(time) {
+    this.pointed = time;
+    this.pointer.hidden = time === null;
+    if (time !== null) {
+      const share = (time - this.view.from) / this.span;
+      this.pointer.style.left = `${100 * share}%`;
+      this.pointer.classList.toggle("turned", share > 0.5);
+      say(this.pointer.firstChild, this.axis.text(time, true));
+      mark(this.slider, "title", this.axis.title(time));
+    }
+    this.dispatchEvent(new CustomEvent("point", { detail: { time } }));
+  }
+
+  placeHead() {
+    const share = (this.time - this.view.from) / this.span;
+    this.head.hidden = share < 0 || share > 1;
+    this.head.style.left = `${100 * share}%`;
   }
 
   draw() {
-    const width = this.slider.clientWidth;
-    if (!width) return;
-    const style = getComputedStyle(this.slider);
-    const pixels = (name) => Number.parseFloat(style.getPropertyValue(name));
-    const [row, bar] = [pixels("--row"), pixels("--bar")];
-    const bottom = row * Math.max(1, this.data.classes.length);
-    const height = bottom + AXIS;
-    const scale = devicePixelRatio || 1;
-    this.canvas.width = Math.round(width * scale);
-    this.canvas.height = Math.round(height * scale);
-    this.canvas.style.height = `${height}px`;
-    const pen = this.canvas.getContext("2d");
-    pen.scale(scale, scale);
-    this.data.classes.forEach((line, index) => {
-      this.drawClass(pen, width, (index + 1) * row - 1, bar, line, style);
-    });
-    this.drawAxis(pen, width, bottom, style);
-  }
-
-  drawClass(pen, width, floor, bar, { counts, lifts }, style) {
-    pen.fillStyle = style.getPropertyValue("--line");
-    pen.fillRect(0, floor, width, 1);
-    const most = Math.max(1, ...counts);
-    const colours = [0, 1, 2, 3, 4].map((step) => style.getPropertyValue(`--heat-${step}`));
-    const wide = (width * this.data.step) / this.end;
-    counts.forEach((count, index) => {
-      if (!count) return;
-      const high = Math.max(3, bar * (count / most));
-      const left = (width * (this.data.start + index * this.data.step)) / this.end;
-      pen.fillStyle = colours[heat(lifts[index])];
-      pen.fillRect(left, floor - high, Math.max(1, wide - (wide > 4 ? 1 : 0)), high);
-    });
-  }
-
-  drawAxis(pen, width, top, style) {
-    pen.fillStyle = style.getPropertyValue("--quiet");
-    pen.font = `11px ${style.fontFamily}`;
-    pen.textBaseline = "bottom";
-    const step = tick(this.end, width);
-    for (let at = 0; at <= this.end; at += step) {
-      const left = (width * at) / this.end;
-      const text = position(at);
-      pen.fillRect(left, top, 1, 4);
-      const room = pen.measureText(text).width;
-      if (left + room + 3 < width) pen.fillText(text, left + 3, top + AXIS);
-    }
+    const { content, view } = this;
+    const data = this.fine && covers(this.fine, view.from, view.to) ? this.fine : content.data;
+    const rows = content.data.classes.map((each) => each.label);
+    const until = Math.min(content.end, Math.max(Date.now() / 1000, content.begin));
+    this.chart.draw(view, content.segments, data, rows, this.axis, until);
+    this.placeHead();
   }
 }
 
-/** The index of the colour of a lift, of five on a logarithmic scale from chance (1) to HOT. */
-function heat(lift) {
-  const share = Math.log(Math.max(lift ?? 1, 1)) / Math.log(HOT);
-  return Math.min(4, Math.floor(share * 5));
+const EMPTY = { begin: 0, step: 1, frames: [], flicker: [], classes: [] };
+
+/** Whether data tells of all moments of a period. */
+export function covers(data, from, to = from) {
+  return from >= data.begin && to <= data.begin + data.step * data.frames.length;
 }
 
-/** Seconds between two marks, which get about 80 px each. */
-function tick(length, width) {
-  const least = (length * 80) / width;
-  const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600];
-  return steps.find((step) => step >= least) ?? 86400;
+/** The values of data at a moment. */
+export function valuesAt(data, seconds) {
+  const bucket = Math.floor((seconds - data.begin) / data.step + 1e-6);
+  const index = Math.min(Math.max(bucket, 0), data.frames.length - 1);
+  const classes = data.classes
+    .map(({ label, counts, lifts }) => ({ label, count: counts[index], lift: lifts[index] }))
+    .filter(({ count }) => count);
+  return { classes, frames: data.frames[index] ?? 0, flicker: data.flicker[index] ?? null };
+}
+
+function label({ label: name, colour, total }) {
+  const swatch = el("i", { "aria-hidden": "true" });
+  swatch.style.background = colour;
+  return el("li", { title: `${name}: ${total} detections` }, swatch, el("span", {}, name), el("b", {}, count(total)));
 }
