@@ -5,7 +5,7 @@ No path ever comes from a client: a segment's files are found by the moment of i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from time import monotonic
@@ -31,6 +31,7 @@ from streamcam.sinks.recording.naming import (
     recorded_hours,
     recorded_segment,
     recorded_segments,
+    segments_begun,
 )
 
 SegmentKind = Literal["video", "records"]
@@ -164,7 +165,7 @@ class RecordingRoutes:
         """
         folder = self._folder(name)
         _check(begin, end, MAX_PERIOD)
-        segments = recorded_segments(folder, begin - LONGEST_SEGMENT, end)
+        segments = segments_begun(folder, begin - LONGEST_SEGMENT, end)
         read = self._read(segments)
         length = (end - begin).total_seconds()
         step = next((step for step in _STEPS if length / step <= _MAX_BUCKETS), _STEPS[-1])
@@ -185,7 +186,7 @@ class RecordingRoutes:
         folder = self._folder(name)
         recorded = recorded_days(folder)
         day = day or next(iter(recorded), None)
-        segments = [] if day is None else _of_day(folder, day)
+        segments = [] if day is None else recorded_segments(folder, day)
         return RecordingsAnswer(
             days=[each.isoformat() for each in recorded],
             day=None if day is None else day.isoformat(),
@@ -243,12 +244,6 @@ def _check(begin: datetime, end: datetime, longest: timedelta) -> None:
             HTTPStatus.UNPROCESSABLE_ENTITY,
             f"`to` must be later than `from`, by at most {longest.days} days",
         )
-
-
-def _of_day(folder: Path, day: date) -> list[SegmentFiles]:
-    return recorded_segments(
-        folder, datetime.combine(day, time.min, UTC), datetime.combine(day, time.max, UTC)
-    )
 
 
 def _segment_answer(camera: str, segment: SegmentFiles) -> SegmentAnswer:

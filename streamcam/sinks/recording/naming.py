@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -126,7 +126,13 @@ def recorded_days(folder: Path) -> list[date]:
     return sorted((day.date() for day in days if day is not None), reverse=True)
 
 
-def recorded_segments(folder: Path, begin: datetime, end: datetime) -> list[SegmentFiles]:
+def recorded_segments(folder: Path, day: date) -> list[SegmentFiles]:
+    """Return a camera's segments of a day, in UTC, sorted by begin and number."""
+    begin, end = (datetime.combine(day, at, UTC) for at in (time.min, time.max))
+    return segments_begun(folder, begin, end)
+
+
+def segments_begun(folder: Path, begin: datetime, end: datetime) -> list[SegmentFiles]:
     """Return a camera's segments that begin between two moments, sorted by begin and number.
 
     They have a video; `end` is excluded.
