@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from streamcam.clock import Clock
 from streamcam.pipeline.queue import BoundedQueue, Overflow
@@ -17,6 +17,8 @@ class StreamState:
         dropped: Frames that the input queue dropped, by what held them up: "output" where writing
             was slow, else "engine".
         in_flight: Frames between the two queues.
+        lost_discontinuity: Whether a frame that was unrelated to the one before was dropped; the
+            next one is taken for such a frame then.
     """
 
     source: str
@@ -24,6 +26,7 @@ class StreamState:
     output_queue: BoundedQueue[Item]
     dropped: Counter[str]
     in_flight: int = 0
+    lost_discontinuity: bool = False
 
     @property
     def room(self) -> int:
@@ -88,10 +91,11 @@ class Batcher:
         dropped: Counter[str] = Counter()
         output_queue: BoundedQueue[Item] = BoundedQueue(output_capacity, on_change=self._notify)
 
-        def count_dropped(_: Frame) -> None:
+        def note_dropped(frame: Frame) -> None:
             dropped["engine" if output_queue.room else "output"] += 1
+            state.lost_discontinuity |= frame.discontinuity
 
-        input_queue = BoundedQueue(input_capacity, overflow, self._notify, count_dropped)
+        input_queue = BoundedQueue(input_capacity, overflow, self._notify, note_dropped)
         state = StreamState(source, input_queue, output_queue, dropped)
         with self._wake:
             self._streams.append(state)
@@ -158,6 +162,9 @@ class Batcher:
             return None
         frame = state.input_queue.take()
         if frame is not None:
+            if state.lost_discontinuity:
+                state.lost_discontinuity = False
+                frame = replace(frame, discontinuity=True)
             batch.entries.append((state, frame))
             with self._wake:
                 state.in_flight += 1

@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -126,6 +127,17 @@ def test_never_takes_more_than_the_output_queue_has_room_for() -> None:
     added.output_queue.put(frame("a", 0))
     assert take(batcher) == [("a", 5), ("a", 6)]
     assert added.input_queue.dropped == 5
+
+
+def test_a_dropped_frame_after_a_reconnect_leaves_its_mark_on_the_next() -> None:
+    batcher = batcher_of(8, 0.01)
+    added = batcher.add("a", input_capacity=2, output_capacity=9, overflow=Overflow.DROP_OLDEST)
+    added.input_queue.put(replace(frame("a", 0), discontinuity=True))
+    for index in range(1, 4):
+        added.input_queue.put(frame("a", index))
+    batch = batcher.next()
+    assert batch is not None
+    assert [(each.index, each.discontinuity) for each in batch.sampled] == [(2, True), (3, False)]
 
 
 def test_frames_in_flight_keep_their_room() -> None:
