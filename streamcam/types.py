@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamcam.errors import StreamcamError
+from streamcam.regions import LineCrossing, RegionCounts, ZoneChange
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
 """RGB, uint8, [height, width, 3]."""
@@ -99,11 +100,17 @@ class Focus:
 
 @dataclass(frozen=True, slots=True)
 class TrueObject:
-    """An object that is known to be in a frame (ground truth); `class_id` is COCO's number."""
+    """An object that is known to be in a frame (ground truth).
+
+    Attributes:
+        class_id: COCO's number.
+        identity: The same for the same object in every frame, and no other's; None where unknown.
+    """
 
     label: str
     class_id: int
     box: Box
+    identity: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,11 +179,21 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameResult:
-    """An explained frame: the picture, the detections (most confident first), and the map."""
+    """An explained frame: the picture, the detections (most confident first), and the map.
+
+    Attributes:
+        new_shot: Whether its picture is unrelated to the one explained before: the first one, after
+            a reconnect, after a scene cut.
+        zone_changes, line_crossings: What happened since the frame before, where objects are
+            tracked.
+    """
 
     frame: Frame
     detections: tuple[Detection, ...]
     explanation: Explanation
+    new_shot: bool = False
+    zone_changes: tuple[ZoneChange, ...] = ()
+    line_crossings: tuple[LineCrossing, ...] = ()
 
 
 Item: TypeAlias = FrameResult | Frame
@@ -284,6 +301,7 @@ class CameraStatus:
         latency: None before the first explained frame.
         sink_errors: What is wrong with each of its sinks, None where nothing is; by the sink's
             name, e.g. "recording", "publishing".
+        regions: What happened in its zones and at its lines since it was added.
         recording: Whether its recording goes on; None where it has none.
     """
 
@@ -305,3 +323,4 @@ class CameraStatus:
     latency: Latency | None = None
     sink_errors: Mapping[str, str | None] = field(default_factory=dict)
     recording: bool | None = None
+    regions: RegionCounts = field(default_factory=RegionCounts)

@@ -17,6 +17,8 @@ from streamcam.observer import Observer
 from streamcam.pipeline.inference import Inference
 from streamcam.pipeline.queue import Overflow
 from streamcam.pipeline.stream import Sampler, Stream
+from streamcam.pipeline.trackers import tracker_of
+from streamcam.regions import RegionCounts
 from streamcam.render import Style, annotate
 from streamcam.retry import Backoff, RestartLimit
 from streamcam.sinks.pictures import PreviewSink
@@ -64,6 +66,7 @@ class Camera:
         self._reconnect = reconnect
         self.preview = PreviewSink(self._draw, clock)
         self._sinks: Sequence[SinkWorker] = ()
+        self._tracker = tracker_of(plan.tracking)
         self._finder = None if plan.events is None else EventFinder(plan.name, plan.events, clock)
         self._stream: Stream | None = None
         self._stopping = threading.Event()
@@ -133,7 +136,9 @@ class Camera:
 
     def status(self) -> CameraStatus:
         recording = None if self.plan.record == "never" else self._records
-        return replace(self._stats.status(self._sinks, self._override), recording=recording)
+        status = self._stats.status(self._sinks, self._override)
+        regions = RegionCounts() if self._tracker is None else self._tracker.counts()
+        return replace(status, recording=recording, regions=regions)
 
     def _on_frame(self, result: FrameResult, latency: float) -> None:
         self._pauses.reset()
@@ -216,7 +221,13 @@ class Camera:
     def _open(self) -> Stream:
         source = self._new_source()
         delivery = LiveDelivery(
-            self._draw, self._sinks, self.preview, self._on_frame, self._observer, self._clock
+            self._track,
+            self._draw,
+            self._sinks,
+            self.preview,
+            self._on_frame,
+            self._observer,
+            self._clock,
         )
         sampler = Sampler(max_fps=self.plan.max_fps)
         stream = self._pipeline.open(source, sampler, delivery, overflow=Overflow.DROP_OLDEST)
@@ -241,6 +252,14 @@ class Camera:
         # The end of the source is reported as the camera's own.
         if status.state is not CameraState.STOPPED:
             self._observer.camera_changed(self.status())
+
+    def _track(self, result: FrameResult) -> FrameResult:
+        if self._tracker is None:
+            return result
+        started = self._clock.monotonic()
+        tracked = self._tracker.apply(result)
+        self._observer.stage_measured("tracking", self._clock.monotonic() - started)
+        return tracked
 
     def _draw(self, result: FrameResult) -> Picture:
         return annotate(result, self._style)

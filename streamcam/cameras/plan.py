@@ -6,6 +6,7 @@ from typing import Literal
 from streamcam.config import Settings
 from streamcam.config.camera_schema import CameraSettings
 from streamcam.config.event_schema import EventSettings
+from streamcam.config.tracking_schema import TrackingSettings
 from streamcam.sources.live import Address, Timeouts
 
 
@@ -17,6 +18,8 @@ class CameraPlan:
         name: Its name, and that of its folder.
         settings: The settings that concern it, with its own detector.
         ignore: Regions whose detections do not count, see `CameraSettings.ignore`.
+        tracking: How its objects are tracked, with its own zones and lines; None where they are
+            not.
         events: What becomes an event; None where it has none.
     """
 
@@ -29,6 +32,7 @@ class CameraPlan:
     ignore: tuple[tuple[float, ...], ...]
     record: Literal["always", "detections", "never"]
     publish: str | None
+    tracking: TrackingSettings | None
     events: EventSettings | None
 
     @classmethod
@@ -44,12 +48,24 @@ class CameraPlan:
             ignore=camera.ignore,
             record=camera.record or live.record,
             publish=camera.publish,
+            tracking=_tracking(camera, settings),
             events=settings.events.of_camera(camera.events),
         )
 
 
 def plans(settings: Settings) -> list[CameraPlan]:
     return [CameraPlan.of(camera, settings) for camera in settings.camera if camera.enabled]
+
+
+def _tracking(camera: CameraSettings, settings: Settings) -> TrackingSettings | None:
+    enabled = settings.tracking.enabled if camera.track is None else camera.track
+    own = TrackingSettings(
+        enabled=enabled or settings.events.of_camera(camera.events) is not None,
+        lost_after=settings.tracking.lost_after,
+        zones=camera.zones,
+        lines=camera.lines,
+    )
+    return own if own.on else None
 
 
 def _with_model(settings: Settings, camera: CameraSettings) -> Settings:

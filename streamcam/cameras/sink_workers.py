@@ -183,9 +183,10 @@ class SinkWorker:
 
 
 class LiveDelivery:
-    """Annotates results where a sink needs it, and hands them to the sinks.
+    """Tracks objects, annotates results where a sink needs it, and hands them to the sinks.
 
     Args:
+        track: Returns a result with its objects tracked.
         preview: Holds the newest result for the live page.
         on_frame: Called with each result and its latency in seconds; must be quick.
 
@@ -196,6 +197,7 @@ class LiveDelivery:
 
     def __init__(
         self,
+        track: Callable[[FrameResult], FrameResult],
         annotate: Callable[[FrameResult], Picture],
         sinks: Sequence[SinkWorker],
         preview: PreviewSink,
@@ -203,6 +205,7 @@ class LiveDelivery:
         observer: Observer,
         clock: Clock,
     ) -> None:
+        self._track = track
         self._annotate = annotate
         self._sinks = sinks
         self._preview = preview
@@ -216,6 +219,7 @@ class LiveDelivery:
     def write(self, item: Item) -> None:
         """Hand an explained frame to all sinks; never waits."""
         assert isinstance(item, FrameResult), "a live source yields sampled frames only"
+        item = self._track(item)
         picture = self._annotated(item) if self._needs_picture else None
         for sink in self._sinks:
             sink.submit(item, picture if sink.needs_picture else None)

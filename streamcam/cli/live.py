@@ -33,7 +33,7 @@ _MAX_NAME = 64
 
 @options.from_settings(
     *("camera", "live", "output.folder", "model", "-model.batch", "cam", "render"),
-    *("events", "output.video", "output.encoder"),
+    *("tracking", "events", "output.video", "output.encoder"),
 )
 def live(
     source: Annotated[

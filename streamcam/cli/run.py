@@ -34,7 +34,9 @@ from streamcam.types import JobReport
 _FORCED = "unfinished results were removed"
 
 
-@options.from_settings("output.folder", "model", "cam", "sampling", "render", "events", "output")
+@options.from_settings(
+    *("output.folder", "model", "cam", "sampling", "render", "tracking", "events", "output")
+)
 def run(
     sources: Annotated[
         list[str],
@@ -62,7 +64,7 @@ def run(
 
 
 @options.from_settings(
-    "output.folder", "watch", "model", "cam", "sampling", "render", "events", "output"
+    "output.folder", "watch", "model", "cam", "sampling", "render", "tracking", "events", "output"
 )
 def watch(
     folders: Annotated[list[str], typer.Argument(help="Folders to watch.", metavar="FOLDER...")],

@@ -4,6 +4,7 @@ import os
 import urllib.error
 import urllib.request
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from streamcam.cli.summaries import STATE_STYLES, labels_text
 from streamcam.cli.terminal import output, print_json, size, styled, table
 from streamcam.config import load_settings
 from streamcam.errors import SourceUnavailableError, UsageError
+from streamcam.escapes import printable
 from streamcam.types import CameraState
 
 _TIMEOUT_SECONDS = 5.0
@@ -97,6 +99,9 @@ def _print(answer: dict[str, Any]) -> None:
     console = output()
     if answer["cameras"]:
         console.print(_cameras(answer["cameras"]))
+    for camera in answer["cameras"]:
+        for line in _regions(camera["regions"]):
+            console.print(styled(f"{camera['name']}: {line}", "dim"), soft_wrap=True)
     jobs = ", ".join(f"{count} {state}" for state, count in answer["jobs"].items() if count)
     console.print(f"files: {jobs or 'none'}")
     if answer["output_free_bytes"] is not None:
@@ -125,6 +130,16 @@ def _cameras(cameras: list[dict[str, Any]]) -> Table:
             _remark(camera),
         )
     return rows
+
+
+def _regions(regions: dict[str, Any]) -> Iterator[str]:
+    for name, zone in regions["zones"].items():
+        visits = sum(zone["visits"].values())
+        mean = f", {sum(zone['seconds'].values()) / visits:.1f} s each" if visits else ""
+        yield f"zone {printable(name)}: {zone['objects']} now, {visits} left{mean}"
+    for name, directions in regions["lines"].items():
+        counts = (f"{sum(each.values())} {direction}" for direction, each in directions.items())
+        yield f"line {printable(name)}: {', '.join(counts)}"
 
 
 def _remark(camera: dict[str, Any]) -> Text:

@@ -16,6 +16,7 @@ from streamcam.config.fields import (
     SinkTables,
     Size,
 )
+from streamcam.config.tracking_schema import LINE_EXAMPLE, ZONE_EXAMPLE, LineTables, ZoneTables
 
 _FILES = "files"
 """The name of all files of watched folders in metrics that have a camera's name."""
@@ -111,6 +112,23 @@ class CameraSettings(Section):
         description="Regions whose detections do not count, where these stand: polygons as x, y, "
         "x, y, ... in shares of the width and height, 0..1; four numbers are a box.",
         examples=[[[0.0, 0.0, 1.0, 0.2]]],
+    )
+    track: bool | None = Field(
+        None,
+        description="Number its objects. On by itself where zones, lines or events need it.",
+        examples=[True],
+    )
+    zones: ZoneTables = Field(
+        (),
+        description="Its zones, a table `[[camera.zones]]` for each: who enters, who leaves, after "
+        "how long. Polygons as in `ignore`.",
+        examples=[ZONE_EXAMPLE],
+    )
+    lines: LineTables = Field(
+        (),
+        description="Its lines, a table `[[camera.lines]]` for each: who crosses them, in which "
+        "direction. Who looks from the first point to the second counts `in` from left to right.",
+        examples=[LINE_EXAMPLE],
     )
     record: Literal["always", "detections", "never"] | None = Field(
         None, description="What is recorded.", examples=["detections"]

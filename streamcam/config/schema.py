@@ -27,6 +27,7 @@ from streamcam.config.fields import (
 )
 from streamcam.config.model_schema import CamSettings, ModelSettings
 from streamcam.config.notification_schema import MqttSettings, WebhookSettings
+from streamcam.config.tracking_schema import TrackingSettings
 
 
 class SamplingSettings(Section):
@@ -263,6 +264,7 @@ class Settings(Section):
     watch: WatchSettings = WatchSettings()
     live: LiveSettings = LiveSettings()
     retention: RetentionSettings = RetentionSettings()
+    tracking: TrackingSettings = TrackingSettings()
     events: EventSettings = EventSettings()
     http: HttpSettings = HttpSettings()
     mqtt: MqttSettings = MqttSettings()
@@ -280,6 +282,13 @@ class Settings(Section):
     camera: tuple[CameraSettings, ...] = Field(
         (), description="Cameras and streams, a table `[[camera]]` for each."
     )
+
+    @property
+    def file_tracking(self) -> TrackingSettings | None:
+        """How objects in files are tracked; None where they are not."""
+        if not self.tracking.on and not self.events.enabled:
+            return None
+        return self.tracking.model_copy(update={"enabled": True})
 
     @field_validator("camera")
     @classmethod

@@ -91,6 +91,8 @@ def _literal(value: Any) -> str:  # noqa: ANN401 - any setting's
     if isinstance(value, Mapping):
         pairs = ", ".join(f"{_literal(key)} = {_value(key, item)}" for key, item in value.items())
         return f"{{ {pairs} }}" if pairs else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_literal, value))}]"
     if isinstance(value, Path):
         value = str(value)
     if isinstance(value, str):

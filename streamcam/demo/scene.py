@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import floor
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -68,7 +69,21 @@ class _Actor:
     def column(self, time: float, width: int) -> float:
         """Return its column: up to half a loop left or right of the picture's middle."""
         x = self.start + self.speed * self.scale * time - width / 2
-        return x - self.loop * floor(x / self.loop + 0.5) + width / 2
+        return x - self.loop * self.lap(time, width) + width / 2
+
+    def lap(self, time: float, width: int) -> int:
+        """Return how often its path has repeated; between two laps it is out of the picture."""
+        x = self.start + self.speed * self.scale * time - width / 2
+        return floor(x / self.loop + 0.5)
+
+
+class _Drawn(NamedTuple):
+    """A labelled part of an actor in the canvas of silhouettes."""
+
+    label: str
+    identity: str
+    box: Box
+    painted: int  # pixels, of which others may hide some
 
 
 class DemoScene:
@@ -105,30 +120,29 @@ class DemoScene:
         than `MIN_VISIBLE` can be seen are left out.
         """
         inks = np.zeros((self.height // _SILHOUETTE + 1, self.width // _SILHOUETTE + 1), np.uint8)
-        drawn: list[tuple[str, Box, int]] = []
+        drawn: list[_Drawn] = []
         for actor in self._visible(time):
-            for label, draw in actor.parts:
+            passage = f"{self._actors.index(actor)}.{actor.lap(time, self.width)}"
+            for part, (label, draw) in enumerate(actor.parts):
                 ink = len(drawn) + 1 if label else _PROP_INK
                 pen = self._pen(inks, actor, time, ink)
                 draw(pen, abs(actor.speed) * time, time)
                 if label:
-                    drawn.append((label, pen.box, int(np.count_nonzero(inks == ink))))
+                    painted = int(np.count_nonzero(inks == ink))
+                    drawn.append(_Drawn(label, f"{passage}.{part}", pen.box, painted))
         visible = np.bincount(inks.ravel(), minlength=_PROP_INK + 1)
         return tuple(self._boxes(drawn, visible))
 
-    def _boxes(
-        self, drawn: list[tuple[str, Box, int]], visible: npt.NDArray[np.intp]
-    ) -> Iterator[TrueObject]:
-        for ink, (label, box, painted) in enumerate(drawn, start=1):
+    def _boxes(self, drawn: list[_Drawn], visible: npt.NDArray[np.intp]) -> Iterator[TrueObject]:
+        for ink, (label, identity, box, painted) in enumerate(drawn, start=1):
             left, top, right, bottom = (edge * _SILHOUETTE for edge in box)
             whole = (left - _RIM, top - _RIM, right + _RIM, bottom + _RIM)
             x1, x2 = np.clip(whole[0::2], 0, self.width)
             y1, y2 = np.clip(whole[1::2], 0, self.height)
             inside = (x2 - x1) * (y2 - y1) / ((whole[2] - whole[0]) * (whole[3] - whole[1]))
             if painted and inside * visible[ink] / painted >= MIN_VISIBLE:
-                yield TrueObject(
-                    label, CLASS_IDS[label], (float(x1), float(y1), float(x2), float(y2))
-                )
+                seen = (float(x1), float(y1), float(x2), float(y2))
+                yield TrueObject(label, CLASS_IDS[label], seen, identity)
 
     def _visible(self, time: float) -> Iterator[_Actor]:
         for actor in self._actors:

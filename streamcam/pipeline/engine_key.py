@@ -6,6 +6,7 @@ from typing import Any
 from streamcam.cam_methods import EIGENCAM
 from streamcam.config import Settings
 from streamcam.config.event_schema import EventSettings
+from streamcam.config.tracking_schema import TrackingSettings
 from streamcam.sinks.base import EngineKey
 from streamcam.sinks.registry import sink_type
 
@@ -21,6 +22,7 @@ _NOT_OF_RESULTS: Mapping[str, frozenset[str]] = {
     "cam": frozenset(),
     "sampling": frozenset(),
     "render": frozenset(),
+    "tracking": frozenset(),
     "events": frozenset(("pre_roll", "post_roll")),
     "output": frozenset(("folder", "overwrite", "skip_existing", "encoder", "workers")),
 }
@@ -36,6 +38,7 @@ def engine_key(
         weights_sha256: Digest of the weights' file; None for random and unknown ones.
         labels_sha256: Digest of the file with the classes' names, None without one.
     """
+    settings = settings.model_copy(update={"tracking": settings.file_tracking or settings.tracking})
     parts: dict[str, Any] = {
         "model.weights": RANDOM if settings.model.weights == RANDOM else weights_sha256,
         "model.labels": labels_sha256,
@@ -56,6 +59,8 @@ def _without_effect(settings: Settings) -> list[str]:
         names += ["cam.explain", "cam.why_every", "cam.why_top"]
     if settings.sampling.every is not None:
         names.append("sampling.max_fps")
+    if settings.file_tracking is None:
+        names += [f"tracking.{name}" for name in TrackingSettings.model_fields]
     if not settings.events.enabled:
         names += [f"events.{name}" for name in EventSettings.model_fields]
     return names

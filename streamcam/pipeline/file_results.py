@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -18,6 +18,7 @@ from streamcam.errors import UsageError
 from streamcam.files import existing_ancestor
 from streamcam.fingerprint import fingerprint_of_text
 from streamcam.pipeline.engine_provider import EngineProvider
+from streamcam.pipeline.trackers import tracker_of
 from streamcam.render import Annotator, Style, annotate
 from streamcam.sinks.base import Sink, SinkTarget, result_path
 from streamcam.sinks.claim import ResultClaim
@@ -35,6 +36,9 @@ from streamcam.sources.inputs import Entry
 from streamcam.sources.registry import known_suffix
 from streamcam.types import FrameResult, Item, JobReport, Picture, SourceInfo
 
+if TYPE_CHECKING:
+    from streamcam.tracking.tracker import Tracker
+
 _log = logging.getLogger(__name__)
 
 _DIGEST = 8
@@ -45,13 +49,17 @@ _OUTPUT_HINT = "Name a folder; the files in it are named after their sources."
 
 
 class Delivery:
-    """Hands each item to every sink of a source, annotated where one needs the picture."""
+    """Hands each item to every sink of a source, tracked, and annotated where one needs that."""
 
     def __init__(
-        self, sinks: Sequence[Sink[BaseModel]], annotate: Callable[[Item], Picture]
+        self,
+        sinks: Sequence[Sink[BaseModel]],
+        annotate: Callable[[Item], Picture],
+        tracker: "Tracker | None" = None,
     ) -> None:
         self._sinks = tuple(sinks)
         self._annotate = annotate
+        self._tracker = tracker
         self._needs_picture = any(sink.needs_picture for sink in sinks)
         self.explained = 0
         self.without_map = 0
@@ -65,6 +73,8 @@ class Delivery:
         return self._last_time - (self._first_time or 0.0)
 
     def write(self, item: Item) -> None:
+        if self._tracker is not None and isinstance(item, FrameResult):
+            item = self._tracker.apply(item)
         picture = self._annotate(item) if self._needs_picture else None
         for sink in self._sinks:
             sink.write(item, picture if sink.needs_picture else None)
@@ -255,7 +265,8 @@ class Results:
         style = Style(**self._settings.render.model_dump())
         # An annotator keeps the last picture, which may be large, for the frames that follow.
         draw = partial(annotate, style=style) if info.still else Annotator(style).annotate
-        return Delivery([sink.create(target) for sink in chosen], draw)
+        tracker = None if info.still else tracker_of(self._settings.file_tracking)
+        return Delivery([sink.create(target) for sink in chosen], draw, tracker)
 
     def withdraw(self) -> None:
         """Remove the manifest: from now on the files that it lists are replaced one by one."""
@@ -287,12 +298,12 @@ class Results:
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return what differs, as e.g. "cam.method was eigencam, is layercam"."""
-    # What only one has is settings that the others of it gave an effect.
-    names = [name for name in before if name in now] or [*before, *now]
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    # What only one has is mostly settings that the others of it gave an effect.
+    shared = [name for name in names if name in before and name in now]
     return [
         f"{name} was {_shortened(before.get(name))}, is {_shortened(now.get(name))}"
-        for name in names
-        if before.get(name) != now.get(name)
+        for name in shared or names
     ]
 
 

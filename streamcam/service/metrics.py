@@ -110,7 +110,13 @@ class Metrics:
                 ),
             ]
         current = CollectorRegistry()
-        families = [*_cameras(cameras), *counted, *_notifications(service), *_service(service)]
+        families = [
+            *_cameras(cameras),
+            *_regions(cameras),
+            *counted,
+            *_notifications(service),
+            *_service(service),
+        ]
         current.register(_Families(families))
         return generate_latest(self._registry) + generate_latest(current)
 
@@ -150,6 +156,36 @@ def _cameras(cameras: Iterable[CameraStatus]) -> list[Metric]:
         if status.last_frame_age is not None:
             age.add_metric([status.name], status.last_frame_age)
     return [up, age, reconnects]
+
+
+def _regions(cameras: Iterable[CameraStatus]) -> list[Metric]:
+    inside = GaugeMetricFamily(
+        "streamcam_zone_objects", "Tracked objects in a zone now.", labels=["source", "zone"]
+    )
+    visits = CounterMetricFamily(
+        "streamcam_zone_visits", "Objects that left a zone.", labels=["source", "zone", "label"]
+    )
+    seconds = CounterMetricFamily(
+        "streamcam_zone_dwell_seconds",
+        "How long the objects that left a zone were in it.",
+        labels=["source", "zone", "label"],
+    )
+    crossings = CounterMetricFamily(
+        "streamcam_line_crossings",
+        "Objects that crossed a line.",
+        labels=["source", "line", "direction", "label"],
+    )
+    for status in cameras:
+        for name, zone in status.regions.zones.items():
+            inside.add_metric([status.name, name], zone.objects)
+            for label, number in zone.visits.items():
+                visits.add_metric([status.name, name, label], number)
+                seconds.add_metric([status.name, name, label], zone.seconds[label])
+        for name, directions in status.regions.lines.items():
+            for direction, counted in directions.items():
+                for label, number in counted.items():
+                    crossings.add_metric([status.name, name, direction.value, label], number)
+    return [inside, visits, seconds, crossings]
 
 
 def _frames(cameras: Iterable[CameraStatus], files: Counter[str]) -> Metric:

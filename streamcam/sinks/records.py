@@ -10,6 +10,7 @@ from streamcam.clock import iso_utc
 from streamcam.errors import SinkError
 from streamcam.files import PartFile
 from streamcam.media_errors import writing
+from streamcam.regions import LineCrossing, ZoneChange
 from streamcam.sinks.base import FileSink, ResultFile
 from streamcam.types import (
     BoxMap,
@@ -82,6 +83,7 @@ def record(result: FrameResult) -> dict[str, Any]:
         **times,
         "detections": [_detection(detection) for detection in result.detections],
         "cam": _cam(result.explanation),
+        **_passages(result),
     }
 
 
@@ -92,7 +94,40 @@ def _detection(detection: Detection) -> dict[str, Any]:
         "confidence": _score(detection.confidence),
         "box": [_pixel(edge) for edge in detection.box],
         "focus": _focus(detection.focus),
+        **_track(detection),
         **({} if detection.why is None else {"why": _why(detection.why)}),
+    }
+
+
+def _passages(result: FrameResult) -> dict[str, Any]:
+    """What tracked objects did in zones and at lines; nothing where they did nothing."""
+    changes = [
+        {
+            "zone": change.zone,
+            "change": "enter" if change.seconds is None else "leave",
+            **_who(change),
+            **({} if change.seconds is None else {"seconds": round(change.seconds, 3)}),
+        }
+        for change in result.zone_changes
+    ]
+    crossings = [
+        {"line": crossing.line, "direction": crossing.direction.value, **_who(crossing)}
+        for crossing in result.line_crossings
+    ]
+    named = {"zone_changes": changes, "line_crossings": crossings}
+    return {name: values for name, values in named.items() if values}
+
+
+def _who(passage: ZoneChange | LineCrossing) -> dict[str, Any]:
+    return {"label": passage.label, "track_id": passage.track_id}
+
+
+def _track(detection: Detection) -> dict[str, Any]:
+    if detection.track_id is None:
+        return {}
+    return {
+        "track_id": detection.track_id,
+        **({"zones": list(detection.zones)} if detection.zones else {}),
     }
 
 

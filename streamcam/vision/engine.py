@@ -216,7 +216,8 @@ class Engine:
             flicker=stabilized.flicker,
             peak=map_peak(heat, width, height),
         )
-        return FrameResult(frame, self._detections(outputs, heat, width, height), explanation)
+        detections = self._detections(outputs, heat, width, height)
+        return FrameResult(frame, detections, explanation, new_shot=stabilized.flicker is None)
 
     def _result_without_map(self, frame: Frame, outputs: HostOutputs) -> FrameResult:
         """Make the result of a frame whose feature maps are not finite; its shot goes on."""
@@ -230,7 +231,8 @@ class Engine:
         heat = np.zeros(outputs.maps.shape[1:], np.float32)
         peak = map_peak(heat, width, height)
         explanation = Explanation(EIGENCAM, heat, None, None, peak, has_map=False)
-        return FrameResult(frame, self._detections(outputs, heat, width, height), explanation)
+        detections = self._detections(outputs, heat, width, height)
+        return FrameResult(frame, detections, explanation, new_shot=frame.discontinuity)
 
     def _detections(
         self, outputs: HostOutputs, heat: HeatMap, width: int, height: int

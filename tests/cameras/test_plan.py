@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from streamcam.cameras.plan import CameraPlan, plans
 from streamcam.config import load_settings
 from streamcam.config.schema import Settings
@@ -95,3 +97,36 @@ def test_a_changed_limit_of_frames_is_another_plan() -> None:
     changed = plan({}, limits={"frame_pixels": "1MP"})
     assert changed.frame_pixels == 1_000_000
     assert changed != plan({}) == plan({}, limits={"pages": 7})
+
+
+ZONE = {"name": "door", "points": [0, 0, 1, 1]}
+LINE = {"name": "gate", "points": [0, 0, 1, 1]}
+
+
+@pytest.mark.parametrize(
+    ("camera", "sections", "on"),
+    [
+        ({}, {}, False),
+        ({"track": True}, {}, True),
+        ({}, {"tracking": {"enabled": True}}, True),
+        ({"track": False}, {"tracking": {"enabled": True}}, False),
+        ({"track": False, "zones": [ZONE]}, {}, True),
+        ({"lines": [LINE]}, {}, True),
+        ({"events": {}}, {}, True),
+        ({}, {"events": {"enabled": True}}, True),
+        ({}, {"tracking": {"zones": [ZONE]}}, False),
+    ],
+)
+def test_a_camera_is_tracked_where_something_needs_it(
+    camera: dict[str, Any], sections: dict[str, Any], *, on: bool
+) -> None:
+    """Zones of files are not a camera's."""
+    assert (plan(camera, **sections).tracking is not None) is on
+
+
+def test_a_camera_has_its_own_zones_and_the_common_times() -> None:
+    made = plan({"zones": [ZONE], "lines": [LINE]}, tracking={"lost_after": 7, "zones": []})
+    assert made.tracking is not None
+    assert made.tracking.lost_after == 7
+    assert [zone.name for zone in made.tracking.zones] == ["door"]
+    assert [line.name for line in made.tracking.lines] == ["gate"]

@@ -136,7 +136,9 @@ def test_frames_without_a_map_are_counted_over_all_runs() -> None:
     stream = cast("Stream", SimpleNamespace(received=3, dropped={}))
     for _ in range(2):
         preview = PreviewSink(annotate)
-        delivery = LiveDelivery(annotate, [], preview, lambda *_: None, Observer(), clock)
+        delivery = LiveDelivery(
+            lambda result: result, annotate, [], preview, lambda *_: None, Observer(), clock
+        )
         stats.begin(source, stream, delivery)
         for item in (result, broken, broken):
             delivery.write(item)

@@ -54,6 +54,7 @@ def test_a_recording_that_rests_and_a_pause_are_shown(
         "outlets": {"recording": None},
         "recording": False,
         "latest": {"record": {"detections": detections}},
+        "regions": {"zones": {}, "lines": {}},
     }
     paused = camera | {"name": "door", "state": "paused", "recording": True}
     answer = {"jobs": {}, "output_free_bytes": None, "gpu_memory": {}, "not_ready": []}
@@ -64,6 +65,25 @@ def test_a_recording_that_rests_and_a_pause_are_shown(
     assert yard.rstrip().endswith("not recorded now; 2 person")
     assert door.split()[:2] == ["door", "paused"]
     assert "person" not in door
+
+
+def test_what_happened_in_zones_and_at_lines() -> None:
+    regions = {
+        "zones": {
+            "door\x1b[2J": {
+                "objects": 2,
+                "visits": {"person": 3, "dog": 1},
+                "seconds": {"person": 9},
+            },
+            "yard": {"objects": 0, "visits": {}, "seconds": {}},
+        },
+        "lines": {"gate": {"in": {"person": 3, "car": 2}, "out": {}}},
+    }
+    assert list(command._regions(regions)) == [
+        "zone door\\x1b[2J: 2 now, 4 left, 2.2 s each",
+        "zone yard: 0 now, 0 left",
+        "line gate: 5 in, 0 out",
+    ]
 
 
 def test_a_given_url_needs_no_configuration(

@@ -1,3 +1,4 @@
+import itertools
 import subprocess
 import sys
 import time as clock
@@ -75,10 +76,10 @@ def test_boxes_are_tight_around_what_changed() -> None:
             street._actors.remove(actor)
             difference = np.abs(street.picture(time).astype(int) - whole).max(axis=2)
             changed = difference > 48  # blended edges aside
-            kept = street.truth(time)
+            kept = [each.box for each in street.truth(time)]
             street._actors.append(actor)
             street._actors.sort(key=lambda each: each.scale)
-            gone = [each for each in true if each not in kept]
+            gone = [each for each in true if each.box not in kept]
             if len(gone) != 1 or not changed.any():
                 continue
             rows, columns = np.nonzero(changed)
@@ -116,6 +117,22 @@ def test_hidden_objects_are_left_out() -> None:
     assert len(people[0]) >= 3
     assert len(people[1]) < len(people[0]) / 2
     assert any(true.label == "bus" for true in street.truth(time))
+
+
+def test_objects_keep_their_identity_until_they_leave() -> None:
+    street = DemoScene(1)
+    seen: dict[str, list[tuple[int, float]]] = {}
+    for step in range(200):
+        frame = street.truth(step / 5)
+        assert len({true.identity for true in frame}) == len(frame)
+        for true in frame:
+            assert true.identity is not None
+            seen.setdefault(true.identity, []).append((step, (true.box[0] + true.box[2]) / 2))
+    returned = {identity.rsplit(".", 2)[0] for identity in seen}
+    assert len(seen) > len(returned) + 5, "who comes again is somebody else"
+    for path in seen.values():
+        for (step, x), (later, onwards) in itertools.pairwise(path):
+            assert abs(onwards - x) <= 80 * (later - step), "nobody jumps"
 
 
 @pytest.mark.parametrize(("width", "height"), [(160, 90), (640, 480), (1080, 1920), (1921, 1081)])

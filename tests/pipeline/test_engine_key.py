@@ -164,6 +164,11 @@ def test_settings_without_an_effect_or_in_another_order_are_the_same() -> None:
     events = {"enabled": True}
     assert parts(events=events) == parts(events={**events, "pre_roll": 1.0})
     assert parts(events=events) != parts(events={**events, "min_seconds": 3.0}) != parts()
+    tracking = {"lost_after": 9.0}
+    assert parts(tracking=tracking) == parts()
+    assert parts(events=events, tracking=tracking) != parts(events=events)
+    assert parts(events=events, tracking={"enabled": True}) == parts(events=events)
+    assert parts(tracking={"enabled": True})["tracking.enabled"] is True
     gradients = {"method": "layercam"}
     assert parts(cam=gradients) != parts(cam={**gradients, "why_top": 1})
 
@@ -176,5 +181,5 @@ def test_every_setting_of_the_results_is_a_part_or_left_out_on_purpose() -> None
         for name, field in Settings.model_fields.items()
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
     }
-    operation = {"watch", "live", "retention", "http", "limits"}
+    operation = {"watch", "live", "retention", "http", "limits", "mqtt"}
     assert sections - operation == found - {"sinks"}

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from streamcam.render import Annotator, Style, annotate
-from streamcam.render.boxes import draw_boxes, draw_labels
+from streamcam.render.boxes import _texts, draw_boxes, draw_labels
 from streamcam.render.layer import Overlay
 from streamcam.render.style import BLACK, WHITE, Scale, colour_of, contrast, text_colour
 from streamcam.render.text import drawable, text_mask
@@ -98,6 +100,11 @@ def test_small_boxes_get_short_labels() -> None:
     _, (wide,) = labelled(768, 432, [detection((100, 100, 400, 300))])
     _, (small,) = labelled(768, 432, [detection((100, 100, 130, 120))])
     assert small.layer.width < wide.layer.width
+
+
+def test_the_label_of_a_tracked_object_has_its_number() -> None:
+    texts = _texts(replace(detection((0, 0, 9, 9)), track_id=12))
+    assert [text[0] for text in texts] == ["person 12"] * 3
 
 
 def test_a_crowd_keeps_the_labels_of_the_most_confident() -> None:

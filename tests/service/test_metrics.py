@@ -33,6 +33,11 @@ def test_metrics_of_cameras_equal_their_status() -> None:
     assert found["streamcam_frames_total", "explained", "front"] == COUNTS.explained
     assert found["streamcam_frames_total", "corrupt", "front"] == COUNTS.corrupt
     assert found["streamcam_frames_total", "dropped: busy", "front"] == 590
+    assert found["streamcam_zone_objects", "front", "door"] == 2
+    assert found["streamcam_zone_visits_total", "person", "front", "door"] == 4
+    assert found["streamcam_zone_dwell_seconds_total", "person", "front", "door"] == 50
+    assert found["streamcam_line_crossings_total", "in", "person", "gate", "front"] == 3
+    assert ("streamcam_line_crossings_total", "out", "person", "gate", "front") not in found
     assert found["streamcam_output_free_bytes",] == 250e9
     assert found["streamcam_gpu_memory_bytes", "cuda:0", "used"] == 3e9
 

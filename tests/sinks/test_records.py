@@ -9,6 +9,7 @@ import pytest
 
 from streamcam import schemas
 from streamcam.clock import iso_utc
+from streamcam.regions import Direction, LineCrossing, ZoneChange
 from streamcam.sinks.records import JsonlSink
 from tests.sinks.items import PERSON, explained, frame
 
@@ -53,6 +54,31 @@ def test_a_record_has_exactly_the_planned_form(tmp_path: Path) -> None:
         },
     }
     assert list(record) == ["source", "frame", "pts", "time", "detections", "cam"]
+
+
+def test_tracked_objects_and_what_they_did(tmp_path: Path) -> None:
+    person = replace(PERSON, track_id=7, zones=("door",))
+    result = replace(
+        explained(frame(3), [person, replace(PERSON, track_id=8)]),
+        zone_changes=(
+            ZoneChange("door", "person", 7),
+            ZoneChange("door", "dog", 3, seconds=4.20049),
+        ),
+        line_crossings=(LineCrossing("gate", Direction.OUT, "person", 7),),
+    )
+    sink = JsonlSink(tmp_path / "x.jsonl")
+    sink.write(result)
+    (record,) = lines(sink.finish())
+    first, second = record["detections"]
+    assert (first["track_id"], first["zones"]) == (7, ["door"])
+    assert (second["track_id"], "zones" in second) == (8, False)
+    assert record["zone_changes"] == [
+        {"zone": "door", "change": "enter", "label": "person", "track_id": 7},
+        {"zone": "door", "change": "leave", "label": "dog", "track_id": 3, "seconds": 4.2},
+    ]
+    assert record["line_crossings"] == [
+        {"line": "gate", "direction": "out", "label": "person", "track_id": 7}
+    ]
 
 
 def test_live_frames_tell_their_wall_clock_time(tmp_path: Path) -> None:

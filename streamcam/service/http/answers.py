@@ -13,6 +13,7 @@ from streamcam.clock import Clock
 from streamcam.errors import StreamcamError
 from streamcam.escapes import printable
 from streamcam.files import readable
+from streamcam.regions import Direction
 from streamcam.service.http.video_timeline import Timeline, condensed, start_of
 from streamcam.service.service_status import JobProgress, ServiceStatus
 from streamcam.sinks.pictures import LatestResult
@@ -52,6 +53,23 @@ class LatencyAnswer(BaseModel):
     decoder: float = Field(description="Mean share of the decoder in it.")
 
 
+class ZoneAnswer(BaseModel):
+    """What happened in a zone since the camera was added."""
+
+    objects: int = Field(description="How many objects are in it now.")
+    visits: dict[str, int] = Field(description="How many have left it, by class.")
+    seconds: dict[str, float] = Field(description="How long these were in it, in sum, by class.")
+
+
+class RegionCountsAnswer(BaseModel):
+    """What tracked objects did in a camera's zones and at its lines since it was added."""
+
+    zones: dict[str, ZoneAnswer]
+    lines: dict[str, dict[Direction, dict[str, int]]] = Field(
+        description="How many objects crossed each line, by direction and class."
+    )
+
+
 class CameraAnswer(BaseModel):
     """How a camera is at this moment."""
 
@@ -70,6 +88,7 @@ class CameraAnswer(BaseModel):
         description="Seconds since the last frame that showed something new."
     )
     counts: CountsAnswer
+    regions: RegionCountsAnswer
     reconnects: int
     killed: int = Field(description="Readers that hung and had to be killed.")
     latency: LatencyAnswer | None

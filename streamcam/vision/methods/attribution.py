@@ -244,7 +244,7 @@ class Attribution:
 
     def _with_maps(self, result: FrameResult, maps: Floats | None) -> FrameResult:
         state = self._sources.setdefault(result.frame.source, _SourceState())
-        if result.explanation.flicker is None:  # a new shot
+        if result.new_shot:
             state.map, state.explained = None, ()
         if maps is None:
             return _with_reused_maps(result, state)
@@ -257,7 +257,7 @@ class Attribution:
             ] + detections[len(maps) :]
         explanation = _explanation(self.method, combined, state.map, result.frame)
         state.map, state.time, state.explained = combined, result.frame.time, detections
-        return FrameResult(result.frame, tuple(detections), explanation)
+        return replace(result, detections=tuple(detections), explanation=explanation)
 
 
 def _explanation(method: str, heat: HeatMap, previous: HeatMap | None, frame: Frame) -> Explanation:

@@ -13,6 +13,7 @@ from streamcam.events.event_store import EventStore
 from streamcam.jobs.job_record import JobState
 from streamcam.jobs.store import JobStore
 from streamcam.notifications.notifiers import NotifierCounts
+from streamcam.regions import Direction, RegionCounts, ZoneCounts
 from streamcam.render import annotate
 from streamcam.service.region_editor import RegionEditor
 from streamcam.service.service_status import GpuMemory, JobProgress, ServiceStatus
@@ -26,6 +27,11 @@ NO_FILE = RegionEditor(ConfigFile(None, {}, {}), lambda settings: settings, lamb
 """Of a service that runs without a configuration file."""
 
 COUNTS = Counts(1000, explained=400, corrupt=3, dropped={"busy": 590}, detections={"cat": 7})
+
+REGIONS = RegionCounts(
+    zones={"door": ZoneCounts(2, {"person": 4}, {"person": 50.0})},
+    lines={"gate": {Direction.IN: {"person": 3}, Direction.OUT: {}}},
+)
 
 
 def camera(name: str, state: CameraState = CameraState.LIVE) -> CameraStatus:
@@ -45,6 +51,7 @@ def camera(name: str, state: CameraState = CameraState.LIVE) -> CameraStatus:
         explained_rate=5.0 if live else 0.0,
         last_frame_age=0.1 if live else 75.0,
         counts=COUNTS,
+        regions=REGIONS,
         reconnects=2,
         latency=Latency(0.18, 0.31, 0.04),
         sink_errors={"recording": None, "publishing": "the server refused it"},
