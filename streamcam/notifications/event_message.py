@@ -12,7 +12,7 @@ from streamcam.events.event import Event, EventChange, Moment
 
 
 def event_message(change: EventChange, *, has_clip: bool) -> bytes:
-    """Return a change as a JSON object in UTF-8.
+    """Return a change of a camera's event as a JSON object in UTF-8.
 
     Args:
         change: What happened; its picture is not part of the message.
@@ -53,5 +53,6 @@ def _event(event: Event, has_clip: bool) -> dict[str, Any]:
 
 
 def _seconds(moment: Moment) -> float:
-    """Return a camera's moment in seconds since 1970, a file's in seconds from its begin."""
-    return round(moment.time if moment.utc is None else moment.utc.timestamp(), 3)
+    """Return seconds since 1970."""
+    assert moment.utc is not None, "events of files are not told"
+    return round(moment.utc.timestamp(), 3)

@@ -17,21 +17,20 @@ BEGIN = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)
 VALIDATOR = jsonschema.Draft202012Validator(schemas.schema("event_message"))
 
 
-def moment(seconds: float, *, live: bool = True) -> Moment:
-    utc = BEGIN + timedelta(seconds=seconds) if live else None
-    return Moment(round(seconds * 5), seconds, utc)
+def moment(seconds: float) -> Moment:
+    return Moment(round(seconds * 5), seconds, BEGIN + timedelta(seconds=seconds))
 
 
-def event(number: int = 1, *, live: bool = True, source: str = "yard") -> Event:
+def event(number: int = 1) -> Event:
     """Return an event of two seconds' age."""
     return Event(
         id=f"1740830400.{number:06d}-abc123",
-        source=source,
+        source="yard",
         label="person",
         class_id=1,
         track_id=number,
-        begin=moment(0, live=live),
-        best=moment(1, live=live),
+        begin=moment(0),
+        best=moment(1),
         end=None,
         box=(10.0, 20.0, 30.25, 60.0),
         confidence=0.875,
@@ -39,7 +38,7 @@ def event(number: int = 1, *, live: bool = True, source: str = "yard") -> Event:
         frames=11,
         focus=EventFocus(1.75, 0.5, 0.25),
         suspicions=(Suspicion.FLICKERING,),
-        latest=moment(2, live=live),
+        latest=moment(2),
         current_zones=("path",),
     )
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from streamcam.events.event import EventChange, EventStage
+from streamcam.events.event import EventChange
 from streamcam.notifications.event_message import event_message
-from tests.notifications.conftest import BEGIN, VALIDATOR, end, event, new, update
+from tests.notifications.conftest import BEGIN, VALIDATOR, end, new, update
 
 START = BEGIN.timestamp()
 
@@ -55,12 +55,3 @@ def test_the_documentation_shows_such_a_message() -> None:
 
 def test_a_new_event_has_nothing_before() -> None:
     assert orjson.loads(event_message(new(), has_clip=False))["before"] is None
-
-
-def test_an_event_of_a_file_has_the_files_times() -> None:
-    change = EventChange(EventStage.NEW, event(live=False, source="in/clip.mp4"))
-    message = orjson.loads(event_message(change, has_clip=False))
-    VALIDATOR.validate(message)
-    after = message["after"]
-    assert (after["start_time"], after["frame_time"]) == (0.0, 2.0)
-    assert (after["camera"], after["has_clip"]) == ("in/clip.mp4", False)
