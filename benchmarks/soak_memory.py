@@ -26,7 +26,7 @@ CAMERAS = {"large": ("1280x720", 5), "usual": ("640x480", 10), "wide": ("640x360
 
 _SAMPLE_SECONDS = 5.0
 _WINDOW_SECONDS = 600.0
-_CLIP_SECONDS = 10.0
+_CLIP_SECONDS = 4.0
 _GROWTH = 1.02
 
 
@@ -72,7 +72,7 @@ def _config(folder: Path) -> str:
     )
     return f"""
 [live]
-max_fps = 2
+max_fps = 1
 segment = "60s"
 [output]
 folder = "{folder}/out"
@@ -94,7 +94,7 @@ def main() -> None:
     )
     parser.add_argument("--minutes", type=float, default=120.0)
     parser.add_argument("--file-every", type=float, default=60.0, help="seconds between files")
-    parser.add_argument("--size", default="1280x720", help="of the file")
+    parser.add_argument("--size", default="640x360", help="of the file")
     parser.add_argument("--rate", type=int, default=10, help="of the file")
     parser.add_argument("--megabits", type=float, default=2.0, help="of the file")
     options = parser.parse_args()

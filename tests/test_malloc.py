@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streamcam.malloc import MemoryTrimmer
-from tests.clocks import ManualClock
+from streamcam.malloc import return_free_memory
 
 BLOCK = 100_000  # bytes; malloc maps larger ones one by one, and unmaps them when they are freed
 BLOCKS = 500
@@ -57,11 +56,8 @@ def test_freed_memory_goes_back_to_the_system() -> None:
     kept, freed = blocks[::10], [block for n, block in enumerate(blocks) if n % 10]
     for block in freed:
         c.free(block)
-    clock = ManualClock()
-    trimmer = MemoryTrimmer(clock)
-    clock.now += 60
     before = anonymous_bytes()
-    assert trimmer.trim_if_due(0)
+    return_free_memory()
     returned = before - anonymous_bytes()
     for block in kept:
         c.free(block)
@@ -74,14 +70,3 @@ def test_the_threads_of_a_process_share_two_arenas() -> None:
     words = (sys.executable, "-c", THREADS)
     printed = subprocess.run(words, capture_output=True, check=True, text=True).stdout
     assert printed.count("<heap nr=") == 2
-
-
-def test_memory_is_returned_each_minute_and_soon_after_a_file() -> None:
-    clock = ManualClock()
-    trimmer = MemoryTrimmer(clock)
-    trimmed = []
-    for second, files in enumerate([0] * 70 + [1] * 15 + [2] + [3] * 70, start=1):
-        clock.now += 1
-        if trimmer.trim_if_due(files):
-            trimmed.append(second)
-    assert trimmed == [60, 71, 86, 96, 156]

@@ -32,11 +32,7 @@ _WITH_REASON = (CameraState.BACKING_OFF, CameraState.FAILED, CameraState.STALLED
 
 
 class ServiceObserver(Observer):
-    """Logs and counts; from any thread.
-
-    Attributes:
-        files_ended: How many jobs have ended so far, whatever their outcome.
-    """
+    """Logs and counts; from any thread."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -44,7 +40,6 @@ class ServiceObserver(Observer):
         self._states: dict[str, tuple[CameraState, str | None]] = {}
         self._downloads: set[str] = set()
         self._progress: dict[str, tuple[float | None, float]] = {}
-        self.files_ended = 0
 
     def progress(self, source: str) -> float | None:
         """Return how much of a running file is done, 0..1; None where that is unknown."""
@@ -109,7 +104,6 @@ class ServiceObserver(Observer):
     def file_ended(self, report: JobReport) -> None:
         with self._lock:
             self._progress.pop(report.source, None)
-            self.files_ended += 1
         failed = report.outcome is Outcome.FAILED
         reason = f": {report.error}" if report.error else ""
         _log.log(

@@ -15,7 +15,7 @@ from streamcam.config import Settings
 from streamcam.config.config_file import ConfigFile
 from streamcam.errors import ConfigError, DeviceError, SinkError, StreamcamError, UsageError
 from streamcam.jobs.watched_files import resolve_folders
-from streamcam.malloc import MemoryTrimmer, limit_arenas
+from streamcam.malloc import limit_arenas, return_free_memory
 from streamcam.notifications.notifiers import Notifiers
 from streamcam.observer import Observers
 from streamcam.service.health import Notifier, ProgressMonitor, Watchdog
@@ -37,6 +37,10 @@ _STUCK_SECONDS = 60.0
 
 # Period of systemd's status line.
 _STATUS_SECONDS = 5.0
+
+# Period of returning free memory to the system: 3 ms of CPU time with four cameras, 14 ms after a
+# video of 720p. With a period of a minute they held 740 MB instead of 650, by turns.
+_TRIM_SECONDS = 10.0
 
 # Time for cameras and files to finish their work at the end; systemd kills after 60 s.
 _GRACE_SECONDS = 20.0
@@ -104,8 +108,7 @@ class Supervisor:
         )
         self._folders: WatcherThread | None = None
         self._folders_stuck = False
-        self._trimmer = MemoryTrimmer(self._clock)
-        self._next_status = 0.0
+        self._next_status = self._next_trim = 0.0
         self._stopping = False
         self._reloading = False
 
@@ -148,7 +151,7 @@ class Supervisor:
                 self._reloading = False
                 self._reload()
             self._report()
-            self._trimmer.trim_if_due(self._reporting.files_ended)
+            self._trim()
             time.sleep(_LOOP_SECONDS)
 
     def _apply(self, settings: Settings) -> None:
@@ -208,6 +211,11 @@ class Supervisor:
             self._notifier.status(self._summary())
         elif self._reporting.is_downloading:
             self._notifier.extend_timeout(_EXTENSION_SECONDS)
+
+    def _trim(self) -> None:
+        if self._clock.monotonic() >= self._next_trim:
+            self._next_trim = self._clock.monotonic() + _TRIM_SECONDS
+            return_free_memory()
 
     def _is_warm(self) -> bool:
         return self._cameras.warm and (self._folders is None or self._folders.warm)
