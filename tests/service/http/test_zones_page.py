@@ -58,7 +58,7 @@ def test_a_region_is_drawn_looked_at_and_saved(change: Edited, visit: Open) -> N
     page = open_editor(change, visit)
     expect(page.get_by_role("button", name="Review changes")).to_be_disabled()
     draw(page, "Ignore region", (0.5, 0.4), (0.8, 0.4), (0.6, 0.9))
-    page.mouse.click(*spot(page, 0.5, 0.4))
+    page.mouse.dblclick(*spot(page, 0.6, 0.9))
     expect(page.locator(".shapes .name")).to_have_text(["Ignore region 1", "Ignore region 2"])
     page.get_by_role("button", name="Review changes").click()
     expect(page.locator("dialog del")).to_have_text("-ignore = [[0, 0, 1, 0.2]]")

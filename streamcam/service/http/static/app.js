@@ -2,6 +2,7 @@
 
 import { CameraView } from "./camera.js";
 import { el, mark, say } from "./dom.js";
+import { EventWall } from "./events.js";
 import { Files, FileView } from "./files.js";
 import { bytes, span } from "./format.js";
 import { Pictures } from "./pictures.js";
@@ -18,6 +19,7 @@ let view = null;
 function viewOf(address) {
   const [kind, name, moment] = address.split("/").slice(1).map(decodeURIComponent);
   if (kind === "camera" && name) return new CameraView(server, pictures, name, moment);
+  if (kind?.startsWith("event")) return new EventWall();
   if (kind === "zones" && name) return new ZoneEditor(server, pictures, name);
   if (kind === "file" && name) return new FileView(Number(name));
   if (kind === "files") return new Files(200, name);
@@ -42,18 +44,32 @@ class Overview {
   }
 }
 
+/** The page's address; "#event=ID" is short for that of an event. */
+function currentAddress() {
+  const { hash } = location;
+  if (hash.startsWith("#event=")) return `#/event/${hash.slice("#event=".length)}`;
+  return hash.startsWith("#/") ? hash : "#/";
+}
+
 function show() {
+  const address = currentAddress();
+  markLink(address);
+  // A view may have several addresses.
+  if (view?.follow?.(address)) return;
   view?.close();
-  const address = location.hash.startsWith("#/") ? location.hash : "#/";
   view = viewOf(address);
   main.replaceChildren(view.root);
-  for (const link of document.querySelectorAll("nav a[href^='#']")) {
-    const here = link.getAttribute("href") === address;
-    if (here) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
-  }
+  view.follow?.(address);
   scrollTo(0, 0);
   if (server.status) view.update();
+}
+
+function markLink(address) {
+  const [, kind] = address.split(/[/?]/);
+  for (const link of document.querySelectorAll("nav a[href^='#']")) {
+    if (link.hash === `#/${kind === "event" ? "events" : kind}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
 }
 
 function look() {

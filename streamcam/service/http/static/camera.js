@@ -27,6 +27,7 @@ export class CameraView {
         { class: "head" },
         el("h1", {}, name),
         this.badge,
+        el("a", { class: "action", href: `#/events?${new URLSearchParams({ camera: name })}` }, "Events"),
         el("a", { class: "action", href: `#/zones/${encodeURIComponent(name)}` }, "Zones"),
       ),
       this.fault,

@@ -27,6 +27,7 @@ export class Drawing extends EventTarget {
     this.root.addEventListener("pointermove", (event) => this.move(event));
     this.root.addEventListener("pointerup", () => this.release());
     this.root.addEventListener("pointercancel", () => this.release());
+    this.root.addEventListener("dblclick", () => this.finish());
     this.root.addEventListener("keydown", (event) => this.key(event));
     this.root.addEventListener("focusin", ({ target }) => this.focused(target));
     this.resized = new ResizeObserver(() => this.draw());
@@ -68,6 +69,7 @@ export class Drawing extends EventTarget {
     return this.draft !== null && this.draft.points.length >= KINDS[this.draft.kind].least;
   }
 
+  /** End the shape that is being drawn, if it has enough points. */
   finish() {
     if (!this.finishable) return;
     const { kind, points } = this.draft;
@@ -104,7 +106,7 @@ export class Drawing extends EventTarget {
     if (this.draft) {
       event.preventDefault();
       this.root.focus({ preventScroll: true });
-      this.add(at, event.detail);
+      this.add(at);
       return;
     }
     const { shape, point, edge } = event.target.closest("[data-shape]")?.dataset ?? {};
@@ -142,11 +144,10 @@ export class Drawing extends EventTarget {
     this.drag = null;
   }
 
-  /** A point of the shape that is being drawn; the first one again, or a double click, ends it. */
-  add(at, clicks = 1) {
+  /** A point of the shape that is being drawn; the first one again ends it. */
+  add(at) {
     const { kind, points } = this.draft;
-    const again = points.length && this.near(points[0], at);
-    if (this.finishable && (again || clicks > 1)) {
+    if (this.finishable && this.near(points[0], at)) {
       this.finish();
       return;
     }

@@ -37,7 +37,7 @@ export class ZoneEditor {
     this.review = button("Review changes…", () => this.preview(), "primary");
     this.discard = button("Discard", () => this.reset());
     this.dialog = new DiffDialog(() => this.save());
-    this.stage = el("div", { class: "screen stage" }, this.canvas, this.note, this.drawing.root);
+    this.stage = el("div", { class: "screen drawing-area" }, this.canvas, this.note, this.drawing.root);
     this.root = el(
       "section",
       { class: "view zones", "aria-label": `Zones of ${name}`, "data-camera": name },
@@ -177,7 +177,7 @@ export class ZoneEditor {
       await send("PUT", this.url, { ...this.regions, revision: this.revision });
       this.saved = JSON.stringify(this.drawing.shapes);
       this.changed();
-      await this.follow();
+      await this.untilInForce();
     } catch (error) {
       this.fail(error);
     }
@@ -193,7 +193,7 @@ export class ZoneEditor {
   }
 
   /** Tell when the running service has the saved regions. */
-  async follow() {
+  async untilInForce() {
     mark(this.news, "class", "news");
     say(this.news, "Saved. The service is taking it over…");
     for (let asked = 0; asked < PATIENCE; asked += 1) {
