@@ -78,6 +78,13 @@ class CamMethod:
     formula: GradientFormula | PerturbationFormula | None = None
 
     @property
+    def replays(self) -> bool:
+        """Whether it computes boxes from feature maps, its own or changed ones."""
+        if isinstance(self.formula, PerturbationFormula):
+            return self.formula.perturb == "activations"
+        return self.formula is not None
+
+    @property
     def gradient_formula(self) -> GradientFormula | None:
         return self.formula if isinstance(self.formula, GradientFormula) else None
 

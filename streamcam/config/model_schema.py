@@ -19,6 +19,9 @@ _PRECISIONS = {
 """Other usual names."""
 
 
+_DEVICES = "auto, cpu, cuda, cuda:N, intel:cpu, intel:gpu or intel:npu"
+
+
 def _device(value: object) -> object:
     """Take what other tools call devices: "gpu", "gpu:1", "CUDA", and the numbers of GPUs."""
     if not isinstance(value, str):
@@ -26,6 +29,8 @@ def _device(value: object) -> object:
     name = value.strip().casefold()
     if name.startswith("mps"):
         raise ValueError("Apple's GPUs (mps) are not supported, maps are tested on cpu and cuda")
+    if name.startswith("intel"):
+        return {"intel": "intel:cpu", "intel:gpu:0": "intel:gpu"}.get(name, name)
     number = re.fullmatch(r"(?:(?:gpu|cuda):?)?(\d+)", name)
     if number is not None:
         return f"cuda:{number[1]}"
@@ -109,21 +114,21 @@ class ModelSettings(Section):
     classes: Annotated[NameList, Flag()] = Field(
         (), description="Only these classes, by name, e.g. `person,dog`. Empty: all."
     )
-    device: Annotated[str, BeforeValidator(_device), Form("auto, cpu, cuda or cuda:N"), Flag()] = (
-        Field(
-            "auto",
-            pattern=r"^(auto|cpu|cuda(:\d+)?)$",
-            description="Where the model runs: `auto`, `cpu`, `cuda` or `cuda:N`.",
-        )
+    device: Annotated[str, BeforeValidator(_device), Form(_DEVICES), Flag()] = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?|intel:(cpu|gpu(:\d+)?|npu))$",
+        description="Where the model runs: `auto`, `cpu`, `cuda` or `cuda:N`; with OpenVINO "
+        "`intel:cpu`, `intel:gpu` or `intel:npu`.",
     )
     precision: Annotated[
-        Literal["auto", "fp32", "fp16", "bf16"],
+        Literal["auto", "fp32", "fp16", "bf16", "int8"],
         BeforeValidator(_precision),
         Flag(shorthand=("half", "fp16")),
     ] = Field(
         "auto",
-        description="Arithmetic of the forward pass: `auto`, `fp32`, `fp16` or `bf16`. `auto` "
-        "takes half precision where the hardware has units for it.",
+        description="Arithmetic of the forward pass: `auto`, `fp32`, `fp16`, `bf16` or `int8`. "
+        "`auto` takes half precision where the hardware has units for it; `int8` needs OpenVINO "
+        "and weights for it.",
     )
     batch: Annotated[int, Flag()] = Field(
         8, ge=1, le=256, description="Maximum batch size: frames in one forward pass."

@@ -119,6 +119,8 @@ def provenance_of(engine: "Engine", settings: Settings) -> Provenance:
         "precision": made_by.precision,
         "confidence": made_by.preset if confidence is None else confidence,
     }
+    if made_by.replayed is not None:
+        shown["cam"]["precision"] = made_by.replayed
     return Provenance(
         model=made_by.model,
         classes=tuple(made_by.classes.values()),

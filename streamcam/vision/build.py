@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torchvision
@@ -19,6 +20,7 @@ from streamcam.vision.devices import (
     choose_precision,
     describe_device,
     loading_errors,
+    uses_openvino,
 )
 from streamcam.vision.engine import Engine
 from streamcam.vision.engine_io import EngineDescription
@@ -27,6 +29,7 @@ from streamcam.vision.models.detector import Detector
 from streamcam.vision.models.download import Progress
 from streamcam.vision.models.family import (
     Family,
+    Loaded,
     LoadedModule,
     LoadOptions,
     WeightsChoice,
@@ -57,7 +60,7 @@ class ModelOptions:
     weights: str | Path | None
     labels: Path | None  # names of the classes of `weights`: one a line, or JSON
     library: Path | None  # folder of the imported models; None for the user's own
-    device: str  # "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N"
+    device: str  # "auto" (a GPU where there is one), "cpu", "cuda", "cuda:N" or "intel:..."
     precision: Precision
     confidence: float | None  # score from which a detection counts; None for the model's preset
     classes: Sequence[str]  # labels of the detections that are wanted; empty for all
@@ -104,14 +107,14 @@ def build_engine(
         DeviceError: The GPU is missing, failed, or has no room.
     """
     find_method(cam.method)
-    device = choose_device(model.device)
-    precision = choose_precision(model.precision, device)
+    in_openvino = uses_openvino(model.device, model.precision)
+    device = choose_device("cpu" if in_openvino else model.device)
     resolved = resolve(model)
     options = LoadOptions(
         weights=resolved.weights,
         labels=resolved.labels,
         device=device,
-        dtype=DTYPES[precision],
+        dtype=DTYPES[_torch_precision(model, device, in_openvino=in_openvino)],
         fuse=fuse,
         progress=progress,
         imgsz=model.imgsz,
@@ -123,7 +126,7 @@ def build_engine(
     _check_options(model, family)
     with loading_errors(model.name):
         loaded = family.load(resolved.architecture, options)
-        network = loaded.network
+        network = _in_openvino(loaded, model) if in_openvino else loaded.network
         _check_precision(model, network)
         check_method(cam.method, network, model.name)
         keep = _class_ids(model.classes, network.categories, model.name) if model.classes else None
@@ -137,7 +140,7 @@ def build_engine(
             weights_sha256=loaded.sha256,
             classes=network.categories,
             method=cam.method,
-            device=describe_device(device),
+            device=network.device_name or describe_device(device),
             precision=_PRECISIONS[network.dtype],
             confidence=threshold,
             grid=cam.grid,
@@ -145,6 +148,7 @@ def build_engine(
             versions={"torch": torch.__version__, "torchvision": torchvision.__version__},
             preset=network.confidence,
             labels_sha256=sha256_of(resolved.labels),
+            replayed=_replayed(cam.method, network),
         )
         eigencam = EigenCam(network.levels, cam.grid)
         attribution = _attribution(detector, eigencam, cam)
@@ -178,6 +182,25 @@ def file_digests(model: ModelOptions) -> tuple[str | None, str | None]:
     if file is None:
         file = find_family(architecture).weights_file(architecture)
     return sha256_of(file), sha256_of(resolved.labels)
+
+
+def _torch_precision(
+    model: ModelOptions, device: torch.device, *, in_openvino: bool
+) -> Literal["fp32", "fp16", "bf16"]:
+    """That of the network, or of the part that torch computes of it beside OpenVINO."""
+    if in_openvino:
+        return "fp32" if model.precision == "fp32" else choose_precision("auto", device)
+    return choose_precision(model.precision, device)
+
+
+def _in_openvino(loaded: Loaded, model: ModelOptions) -> Network:
+    from streamcam.vision.models.openvino.load import load_openvino
+
+    return load_openvino(loaded, model.name, model.device, model.precision)
+
+
+def _replayed(method: str, network: Network) -> str | None:
+    return "fp32" if network.replays_in_float32 and METHODS[method].replays else None
 
 
 _PRECISIONS = {dtype: name for name, dtype in DTYPES.items()}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -9,12 +10,20 @@ import torch
 
 from streamcam.errors import DeviceError, DeviceMemoryError, UsageError
 
-Precision = Literal["auto", "fp32", "fp16", "bf16"]
+Precision = Literal["auto", "fp32", "fp16", "bf16", "int8"]
 
 # Read once: while a thread computes with fewer, torch gives new threads that number.
 _THREADS = torch.get_num_threads()
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+DTYPES = {
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+    "int8": torch.int8,
+}
+
+INTEL = "intel:"
+"""What the names of OpenVINO's devices begin with."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -29,7 +38,10 @@ def choose_device(name: str) -> torch.device:
     except RuntimeError:
         device = None
     if device is None or device.type not in {"cpu", "cuda"}:
-        raise UsageError(f"there is no device {name!r}", hint="Use auto, cpu, cuda or cuda:N.")
+        raise UsageError(
+            f"there is no device {name!r}",
+            hint="Use auto, cpu, cuda, cuda:N, intel:cpu, intel:gpu or intel:npu.",
+        )
     if device.type == "cuda":
         _require_cuda(name, device)
     return device
@@ -59,9 +71,31 @@ def choose_precision(name: Precision, device: torch.device) -> Literal["fp32", "
         if device.type == "cuda":
             return "fp16"
         return "bf16" if _has_bfloat16_units() else "fp32"
+    if name == "int8":
+        raise UsageError(
+            "precision int8 needs OpenVINO, which runs on Intel's devices and any CPU",
+            hint="Use --device cpu, intel:gpu or intel:npu.",
+        )
     if name == "fp16" and device.type == "cpu":
         raise UsageError("precision fp16 needs a GPU", hint="CPUs are quick in bf16, or use fp32.")
     return name
+
+
+def uses_openvino(device: str, precision: Precision) -> bool:
+    """Whether a device and a precision by name are OpenVINO's: on a CPU it alone has int8.
+
+    Raises:
+        UsageError: They are, and OpenVINO is not installed.
+    """
+    on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
+    if not device.startswith(INTEL) and not (precision == "int8" and on_cpu):
+        return False
+    if find_spec("openvino") is None:
+        raise UsageError(
+            f"--device {device} --precision {precision} needs OpenVINO",
+            hint="pip install 'streamcam[openvino]'",
+        )
+    return True
 
 
 def _has_bfloat16_units() -> bool:

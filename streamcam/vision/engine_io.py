@@ -27,13 +27,14 @@ class EngineDescription:
     classes: Mapping[int, str]  # names by class id, as the model counts
     method: str
     device: str  # where it runs, with the GPU's name
-    precision: str  # "fp32", "fp16" or "bf16"
+    precision: str  # "fp32", "fp16", "bf16" or "int8"
     confidence: float  # score from which a detection counts
     grid: str
     batch: int  # the most pictures in one forward
     versions: Mapping[str, str]  # of torch and torchvision
     preset: float = 0.5  # the confidence that the model recommends
     labels_sha256: str | None = None  # of the user's file with the classes' names
+    replayed: str | None = None  # the precision of the network that the method explains, if another
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ HEAVY = {
     *("streamcam.config", "streamcam.types", "streamcam.sources", "streamcam.vision"),
     *("streamcam.render", "streamcam.sinks", "streamcam.pipeline", "streamcam.jobs"),
     *("streamcam.service", "transformers", "huggingface_hub", "onnxruntime", "ultralytics"),
+    *("openvino", "nncf"),
 }
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from streamcam.vision.cam.geometry import Letterbox, Size
 from streamcam.vision.devices import computing_threads, torch_threads
 from streamcam.vision.models.detector import Detector
-from streamcam.vision.models.network import Levels
+from streamcam.vision.models.network import Levels, Network
 from streamcam.vision.models.preprocess import NetworkInput
 from streamcam.vision.models.torch_network import TorchNetwork
 
@@ -65,19 +65,25 @@ def prefers_bfloat16(detector: Detector, network: TorchNetwork) -> bool:
     Returns:
         Whether bfloat16 should be used: its feature maps agree, and it is not clearly slower.
     """
-    canvas = _scene(network.sizing.trial_canvas)
-    with torch.inference_mode():
-        half = network.features(canvas)
-        with network.in_float32():
-            full = network.features(canvas)
-    if not _agree(full, half):
+    if not agrees_with_float32(network):
         return False
+    canvas = _scene(network.sizing.trial_canvas)
     with computing_threads(threads_for(detector)):
         times = {
             dtype: _seconds(detector, network, canvas, dtype)
             for dtype in (torch.float32, torch.bfloat16)
         }
     return times[torch.float32] >= _MAX_TIME_SHARE * times[torch.bfloat16]
+
+
+def agrees_with_float32(network: Network) -> bool:
+    """Whether a network's feature maps of a trial are those in float32, to half precision."""
+    canvas = _scene(network.sizing.trial_canvas)
+    with torch.inference_mode():
+        half = network.features(canvas)
+        with network.in_float32():
+            full = network.features(canvas)
+    return _agree(full, half)
 
 
 def _scene(size: Size) -> Tensor:

@@ -63,6 +63,8 @@ class MapMaker:
             torch.OutOfMemoryError: It does not fit into the device's memory.
         """
         with torch.no_grad():
+            if METHODS[self.method].replays:
+                saved = saved.replayable(self.detector)
             by_image, per_cell = self._maps_by_level(saved, groups)
             joined = []
             for (pyramid, maps), size in zip(by_image, sizes, strict=True):

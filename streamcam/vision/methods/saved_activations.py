@@ -8,7 +8,7 @@ from torch import Tensor
 
 from streamcam.types import Picture
 from streamcam.vision.cam.geometry import GridGeometry, Letterbox, LevelGrids, Size, to_grid
-from streamcam.vision.models.detector import Forward
+from streamcam.vision.models.detector import Detector, Forward
 from streamcam.vision.models.network import Levels
 
 
@@ -78,6 +78,19 @@ class SavedActivations:
                 for name, level in forward.levels.items()
             }
         return cls(levels, [forward.placements[index] for index in indices], pictures)
+
+    def replayable(self, detector: Detector) -> "SavedActivations":
+        """Those that `Network.from_levels` belongs to: of the same pictures, in float32 if need be.
+
+        Call it without gradients.
+        """
+        network = detector.network
+        if not network.replays_in_float32:
+            return self
+        inputs = detector.preprocess(detector.upload(self.pictures))
+        with network.in_float32():
+            _, levels = network.forward(inputs.canvas, inputs.placements)
+        return SavedActivations(levels, inputs.placements, self.pictures)
 
     def select(self, indices: Sequence[int]) -> "SavedActivations":
         if len(indices) == len(self.placements):

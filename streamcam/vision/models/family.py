@@ -40,6 +40,7 @@ class Loaded:
     network: Network
     weights: str  # the file, by name if published and by path if the user's; or "random"
     sha256: str | None  # of that file
+    int8: Path | None = None  # the same weights quantized: OpenVINO's .xml, its .bin beside it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -194,7 +194,10 @@ class Network(ABC):
         differentiable: Whether `from_levels` and `decode` pass gradients to the levels. Gradient
             methods need it.
         replayable: Whether there is `from_levels`. Methods that change feature maps need it.
+        replays_in_float32: Whether `from_levels` is of the network in float32 alone, whose feature
+            maps are those that it gives `in_float32`.
         device: Where its tensors are.
+        device_name: What people call the device that computes, where torch does not know it.
         dtype: The type that its convolutions compute in.
         weight_count: How many weights it has; small networks get fewer of a CPU's threads.
     """
@@ -206,7 +209,9 @@ class Network(ABC):
     suppress: float | None = None
     differentiable: bool = False
     replayable: bool = False
+    replays_in_float32: bool = False
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device_name: str = ""
     dtype: torch.dtype = torch.float32
     weight_count: int = 0
 
@@ -249,6 +254,9 @@ class Network(ABC):
     def graph(self) -> "NetworkGraph | None":
         """What another runtime can compute of it; None where it has no such part."""
         return None
+
+    def release_graph(self) -> None:  # noqa: B027 - most networks hold nothing for speed alone
+        """Release what only makes the graph's part quicker: another runtime computes it now."""
 
     def weights(self) -> Sequence[Tensor]:
         """The weights as they are used, which may be changed in place; empty without access.

@@ -1,8 +1,9 @@
 """The common part of the families whose networks are torch modules: precision and CPU tuning."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,12 @@ class TorchNetwork(Network):
         heads: Paths of the modules whose outputs become boxes and scores. Eight bits of mantissa
             are enough for convolutions, not for coordinates: from here on everything is float32.
         heavy: Paths of modules, beside the backbone, that hold about as many weights.
+
+    Attributes:
+        after_graph: Paths of the modules that are no part of `graph`.
     """
+
+    after_graph: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -108,6 +114,10 @@ class TorchNetwork(Network):
             results=self._results,
         )
 
+    def release_graph(self) -> None:
+        parts = self.module.named_modules()
+        _release_copies(part for path, part in parts if not path.startswith(self.after_graph))
+
     def _results(
         self, runs: Sequence[Named], placements: Sequence[Letterbox]
     ) -> tuple[Raw, Levels]:
@@ -133,9 +143,7 @@ class TorchNetwork(Network):
     def stay_in_float32(self) -> None:
         """Compute in float32 from now on."""
         self.dtype = torch.float32
-        for part in self.module.modules():
-            if isinstance(part, HalfPrecisionCopy):
-                part.reduced = None
+        _release_copies(self.module.modules())
 
 
 class _Convolutions(nn.Module):
@@ -237,6 +245,12 @@ def _add_half_precision_copies(module: nn.Module, paths: Sequence[str], dtype: t
         if path in parts:
             parent, _, name = path.rpartition(".")
             setattr(parts[parent], name, HalfPrecisionCopy(parts[path], dtype))
+
+
+def _release_copies(parts: Iterable[nn.Module]) -> None:
+    for part in parts:
+        if isinstance(part, HalfPrecisionCopy):
+            part.reduced = None
 
 
 def half_precision_copies(network: nn.Module) -> list[nn.Module]:

@@ -78,6 +78,7 @@ class TwoStageNetwork(TorchNetwork):
     """Faster R-CNN and its kin: proposals, then a class and a box for each."""
 
     module: GeneralizedRCNN
+    after_graph = ("roi_heads",)
 
     def predictions(self, levels: Levels) -> Raw:
         """Those of the proposals, by level."""

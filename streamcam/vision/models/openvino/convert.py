@@ -61,7 +61,7 @@ def _model(traced: torch.jit.ScriptModule, canvas: Sequence[int]) -> openvino.Mo
         return openvino.convert_model(traced, input=[(PIXELS, canvas)])
     except RuntimeError as error:
         raise UsageError(
-            f"OpenVINO {openvino.__version__} cannot run this model: {reason(error)}", hint=_WITHOUT
+            f"OpenVINO cannot run this model: {reason(error)}", hint=_WITHOUT
         ) from error
 
 

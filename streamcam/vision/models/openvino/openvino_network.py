@@ -5,22 +5,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import openvino
-import torch
 from torch import Tensor
 
 from streamcam.vision.cam.geometry import Letterbox
 from streamcam.vision.cpu.tuning import threads_of_size
+from streamcam.vision.devices import DTYPES
 from streamcam.vision.models.network import Candidates, Levels, Network, Raw
 from streamcam.vision.models.openvino.compiled_graph import CompiledGraph
 from streamcam.vision.models.openvino.convert import graph_of
-from streamcam.vision.models.openvino.runtime import IntelPrecision
-
-_DTYPES = {
-    "fp32": torch.float32,
-    "fp16": torch.float16,
-    "bf16": torch.bfloat16,
-    "int8": torch.int8,
-}
+from streamcam.vision.models.openvino.runtime import IntelPrecision, describe_intel_device
 
 
 class OpenVinoNetwork(Network):
@@ -58,10 +51,13 @@ class OpenVinoNetwork(Network):
             suppress=network.suppress,
             differentiable=network.differentiable,
             replayable=network.replayable,
+            replays_in_float32=precision == "int8",
             device=network.device,
-            dtype=_DTYPES[precision],
+            device_name=describe_intel_device(device),
+            dtype=DTYPES[precision],
             weight_count=network.weight_count,
         )
+        network.release_graph()
         self._own = network
         self._graph = graph
         self._compiled = CompiledGraph(

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import openvino
 
 from streamcam.errors import DeviceError, UsageError, WeightsError
+from streamcam.vision.devices import INTEL
 
 IntelPrecision = Literal["fp32", "fp16", "bf16", "int8"]
 
@@ -21,11 +23,24 @@ _MAX_CACHED = 16
 
 def intel_devices() -> dict[str, str]:
     """What people call OpenVINO's devices here, by our names: "intel:cpu", "intel:gpu:1"."""
-    core = openvino.Core()
-    return {
-        f"intel:{one.lower().replace('.', ':')}": str(core.get_property(one, "FULL_DEVICE_NAME"))
-        for one in core.available_devices
-    }
+    return {_our_name(one): _full_name(one) for one in openvino.Core().available_devices}
+
+
+def describe_intel_device(device: str) -> str:
+    """One of OpenVINO's devices, by its name: "intel:gpu:1 (Intel Arc A770, OpenVINO 2026.4.1)"."""
+    return f"{_our_name(device)} ({_full_name(device)}, OpenVINO {_version()})"
+
+
+def _our_name(device: str) -> str:
+    return INTEL + device.lower().replace(".", ":")
+
+
+def _full_name(device: str) -> str:
+    return str(openvino.Core().get_property(device, "FULL_DEVICE_NAME"))
+
+
+def _version() -> str:
+    return version("openvino")
 
 
 def find_intel_device(name: str) -> str:
@@ -34,7 +49,7 @@ def find_intel_device(name: str) -> str:
     Raises:
         DeviceError: It is not here, or has no driver.
     """
-    kind, _, number = name.removeprefix("intel:").upper().partition(":")
+    kind, _, number = name.removeprefix(INTEL).upper().partition(":")
     # A single GPU has no number.
     wanted = {f"{kind}.{number or 0}"} | ({kind} if number in {"", "0"} else set())
     here: list[str] = openvino.Core().available_devices
@@ -102,7 +117,7 @@ def compiled(
         made = openvino.Core().compile_model(model, device, options)
     except RuntimeError as error:
         raise WeightsError(
-            f"OpenVINO {openvino.__version__} cannot run this model on {device}: {reason(error)}"
+            f"OpenVINO {_version()} cannot run this model on {device}: {reason(error)}"
         ) from error
     if folder is not None:
         _remove_oldest(folder)
