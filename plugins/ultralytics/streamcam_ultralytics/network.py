@@ -154,11 +154,14 @@ class UltralyticsNetwork(TorchNetwork):
             heads=("head",),
         )
 
-    def heads(self, levels: Levels, placements: Sequence[Letterbox]) -> Raw:
-        del placements
+    def predictions(self, levels: Levels) -> Raw:
         distances, logits = self.module.head(list(levels.values()))
+        return {"distances": distances, "logits": logits}
+
+    def completed(self, predictions: Raw, levels: Levels, placements: Sequence[Letterbox]) -> Raw:
+        del placements
         centres, strides = self._cells(levels)
-        return {"distances": distances, "logits": logits, "centres": centres, "strides": strides}
+        return {**predictions, "centres": centres, "strides": strides}
 
     def _cells(self, levels: Levels) -> tuple[Tensor, Tensor]:
         """Of all levels' cells the centres (x, y), [2, cells], in strides, and these, [cells]."""

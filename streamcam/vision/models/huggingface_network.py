@@ -88,6 +88,9 @@ class QueryNetwork(TorchNetwork):
             )
         return found
 
+    def graph(self) -> NetworkGraph | None:
+        return None
+
     def _measured(self, centre: float) -> FeatureLevels:
         canvas = self.sizing.trial_canvas
         with torch.inference_mode():
