@@ -194,7 +194,7 @@ def _torch_precision(
 
 
 def _in_openvino(loaded: Loaded, model: ModelOptions) -> Network:
-    from streamcam.vision.models.openvino.load import load_openvino
+    from streamcam.vision.models.openvino.load_openvino import load_openvino
 
     return load_openvino(loaded, model.name, model.device, model.precision)
 

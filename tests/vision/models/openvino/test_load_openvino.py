@@ -19,7 +19,7 @@ from streamcam.vision.models.nano import NanoFamily
 from streamcam.vision.models.network import Network
 from streamcam.vision.models.openvino import runtime
 from streamcam.vision.models.openvino.convert import converted
-from streamcam.vision.models.openvino.load import load_openvino
+from streamcam.vision.models.openvino.load_openvino import load_openvino
 from streamcam.vision.models.openvino.runtime import (
     choose_intel_precision,
     find_intel_device,
@@ -39,7 +39,7 @@ sys.exit(", ".join(loaded & set(sys.modules)) or None)
 
 NOTHING_SENT = """
 import sys
-import streamcam.vision.models.openvino.load
+import streamcam.vision.models.openvino.load_openvino
 import openvino.tools.ovc
 assert sys.modules["openvino_telemetry"] is None
 telemetry = openvino.tools.ovc.telemetry
@@ -93,7 +93,7 @@ def test_auto_takes_half_precision_back_where_feature_maps_change(
     own: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "streamcam.vision.models.openvino.load.agrees_with_float32", lambda _: False
+        "streamcam.vision.models.openvino.load_openvino.agrees_with_float32", lambda _: False
     )
     network = load_openvino(Loaded(own, "nano", None), "nano", "intel:cpu", "auto")
     assert network.dtype == torch.float32
