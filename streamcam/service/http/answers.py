@@ -14,7 +14,7 @@ from streamcam.errors import StreamcamError
 from streamcam.escapes import printable
 from streamcam.files import readable
 from streamcam.regions import Direction
-from streamcam.service.http.video_timeline import Timeline, condensed, start_of
+from streamcam.service.http.video_timeline import Period, Timeline, condensed, start_of
 from streamcam.service.service_status import JobProgress, ServiceStatus
 from streamcam.sinks.pictures import LatestResult
 from streamcam.sinks.records import record
@@ -223,10 +223,15 @@ def file_answer(path: Path, kind: str) -> FileResponse:
     )
 
 
-def timeline_answer(records: Path, time_base: float = 0.0) -> Timeline:
-    """Return the timeline of a video; `time_base` is the seconds of a unit of its timestamps."""
+def timeline_answer(
+    records: Path, time_base: float = 0.0, period: Period | None = None
+) -> Timeline:
+    """Return the timeline of a video, or of a part of it.
+
+    `time_base` is the seconds of a unit of its timestamps.
+    """
     try:
-        return condensed(records, start_of(records, time_base))
+        return condensed(records, start_of(records, time_base), period)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise HTTPException(HTTPStatus.NOT_FOUND, "its records cannot be read") from error
 

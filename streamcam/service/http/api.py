@@ -28,7 +28,7 @@ from streamcam.service.http.answers import (
     timeline_answer,
 )
 from streamcam.service.http.auth import Access
-from streamcam.service.http.video_timeline import Timeline
+from streamcam.service.http.video_timeline import Period, Timeline
 from streamcam.service.service_status import JobProgress, ServiceStatus
 from streamcam.sinks.manifest import read_manifest
 from streamcam.sinks.registry import media_types
@@ -47,6 +47,9 @@ def _list_kinds(schema: dict[str, Any]) -> None:
 
 
 Kind = Annotated[str, Field(json_schema_extra=_list_kinds), AfterValidator(_known)]
+
+Position = Annotated[float, Field(ge=0, le=1e9)]
+_OF_PART = "Of a part of it, in finer buckets: the player's position, in seconds. Both or none."
 
 
 class ApiRoutes:
@@ -130,12 +133,18 @@ class ApiRoutes:
         """A result of a finished job; parts of it by HTTP ranges."""
         return file_answer(self._job_path(number, kind), kind)
 
-    def job_timeline(self, number: int) -> Timeline:
+    def job_timeline(
+        self,
+        number: int,
+        begin: Annotated[Position | None, Query(alias="from", description=_OF_PART)] = None,
+        end: Annotated[Position | None, Query(alias="to", description=_OF_PART)] = None,
+    ) -> Timeline:
         """What was found when in a job's video: counts and focus of each class over time."""
         records = self._job_path(number, "records")
         manifest = read_manifest(self._job_path(number, "manifest"))
         base = "0/1" if manifest is None else manifest.content["source"]["time_base"]
-        return timeline_answer(records, float(Fraction(base)))
+        period = None if begin is None or end is None else Period(begin, end)
+        return timeline_answer(records, float(Fraction(base)), period)
 
     def _job(self, number: int) -> JobProgress:
         # SQLite has no greater numbers.

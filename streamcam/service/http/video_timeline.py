@@ -24,6 +24,9 @@ from streamcam.service.http.records_digest import (
 MAX_BUCKETS = 400
 """A timeline is 400 to 1800 pixels wide."""
 
+FINEST = 1.0
+"""Seconds of a bucket in videos of more than MAX_BUCKETS of them: an hour's take 50 kB a class."""
+
 MAX_CLASSES = 12
 """Rows that fit a page; the rarest classes are left out."""
 
@@ -85,14 +88,30 @@ class PlacedDigest(NamedTuple):
     digest: Digest
 
 
-def condensed(records: Path, start: float = 0.0) -> Timeline:
-    """Condense a `.jsonl` file of records; an unchanged file is read only once.
+class Period(NamedTuple):
+    """A part of a video: the player's positions, in seconds."""
 
-    `start` is the player's position at the first record, in seconds. Raises as `read_digest`.
+    begin: float
+    end: float
+
+
+def condensed(records: Path, start: float = 0.0, period: Period | None = None) -> Timeline:
+    """Condense a `.jsonl` file of records, or a period of it in finer buckets, of a second at best.
+
+    An unchanged file is read only once. `start` is the player's position at the first record, in
+    seconds. Raises as `read_digest`.
     """
     state = records.stat()
     with _one_at_a_time:
-        return _condensed(records, start, state.st_mtime_ns, state.st_size)
+        digest, step, number = _read(records, state.st_mtime_ns, state.st_size)
+    begin = 0.0
+    if period is not None:
+        begin = max(0.0, math.floor((period.begin - start) / digest.slice) * digest.slice)
+        length = max(digest.slice, min(period.end - start, digest.seconds) - begin)
+        step = max(digest.slice, _round_step(length / MAX_BUCKETS - RESOLUTION))
+        number = math.ceil(length / step)
+    buckets = in_buckets([PlacedDigest(-begin, digest)], step, number)
+    return Timeline(buckets.frames, buckets.flicker, buckets.classes, start + begin, step)
 
 
 def start_of(records: Path, time_base: float) -> float:
@@ -104,24 +123,20 @@ def start_of(records: Path, time_base: float) -> float:
     return max(0.0, first * time_base)
 
 
-@lru_cache(maxsize=64)
-def _condensed(records: Path, start: float, *_version: int) -> Timeline:
+@lru_cache(maxsize=32)
+def _read(records: Path, *_version: int) -> tuple[Digest, float, int]:
+    """Return a file's digest, and the length and number of the buckets for all of it."""
     first = next(read_records(records))
     frames, last = _count(records)
     length = last["time"] - first["time"]
-    step = _step(length, frames)
-    digest = read_digest(records, step)
-    buckets = in_buckets([PlacedDigest(0.0, digest)], step, _bucket(length, step) + 1)
-    return Timeline(buckets.frames, buckets.flicker, buckets.classes, start, step)
+    # Such that every bucket has a frame.
+    step = _round_step(length / min(MAX_BUCKETS, max(1, frames - 1)) - RESOLUTION)
+    number = math.floor((length + RESOLUTION) / step) + 1
+    return read_digest(records, min(step, FINEST)), step, number
 
 
-def _bucket(time: float, step: float) -> int:
-    return math.floor((time + RESOLUTION) / step)
-
-
-def _step(length: float, frames: int) -> float:
-    """Return a round duration for a bucket, such that every bucket has a frame."""
-    minimum = length / min(MAX_BUCKETS, max(1, frames - 1)) - RESOLUTION
+def _round_step(minimum: float) -> float:
+    """Return a round duration of a bucket, in seconds."""
     for step in (0.04, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0):
         if step >= minimum:
             return step

@@ -99,6 +99,23 @@ def test_a_timeline_equals_the_records(
             assert lift == (pytest.approx(sum(lifts) / len(lifts), abs=1e-4) if lifts else None)
 
 
+def test_a_part_of_a_timeline_equals_that_part_of_the_records(
+    fake_with_jobs: FakeStatus, finished: FinishedJobs, serve: Serve
+) -> None:
+    path = f"/api/jobs/{finished.video}/timeline"
+    ask = serve(fake_with_jobs)
+    whole, part = ask(path).json, ask(f"{path}?from=2&to=4").json
+    assert (part["start"], part["step"], part["frames"]) == (2, 0.2, [1] * 10)
+    people = {
+        name: next(each for each in answer["classes"] if each["label"] == "person")
+        for name, answer in (("whole", whole), ("part", part))
+    }
+    for kind in ("counts", "lifts"):
+        assert people["part"][kind] == people["whole"][kind][10:20]
+    for wrong in ("from=-1&to=2", "from=x&to=2", "from=0&to=inf", "from=nan&to=2"):
+        assert ask(f"{path}?{wrong}").status == 422, wrong
+
+
 def test_recordings_are_listed_by_day(recorded: FakeStatus, serve: Serve) -> None:
     ask = serve(recorded)
     answer = ask("/api/cameras/front/recordings").json

@@ -111,6 +111,28 @@ def test_a_segment_follows_the_other_and_over_gaps(url: str, visit: Open) -> Non
     assert seen == [NINE_AFTER, EVENING]
 
 
+def test_today_goes_on_as_it_is_recorded(
+    fake: FakeStatus, serve: Serve, visit: Open, tmp_path: Path
+) -> None:
+    fake.add("front")
+    fake.recorded["front"] = tmp_path
+    noon = DAY.replace(hour=12)
+    write_segment(tmp_path, noon, 1, ["person"], grey=DARK)
+    url = serve(fake).url
+    page = visit(url, timezone_id="UTC")
+    page.clock.install(time=noon + timedelta(minutes=2))
+    page.goto(f"{url}/#/camera/front")
+    until_shown(page, DARK, "12:00:00")
+    page.get_by_role("button", name="Play").click()
+    video = page.locator("video")
+    wait_until(page, lambda: video.evaluate("v => v.ended"), "it is at the end")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    name = write_segment(tmp_path, noon + timedelta(minutes=1), 1, ["car"], grey=LIGHT)
+    page.clock.fast_forward(20_000)
+    wait_until(page, lambda: page.url.endswith(name), "it goes on")
+    expect(page.locator(".labels li")).to_have_text(["person5", "car5"])
+
+
 def test_the_keyboard_goes_over_gaps_both_ways(url: str, visit: Open) -> None:
     page = visit(f"{url}/{NINE}", timezone_id="UTC")
     until_shown(page, DARK, "09:00:00")

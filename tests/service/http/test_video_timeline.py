@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from streamcam.service.http.video_timeline import MAX_BUCKETS, MAX_CLASSES, condensed, start_of
+from streamcam.service.http.video_timeline import (
+    MAX_BUCKETS,
+    MAX_CLASSES,
+    Period,
+    condensed,
+    start_of,
+)
 from tests.service.http.test_api_files import record
 
 
@@ -21,6 +27,22 @@ def test_hours_become_a_few_hundred_buckets_and_no_moment_is_lost(tmp_path: Path
     assert [i for i, count in enumerate(cat.counts) if count == 3] == [int(7777 * 0.5 / line.step)]
     assert cat.lifts[10] == pytest.approx(1, abs=0.05)
     assert line.flicker[0] == 0.5
+
+
+def test_a_part_is_told_in_finer_buckets(tmp_path: Path) -> None:
+    records = tmp_path / "long.jsonl"
+    lines = [record(i * 0.5, ["cat"] * (3 if i == 7777 else 1), 2.0) for i in range(20000)]
+    records.write_bytes(b"".join(lines))
+    part = condensed(records, 10.0, Period(3800.5, 4000.5))
+    assert (part.start, part.step, part.frames) == (3800, 1, [2] * 201)
+    (cat,) = part.classes
+    assert [i for i, count in enumerate(cat.counts) if count == 3] == [3888 - 3790]
+    assert cat.total == 404
+    # What it has not is left out, and its end is its own.
+    assert condensed(records, 10.0, Period(0, 50)).frames == [2] * 40
+    assert condensed(records, 10.0, Period(9990, 20000)).frames == [2] * 20
+    assert condensed(records, 10.0, Period(0, 10010)) == condensed(records, 10.0)
+    assert condensed(records, 10.0, Period(70000, 80000)).frames == [0]
 
 
 def test_frames_as_far_apart_as_a_bucket_leave_none_empty(tmp_path: Path) -> None:

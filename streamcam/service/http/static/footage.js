@@ -1,14 +1,15 @@
 // What a player plays: segments on a line of time, and what was found in them.
 //
 // A footage has `axis`, `begin`, `end`, `segments` ([{begin, seconds, video, files, name}], in
-// order), `data` (counts and lifts in buckets, see the API's timelines) and `controls` (whether the
-// browser's own suit it); `load()` fetches them, "change" tells of new ones.
+// order), `data` (counts and lifts in buckets, see the API's timelines) and `nativeControls` (whether
+// the browser's own suit it); `load()` fetches them, "change" tells of new ones.
 
 import { clockAxis, videoAxis } from "./axis.js";
 import { get } from "./server.js";
 
 const AGAIN = 200; // ms between requests while the server is still reading
 const BACK = 0.5; // s before the end of a segment, where one comes to it from behind
+const ROUNDING = 0.5; // s
 const NOTHING = { begin: 0, step: 1, frames: [], flicker: [], classes: [] };
 
 class Footage extends EventTarget {
@@ -26,8 +27,15 @@ class Footage extends EventTarget {
     return { segment: before, time: before.begin + last };
   }
 
+  /** Whether nothing was recorded at a moment; videos may be a little longer than their records. */
   isGap(seconds) {
-    return this.place(seconds)?.time !== seconds;
+    const place = this.place(seconds);
+    return !place || Math.abs(place.time - seconds) > ROUNDING;
+  }
+
+  /** Whether there will be more of it. */
+  get grows() {
+    return false;
   }
 
   after(segment) {
@@ -42,7 +50,7 @@ class Footage extends EventTarget {
 /** One video: a file's, or an event's clip. Positions are seconds from its beginning. */
 export class VideoFootage extends Footage {
   axis = videoAxis;
-  controls = true;
+  nativeControls = true;
   begin = 0;
 
   /** `video` and `timeline` are addresses, `poster` one or null. */
@@ -66,8 +74,11 @@ export class VideoFootage extends Footage {
     this.changed();
   }
 
-  async detail() {
-    return null;
+  /** Finer data of a part of the video. */
+  detail(from, to) {
+    const margin = to - from;
+    const part = { from: Math.max(0, from - margin), to: Math.min(this.end, to + margin) };
+    return timelineOf(`${this.address}?${new URLSearchParams(part)}`, 0);
   }
 
   async exact() {
@@ -78,7 +89,7 @@ export class VideoFootage extends Footage {
 /** A camera's recording of a period, such as a day. Positions are seconds since 1970. */
 export class RecordedFootage extends Footage {
   axis = clockAxis;
-  controls = false;
+  nativeControls = false;
   poster = null;
 
   constructor(camera, begin, end) {
@@ -88,6 +99,10 @@ export class RecordedFootage extends Footage {
     this.end = end;
     this.data = { ...NOTHING, begin };
     this.closed = false;
+  }
+
+  get grows() {
+    return this.end * 1000 > Date.now();
   }
 
   /** Fetch what there is, as it is being read. */

@@ -3,15 +3,13 @@
 // point by one step, Home and End to the ends, Page Up and Down by a tenth of what is shown, plus and
 // minus zoom, 0 shows all.
 
-import { el, mark, say } from "./dom.js";
-import { lift } from "./format.js";
+import { Controls, help, inWords } from "./controls.js";
+import { el, say } from "./dom.js";
 import { covers, Timeline, valuesAt } from "./timeline.js";
 
 const LONG = 5; // s, as in other players
 const SHORT = 1;
-const ZOOM = 0.5;
 const SETTLE = 250; // ms without a change of the view until finer data is fetched
-const SPEEDS = [0.5, 1, 2, 4, 8];
 
 export class Player extends EventTarget {
   /**
@@ -26,16 +24,17 @@ export class Player extends EventTarget {
     this.exact = null;
     this.wanted = null; // where to go as soon as the browser has loaded what it is loading
     this.playing = false;
-    this.video = this.makeVideo();
+    this.video = videoOf(footage);
+    this.last = el("canvas", { "aria-hidden": "true" });
     this.note = el("p", { class: "note" }, "Reading the records…");
-    this.reading = el("p", { class: "reading", id: "reading" }, el("b", {}, ""), " ", el("span", {}, ""));
     this.timeline = new Timeline(footage.axis);
+    this.controls = new Controls(this);
     this.side = el("div", { class: "side" }, ...beside);
-    const under = el("div", { class: "under" }, this.makeControls(), this.timeline.root, help());
+    const under = el("div", { class: "under" }, this.controls.root, this.timeline.root, help());
     this.root = el(
       "div",
       { class: "player", role: "group", "aria-label": "Player" },
-      el("div", { class: "film" }, this.video, this.note),
+      el("div", { class: "film" }, this.last, this.video, this.note),
       this.side,
       under,
     );
@@ -49,7 +48,7 @@ export class Player extends EventTarget {
       await this.footage.load();
       this.tell(this.footage.segments.length ? "" : "Nothing was recorded.");
     } catch (error) {
-      say(this.reading.lastChild, `No timeline: ${error.message}.`);
+      this.controls.read("", "", `No timeline: ${error.message}.`);
       this.tell("");
     }
   }
@@ -91,10 +90,18 @@ export class Player extends EventTarget {
     const { playing } = this;
     this.segment = segment;
     this.tell("");
+    this.keepPicture();
     this.video.src = segment.video;
     if (playing) this.play();
     this.fetchExact(segment);
     this.dispatchEvent(new CustomEvent("segment", { detail: { segment } }));
+  }
+
+  /** Keep the picture in sight until the next video has one, so that it does not flash. */
+  keepPicture() {
+    this.last.width = this.video.videoWidth;
+    this.last.height = this.video.videoHeight;
+    if (this.video.readyState >= 2) this.last.getContext("2d").drawImage(this.video, 0, 0);
   }
 
   /** Fetch what was found in a segment frame by frame. */
@@ -115,13 +122,13 @@ export class Player extends EventTarget {
   play() {
     this.playing = true;
     this.video.play().catch(() => {});
-    this.showState();
+    this.controls.showPlaying(this.playing);
   }
 
   pause() {
     this.playing = false;
     this.video.pause();
-    this.showState();
+    this.controls.showPlaying(this.playing);
   }
 
   toggle() {
@@ -129,11 +136,11 @@ export class Player extends EventTarget {
     else this.play();
   }
 
-  /** Go on with the next segment; where there is none, stop. */
+  /** Go on with the next segment; where there will be none, stop. */
   next() {
     const next = this.segment && this.footage.after(this.segment);
     if (next) this.seek(next.begin);
-    else this.pause();
+    else if (!this.footage.grows) this.pause();
   }
 
   failed() {
@@ -160,9 +167,9 @@ export class Player extends EventTarget {
       End: () => this.seek(footage.end),
       PageUp: () => this.seek(now - timeline.span / 10, true),
       PageDown: () => this.seek(now + timeline.span / 10),
-      "+": () => timeline.zoom(ZOOM),
-      "=": () => timeline.zoom(ZOOM),
-      "-": () => timeline.zoom(1 / ZOOM),
+      "+": () => timeline.zoomIn(),
+      "=": () => timeline.zoomIn(),
+      "-": () => timeline.zoomOut(),
       0: () => timeline.showWhole(),
       " ": () => this.toggle(),
     };
@@ -190,10 +197,11 @@ export class Player extends EventTarget {
     video.addEventListener("pause", () => {
       if (!video.ended) this.pause();
     });
-    if (!footage.controls) video.addEventListener("click", () => this.toggle());
+    if (!footage.nativeControls) video.addEventListener("click", () => this.toggle());
     footage.addEventListener("change", () => {
       timeline.show(footage);
       this.moved();
+      if (this.playing && video.ended) this.next();
     });
     timeline.addEventListener("seek", (event) => this.seek(event.detail.time));
     timeline.addEventListener("point", (event) => this.read(event.detail.time ?? this.time));
@@ -221,59 +229,13 @@ export class Player extends EventTarget {
   /** Describe in words what the timeline shows at a moment. */
   read(seconds) {
     const { axis } = this.footage;
-    const text = this.footage.isGap(seconds) ? "not recorded" : wordsFor(valuesAt(this.dataAt(seconds), seconds));
-    say(this.reading.firstChild, axis.text(seconds, true));
-    say(this.reading.lastChild, text);
-    mark(this.reading, "title", axis.title(seconds));
-    if (seconds === this.time) this.timeline.tell(`${axis.text(seconds)}: ${text}`);
+    const words = this.footage.isGap(seconds) ? "not recorded" : inWords(valuesAt(this.dataAt(seconds), seconds));
+    this.controls.read(axis.text(seconds, true), axis.title(seconds), words);
+    if (seconds === this.time) this.timeline.tell(`${axis.text(seconds)}: ${words}`);
   }
 
   tell(text) {
     say(this.note, text);
-  }
-
-  showState() {
-    const word = this.playing ? "Pause" : "Play";
-    mark(this.playButton, "aria-label", word);
-    mark(this.playButton, "title", `${word} (space)`);
-    this.playButton.classList.toggle("playing", this.playing);
-  }
-
-  makeVideo() {
-    return el("video", {
-      poster: this.footage.poster,
-      controls: this.footage.controls,
-      playsinline: true,
-      preload: "auto",
-      tabindex: 0,
-      "aria-label": "Annotated video",
-    });
-  }
-
-  makeControls() {
-    const button = (name, title, text, act) =>
-      el("button", { type: "button", "aria-label": name, title, onclick: act }, text);
-    this.playButton = button("Play", "Play (space)", "", () => this.toggle());
-    this.playButton.classList.add("play");
-    const speeds = el(
-      "select",
-      { "aria-label": "Speed", title: "Speed", onchange: () => this.setSpeed(Number(speeds.value)) },
-      ...SPEEDS.map((speed) => el("option", { value: speed, selected: speed === 1 }, `${speed}×`)),
-    );
-    const { timeline } = this;
-    const full = button("Full screen", "Only the picture, on the whole screen", "", () => this.video.requestFullscreen());
-    full.classList.add("full-screen");
-    return el(
-      "div",
-      { class: "controls" },
-      this.playButton,
-      this.reading,
-      speeds,
-      button("Zoom out", "Zoom out (-)", "−", () => timeline.zoom(1 / ZOOM)),
-      button("Zoom in", "Zoom in (+)", "+", () => timeline.zoom(ZOOM)),
-      button("Show all", "Show all (0)", "All", () => timeline.showWhole()),
-      this.footage.controls ? null : full,
-    );
   }
 
   setSpeed(speed) {
@@ -283,19 +245,13 @@ export class Player extends EventTarget {
   }
 }
 
-function wordsFor({ classes, frames, flicker }) {
-  const parts = classes.map(({ label, count, lift: value }) => `${label} ${count} (lift ${lift(value)})`);
-  const text = parts.join(", ") || (frames ? "nothing found" : "not explained");
-  return flicker === null ? text : `${text} · flicker ${flicker.toFixed(3)}`;
-}
-
-function help() {
-  const key = (name) => el("kbd", {}, name);
-  return el(
-    "p",
-    { class: "quiet help" },
-    "A bar has the colour of the boxes: the taller, the better focused, from lift 1 (chance) to 8; the paler, the fewer at once. ",
-    ...[key("space"), " plays, ", key("←"), key("→"), " 5 s, with ", key("shift"), " 1 s, "],
-    ...[key(","), key("."), " one step, ", key("+"), key("−"), ", the wheel or two fingers zoom, ", key("0"), " shows all."],
-  );
+function videoOf({ poster, nativeControls }) {
+  return el("video", {
+    poster,
+    controls: nativeControls,
+    playsinline: true,
+    preload: "auto",
+    tabindex: 0,
+    "aria-label": "Annotated video",
+  });
 }

@@ -110,7 +110,7 @@ export class Recordings {
 
   async refresh() {
     const footage = this.player?.footage;
-    if (!footage || document.hidden || footage.end * 1000 < Date.now()) return;
+    if (document.hidden || !footage?.grows) return;
     this.months.clear();
     await footage.load().catch(() => {});
   }

@@ -10,6 +10,7 @@ import { count } from "./format.js";
 import { Gestures } from "./gestures.js";
 
 const FOLLOW = 0.1; // where the playhead is put when it has left the view, as a share of the width
+const ZOOM = 0.5; // of the view's length, by a key or button
 const COARSE = 6; // times the view's length: data of more than that hides too much
 
 export class Timeline extends EventTarget {
@@ -111,6 +112,14 @@ export class Timeline extends EventTarget {
     const span = Math.min(Math.max((to - from) * factor, least), end - begin);
     const start = fixed - ((fixed - from) * span) / (to - from);
     this.look(start, start + span);
+  }
+
+  zoomIn() {
+    this.zoom(ZOOM);
+  }
+
+  zoomOut() {
+    this.zoom(1 / ZOOM);
   }
 
   showWhole() {
