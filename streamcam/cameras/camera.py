@@ -67,7 +67,7 @@ class Camera:
         self.preview = PreviewSink(self._draw, clock)
         self._sinks: Sequence[SinkWorker] = ()
         self._tracker = tracker_of(plan.tracking)
-        self._finder = None if plan.events is None else EventFinder(plan.name, plan.events, clock)
+        self._finder = _finder_of(plan, clock)
         self._stream: Stream | None = None
         self._stopping = threading.Event()
         # Set while it should run (or end), and while waits and streams should end.
@@ -288,6 +288,12 @@ class Camera:
     def _enter(self, state: CameraState, error: StreamcamError | None) -> None:
         self._override = LiveStatus(state, self._clock.monotonic(), error)
         self._observer.camera_changed(self.status())
+
+
+def _finder_of(plan: CameraPlan, clock: Clock) -> EventFinder | None:
+    if plan.events is None or plan.tracking is None:
+        return None
+    return EventFinder(plan.name, plan.events, plan.tracking.lost_after, clock)
 
 
 def _may_pass(error: StreamcamError) -> bool:

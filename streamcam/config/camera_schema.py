@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from streamcam.config.event_schema import CameraEventSettings
 from streamcam.config.fields import (
@@ -15,6 +15,7 @@ from streamcam.config.fields import (
     Section,
     SinkTables,
     Size,
+    unknown,
 )
 from streamcam.config.tracking_schema import LINE_EXAMPLE, ZONE_EXAMPLE, LineTables, ZoneTables
 
@@ -148,6 +149,17 @@ class CameraSettings(Section):
     sinks: SinkTables = Field(
         {}, description="Further sinks of this camera alone, or other settings of those in [sinks]."
     )
+
+    @field_validator("events")
+    @classmethod
+    def _knows_its_zones(
+        cls, events: CameraEventSettings | None, info: ValidationInfo
+    ) -> CameraEventSettings | None:
+        zones = [zone.name for zone in info.data.get("zones", ())]
+        for name in (events and events.zones) or ():
+            if name not in zones:
+                raise ValueError(f"zones: {name!r} is {unknown(name, zones)}")
+        return events
 
     @field_validator("name")
     @classmethod

@@ -9,22 +9,31 @@ from streamcam.events.event import Event, EventChange, EventStage
 from streamcam.events.event_json import as_json
 from streamcam.events.finder import EventFinder
 from streamcam.files import write_file
-from streamcam.sinks.base import ResultFile, Sink, SinkTarget
+from streamcam.sinks.base import ResultFile, Sink, SinkSettings, SinkTarget
 from streamcam.types import FrameResult, Item, Picture
 
 
-class FileEventSink(Sink[EventSettings]):
+class FileEventSettings(SinkSettings):
+    """What becomes an event, and for how many seconds an object may be hidden."""
+
+    rule: EventSettings
+    lost_after: float
+
+
+class FileEventSink(Sink[FileEventSettings]):
     """Writes the events of a file in the order of their begin; their form is the schema "event".
 
     Its frames must have been tracked. A file without events has an empty one.
     """
 
-    settings_type = EventSettings
+    settings_type = FileEventSettings
     result_file = ResultFile("events", ".events.jsonl", "events", "application/jsonl")
 
-    def __init__(self, target: SinkTarget, settings: EventSettings) -> None:
+    def __init__(self, target: SinkTarget, settings: FileEventSettings) -> None:
         self._path = target.path(self.result_file)
-        self._finder = EventFinder(target.source.id, settings, target.clock)
+        self._finder = EventFinder(
+            target.source.id, settings.rule, settings.lost_after, target.clock
+        )
         self._ended: list[Event] = []
 
     def write(self, item: Item, picture: Picture | None) -> None:  # noqa: ARG002

@@ -9,11 +9,8 @@ from streamcam.config.event_schema import EventSettings
 from streamcam.events.event import Event, EventChange, EventFocus, EventStage, Moment, Suspicion
 from streamcam.types import Detection, Frame, FrameResult
 
-GONE_SECONDS = 3.0
-"""An object that was not found for so long, and in two frames at least, has gone. Trackers take an
-object up again after an occlusion of up to two seconds."""
-
 _GONE_FRAMES = 2
+"""Explained frames that an object must be missing in before it has gone, whatever their times."""
 
 _UPDATE_SECONDS = 1.0
 """Changes of an event are told once a second at most; each is a write to the store."""
@@ -102,18 +99,15 @@ class EventFinder:
     Args:
         source: The camera's name, or the file's id.
         rule: What becomes an event.
+        lost_after: Seconds for which an object may be hidden and keep its track.
     """
 
-    def __init__(
-        self,
-        source: str,
-        rule: EventSettings,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, source: str, rule: EventSettings, lost_after: float, clock: Clock) -> None:
         self._source = source
         self._rule = rule
         self._classes = frozenset(rule.classes)
         self._zones = frozenset(rule.zones)
+        self._lost_after = lost_after
         self._clock = clock
         self._tracks: dict[int, _Track] = {}
         self._number = 0
@@ -230,7 +224,7 @@ class EventFinder:
             track
             for track in self._tracks.values()
             if self._number - track.number >= _GONE_FRAMES
-            and frame.time - track.latest.time >= GONE_SECONDS
+            and frame.time - track.latest.time > self._lost_after
         ]
         for track in gone:
             del self._tracks[track.id]

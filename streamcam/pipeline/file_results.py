@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.errors import UsageError
+from streamcam.events.file_events import FileEventSettings
 from streamcam.files import existing_ancestor
 from streamcam.fingerprint import fingerprint_of_text
 from streamcam.pipeline.engine_provider import EngineProvider
@@ -338,5 +339,7 @@ def file_sinks(settings: Settings, *, still: bool) -> list[SinkChoice]:
     if output.video != "off" or still:
         chosen.append(SinkChoice("picture"))
     if settings.events.enabled and not still:
-        chosen.append(SinkChoice("events", settings.events))
+        lost_after = settings.tracking.lost_after
+        events = FileEventSettings(rule=settings.events, lost_after=lost_after)
+        chosen.append(SinkChoice("events", events))
     return [*chosen, *(SinkChoice(name, own) for name, own in settings.sinks.items())]

@@ -144,3 +144,26 @@ def test_a_folder_without_events(streamcam: Streamcam, tmp_path: Path) -> None:
     done = streamcam("events", "list", "--output", tmp_path)
     assert done.returncode == 2
     assert "no events in" in done.stderr
+
+
+def test_a_run_writes_the_events_of_a_file(streamcam: Streamcam, tmp_path: Path) -> None:
+    done = streamcam(
+        *("run", "demo://street?seconds=5", "--events", "--video", "off", "--json", "-o", tmp_path)
+    )
+    assert done.returncode == 0, done.stderr
+    (report,) = json.loads(done.stdout.splitlines()[-1])
+    outputs = {kind: Path(path) for kind, path in report["outputs"].items()}
+    events = [json.loads(line) for line in outputs["events"].read_bytes().splitlines()]
+    records = [json.loads(line) for line in outputs["records"].read_bytes().splitlines()]
+    assert {"person", "car"} <= {each["label"] for each in events}
+    found = {record["frame"]: record["detections"] for record in records}
+    for each in events:
+        jsonschema.Draft202012Validator(schemas.schema("event")).validate(each)
+        assert each["end"]["time"] - each["begin"]["time"] >= 1
+        for moment in ("begin", "best", "end"):
+            there = found[each[moment]["frame"]]
+            assert each["track_id"] in [detection["track_id"] for detection in there]
+        assert each["frames"] == sum(
+            each["track_id"] in [detection["track_id"] for detection in there]
+            for there in found.values()
+        )

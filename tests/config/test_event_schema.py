@@ -22,6 +22,7 @@ def test_a_table_turns_on_the_events_of_a_camera(tmp_path: Path) -> None:
         (["min_confidence = 2"], "camera.0.events.min_confidence: must be 0 to 1, not 2"),
         (["min_sekonds = 2"], 'camera.0.events.min_sekonds: unknown, did you mean "min_seconds"?'),
         (["min_seconds = 'x'"], "camera.0.events.min_seconds: must be a duration such as"),
+        (["zones = ['dor']"], "camera.0.events: zones: 'dor' is unknown (known: none)"),
         (["min_lift = 2", "max_lift = 1"], "camera.0.events.max_lift: must be more than min_lift"),
     ],
 )

@@ -50,7 +50,7 @@ class Scene:
         self.output = folder / "out"
         self.folder = self.output / "door"
         self.clock = SetClock()
-        self.finder = EventFinder("door", RULE, self.clock)
+        self.finder = EventFinder("door", RULE, 3.0, self.clock)
         encoder = EncoderSettings(encoder="libx264", threads=1)
         self.recorder = SegmentRecorder(
             self.folder, RecordingSettings(segment=SEGMENT, encoder=encoder)

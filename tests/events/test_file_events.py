@@ -8,7 +8,7 @@ import orjson
 
 from streamcam import schemas
 from streamcam.config.event_schema import EventSettings
-from streamcam.events.file_events import FileEventSink
+from streamcam.events.file_events import FileEventSettings, FileEventSink
 from streamcam.sinks.base import Provenance, SinkTarget
 from streamcam.types import FrameResult, SourceInfo
 from tests.events.tracked import found, result
@@ -21,7 +21,8 @@ def provenance() -> Provenance:
 def sink(folder: Path, **rule: object) -> FileEventSink:
     source = SourceInfo("dir/clip.mp4", 64, 36, Fraction(1, 1000))
     target = SinkTarget(source, folder, "dir/clip", provenance)
-    return FileEventSink(target, EventSettings.model_validate({"enabled": True, **rule}))
+    settings = EventSettings.model_validate({"enabled": True, **rule})
+    return FileEventSink(target, FileEventSettings(rule=settings, lost_after=3.0))
 
 
 def frames() -> list[FrameResult]:

@@ -12,13 +12,15 @@ from streamcam.clock import Clock
 from streamcam.config.event_schema import EventSettings
 from streamcam.events.event import Event, EventChange, EventStage, Suspicion
 from streamcam.events.event_json import as_json
-from streamcam.events.finder import GONE_SECONDS, EventFinder
+from streamcam.events.finder import EventFinder
 from streamcam.types import FrameResult
 from tests.events.tracked import BEGIN, found, result, stretch
 
+LOST_AFTER = 3.0
+
 
 def finder(**rule: Any) -> EventFinder:
-    return EventFinder("yard", EventSettings(**rule), Clock())
+    return EventFinder("yard", EventSettings(**rule), LOST_AFTER, Clock())
 
 
 def told(frames: Iterable[FrameResult], **rule: Any) -> list[EventChange]:
@@ -65,7 +67,7 @@ def test_an_end_is_told_when_the_object_has_been_gone_for_some_time() -> None:
     for frame in stretch(0, 20, found()):
         events.update(frame)
     at = next(f.frame.time for f in stretch(20, 60) if events.update(f))
-    assert at == pytest.approx(19 / 5 + GONE_SECONDS, abs=0.21)
+    assert at == pytest.approx(19 / 5 + LOST_AFTER, abs=0.21)
 
 
 def test_at_one_frame_in_five_seconds_a_single_missing_frame_is_no_end() -> None:
@@ -184,7 +186,7 @@ def test_what_is_held_does_not_grow_with_the_number_of_tracks() -> None:
     events = finder(min_seconds=0)
     for n in range(5000):
         events.update(result(n, found(n + 1), found(n + 100_000, "dog")))
-    assert len(events._tracks) <= 2 * (GONE_SECONDS * 5 + 2)
+    assert len(events._tracks) <= 2 * (LOST_AFTER * 5 + 2)
 
 
 def test_events_of_files_have_no_wall_clock_times() -> None:
