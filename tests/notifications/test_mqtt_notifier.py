@@ -146,13 +146,13 @@ def test_a_clip_is_promised_only_while_the_camera_is_recorded(broker: MosquittoB
 @pytest.mark.parametrize("wanted", [True, False])
 def test_snapshots_are_told_where_they_are_wanted(broker: MosquittoBroker, wanted: bool) -> None:
     topic = f"snapshots{wanted}"
-    with (
-        MqttListener(broker.port) as all_,
-        notifier(broker.port, StubControl(camera()), topic=topic, snapshots=wanted) as made,
-    ):
-        assert eventually(lambda: made.connected)
-        made.event_changed(replace(new(), picture=result(1)))
-        assert eventually(lambda: all_.of(f"{topic}/events"))
+    with MqttListener(broker.port) as all_:
+        control = StubControl(camera())
+        with notifier(broker.port, control, topic=topic, snapshots=wanted) as made:
+            assert eventually(lambda: made.connected)
+            made.event_changed(replace(new(), picture=result(1)))
+            assert eventually(lambda: all_.of(f"{topic}/events"))
+        assert eventually(all_.holds(f"{topic}/available", b"offline")), "the last of all"
     assert all_.payloads(f"{topic}/yard/person/snapshot") == [JPEG] * wanted
     device = all_.of(f"homeassistant/device/{topic}/yard/config")[-1].json
     assert any(one["platform"] == "image" for one in device["components"].values()) == wanted

@@ -3,14 +3,11 @@
 import base64
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -20,70 +17,11 @@ from streamcam.notifications import webhook_notifier
 from streamcam.notifications.webhook_notifier import WebhookNotifier
 from tests.notifications.conftest import VALIDATOR, end, new, update
 from tests.processes import eventually
+from tests.servers.webhook import WebhookServer
 
 KEY = b"\x01\x02 a secret of some length \xff"
 ROOT = Path(__file__).parents[2]
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
-
-
-@dataclass(frozen=True)
-class ReceivedPost:
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def told(self) -> tuple[int, str]:
-        message = json.loads(self.body)
-        VALIDATOR.validate(message)
-        return message["after"]["track_id"], message["type"]
-
-
-class WebhookServer:
-    """Takes posts, and answers with the statuses it was given, then with 204."""
-
-    def __init__(self, *statuses: int) -> None:
-        self.posts: list[ReceivedPost] = []
-        self._statuses = list(statuses)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self.url = f"http://127.0.0.1:{self._server.server_port}/hook/s3cretPath?key=s3cretKey"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                server.posts.append(ReceivedPost(self.path, headers, body))
-                self.send_response(server._statuses.pop(0) if server._statuses else 204)
-                self.send_header("location", "/elsewhere")
-                self.end_headers()
-
-            def do_GET(self) -> None:
-                server.posts.append(ReceivedPost(self.path, {}, b""))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-                """Say nothing."""
-
-        return Handler
 
 
 @pytest.fixture(autouse=True)
@@ -115,7 +53,10 @@ def documented() -> Callable[[dict[str, str], bytes, bytes], bool]:
 
 
 def told(server: WebhookServer) -> Sequence[tuple[int, str]]:
-    return [post.told for post in server.posts]
+    messages = [json.loads(post.body) for post in server.posts]
+    for message in messages:
+        VALIDATOR.validate(message)
+    return [(message["after"]["track_id"], message["type"]) for message in messages]
 
 
 @pytest.mark.parametrize("secret", [SECRET, "plain text of a secret"])
@@ -201,16 +142,13 @@ def test_redirections_are_not_followed() -> None:
 
 
 def test_a_server_that_is_away_gets_all_when_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
-    server = WebhookServer()
-    server._server.server_close()
-    with notifier(server.url) as made:
+    with WebhookServer() as before:
+        port, url = urlsplit(before.url).port or 0, before.url
+    with notifier(url) as made:
         for number in range(1, 51):
             made.event_changed(end(number))
         assert eventually(lambda: "cannot be reached: Connection refused" in caplog.text)
-        port = server._server.server_port
-        server._server = ThreadingHTTPServer(("127.0.0.1", port), server._handler())
-        server._thread = threading.Thread(target=server._server.serve_forever, args=(0.02,))
-        with server:
+        with WebhookServer(port=port) as server:
             assert eventually(lambda: made.delivered == 50)
     assert told(server) == [(number, "end") for number in range(1, 51)]
     assert "s3cret" not in caplog.text

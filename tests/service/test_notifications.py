@@ -1,13 +1,20 @@
 """A service that tells a broker of its cameras, and obeys it."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
+import orjson
 import pytest
 
+from tests.cli.conftest import command, environment
+from tests.notifications.conftest import VALIDATOR
 from tests.processes import eventually
 from tests.servers import mosquitto
 from tests.servers.mosquitto import PASSWORD, USER, MosquittoBroker, MqttListener
+from tests.servers.webhook import WebhookServer
 from tests.service.running import PATIENCE, Service, segments, unfinished
 
 STREET = """
@@ -55,7 +62,7 @@ def test_a_camera_is_told_of_and_takes_commands(broker: MosquittoBroker, tmp_pat
 
         told.send("cams/street/enabled/set", "OFF")
         service.until(lambda: holds("cams/street/status", "paused"))
-        assert holds("cams/street/enabled/state", "OFF")
+        service.until(lambda: holds("cams/street/enabled/state", "OFF"))
         service.until(lambda: service.states() == {"street": "paused"})
         service.until(lambda: not unfinished(service.output))
         assert service.ask("/readyz").status == 200, "nothing is wrong"
@@ -63,7 +70,7 @@ def test_a_camera_is_told_of_and_takes_commands(broker: MosquittoBroker, tmp_pat
         service.until(lambda: service.states() == {"street": "paused"})
         told.send("cams/street/enabled/set", "ON")
         service.until(lambda: holds("cams/street/status", "live"))
-        assert holds("cams/street/enabled/state", "ON")
+        service.until(lambda: holds("cams/street/enabled/state", "ON"))
 
         told.send("cams/street/recordings/set", "OFF")
         service.until(lambda: holds("cams/street/recordings/state", "OFF"))
@@ -75,12 +82,62 @@ def test_a_camera_is_told_of_and_takes_commands(broker: MosquittoBroker, tmp_pat
 
         service.reload(config(broker, tmp_path, "other"))
         service.until(lambda: holds("other/street/status", "live"))
-        assert holds("cams/available", "offline")
+        service.until(lambda: holds("cams/available", "offline"))
         assert b"streamcam_mqtt_up 1.0" in service.ask("/metrics").body
         assert service.end() == 0
         assert eventually(lambda: holds("other/available", "offline"))
         assert holds("other/street/status", "stopped")
     assert PASSWORD not in service.log
+
+
+def test_each_event_is_told_from_its_begin_to_its_end(
+    broker: MosquittoBroker, tmp_path: Path
+) -> None:
+    """By the broker and the webhook alike, and as it is kept; the end of the service ends all."""
+    events = """
+[camera.events]
+classes = ["person"]
+min_seconds = "400ms"
+[[camera.zones]]
+name = "left"
+points = [0.0, 0.0, 0.5, 1.0]
+[[webhook]]
+url = "{url}"
+"""
+    with MqttListener(broker.port) as told, WebhookServer() as hook:
+        text = config(broker, tmp_path) + events.format(url=hook.url)
+        text = text.replace("[mqtt]", "[mqtt]\nsnapshots = true")
+        with Service(tmp_path, text) as service:
+            service.until(lambda: sum(m.json["type"] == "new" for m in told.of("cams/events")) > 2)
+            assert service.end() == 0
+        words = command("events", "list", "--json", "--config", service.config)
+        listed = subprocess.run(words, env=environment(), check=True, capture_output=True)
+        assert eventually(told.holds("cams/available", b"offline"))
+    messages = [message.json for message in told.of("cams/events")]
+    posts = [orjson.loads(post.body) for post in hook.posts]
+    for message in (*messages, *posts):
+        VALIDATOR.validate(message)
+    stages: dict[str, list[str]] = {}
+    for message in messages:
+        stages.setdefault(message["after"]["id"], []).append(message["type"])
+    for told_stages in stages.values():
+        assert (told_stages[0], told_stages[-1]) == ("new", "end")
+        assert set(told_stages[1:-1]) <= {"update"}
+    kept = [orjson.loads(line) for line in listed.stdout.splitlines()]
+    assert {event["id"] for event in kept} == set(stages)
+    last = {m["after"]["id"]: m["after"] for m in messages}
+    for event in kept:
+        message = last[event["id"]]
+        assert (message["label"], message["camera"]) == ("person", "street")
+        assert message["entered_zones"] == event["zones"]
+        assert message["lift"] == pytest.approx(event["focus"]["lift_mean"], abs=1e-3)
+        assert message["has_clip"]
+    assert {zone for event in kept for zone in event["zones"]} == {"left"}
+    assert [(m["type"], m["after"]["id"]) for m in posts] == [
+        (m["type"], m["after"]["id"]) for m in messages if m["type"] != "update"
+    ]
+    snapshot = told.payloads("cams/street/person/snapshot")[-1]
+    assert cv2.imdecode(np.frombuffer(snapshot, np.uint8), cv2.IMREAD_COLOR).shape == (180, 320, 3)
 
 
 def test_a_password_that_cannot_be_read_is_an_error_of_the_configuration(tmp_path: Path) -> None:
