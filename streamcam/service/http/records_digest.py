@@ -23,7 +23,7 @@ RESOLUTION = 1e-6
 """Of the times in records, in seconds."""
 
 _MAX_DIGESTS = 8192
-"""More than five days of segments of a minute, in about 20 MB."""
+"""More than five days of segments of a minute, in about 30 MB where three classes are found."""
 
 _FRAMES = np.dtype([("slice", "u4"), ("frames", "u4"), ("flickers", "u4"), ("flicker", "f4")])
 _FOUND = np.dtype(

@@ -200,46 +200,39 @@ def _columns(digests: Sequence[PlacedDigest], kind: str, step: float) -> _Column
 
 
 def _within(columns: _Columns, number: int) -> _Columns:
-    inside = (columns["bucket"] >= 0) & (columns["bucket"] < number)
-    return {name: column[inside] for name, column in columns.items()}
+    return _where(columns, (columns["bucket"] >= 0) & (columns["bucket"] < number))
+
+
+def _where(columns: _Columns, chosen: npt.NDArray[np.bool_]) -> _Columns:
+    return {name: column[chosen] for name, column in columns.items()}
 
 
 def _lines(
     found: _Columns, classes: dict[str, int], explained: npt.NDArray[Any]
 ) -> list[ClassLine]:
-    totals = _sums(found["label"], found["detections"], len(classes)).astype(int)
-    labels = list(classes)
-    ranked = sorted(np.flatnonzero(totals).tolist(), key=lambda number: -int(totals[number]))
+    totals = _sums(found["label"], found["detections"], len(classes))
+    ranked = sorted(np.flatnonzero(totals).tolist(), key=lambda number: -totals[number])
+    names = list(classes)
     return [
-        _line(
-            found, number, labels[number], classes[labels[number]], int(totals[number]), explained
-        )
+        _line(_where(found, found["label"] == number), names[number], classes, explained)
         for number in ranked[:MAX_CLASSES]
     ]
 
 
 def _line(
-    found: _Columns,
-    number: int,
-    label: str,
-    class_id: int,
-    total: int,
-    explained: npt.NDArray[Any],
+    found: _Columns, label: str, classes: dict[str, int], explained: npt.NDArray[Any]
 ) -> ClassLine:
-    rows = found["label"] == number
-    buckets, length = found["bucket"][rows], len(explained)
+    buckets, detections, length = found["bucket"], found["detections"], len(explained)
     most = np.zeros(length, int)
-    np.maximum.at(most, buckets, found["most"][rows])
+    np.maximum.at(most, buckets, found["most"])
     counts = [
         count if frames else None
         for count, frames in zip(most.tolist(), explained.tolist(), strict=True)
     ]
-    lifts = _means(
-        _sums(buckets, found["lift"][rows], length),
-        _sums(buckets, found["detections"][rows], length),
-    )
-    red, green, blue = colour_of(class_id)
-    return ClassLine(label, f"#{red:02x}{green:02x}{blue:02x}", total, counts, lifts)
+    lifts = _means(_sums(buckets, found["lift"], length), _sums(buckets, detections, length))
+    red, green, blue = colour_of(classes[label])
+    colour = f"#{red:02x}{green:02x}{blue:02x}"
+    return ClassLine(label, colour, int(detections.sum()), counts, lifts)
 
 
 def _sums(
