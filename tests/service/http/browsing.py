@@ -58,7 +58,7 @@ def visit(browser: Browser) -> Iterator[Open]:
 
 def _is_fault(line: Any) -> bool:
     # A server that was stopped, a token that is still missing, and refusals are expected.
-    known = ("ERR_CONNECTION", "401 (", "403 (", "404 (", "409 (", "503 (")
+    known = ("ERR_CONNECTION", "401 (", "403 (", "404 (", "409 (", "422 (", "503 (")
     return line.type == "error" and not any(word in line.text for word in known)
 
 

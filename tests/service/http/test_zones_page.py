@@ -122,6 +122,34 @@ def test_points_and_shapes_are_dragged_and_every_step_undone(change: Edited, vis
     assert change.file.read_text() == CONFIG.replace("[0, 0, 1, 0.2]", "[0.0, 0.0, 1.0, 0.2]")
 
 
+def test_zones_and_lines_have_names_and_lines_a_direction(change: Edited, visit: Open) -> None:
+    page = open_editor(change, visit)
+    draw(page, "Zone", (0.1, 0.5), (0.3, 0.5), (0.35, 0.9), (0.1, 0.8))
+    page.mouse.click(*spot(page, 0.1, 0.5))
+    page.get_by_label("Zone's name").fill("\u202e<b>door</b>")
+    draw(page, "Line", (0.5, 0.9), (0.9, 0.6))
+    page.get_by_label("Line's name").fill("gate")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Count the other way").click()
+    expect(page.locator(".drawing text")).to_have_text(
+        ["Ignore region 1", "\\u202e<b>door</b>", "in", "gate"]
+    )
+    page.get_by_label("Zone's name").fill("")
+    page.get_by_role("button", name="Review changes").click()
+    expect(page.locator(".news")).to_contain_text("zones.0.name: must be 1 to 64 characters")
+    page.get_by_label("Zone's name").fill("the <b>door</b>")
+    page.keyboard.press("Tab")
+    save(page)
+    (zone,), (line,) = saved(change)["zones"], saved(change)["lines"]
+    assert (zone["name"], line["name"]) == ("the <b>door</b>", "gate")
+    assert zone["points"] == pytest.approx([0.1, 0.5, 0.3, 0.5, 0.35, 0.9, 0.1, 0.8], abs=SHARE)
+    assert line["points"] == pytest.approx([0.9, 0.6, 0.5, 0.9], abs=SHARE)
+    # What is saved is what is shown after the page is loaded again.
+    page.reload()
+    expect(page.get_by_label("Zone's name")).to_have_value("the <b>door</b>")
+    expect(page.locator(".figure")).to_have_count(3)
+
+
 def test_a_finger_draws_on_a_phone(change: Edited, visit: Open) -> None:
     phone = {"width": 390, "height": 844}
     page = open_editor(change, visit, viewport=phone, has_touch=True, is_mobile=True)

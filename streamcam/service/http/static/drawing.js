@@ -269,23 +269,33 @@ export class Drawing extends EventTarget {
       "aria-label": `${name}, ${shape.points.length} points`,
     });
     const group = svg("g", { class: `shape ${shape.kind}`, "data-chosen": chosen }, figure);
-    if (!closed) group.append(...this.ends(shape.points));
+    if (!closed) group.append(...this.direction(shape.points));
     group.append(this.label(shape, name));
     return group;
   }
 
   label(shape, name) {
     const [x, y] = this.centre(shape.points);
-    const text = svg("text", { x, y, "font-size": 13 * this.unit }, shape.name || name);
-    return text;
+    const above = KINDS[shape.kind].closed ? 0 : 12 * this.unit;
+    return svg("text", { x, y: y - above, "font-size": 13 * this.unit }, shape.name || name);
   }
 
-  /** Marks of a line's ends, 1 and 2: its directions are told by them. */
-  ends(points) {
-    return points.map((point, index) => {
-      const [x, y] = this.spot(point);
-      return svg("text", { class: "end", x, y: y - 9 * this.unit, "font-size": 12 * this.unit }, index + 1);
-    });
+  /** An arrow across a line where it counts `in`: to the right of who looks along it. */
+  direction([from, to]) {
+    const [[ax, ay], [bx, by]] = [this.spot(from), this.spot(to)];
+    const long = Math.hypot(bx - ax, by - ay) || 1;
+    const along = [(bx - ax) / long, (by - ay) / long];
+    const across = [-along[1], along[0]];
+    const at = (forward, right) => {
+      const [x, y] = [0, 1].map((each) => along[each] * forward + across[each] * right);
+      return [(ax + bx) / 2 + x * this.unit, (ay + by) / 2 + y * this.unit];
+    };
+    const [x, y] = at(0, 44);
+    return [
+      svg("polyline", { class: "arrow", points: [at(0, 0), at(0, 30)].join(" ") }),
+      svg("polyline", { class: "arrow", points: [at(-7, 22), at(0, 30), at(7, 22)].join(" ") }),
+      svg("text", { x, y, "font-size": 12 * this.unit }, "in"),
+    ];
   }
 
   handles(index) {

@@ -241,7 +241,9 @@ class ShapeRow {
         ? el("span", { class: "name" })
         : el("input", { class: "name", maxlength: 64, spellcheck: "false", onchange: () => this.rename(), onfocus: select });
     this.name.ariaLabel = kind === "ignore" ? null : `${KINDS[kind].word}'s name`;
-    this.root = el("li", { "data-kind": kind }, this.swatch, this.name, this.removal);
+    const turn = el("button", { type: "button", class: "turn-round", title: "Count the other way", "aria-label": "Count the other way", onclick: () => this.turn() }, "⇄");
+    this.turning = kind === "line" ? turn : null;
+    this.root = el("li", { "data-kind": kind }, this.swatch, this.name, this.turning, this.removal);
   }
 
   update(shape) {
@@ -252,16 +254,25 @@ class ShapeRow {
     mark(this.swatch, "aria-label", `Select ${name}`);
     mark(this.removal, "aria-label", `Remove ${name}`);
     this.removal.hidden = fixed;
+    if (this.turning) this.turning.hidden = fixed;
     if (this.name.tagName === "SPAN") say(this.name, name);
     else if (document.activeElement !== this.name) this.name.value = shape.name;
     this.name.disabled = fixed;
   }
 
   rename() {
-    const { drawing } = this;
+    this.replace({ name: this.name.value.trim() });
+  }
+
+  /** Exchange a line's ends, and with them `in` and `out`. */
+  turn() {
+    this.replace({ points: this.drawing.shapes[this.index].points.toReversed() });
+  }
+
+  replace(changes) {
+    const { drawing, index } = this;
     drawing.dispatchEvent(new Event("gesture"));
-    const shape = { ...drawing.shapes[this.index], name: this.name.value.trim() };
-    drawing.change(drawing.shapes.with(this.index, shape));
+    drawing.change(drawing.shapes.with(index, { ...drawing.shapes[index], ...changes }));
   }
 }
 
