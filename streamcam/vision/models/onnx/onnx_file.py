@@ -16,7 +16,7 @@ from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 from onnx.inliner import inline_local_functions
 from onnx.numpy_helper import to_array
 
-from streamcam.errors import WeightsError, WeightsUnavailableError
+from streamcam.errors import UsageError, WeightsError, WeightsUnavailableError
 from streamcam.vision.models.onnx.graph_parts import ELEMENT_TYPES
 
 _DTYPES = {int(number): dtype for dtype, number in ELEMENT_TYPES.items()}
@@ -59,11 +59,14 @@ class OnnxFile:
         metadata: What the exporter noted.
 
     Raises:
+        UsageError: It is a folder.
         WeightsUnavailableError: There is no such file.
         WeightsError: It is not an ONNX file, or not a whole one.
     """
 
     def __init__(self, path: Path) -> None:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder, not an ONNX file")
         if not path.is_file():
             raise WeightsUnavailableError(f"there is no file {path}")
         self.path = path

@@ -47,6 +47,11 @@ def test_a_missing_file_is_unavailable(tmp_path: Path) -> None:
     refused(tmp_path / "a.onnx", WeightsError, ExitCode.UNAVAILABLE, "there is no file")
 
 
+def test_a_folder_is_no_onnx_file(tmp_path: Path) -> None:
+    (tmp_path / "a.onnx").mkdir()
+    refused(tmp_path / "a.onnx", UsageError, ExitCode.USAGE, "a folder, not an ONNX file")
+
+
 @pytest.mark.parametrize("content", [b"", b"\x00\x01\x02", b"not a graph", b"PK\x03\x04"])
 def test_other_files_are_no_onnx_files(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(content)
