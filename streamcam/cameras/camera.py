@@ -17,9 +17,9 @@ from streamcam.observer import Observer
 from streamcam.pipeline.inference import Inference
 from streamcam.pipeline.queue import Overflow
 from streamcam.pipeline.stream import Sampler, Stream
-from streamcam.pipeline.trackers import tracker_of
+from streamcam.pipeline.trackers import style_of, tracker_of
 from streamcam.regions import RegionCounts
-from streamcam.render import Style, annotate
+from streamcam.render import annotate
 from streamcam.retry import Backoff, RestartLimit
 from streamcam.sinks.pictures import PreviewSink
 from streamcam.sources.limits import Limits
@@ -60,7 +60,7 @@ class Camera:
         self.ready = False
         self._pipeline = pipeline
         self._engines = engines
-        self._style = Style(**plan.settings.render.model_dump())
+        self._style = style_of(plan.settings.render, plan.tracking)
         self._observer = observer
         self._clock = clock
         self._reconnect = reconnect

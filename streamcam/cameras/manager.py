@@ -18,7 +18,7 @@ from streamcam.errors import DeviceError
 from streamcam.events.archive import EventArchive, KeptCamera
 from streamcam.observer import Observer, Observers
 from streamcam.pipeline.inference import Inference, InferencePipeline
-from streamcam.render import Style
+from streamcam.pipeline.trackers import style_of
 from streamcam.sinks.base import EngineKey, Provenance
 from streamcam.sinks.pictures import PreviewSink
 from streamcam.sinks.recording.retention import Retention, RetentionThread
@@ -219,7 +219,7 @@ def _note(names: set[str], name: str, wanted: bool) -> None:
 def _kept(plan: CameraPlan, rule: EventSettings) -> KeptCamera:
     output, live = plan.settings.output, plan.settings.live
     has_video = plan.record != "never" and output.video != "off"
-    style = Style(**plan.settings.render.model_dump())
+    style = style_of(plan.settings.render, plan.tracking)
     return KeptCamera(output.folder / plan.name, rule, style, live.segment if has_video else None)
 
 

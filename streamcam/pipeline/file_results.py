@@ -19,8 +19,8 @@ from streamcam.events.file_events import FileEventSettings
 from streamcam.files import existing_ancestor
 from streamcam.fingerprint import fingerprint_of_text
 from streamcam.pipeline.engine_provider import EngineProvider
-from streamcam.pipeline.trackers import tracker_of
-from streamcam.render import Annotator, Style, annotate
+from streamcam.pipeline.trackers import style_of, tracker_of
+from streamcam.render import Annotator, annotate
 from streamcam.sinks.base import Sink, SinkTarget, result_path
 from streamcam.sinks.claim import ResultClaim
 from streamcam.sinks.manifest import (
@@ -263,11 +263,12 @@ class Results:
         output = self._settings.output
         target = SinkTarget(info, output.folder, self.stem, self._provider.provenance, self._clock)
         chosen = file_sinks(self._settings, still=info.still)
-        style = Style(**self._settings.render.model_dump())
+        tracking = None if info.still else self._settings.file_tracking
+        style = style_of(self._settings.render, tracking)
         # An annotator keeps the last picture, which may be large, for the frames that follow.
         draw = partial(annotate, style=style) if info.still else Annotator(style).annotate
-        tracker = None if info.still else tracker_of(self._settings.file_tracking)
-        return Delivery([sink.create(target) for sink in chosen], draw, tracker)
+        sinks = [sink.create(target) for sink in chosen]
+        return Delivery(sinks, draw, tracker_of(tracking))
 
     def withdraw(self) -> None:
         """Remove the manifest: from now on the files that it lists are replaced one by one."""

@@ -8,6 +8,7 @@ import cv2
 from streamcam.render.boxes import draw_boxes, draw_labels
 from streamcam.render.heat import Heat, enlarge
 from streamcam.render.layer import Mask, Overlay
+from streamcam.render.outlines import draw_outlines
 from streamcam.render.overlays import Thumbnails, footer
 from streamcam.render.style import Scale, Style
 from streamcam.types import STANDSTILL_SECONDS, Frame, FrameResult, Item, Picture
@@ -70,6 +71,7 @@ class Annotator:
         strength = 1 - (1 - _FADED) * min(1.0, (age or 0.0) / _FADING)
         canvas = self._heat.over(frame.picture, explained.levels, strength)
         scale = _scale(frame)
+        draw_outlines(canvas, self._style.zones, self._style.lines, scale)
         method = explained.result.explanation.method
         overlays = footer(frame, method, age, self._style, scale)
         if self._thumbnails is not None and self._thumbnails.is_recent(frame.time):

@@ -99,7 +99,7 @@ def _texts(detection: Detection) -> tuple[tuple[str, ...], ...]:
     if not drawable(name):
         name = f"#{detection.class_id}"
     if detection.track_id is not None:
-        name = f"{name} {detection.track_id}"
+        name = f"{name} #{detection.track_id}"
     confidence = f"{detection.confidence * 100:.0f} %"
     lift = detection.focus.lift
     focus = f" lift {lift:.{1 if lift < 10 else 0}f}"

@@ -6,6 +6,8 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
+from streamcam.regions import Line, Zone
+
 Colormap: TypeAlias = Literal["inferno", "magma", "viridis", "turbo", "jet"]
 COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
 
@@ -50,6 +52,7 @@ class Style:
         opacity: How much of the picture the hottest places cover, 0..1.
         legend: Whether a corner tells what the heat is, how its colours read, and the age of a map
             that is not the frame's own.
+        zones, lines: Whose outlines are drawn.
 
     Raises:
         ValueError: The colormap is unknown or the opacity out of its range.
@@ -59,6 +62,8 @@ class Style:
     opacity: float = 0.7
     legend: bool = True
     timestamp: bool = True
+    zones: tuple[Zone, ...] = ()
+    lines: tuple[Line, ...] = ()
 
     def __post_init__(self) -> None:
         if self.colormap not in COLORMAPS:

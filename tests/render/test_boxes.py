@@ -104,7 +104,7 @@ def test_small_boxes_get_short_labels() -> None:
 
 def test_the_label_of_a_tracked_object_has_its_number() -> None:
     texts = _texts(replace(detection((0, 0, 9, 9)), track_id=12))
-    assert [text[0] for text in texts] == ["person 12"] * 3
+    assert [text[0] for text in texts] == ["person #12"] * 3
 
 
 def test_a_crowd_keeps_the_labels_of_the_most_confident() -> None:
