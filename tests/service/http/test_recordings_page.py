@@ -29,6 +29,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_segment(folder, nine + timedelta(seconds=2), 2, ["car"], lift=1, grey=MIDDLE)
     write_segment(folder, DAY.replace(hour=18), 2, ["person"], grey=LIGHT)
     write_segment(folder, datetime(2026, 2, 27, 2, tzinfo=UTC), 2, ["cat"], grey=LIGHT)
+    write_segment(folder, datetime(2026, 2, 20, 12, tzinfo=UTC), 2, ["dog"], grey=DARK)
     return folder
 
 
@@ -203,7 +204,7 @@ def test_days_are_those_of_the_reader(url: str, visit: Open) -> None:
     )
     expect(page.locator("#reading")).to_have_attribute("title", "2026-02-27 02:00:00 UTC")
     days = page.locator(".calendar td button")
-    expect(days).to_have_text(["26"])
+    expect(days).to_have_text(["20", "26"])
     page.get_by_role("button", name="Day after").click()
     until_shown(page, LIGHT, "13:00:00")
     expect(page.get_by_role("button", name="Day after")).to_be_disabled()
@@ -249,6 +250,13 @@ def test_the_calendar_leads_to_other_days_and_months(url: str, visit: Open) -> N
     calendar.get_by_role("button", name="Friday, 27 February 2026, recorded").press("Enter")
     until_shown(page, LIGHT, "02:00:00")
     expect(calendar.locator("[aria-current=date]")).to_have_text("27")
+    # Arrows lead to the next recorded day in their direction, and move nothing else.
+    for key, day in (("ArrowUp", "20"), ("ArrowRight", "27"), ("ArrowLeft", "20")):
+        page.keyboard.press(key)
+        expect(calendar.locator(":focus")).to_have_text(day)
+    until_shown(page, LIGHT, "02:00:00")
+    page.get_by_role("button", name="Day before").click()
+    until_shown(page, DARK, "12:00:00")
     expect(page.get_by_role("button", name="Day before")).to_be_disabled()
 
 

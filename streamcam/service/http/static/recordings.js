@@ -82,11 +82,14 @@ export class Recordings {
     say(this.title, day.text());
     say(this.zone, zoneName(day.date));
     mark(this.zone, "title", `${utc(day.begin)} to ${utc(day.end)}`);
+    const { activeElement } = document;
     const footage = new RecordedFootage(this.camera, day.begin, day.end);
     footage.addEventListener("change", () => this.start(footage));
     this.player = new Player(footage, this.calendar.root, this.links);
     this.player.addEventListener("segment", (event) => this.showSegment(event.detail.segment));
     this.place.replaceChildren(this.player.root);
+    // The calendar has moved to the new player, which took the focus from it.
+    if (this.calendar.root.contains(activeElement)) activeElement.focus({ preventScroll: true });
   }
 
   /** Show the wanted moment, otherwise the latest segment, as soon as it was read. */
