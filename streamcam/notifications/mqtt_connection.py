@@ -94,6 +94,11 @@ class MqttConnection:
         return len(self._on_their_way)
 
     @property
+    def unconfirmed(self) -> int:
+        """Of the messages on their way those to be counted."""
+        return sum(self._on_their_way.values())
+
+    @property
     def has_room(self) -> bool:
         """Whether a message would be sent at once."""
         return self.connected and len(self._on_their_way) < _WINDOW

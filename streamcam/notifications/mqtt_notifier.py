@@ -133,7 +133,7 @@ class MqttNotifier(Observer):
                 self._work()
             except Exception as error:  # noqa: BLE001 - one message must not end the others
                 _log.error("MQTT: internal fault: %s: %s", type(error).__name__, error)
-        lost = self._outbox.clear()
+        lost = self._outbox.clear() + self._connection.unconfirmed
         if lost:
             _log.warning("MQTT: %d changes of events could not be told", lost)
         self._connection.stop(_FAREWELL_SECONDS)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -297,6 +298,26 @@ def test_nothing_is_lost_when_the_broker_is_killed_ten_times(tmp_path: Path) -> 
 def stages_of(listener: MqttListener) -> list[tuple[int, str]]:
     messages = [message.json for message in listener.of("killed/events")]
     return [(message["after"]["track_id"], message["type"]) for message in messages]
+
+
+def test_a_broker_that_hangs_holds_nothing_up(
+    broker: MosquittoBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither events, nor the end."""
+    control = StubControl(camera())
+    with notifier(broker.port, control, topic="hangs") as made:
+        assert eventually(lambda: made.connected)
+        broker.pause()
+        try:
+            for number in range(1, 101):
+                made.event_changed(end(number))
+            assert eventually(lambda: 80 <= made.waiting < 100), "few are on their way"
+            began = time.monotonic()
+            made.stop(0.5)
+            assert time.monotonic() - began < 10
+        finally:
+            broker.resume()
+    assert "MQTT: 100 changes of events could not be told" in caplog.text
 
 
 def test_a_broker_that_is_away_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:

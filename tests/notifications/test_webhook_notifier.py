@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -160,6 +161,16 @@ def test_at_the_end_a_server_that_is_away_holds_nothing_up() -> None:
             made.event_changed(end(number))
     assert made.dropped == 50
     assert made.waiting == 0
+
+
+def test_at_the_end_a_server_that_hangs_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook_notifier, "_TIMEOUT_SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with notifier(f"http://127.0.0.1:{silent.getsockname()[1]}/", grace=0.1) as made:
+            for number in range(1, 51):
+                made.event_changed(end(number))
+        assert (made.waiting, made.delivered) == (0, 0)
+        assert made.dropped >= 49, "one may be on its way"
 
 
 def test_secrets_that_cannot_be_used(tmp_path: Path) -> None:

@@ -76,13 +76,21 @@ class MosquittoBroker:
 
     def kill(self) -> None:
         """End it as a power cut would."""
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, number: int) -> None:
         if self._process is not None:
-            self._process.send_signal(number)
+            self._process.kill()
             self._process.wait()
             self._process = None
+
+    def pause(self) -> None:
+        """Keep its connections, and answer nothing."""
+        self._tell(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._tell(signal.SIGCONT)
+
+    def _tell(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def _answers(self) -> bool:
         try:
