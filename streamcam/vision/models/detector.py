@@ -43,6 +43,11 @@ class Detector:
         return self.forward(self.preprocess(self.upload(pictures)))
 
     @property
+    def confidence(self) -> float:
+        """The score from which detections are given, 0..1."""
+        return self._confidence
+
+    @property
     def device(self) -> torch.device:
         return self.network.device
 

@@ -66,11 +66,17 @@ class _Requests:
 class CompiledGraph:
     """A model on one of OpenVINO's devices. For one thread at a time; sizes may change.
 
-    Arguments and `WeightsError` are those of `compiled`; inputs and outputs have names.
+    Arguments and `WeightsError` are those of `compiled`; inputs and outputs have names. A model
+    that is compiled already, for a CPU, stays as it is.
     """
 
     def __init__(
-        self, model: openvino.Model, *, device: str, precision: IntelPrecision, threads: int
+        self,
+        model: openvino.Model | openvino.CompiledModel,
+        *,
+        device: str,
+        precision: IntelPrecision,
+        threads: int,
     ) -> None:
         self._model = model
         self._place = (device, precision, threads)
@@ -78,7 +84,9 @@ class CompiledGraph:
         self._names = [output.any_name for output in model.outputs]
         self._is_static = device.startswith(_STATIC)
         self._by_size: OrderedDict[tuple[int, ...], _Requests] = OrderedDict()
-        if not self._is_static:
+        if isinstance(model, openvino.CompiledModel):
+            self._by_size[()] = _Requests(model)
+        elif not self._is_static:
             self._by_size[()] = _Requests(compiled(model, *self._place))
 
     def __call__(self, inputs: Named) -> dict[str, Tensor]:

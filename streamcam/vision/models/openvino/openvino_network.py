@@ -36,7 +36,7 @@ class OpenVinoNetwork(Network):
     def __init__(
         self,
         network: Network,
-        model: openvino.Model,
+        model: openvino.Model | openvino.CompiledModel,
         *,
         device: str = "CPU",
         precision: IntelPrecision = "fp32",
