@@ -11,6 +11,7 @@ from rich.table import Table
 from streamcam.cli import options
 from streamcam.cli.explainable import explainable
 from streamcam.cli.progress import file_reporter
+from streamcam.cli.quantize import quantize
 from streamcam.cli.terminal import output, print_json, size, table
 from streamcam.config import load_settings
 from streamcam.errors import ExitCode, UsageError
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 
 app.command()(explainable)
+app.command()(quantize)
 
 Name = Annotated[str, typer.Argument(help="A model's name, see `streamcam models list`.")]
 

@@ -1,0 +1,1 @@
+"""Quantizing a detector to int8 on a user's own footage: `streamcam models quantize`."""
