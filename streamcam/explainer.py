@@ -27,10 +27,11 @@ from streamcam.explained import Explained
 from streamcam.pipeline.stream import Sampler
 from streamcam.sources.inputs import open_source
 from streamcam.types import Frame, Picture
-from streamcam.vision.build import CamOptions, ModelOptions, build_engine
+from streamcam.vision.build import build_engine
 from streamcam.vision.cam.eigencam import Grid
 from streamcam.vision.devices import Precision
 from streamcam.vision.engine_io import EngineDescription
+from streamcam.vision.engine_options import CamOptions, ModelOptions
 from streamcam.vision.methods.attribution import Explain
 from streamcam.vision.models.download import Progress
 

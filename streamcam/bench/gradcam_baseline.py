@@ -24,8 +24,9 @@ from torchvision.transforms.functional import to_tensor
 
 from streamcam.errors import SinkError, SourceError
 from streamcam.types import HeatMap, Picture
-from streamcam.vision.build import ModelOptions, load_module
+from streamcam.vision.build import load_module
 from streamcam.vision.engine import Engine
+from streamcam.vision.engine_options import ModelOptions
 from streamcam.vision.models.detector_module import DetectorModule, join_as_published
 from streamcam.vision.models.family import LoadedModule
 from streamcam.vision.models.network import FeatureLevels

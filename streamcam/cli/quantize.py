@@ -80,7 +80,7 @@ def _print(report: QuantizationReport) -> None:
         "compared on", f"{agreed.frames} others, with {agreed.float_boxes} confident boxes"
     )
     rows.add_row("boxes found again", _share(agreed.found))
-    rows.add_row("boxes of int8 that are the float model's too", _share(agreed.confirmed))
+    rows.add_row("boxes of int8 that the float model has", _share(agreed.confirmed))
     rows.add_row(
         "correlation of the maps",
         f"mean {agreed.map_mean:.3f}, 5th percentile {agreed.map_low:.3f}",

@@ -16,10 +16,11 @@ from streamcam.pipeline.engine_key import RANDOM, engine_key
 from streamcam.pipeline.inference import Inference, InferencePipeline
 from streamcam.sinks.base import EngineKey, Provenance
 from streamcam.vision.models.names import NANO, NANO_FILE
+from streamcam.vision.models.quantized import nano_int8
 
 if TYPE_CHECKING:
-    from streamcam.vision.build import ModelOptions
     from streamcam.vision.engine import Engine
+    from streamcam.vision.engine_options import ModelOptions
 
 FetchProgress = Callable[[str, int, int | None], None]
 """Called with a download's progress: the file, bytes so far, total bytes where known."""
@@ -128,6 +129,7 @@ def provenance_of(engine: "Engine", settings: Settings) -> Provenance:
         device=made_by.device,
         weights_sha256=made_by.weights_sha256,
         settings=shown,
+        quantization=made_by.quantization,
         key=engine_key(settings, made_by.weights_sha256, made_by.labels_sha256),
     )
 
@@ -149,8 +151,12 @@ def _file_digests(settings: Settings) -> tuple[str | None, str | None]:
     model = settings.model
     if model.name == NANO and model.weights != RANDOM:
         # Without torch, whose import takes seconds: often everything turns out to be complete.
+        labels = sha256_of(model.labels)
+        if model.precision == "int8" and model.weights is None:
+            quantized = nano_int8()
+            return None if quantized is None else quantized.sha256, labels
         weights = NANO_FILE if model.weights is None else Path(model.weights)
-        return sha256_of(weights), sha256_of(model.labels)
+        return sha256_of(weights), labels
     _import_vision()
     from streamcam.vision.build import file_digests
 
@@ -190,14 +196,14 @@ def build_engine(
     """
     # Here because it takes seconds: not for a file that is missing.
     _import_vision()
-    from streamcam.vision.build import CamOptions
     from streamcam.vision.build import build_engine as build
+    from streamcam.vision.engine_options import CamOptions
 
     cam = CamOptions(**settings.cam.model_dump())
     return build(model_options(settings), cam, progress=fetching, fuse=fuse)
 
 
 def model_options(settings: Settings) -> "ModelOptions":
-    from streamcam.vision.build import ModelOptions
+    from streamcam.vision.engine_options import ModelOptions
 
     return ModelOptions(**settings.model.model_dump(exclude={"max_wait"}))

@@ -152,7 +152,7 @@ def _keep(
     name: str, settings: Settings, described: "EngineDescription", write: "WriteInt8"
 ) -> Path:
     """Add the int8 model to the library, with what is needed to load the float one."""
-    from streamcam.vision.build import resolve
+    from streamcam.vision.engine_options import resolve
     from streamcam.vision.models.imported_model import ImportedModel
     from streamcam.vision.models.library import Library
 

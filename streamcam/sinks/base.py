@@ -60,6 +60,7 @@ class Provenance:
         device: The device it ran on, e.g. "cpu" or "cuda:0 (NVIDIA L4)".
         weights_sha256: Digest of the weights in hexadecimal, None where unknown.
         settings: The user's settings, as plain JSON values.
+        quantization: What the int8 model was made of, as plain JSON values; None for a float one.
         key: What of all this changes results.
     """
 
@@ -69,6 +70,7 @@ class Provenance:
     device: str
     weights_sha256: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    quantization: Mapping[str, Any] | None = None
     key: EngineKey = field(default_factory=lambda: EngineKey({}))
 
 

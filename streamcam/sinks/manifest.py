@@ -124,6 +124,7 @@ def write_manifest(
             "device": engine.device,
             "key": engine.key.digest,
             "parts": dict(engine.key.parts),
+            **_quantization(engine),
         },
         "settings": dict(engine.settings),
         "started": iso_utc(started),
@@ -162,6 +163,10 @@ def _identity(source: Mapping[str, Any]) -> SourceIdentity:
 def _key(engine: Mapping[str, Any]) -> EngineKey | None:
     parts = engine.get("parts")
     return None if parts is None else EngineKey(parts)
+
+
+def _quantization(engine: Provenance) -> dict[str, Any]:
+    return {} if engine.quantization is None else {"quantization": dict(engine.quantization)}
 
 
 def _source(info: SourceInfo, identity: SourceIdentity | None) -> dict[str, Any]:

@@ -1,21 +1,19 @@
 """From a user's settings to an engine that is ready to explain."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 from typing import Literal
 
 import torch
 import torchvision
 
 from streamcam.cam_methods import EIGENCAM, METHODS, CamMethod, PerturbationFormula, find_method
-from streamcam.errors import UsageError, did_you_mean
+from streamcam.errors import UsageError, WeightsError, did_you_mean
 from streamcam.fingerprint import sha256_of
-from streamcam.vision.cam.eigencam import EigenCam, Grid
+from streamcam.vision.cam.eigencam import EigenCam
 from streamcam.vision.cpu.tuning import prefers_bfloat16
 from streamcam.vision.devices import (
     DTYPES,
-    Precision,
     choose_device,
     choose_precision,
     describe_device,
@@ -24,7 +22,8 @@ from streamcam.vision.devices import (
 )
 from streamcam.vision.engine import Engine
 from streamcam.vision.engine_io import EngineDescription
-from streamcam.vision.methods.attribution import Attribution, Explain, MapMaker
+from streamcam.vision.engine_options import CamOptions, ModelOptions, ResolvedModel, resolve
+from streamcam.vision.methods.attribution import Attribution, MapMaker
 from streamcam.vision.models.detector import Detector
 from streamcam.vision.models.download import Progress
 from streamcam.vision.models.family import (
@@ -32,66 +31,13 @@ from streamcam.vision.models.family import (
     Loaded,
     LoadedModule,
     LoadOptions,
-    WeightsChoice,
 )
-from streamcam.vision.models.library import Library
-from streamcam.vision.models.names import NANO
 from streamcam.vision.models.network import Network
-from streamcam.vision.models.quantized import QuantizedModel, nano_int8
 from streamcam.vision.models.registry import find_family
 from streamcam.vision.models.torch_network import TorchNetwork
 
 _NAMED = 5
 """Of many classes those that a message names."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelOptions:
-    """The detector and the device that runs it.
-
-    Attributes:
-        weights: None for the published (or built-in) ones, a checkpoint, or "random" for the same
-            random ones every time.
-        precision: "auto" takes half precision where the device has units for it; on a CPU only if
-            this network is not slower with it, and detects the same.
-    """
-
-    name: str  # of the detector, or of an imported model
-    weights: str | Path | None
-    labels: Path | None  # names of the classes of `weights`: one a line, or JSON
-    library: Path | None  # folder of the imported models; None for the user's own
-    device: str  # "auto" (a GPU where there is one), "cpu", "cuda", "cuda:N" or "intel:..."
-    precision: Precision
-    confidence: float | None  # score from which a detection counts; None for the model's preset
-    classes: Sequence[str]  # labels of the detections that are wanted; empty for all
-    batch: int  # most frames in one forward pass
-    imgsz: int | None  # as for these, see `LoadOptions`
-    layer: Sequence[str]
-    layout: str
-    trust: bool
-
-    @property
-    def weights_choice(self) -> WeightsChoice:
-        if self.weights is None or self.weights == "random":
-            return None if self.weights is None else "random"
-        return Path(self.weights)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CamOptions:
-    """How maps are made.
-
-    Attributes:
-        method: One of `streamcam.cam_methods`: "eigencam" for the strongest common pattern, any
-            other for why boxes got their scores, see `Attribution` for the next three.
-        grid: "fine" for maps of about 16 network pixels a cell, "pool" for the published recipe's.
-    """
-
-    method: str
-    explain: Explain
-    why_every: int
-    why_top: int
-    grid: Grid
 
 
 def build_engine(
@@ -107,9 +53,10 @@ def build_engine(
         DeviceError: The GPU is missing, failed, or has no room.
     """
     find_method(cam.method)
+    resolved = resolve(model)
+    model = replace(model, device=resolved.device, precision=resolved.precision)
     in_openvino = uses_openvino(model.device, model.precision)
     device = choose_device("cpu" if in_openvino else model.device)
-    resolved = resolve(model)
     options = LoadOptions(
         weights=resolved.weights,
         labels=resolved.labels,
@@ -125,7 +72,7 @@ def build_engine(
     family = find_family(resolved.architecture)
     _check_options(model, family)
     with loading_errors(model.name):
-        loaded = family.load(resolved.architecture, options)
+        loaded = _load(family, resolved, options)
         network = _in_openvino(loaded, model) if in_openvino else loaded.network
         _check_precision(model, network)
         check_method(cam.method, network, model.name)
@@ -149,6 +96,7 @@ def build_engine(
             preset=network.confidence,
             labels_sha256=sha256_of(resolved.labels),
             replayed=_replayed(cam.method, network),
+            quantization=None if resolved.quantized is None else resolved.quantized.lineage,
         )
         eigencam = EigenCam(network.levels, cam.grid)
         attribution = _attribution(detector, eigencam, cam)
@@ -177,11 +125,29 @@ def file_digests(model: ModelOptions) -> tuple[str | None, str | None]:
     """
     resolved = resolve(model)
     architecture, file = resolved.architecture, resolved.weights
+    if resolved.quantized is not None:
+        return resolved.quantized.sha256, sha256_of(resolved.labels)
     if file == "random":
         return None, None
     if file is None:
         file = find_family(architecture).weights_file(architecture)
     return sha256_of(file), sha256_of(resolved.labels)
+
+
+def _load(family: Family, resolved: ResolvedModel, options: LoadOptions) -> Loaded:
+    """Load a model, and name the files of its int8 model where that is to be used."""
+    loaded = family.load(resolved.architecture, options)
+    quantized = resolved.quantized
+    if quantized is None:
+        return loaded
+    quantized.check()
+    if loaded.sha256 != quantized.source_sha256:
+        raise WeightsError(
+            f"the weights of {resolved.architecture} are no longer those that "
+            f"{quantized.graph} was made of",
+            hint="Quantize it again: streamcam models quantize.",
+        )
+    return replace(loaded, int8=quantized.graph, sha256=quantized.sha256)
 
 
 def _torch_precision(
@@ -204,39 +170,6 @@ def _replayed(method: str, network: Network) -> str | None:
 
 
 _PRECISIONS = {dtype: name for name, dtype in DTYPES.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class ResolvedModel:
-    """What a model's name and options stand for; of an imported model its own."""
-
-    architecture: str
-    weights: WeightsChoice
-    labels: Path | None
-    layer: Sequence[str]
-    layout: str
-    quantized: QuantizedModel | None  # its int8 model, if it has one
-
-
-def resolve(model: ModelOptions) -> ResolvedModel:
-    """Look a model's name up in the library.
-
-    Raises:
-        WeightsError: The card of the imported model, or of the built-in int8 one, is damaged.
-    """
-    imported = Library(model.library).find(model.name)
-    if imported is None:
-        built_in = nano_int8() if model.name == NANO and model.weights is None else None
-        own = (model.name, model.weights_choice, model.labels, model.layer, model.layout)
-        return ResolvedModel(*own, quantized=built_in)
-    return ResolvedModel(
-        architecture=imported.architecture,
-        weights=model.weights_choice or imported.weights,
-        labels=model.labels or imported.labels,
-        layer=model.layer or imported.layer,
-        layout=imported.layout if model.layout == "auto" else model.layout,
-        quantized=imported.quantized if model.weights is None else None,
-    )
 
 
 def _confirm_precision(detector: Detector) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,7 @@ class EngineDescription:
     versions: Mapping[str, str]  # of torch and torchvision
     preset: float = 0.5  # the confidence that the model recommends
     labels_sha256: str | None = None  # of the user's file with the classes' names
+    quantization: Mapping[str, Any] | None = None  # what an int8 model was made of
     replayed: str | None = None  # the precision of the network that the method explains, if another
 
 

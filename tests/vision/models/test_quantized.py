@@ -4,7 +4,7 @@ import pytest
 
 from streamcam.errors import WeightsError
 from streamcam.pipeline.engine_provider import model_options
-from streamcam.vision.build import resolve
+from streamcam.vision.engine_options import resolve
 from streamcam.vision.models.imported_model import ImportedModel
 from streamcam.vision.models.library import Library, WeightsState, list_models, verify, weights_file
 from streamcam.vision.models.quantized import QuantizedModel, digest_of
