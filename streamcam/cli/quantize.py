@@ -74,7 +74,7 @@ def _values(report: QuantizationReport) -> dict[str, Any]:
 
 def _print(report: QuantizationReport) -> None:
     agreed, measured = report.measured.agreement, report.measured
-    rows = table("", "", keep=("",), fold=("",))
+    rows = table("", "", show_header=False)
     rows.add_row("calibrated on", f"{len(report.footage.calibration)} frames")
     rows.add_row(
         "compared on", f"{agreed.frames} others, with {agreed.float_boxes} confident boxes"
