@@ -94,8 +94,8 @@ class EventFinder:
     """Turns one source's tracked results into events; all calls come from one thread.
 
     An object becomes an event in the frame in which it fulfils its rule, and stays one until it has
-    gone, the source was connected again, or `end`. Objects without a track are ignored. It holds
-    what is known of the objects of the last seconds, and of each event's best frame for a second.
+    gone, another shot begins (a cut, a new connection), or `end`. Objects without a track are
+    ignored. What is held are the objects of the last seconds, and each best frame for a second.
 
     Args:
         source: The camera's name, or the file's id.
@@ -116,7 +116,7 @@ class EventFinder:
     def update(self, result: FrameResult) -> list[EventChange]:
         """Take the next explained frame, and return what is to be told of events."""
         frame = result.frame
-        changes = self.end() if frame.discontinuity else []
+        changes = self.end() if result.new_shot or frame.discontinuity else []
         self._number += 1
         moment = Moment(frame.index, frame.time, frame.time_utc)
         for detection in result.detections:

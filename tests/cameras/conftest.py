@@ -48,6 +48,7 @@ class TimedEngine:
             preset=0.5,
             weights_sha256=None,
             labels_sha256=None,
+            replayed=None,
         )
         self.forgotten: list[str] = []
         self.closed = False

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -138,6 +139,14 @@ def test_a_reconnect_ends_events_before_the_frame_after_it() -> None:
     (end,) = events.update(result(20, found(), discontinuity=True))
     assert (end.stage, end.event.end and end.event.end.frame) == (EventStage.END, 19)
     assert events.end() == [], "the object after it has not been there for a second"
+
+
+def test_a_cut_ends_events() -> None:
+    events = finder()
+    for frame in stretch(0, 20, found()):
+        events.update(frame)
+    (end,) = events.update(replace(result(20, found(2)), new_shot=True))
+    assert (end.stage, end.event.track_id) == (EventStage.END, 1)
 
 
 def test_the_best_frame_is_given_once_and_is_one_of_the_event() -> None:
