@@ -5,7 +5,7 @@ They run alternately, so that other load on the machine affects all of them.
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +13,21 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from streamcam.bench.clip import Clip, make_clip
-from streamcam.bench.measurements import BenchReport, Machine, RunResult, Spread, Startup
+from streamcam.bench.measurements import (
+    BenchReport,
+    Machine,
+    OpenVinoResult,
+    RunResult,
+    Spread,
+    Startup,
+)
 from streamcam.bench.streamcam_run import StreamcamRun, results_folder
 from streamcam.config import Settings
 from streamcam.pipeline.engine_provider import FetchProgress, build_engine, model_options
 
 if TYPE_CHECKING:
     from streamcam.bench.gradcam_baseline import GradCamBaseline
+    from streamcam.bench.openvino_runs import OpenVinoRun
     from streamcam.bench.stage_times import DetectorOnly
     from streamcam.vision.engine import Engine
 
@@ -117,6 +125,8 @@ class _Runs:
     engine: "Engine"
     gradcam: "GradCamBaseline"
     streamcam: StreamcamRun
+    openvino: "Sequence[OpenVinoRun]"
+    not_in_openvino: Mapping[str, str]
     imports: float  # seconds of importing torch
     built: float  # seconds of building the engine
 
@@ -132,11 +142,13 @@ class _Runs:
         """Build everything; `opened` closes it."""
         start = time.perf_counter()
         from streamcam.bench.gradcam_baseline import build_gradcam_baseline
+        from streamcam.bench.openvino_runs import open_openvino_runs
 
         imported = time.perf_counter()
         engine = opened.enter_context(build_engine(settings, fetching))
         built = time.perf_counter()
         gradcam = build_gradcam_baseline(engine, model_options(settings))
+        others, reasons = open_openvino_runs(engine, settings, clip, opened)
         return cls(
             clip,
             settings,
@@ -144,6 +156,8 @@ class _Runs:
             engine,
             opened.enter_context(gradcam),
             opened.enter_context(StreamcamRun(engine, settings)),
+            others,
+            reasons,
             imported - start,
             built - imported,
         )
@@ -179,6 +193,18 @@ class _Runs:
             over_detector_only=speed_ratio(times["streamcam"], times["detector"]),
             stages=stages,
             startup=Startup(self.imports, self.built, first_frame),
+            openvino={one.precision: self._in_openvino(one, times) for one in self.openvino},
+            not_in_openvino=self.not_in_openvino,
+        )
+
+    def _in_openvino(self, run: "OpenVinoRun", times: Mapping[str, RunTimes]) -> OpenVinoResult:
+        bare, whole = (times[name] for name in run.names)
+        count = len(self.clip.frames)
+        return OpenVinoResult(
+            bare.result(count, run.bare.batch, run.precision),
+            whole.result(count, run.engine.batch, run.precision),
+            speed_ratio(whole, times["streamcam"]),
+            speed_ratio(whole, bare),
         )
 
     def _timed_runs(self, detector: "DetectorOnly") -> dict[str, TimedRun]:
@@ -187,7 +213,7 @@ class _Runs:
             "grad-cam": lambda: self.gradcam.run(clip.path, target, len(clip.frames)),
             "detector": lambda: detector.run(self.engine.description.confidence),
             "streamcam": lambda: sum(self.streamcam.run(clip).counts.detections.values()),
-        }
+        } | {name: run for one in self.openvino for name, run in one.timed(clip).items()}
 
 
 def _machine(device: str, versions: Mapping[str, str], load: float) -> Machine:

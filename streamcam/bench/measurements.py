@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from streamcam.version import __version__
@@ -33,8 +33,18 @@ class RunResult:
     rate: Spread  # frames per second of wall-clock time
     processor: Spread  # seconds of CPU time per frame, of all threads
     batch: int  # frames in one forward
-    precision: str  # "fp32", "fp16" or "bf16"
+    precision: str  # "fp32", "fp16", "bf16" or "int8"
     detections: int  # number of boxes in all frames
+
+
+@dataclass(frozen=True, slots=True)
+class OpenVinoResult:
+    """Results of one precision in OpenVINO."""
+
+    bare: RunResult  # the detector's forward alone
+    streamcam: RunResult  # `streamcam run`
+    over_torch: Spread  # speed of that divided by streamcam's with the settings as they are
+    over_bare: Spread  # the same for the detector alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,8 @@ class BenchReport:
         over_detector_only: The same for the detector alone.
         stages: Seconds per frame of each stage by itself.
         startup: Times before the first frame.
+        openvino: The same detector in OpenVINO, by precision; empty without it.
+        not_in_openvino: Why precisions are left out of that.
     """
 
     source: str
@@ -89,6 +101,8 @@ class BenchReport:
     over_detector_only: Spread
     stages: Mapping[str, Spread]
     startup: Startup
+    openvino: Mapping[str, OpenVinoResult] = field(default_factory=dict)
+    not_in_openvino: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def overlap(self) -> float:
@@ -149,6 +163,21 @@ def as_values(report: BenchReport) -> dict[str, Any]:
             "without": round(without, _DIGITS),
             "overhead": round(report.map_seconds / without, 4),
         },
+        "openvino": {
+            precision: {
+                "bare": _run_values(one.bare),
+                "streamcam": _run_values(one.streamcam),
+                "ratio": {
+                    "over_torch": round(one.over_torch.median, 4),
+                    "over_bare": round(one.over_bare.median, 4),
+                    "spread": {
+                        "over_torch": _ends(one.over_torch),
+                        "over_bare": _ends(one.over_bare),
+                    },
+                },
+            }
+            for precision, one in report.openvino.items()
+        },
         "startup": {name: round(value, 3) for name, value in asdict(report.startup).items()},
     }
 
@@ -181,6 +210,12 @@ def remarks(report: BenchReport) -> list[str]:
         f"Before the first frame: {startup.imports:.1f} s to import torch and grad-cam, "
         f"{startup.engine:.1f} s to build the detector, {startup.first_frame:.2f} s for the frame."
     )
+    lines += [
+        f"In OpenVINO {one} streamcam is {result.over_torch.median:.2f} times as fast, "
+        f"{result.over_bare.median:.2f} of the detector alone there."
+        for one, result in report.openvino.items()
+    ]
+    lines += [f"Not in OpenVINO: {reason}." for reason in report.not_in_openvino.values()]
     if report.machine.load[0] > report.machine.cores / 2:
         lines.append("The machine had other load: the ratios are more reliable than the rates.")
     return lines

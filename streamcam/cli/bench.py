@@ -7,7 +7,14 @@ import typer
 from rich.table import Table
 
 from streamcam.bench.benchmark import BenchPlan, run_bench
-from streamcam.bench.measurements import BenchReport, as_values, machine_in_words, remarks
+from streamcam.bench.measurements import (
+    BenchReport,
+    RunResult,
+    Spread,
+    as_values,
+    machine_in_words,
+    remarks,
+)
 from streamcam.cli import options
 from streamcam.cli.step_progress import StepReporter
 from streamcam.cli.terminal import errors, output, print_json, table
@@ -50,7 +57,8 @@ def bench(
 
     Three runs alternate on the same frames with the same weights: the published recipe (grad-cam's
     EigenCAM, file to file), the detector's forward alone at its best batch, and `streamcam run`.
-    The time before the first frame is reported separately.
+    The last two run in OpenVINO too where that is installed, in every precision. The time before
+    the first frame is reported separately.
     """
     model = flags["model"]
     model["weights"] = options.resolve_shorthand(
@@ -81,6 +89,7 @@ def _runs(report: BenchReport) -> Table:
         ("grad-cam", report.gradcam, report.over_gradcam),
         ("detector only", report.detector_only, report.over_detector_only),
         ("streamcam", report.streamcam, None),
+        *_in_openvino(report),
     ):
         rows.add_row(
             name,
@@ -93,6 +102,17 @@ def _runs(report: BenchReport) -> Table:
             "" if over is None else f"{over.median:.2f} x",
         )
     return rows
+
+
+def _in_openvino(report: BenchReport) -> list[tuple[str, RunResult, Spread | None]]:
+    return [
+        row
+        for one in report.openvino.values()
+        for row in (
+            ("OpenVINO, detector only", one.bare, None),
+            ("OpenVINO, streamcam", one.streamcam, None),
+        )
+    ]
 
 
 def _stages(report: BenchReport) -> Table:

@@ -28,6 +28,8 @@ _PACKAGES = (
     # Of detector families that are installed apart.
     "transformers",
     "onnxruntime",
+    "openvino",
+    "nncf",
     "streamcam-ultralytics",
 )
 

@@ -81,6 +81,11 @@ def choose_precision(name: Precision, device: torch.device) -> Literal["fp32", "
     return name
 
 
+def has_openvino() -> bool:
+    """Whether OpenVINO is installed; it is not loaded."""
+    return find_spec("openvino") is not None
+
+
 def uses_openvino(device: str, precision: Precision) -> bool:
     """Whether a device and a precision by name are OpenVINO's: on a CPU it alone has int8.
 
@@ -90,7 +95,7 @@ def uses_openvino(device: str, precision: Precision) -> bool:
     on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
     if not device.startswith(INTEL) and not (precision == "int8" and on_cpu):
         return False
-    if find_spec("openvino") is None:
+    if not has_openvino():
         raise UsageError(
             f"--device {device} --precision {precision} needs OpenVINO",
             hint="pip install 'streamcam[openvino]'",
@@ -196,9 +201,19 @@ def torch_facts() -> dict[str, str]:
         "CUDA": _cuda_fact(),
         **{f"cuda:{number}": _gpu_fact(number) for number in range(torch.cuda.device_count())},
         "CPU": torch.backends.cpu.get_cpu_capability(),
+        **_openvino_facts(),
         "threads": str(torch.get_num_threads()),
         "weights cache": f"{cache} ({', '.join(files) or 'empty'})",
     }
+
+
+def _openvino_facts() -> dict[str, str]:
+    """The names of OpenVINO's devices, by ours."""
+    if not has_openvino():
+        return {}
+    from streamcam.vision.models.openvino.runtime import intel_devices
+
+    return intel_devices()
 
 
 def _cuda_fact() -> str:

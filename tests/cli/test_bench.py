@@ -38,6 +38,12 @@ def test_json_holds_ratios_stages_and_startup(streamcam: Streamcam) -> None:
     assert sum(stage["share"] for stage in values["stages"].values()) == pytest.approx(1, abs=1e-3)
     with_map, without = values["map"]["with"], values["map"]["without"]
     assert values["map"]["overhead"] == pytest.approx(with_map / without - 1, abs=0.01)
+    assert set(values["openvino"]) >= {"fp32"}
+    for precision, both in values["openvino"].items():
+        assert [both[run]["precision"] for run in ("bare", "streamcam")] == [precision] * 2
+        low, high = both["ratio"]["spread"]["over_bare"]
+        assert 0 < low <= both["ratio"]["over_bare"] <= high
+    assert values["openvino"]["fp32"]["streamcam"]["detections"] == runs[2]["detections"]
     assert set(values["startup"]) == {"imports", "engine", "first_frame"}
     assert values["machine"]["device"] == "cpu"
     assert values["machine"]["threads"] >= 1
@@ -51,7 +57,14 @@ def test_the_tables_are_printed_and_no_files_are_left(streamcam: Streamcam, tmp_
     )
     assert shown.returncode == 0, shown.stderr
     assert "nano (random) on cpu: 2 frames of 320x180" in shown.stdout
-    for word in ("grad-cam", "detector only", "streamcam is", "preprocess", "The map adds"):
+    for word in (
+        "grad-cam",
+        "detector only",
+        "streamcam is",
+        "preprocess",
+        "The map adds",
+        "In OpenVINO",
+    ):
         assert word in shown.stdout
     # Importing torchvision makes the compiler's cache folder, unless the environment names one.
     assert [one for one in tmp_path.iterdir() if not one.name.startswith("torchinductor")] == []

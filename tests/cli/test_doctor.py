@@ -12,6 +12,8 @@ def test_doctor_prints_what_a_bug_report_needs(streamcam: Streamcam, tmp_path: P
     assert facts["streamcam"]["version"] == package.__version__
     assert facts["packages"]["torch"][0].isdigit()
     assert "CUDA" in facts["device"]
+    assert facts["packages"]["openvino"][0].isdigit()
+    assert facts["device"]["intel:cpu"]
     assert facts["video"]["libx264"] == "works"
     assert str(tmp_path) in facts["disk"]["output folder"]
 
