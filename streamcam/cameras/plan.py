@@ -37,18 +37,18 @@ class CameraPlan:
 
     @classmethod
     def of(cls, camera: CameraSettings, settings: Settings) -> "CameraPlan":
-        live = settings.live
+        live, tracking = settings.live, _tracking(camera, settings)
         return cls(
             name=camera.name,
             address=Address(camera.url, camera.format, camera.options),
             timeouts=Timeouts(opening=live.open_timeout, reading=live.read_timeout),
             frame_pixels=settings.limits.frame_pixels,
             max_fps=camera.max_fps or live.max_fps,
-            settings=_with_model(settings, camera),
+            settings=_with_model(settings, camera, tracking or TrackingSettings()),
             ignore=camera.ignore,
             record=camera.record or live.record,
             publish=camera.publish,
-            tracking=_tracking(camera, settings),
+            tracking=tracking,
             events=settings.events.of_camera(camera.events),
         )
 
@@ -68,7 +68,7 @@ def _tracking(camera: CameraSettings, settings: Settings) -> TrackingSettings | 
     return own if own.on else None
 
 
-def _with_model(settings: Settings, camera: CameraSettings) -> Settings:
+def _with_model(settings: Settings, camera: CameraSettings, tracking: TrackingSettings) -> Settings:
     """Return the settings with the camera's own detector; weights belong to their model."""
     changes = {
         "name": camera.model,
@@ -88,5 +88,6 @@ def _with_model(settings: Settings, camera: CameraSettings) -> Settings:
         render=settings.render,
         output=settings.output,
         live=settings.live,
+        tracking=tracking,
         sinks={**settings.sinks, **camera.sinks},
     )

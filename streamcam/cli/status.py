@@ -135,8 +135,10 @@ def _cameras(cameras: list[dict[str, Any]]) -> Table:
 def _regions(regions: dict[str, Any]) -> Iterator[str]:
     for name, zone in regions["zones"].items():
         visits = sum(zone["visits"].values())
-        mean = f", {sum(zone['seconds'].values()) / visits:.1f} s each" if visits else ""
-        yield f"zone {printable(name)}: {zone['objects']} now, {visits} left{mean}"
+        after = (
+            f" after {sum(zone['seconds'].values()) / visits:.1f} s on average" if visits else ""
+        )
+        yield f"zone {printable(name)}: {zone['objects']} inside, {visits} left{after}"
     for name, directions in regions["lines"].items():
         counts = (f"{sum(each.values())} {direction}" for direction, each in directions.items())
         yield f"line {printable(name)}: {', '.join(counts)}"

@@ -80,8 +80,8 @@ def test_what_happened_in_zones_and_at_lines() -> None:
         "lines": {"gate": {"in": {"person": 3, "car": 2}, "out": {}}},
     }
     assert list(command._regions(regions)) == [
-        "zone door\\x1b[2J: 2 now, 4 left, 2.2 s each",
-        "zone yard: 0 now, 0 left",
+        "zone door\\x1b[2J: 2 inside, 4 left after 2.2 s on average",
+        "zone yard: 0 inside, 0 left",
         "line gate: 5 in, 0 out",
     ]
 
