@@ -1,7 +1,7 @@
 """How consistently tracks number the objects of the drawn street, and what that costs.
 
     python -m benchmarks.tracking
-    python -m benchmarks.tracking --detector nano --seeds 11 12 --seconds 20
+    python -m benchmarks.tracking --detector nano --seeds 11 12 --rates 1 5
 
 The boxes are the true ones with noise and misses, or a detector's. For each rate of frames, even
 and uneven (each frame up to 40 % of an interval early or late, a tenth of them dropped):
@@ -31,8 +31,7 @@ from streamcam.types import Box, Detection, Explanation, Focus, Frame, FrameResu
 
 SIZE = (768, 432)
 RATE = 30
-"""Frames a second that the truth is made of, and every other rate chosen from."""
-RATES = (1, 5, 15)
+"""Frames a second of the street; other rates are divisors of it and of each other."""
 OVERLAP = 0.5
 """Intersection over union from which a box is of an object."""
 
@@ -58,10 +57,14 @@ def main() -> None:
     detect = _detector(options) if options.detector else _noisy(options)
     clips = {seed: list(_frames(seed, options, detect)) for seed in options.seeds}
     print(f"{'frames a second':18} {'IDF1':>6} {'possible':>9} {'switches':>9} {'ms':>6}")
-    for rate in RATES:
+    for rate in options.rates:
         for uneven in (False, True):
             chosen = [
-                _chosen(frames, rate, np.random.default_rng(seed) if uneven else None)
+                _chosen(
+                    frames,
+                    max(options.rates) // rate,
+                    np.random.default_rng(seed) if uneven else None,
+                )
                 for seed, frames in clips.items()
             ]
             print(f"{rate:2} {'uneven' if uneven else '':15}", *_measured(chosen, options))
@@ -72,6 +75,7 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--seeds", type=int, nargs="*", default=[11, 12, 13, 14, 15, 16])
+    parser.add_argument("--rates", type=int, nargs="*", default=[1, 5, 15])
     parser.add_argument("--seconds", type=int, default=30)
     parser.add_argument("--noise", type=float, default=0.04, help="of edges, in sides (deviation)")
     parser.add_argument("--misses", type=float, default=0.1, help="share of boxes left out")
@@ -84,8 +88,7 @@ def _frames(
     seed: int, options: argparse.Namespace, detect: Callable[[DemoScene, float, Truth], Found]
 ) -> Iterator[tuple[float, Truth, Found]]:
     street = DemoScene(seed, *SIZE)
-    step = RATE // max(RATES)
-    for index in range(0, options.seconds * RATE, step):
+    for index in range(0, options.seconds * RATE, RATE // max(options.rates)):
         truth = street.truth(index / RATE)
         yield index / RATE, truth, detect(street, index / RATE, truth)
 
@@ -110,9 +113,9 @@ def _detector(options: argparse.Namespace) -> Callable[[DemoScene, float, Truth]
 
 
 def _chosen(
-    frames: Sequence[tuple[float, Truth, Found]], rate: int, random: np.random.Generator | None
+    frames: Sequence[tuple[float, Truth, Found]], step: int, random: np.random.Generator | None
 ) -> Clip:
-    step = max(RATES) // rate
+    """Return every frame after a step, or one near it; random ones are left out then."""
     places = np.arange(0, len(frames), step)
     if random is not None:
         moved = places + np.round(random.uniform(-0.4, 0.4, len(places)) * step).astype(int)
