@@ -4,7 +4,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from streamcam.types import (
     Frame,
     FrameResult,
 )
+from streamcam.vision.engine_io import EngineDescription
 from tests.processes import children
 
 GRACE = 20.0
@@ -39,16 +39,18 @@ class TimedEngine:
     def __init__(self, pace: float = 0.0) -> None:
         self.pace = pace
         self.errors: dict[str, Exception] = {}
-        self.description = SimpleNamespace(
+        self.description = EngineDescription(
             model="stub",
+            weights="none",
+            weights_sha256=None,
             classes={},
             method="stub",
             device="cpu",
             precision="fp32",
-            preset=0.5,
-            weights_sha256=None,
-            labels_sha256=None,
-            replayed=None,
+            confidence=0.5,
+            grid="2x2",
+            batch=1,
+            versions={},
         )
         self.forgotten: list[str] = []
         self.closed = False

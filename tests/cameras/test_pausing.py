@@ -13,6 +13,7 @@ from streamcam.cameras.plan import plans
 from streamcam.types import CameraState
 from tests.cameras.conftest import GRACE, EventLog, TimedEngine, assert_accounted, settings
 from tests.processes import eventually
+from tests.service.running import unfinished
 
 
 def state(manager: CameraManager, name: str = "a") -> CameraState:
@@ -114,14 +115,13 @@ def test_a_recording_that_rests_is_complete_and_goes_on(
     manager.reconcile(plans(settings(recorded, output={"folder": tmp_path})))
     assert eventually(lambda: list(tmp_path.rglob("*.jsonl.part")))
     assert manager.record("a", False)
-    assert eventually(lambda: list(tmp_path.rglob("*.mp4")))
-    assert not list(tmp_path.rglob("*.part"))
+    assert eventually(lambda: list(tmp_path.rglob("*.mp4")) and not unfinished(tmp_path))
     (status,) = manager.statuses()
     assert (status.recording, status.state) == (False, CameraState.LIVE)
     assert observer.statuses["a"][-1].recording is False
     rested = observer.frames["a"][-1].index
     assert eventually(lambda: observer.frames["a"][-1].index > rested + 5)
-    assert not list(tmp_path.rglob("*.part"))
+    assert not unfinished(tmp_path)
     manager.record("a", True)
     assert eventually(lambda: list(tmp_path.rglob("*.jsonl.part")))
     assert observer.statuses["a"][-1].recording
@@ -143,7 +143,7 @@ def test_a_recording_rests_in_a_camera_with_another_plan_too(
     assert eventually(lambda: len(observer.frames["a"]) > known + 3)
     (status,) = manager.statuses()
     assert status.recording is False
-    assert not list(tmp_path.rglob("*.part"))
+    assert not unfinished(tmp_path)
 
 
 def test_who_has_no_recording_has_none_that_rests(manager: CameraManager) -> None:
