@@ -46,6 +46,8 @@ class ConfigFile:
         path = self._existing().resolve()
         if not os.access(path, os.W_OK):
             raise _unwritable(path, "this user may not change it")
+        if os.geteuid() not in (0, path.stat().st_uid):
+            raise _unwritable(path, "it belongs to another user")
         if not os.access(path.parent, os.W_OK):
             raise _unwritable(path, f"this user may not write to {path.parent}")
 
@@ -99,5 +101,5 @@ def _write_like(model: Path, path: Path, content: bytes) -> None:
 def _unwritable(path: Path, reason: str) -> SinkError:
     return SinkError(
         f"{path} cannot be written: {reason}",
-        hint="Let the user that runs streamcam write the file and its folder, or edit it by hand.",
+        hint="Let the user that runs streamcam own the file and its folder, or edit it by hand.",
     )

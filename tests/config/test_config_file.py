@@ -94,6 +94,12 @@ def test_a_file_that_may_not_be_written_is_told_before(
         opened(path).check_writable()
 
 
+def test_a_file_of_another_user_is_left_to_him(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    with pytest.raises(SinkError, match="it belongs to another user"):
+        opened(path).check_writable()
+
+
 def test_without_a_file_there_is_nothing_to_change() -> None:
     file = opened(None)
     assert file.load().live.segment == 30

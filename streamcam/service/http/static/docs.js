@@ -14,10 +14,12 @@ function nameOf(schema) {
   return schema.format ?? schema.type ?? "";
 }
 
-function operation(path, method, { summary, description, parameters = [], responses }) {
+function operation(path, method, { summary, description, parameters = [], requestBody, responses }) {
   const inputs = parameters.map(({ name, in: place, required, schema }) =>
     el("li", {}, el("code", {}, name), ` ${nameOf(schema)}, in the ${place}${required ? "" : ", optional"}`),
   );
+  for (const [type, { schema }] of Object.entries(requestBody?.content ?? {}))
+    inputs.push(el("li", {}, `${type} `, el("code", {}, nameOf(schema)), ", in the body"));
   const outputs = Object.entries(responses["200"]?.content ?? {}).map(([type, { schema }]) =>
     el("li", {}, `${type} `, el("code", {}, nameOf(schema))),
   );
