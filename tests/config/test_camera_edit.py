@@ -53,9 +53,9 @@ def test_what_does_not_change_stays_as_it_is_written() -> None:
 
 
 def test_a_new_list_stands_before_the_tables_of_its_camera() -> None:
-    assert changed("front", ignore=[BOX]) == ["+ignore = [[0.25, 0.25, 0.5, 0.5]]", "+"]
+    assert changed("front", ignore=[BOX]) == ["+ignore = [[0.25, 0.25, 0.5, 0.5]]"]
     assert changed("front", ignore=[BOX, SKY]) == [
-        *("+ignore = [", "+    [0.25, 0.25, 0.5, 0.5],", "+    [0.0, 0.0, 1.0, 0.2],", "+]", "+"),
+        *("+ignore = [", "+    [0.25, 0.25, 0.5, 0.5],", "+    [0.0, 0.0, 1.0, 0.2],", "+]"),
     ]
 
 
@@ -86,6 +86,24 @@ def test_a_zone_keeps_what_else_is_said_of_it() -> None:
     }
 
 
+def test_a_renamed_zone_keeps_its_place_and_comments() -> None:
+    assert changed("yard", zones=[{**DOOR, "name": "gate"}]) == ['-name = "door"', '+name = "gate"']
+
+
+def test_comments_of_what_follows_stay_there() -> None:
+    after = edited(TEXT, "yard", {"zones": [], "lines": [{"name": "gate", "points": BOX}]})
+    assert after.endswith(
+        '[[camera.lines]]\nname = "gate"\npoints = [0.25, 0.25, 0.5, 0.5]\n\n'
+        "# What follows stays.\n[live]\nmax_fps = 5\n"
+    )
+    # Tables of other kinds between two cameras keep their places too.
+    between = TEXT.replace("[[camera]]\nname = 'yard'", "# B\n[model]\n\n[[camera]]\nname = 'yard'")
+    after = edited(between, "front", {"zones": [DOOR]})
+    added = '\n[[camera.zones]]\nname = "door"\npoints = [0.0, 0.5, 0.2, 0.5, 0.2, 1.0]\n'
+    assert after == between.replace("\n\n# B", f"\n{added}\n# B")
+    assert after.replace(added, "") == between
+
+
 def test_an_empty_list_goes() -> None:
     after = edited(TEXT, "yard", {"ignore": [], "zones": [], "lines": []})
     assert camera_values(after, "yard", ["ignore", "zones", "lines"]) == {}
@@ -98,7 +116,8 @@ def test_an_empty_list_goes() -> None:
         '[[camera]]\r\nname = "yard"\r\n# last\r\n',
         '[[camera]]\nname = "yard"',
         '[[camera]]\nname = "yard"\n\n\n',
-        'camera = [ {name = "front"}, # one\n  {name = "yard", zones = [{name = "a"}]} ]\n',
+        '[[camera]]\nname = "yard"\nclasses = [\n  "a",\n  "[[camera]]"\n]\n# next\n[live]\n',
+        '[[camera]]\nname = "yard"\nurl = """\n[live]\n"""\n[live]\n[camera.events]\n# x\n',
         '[[camera]]\nname = "yard"\nsinks.times.digits = 1\n[camera.events]\nclasses = []\n',
         '[[camera]]\n"name" = "yard"\nzones = [{name = "a", points = [1, 2]}]  # here\n',
         '[[camera]]\nname = "yard"\nignore = [] # none yet\n[[camera]]\nname = "z"\n',
@@ -123,9 +142,15 @@ def test_a_camera_that_is_not_there_is_refused() -> None:
         edited(TEXT, "back", {"ignore": [BOX]})
 
 
+def test_a_camera_that_is_no_table_of_its_own_is_refused() -> None:
+    text = 'camera = [ {name = "front"}, # one\n  {name = "yard", zones = [{name = "a"}]} ]\n'
+    with pytest.raises(ConfigError, match="camera yard is written in a way"):
+        edited(text, "yard", {"ignore": [BOX]})
+
+
 def test_what_cannot_be_edited_without_loss_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def lossy(_: object) -> str:
-        return TEXT.replace("max_fps = 5", "")
+        return '[[camera]]\nname = "yard"\n'
 
     monkeypatch.setattr("tomlkit.dumps", lossy)
     with pytest.raises(ConfigError, match="camera yard is written in a way"):
