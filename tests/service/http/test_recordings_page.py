@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from streamcam.service.http.records_digest import Digest, DigestCache
 from tests.service.http.browsing import Open, wait_until
 from tests.service.http.browsing import browser as browser
 from tests.service.http.browsing import visit as visit
@@ -193,6 +194,33 @@ def test_gaps_and_what_was_found_can_be_seen(
     assert pixel(page, 12.5, axis + 4) == pixel(page, 6.5, axis + 4) == blue
     assert pixel(page, 12.5, axis + 18) == blue
     assert pixel(page, 6.5, axis + 18) != blue
+
+
+def test_what_is_not_read_yet_is_not_called_a_gap(
+    fake: FakeStatus, serve: Serve, visit: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.add("front")
+    fake.recorded["front"] = tmp_path
+    for hour in (6, 12):
+        write_segment(tmp_path, DAY.replace(hour=hour), 3600, ["person"])
+    # Only the latest is read, however often it is asked for.
+    read = DigestCache.read
+
+    def read_noon(cache: DigestCache, path: Path, seconds: float) -> Digest | None:
+        return read(cache, path, seconds) if path.parent.name == "12" else None
+
+    monkeypatch.setattr(DigestCache, "read", read_noon)
+    page = visit(f"{serve(fake).url}/#/camera/front", timezone_id="UTC")
+    expect(page.locator(".labels li")).to_have_count(1)
+    words = page.locator("#reading span")
+    for hour, text in ((6.5, "not read yet"), (12.5, "person 1"), (18, "not recorded")):
+        page.mouse.move(*at(page, hour))
+        expect(words).to_contain_text(text)
+    monkeypatch.undo()
+    page.mouse.move(*at(page, 6.5))
+    expect(words).to_contain_text("person 1")
+    page.mouse.move(*at(page, 3))
+    expect(words).to_have_text("not recorded")
 
 
 def test_days_are_those_of_the_reader(url: str, visit: Open) -> None:

@@ -17,12 +17,12 @@ export class Chart {
 
   /**
    * @param {{from, to}} view the visible period, in seconds
-   * @param {[{begin, seconds}]} segments what was recorded
+   * @param {{segments, known}} content what was recorded, and since when that is known
    * @param {{begin, step, frames, classes}} data what was found, in buckets
    * @param {[string]} rows the labels of the rows
    * @param {number} until the end of what could have been recorded
    */
-  draw(view, segments, data, rows, axis, until) {
+  draw(view, content, data, rows, axis, until) {
     const width = this.canvas.parentElement.clientWidth;
     if (!width) return;
     const style = getComputedStyle(this.canvas.parentElement);
@@ -30,7 +30,7 @@ export class Chart {
     const bottom = row * Math.max(1, rows.length);
     const pen = this.pen(width, bottom + AXIS);
     const left = (seconds) => (width * (seconds - view.from)) / (view.to - view.from);
-    this.drawRecorded(pen, segments, left, width, bottom, until, style);
+    this.drawRecorded(pen, content, left, width, bottom, until, style);
     rows.forEach((label, index) => {
       const line = data.classes.find((each) => each.label === label);
       pen.fillStyle = style.getPropertyValue("--grid");
@@ -50,11 +50,11 @@ export class Chart {
     return pen;
   }
 
-  /** Gaps are hatched; what lies in the future is empty. */
-  drawRecorded(pen, segments, left, width, bottom, until, style) {
-    const past = Math.min(left(until), width);
+  /** Gaps are hatched; what lies in the future, or is not known yet, is empty. */
+  drawRecorded(pen, { segments, known }, left, width, bottom, until, style) {
+    const [first, last] = [Math.max(left(known), 0), Math.min(left(until), width)];
     pen.fillStyle = hatching(pen, style.getPropertyValue("--hatch"));
-    pen.fillRect(0, 0, Math.max(0, past), bottom);
+    if (last > first) pen.fillRect(first, 0, last - first, bottom);
     for (const { begin, seconds } of segments) {
       const [from, to] = [left(begin), left(begin + seconds)];
       if (to < 0 || from > width) continue;

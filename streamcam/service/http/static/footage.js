@@ -1,6 +1,6 @@
 // What a player plays: segments on a line of time, and what was found in them.
 //
-// A footage has `axis`, `begin`, `end`, `segments` ([{begin, seconds, video, files, name}], in
+// A footage has `axis`, `begin`, `end`, `known`, `segments` ([{begin, seconds, video, files, name}], in
 // order), `data` (counts and lifts in buckets, see the API's timelines) and `nativeControls` (whether
 // the browser's own suit it); `load()` fetches them, "change" tells of new ones.
 
@@ -13,6 +13,7 @@ const ROUNDING = 0.5; // s
 const NOTHING = { begin: 0, step: 1, frames: [], flicker: [], classes: [] };
 
 class Footage extends EventTarget {
+  known = 0; // what is before is not known yet
   segments = [];
   data = NOTHING;
 
@@ -97,6 +98,7 @@ export class RecordedFootage extends Footage {
     this.camera = `/api/cameras/${encodeURIComponent(camera)}`;
     this.begin = begin;
     this.end = end;
+    this.known = end;
     this.data = { ...NOTHING, begin };
     this.closed = false;
   }
@@ -113,6 +115,8 @@ export class RecordedFootage extends Footage {
       this.segments = segments.map((segment) => this.segment(segment));
       this.pending = pending;
       this.data = { ...data, begin: Date.parse(data.begin) / 1000 };
+      // The latest are read first.
+      this.known = pending ? (this.segments[0]?.begin ?? this.end) : this.begin;
       this.changed();
       if (!pending) return;
       await new Promise((resolve) => setTimeout(resolve, AGAIN));

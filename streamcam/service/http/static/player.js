@@ -217,21 +217,27 @@ export class Player extends EventTarget {
       const data = await this.footage.detail(from, to).catch(() => null);
       if (!data) return;
       this.timeline.refine(data);
-      this.read(this.timeline.pointed ?? this.time);
+      this.moved();
     }, SETTLE);
   }
 
   moved(jump = false) {
     this.timeline.moveTo(this.time, jump);
-    if (this.timeline.pointed === null) this.read(this.time);
+    this.read(this.timeline.pointed ?? this.time);
   }
 
   /** Describe in words what the timeline shows at a moment. */
   read(seconds) {
     const { axis } = this.footage;
-    const words = this.footage.isGap(seconds) ? "not recorded" : inWords(valuesAt(this.dataAt(seconds), seconds));
+    const words = this.wordsFor(seconds);
     this.controls.read(axis.text(seconds, true), axis.title(seconds), words);
     if (seconds === this.time) this.timeline.tell(`${axis.text(seconds)}: ${words}`);
+  }
+
+  wordsFor(seconds) {
+    if (seconds < this.footage.known) return "not read yet";
+    if (this.footage.isGap(seconds)) return "not recorded";
+    return inWords(valuesAt(this.dataAt(seconds), seconds));
   }
 
   tell(text) {

@@ -17,7 +17,7 @@ export class Timeline extends EventTarget {
   constructor(axis) {
     super();
     this.axis = axis;
-    this.content = { begin: 0, end: 1, segments: [], data: EMPTY };
+    this.content = { begin: 0, end: 1, known: 0, segments: [], data: EMPTY };
     this.fine = null;
     this.view = { from: 0, to: 1 };
     this.time = 0;
@@ -45,10 +45,10 @@ export class Timeline extends EventTarget {
   }
 
   /** Show a period. The view is kept where it lies in the period. */
-  show({ begin, end, segments, data }) {
+  show({ begin, end, known, segments, data }) {
     const { content, view } = this;
     const whole = view.from === content.begin && view.to === content.end;
-    this.content = { begin, end, segments, data };
+    this.content = { begin, end, known, segments, data };
     this.fine = null;
     mark(this.slider, "aria-valuemin", begin.toFixed(1));
     mark(this.slider, "aria-valuemax", end.toFixed(1));
@@ -166,7 +166,7 @@ export class Timeline extends EventTarget {
     const data = this.fine && covers(this.fine, view.from, view.to) ? this.fine : content.data;
     const rows = content.data.classes.map((each) => each.label);
     const until = Math.min(content.end, Math.max(Date.now() / 1000, content.begin));
-    this.chart.draw(view, content.segments, data, rows, this.axis, until);
+    this.chart.draw(view, content, data, rows, this.axis, until);
     this.placeHead();
   }
 }
