@@ -33,7 +33,8 @@ export class Timeline extends EventTarget {
       this.head,
     );
     this.labels = el("ul", { class: "labels" });
-    this.root = el("div", { class: "timeline", id: "timeline" }, this.labels, this.slider);
+    // Hidden until it has a length.
+    this.root = el("div", { class: "timeline", id: "timeline", hidden: true }, this.labels, this.slider);
     this.chart = new Chart(this.canvas);
     this.gestures = new Gestures(this.slider, this);
     this.resized = new ResizeObserver(() => this.draw());
@@ -53,6 +54,7 @@ export class Timeline extends EventTarget {
     mark(this.slider, "aria-valuemin", begin.toFixed(1));
     mark(this.slider, "aria-valuemax", end.toFixed(1));
     this.labels.replaceChildren(...data.classes.map(label));
+    this.root.hidden = false;
     if (whole || view.to <= begin || view.from >= end) this.look(begin, end);
     else this.look(view.from, view.to);
   }
