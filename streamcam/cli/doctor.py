@@ -35,7 +35,11 @@ _PACKAGES = (
 
 
 def doctor(config: options.Config = None, json: options.Json = False) -> None:
-    """Print versions, devices, codecs, caches and free space: what a bug report needs."""
+    """Print versions, devices, codecs, caches and free space: what a bug report needs.
+
+    A short trial shows how fast the built-in detector is on the CPU, in torch and in OpenVINO.
+    """
+    from streamcam.bench.runtime_trial import runtime_facts
     from streamcam.sinks.encoder import ffmpeg_facts
     from streamcam.vision.devices import torch_facts
 
@@ -52,6 +56,7 @@ def doctor(config: options.Config = None, json: options.Json = False) -> None:
         },
         "packages": {name: _version(name) for name in _PACKAGES},
         "device": torch_facts(),
+        "nano on the CPU": runtime_facts(),
         "video": ffmpeg_facts(),
         "disk": {"output folder": f"{folder} ({writable})", "free": size(free_space(folder))},
     }

@@ -14,6 +14,10 @@ def test_doctor_prints_what_a_bug_report_needs(streamcam: Streamcam, tmp_path: P
     assert "CUDA" in facts["device"]
     assert facts["packages"]["openvino"][0].isdigit()
     assert facts["device"]["intel:cpu"]
+    speed = facts["nano on the CPU"]
+    assert [name.split()[0] for name in speed] == ["torch", "OpenVINO", "OpenVINO"]
+    assert speed["OpenVINO int8"].endswith(" x")
+    assert all(" ms a picture, " in value for value in speed.values())
     assert facts["video"]["libx264"] == "works"
     assert str(tmp_path) in facts["disk"]["output folder"]
 
