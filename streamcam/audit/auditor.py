@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from streamcam.audit.ground_truth import CocoTruth, Sample, truth_of
 from streamcam.audit.scores import AuditReport
+from streamcam.audit.verdict import MOST_FRAMES
 from streamcam.cam_methods import EIGENCAM, find_method
 from streamcam.config import Settings
 from streamcam.errors import SourceError
@@ -36,7 +37,7 @@ class AuditPlan:
     """What to audit: a video, a picture, a folder of them, or a demo scene."""
 
     source: str
-    frames: int = 4  # to sample, evenly spaced
+    frames: int | None = None  # to sample, evenly spaced; None for as many as decide
     top: int = 2  # most boxes to explain in a frame, the most confident
     methods: Sequence[str] = ()  # empty for all that the detector has
     truth: Path | None = None  # a COCO file with the true boxes; the demo scene has its own
@@ -60,7 +61,7 @@ def run_audit(
     entries = expand([plan.source], is_result)
     truth = None if plan.truth is None else CocoTruth(plan.truth)
     limits = Limits(**settings.limits.model_dump())
-    samples = _samples(entries, plan.frames, truth, limits)
+    samples = _samples(entries, plan.frames or MOST_FRAMES, truth, limits)
     clip = _clip(entries, limits)
     # Imports torch, which takes seconds: not before a missing file has been reported.
     from streamcam.audit.measure import Audit
@@ -72,7 +73,9 @@ def run_audit(
     # Not fused, since the weights are shuffled.
     with build_engine(eigencam, fetching, fuse=False) as engine:
         methods = choose_methods(plan.methods, engine.detector.network, engine.description.model)
-        audit = Audit(engine, methods, top=plan.top, progress=progress)
+        audit = Audit(
+            engine, methods, top=plan.top, until_decided=plan.frames is None, progress=progress
+        )
         return audit.run(samples, clip), engine.description
 
 

@@ -4,6 +4,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from streamcam.audit.gradcam_comparison import PublishedEigenCam, compare
 from streamcam.audit.ground_truth import Sample
 from streamcam.audit.method_maps import SIMILAR, MethodInputs, MethodMaps, shuffled, similarity
 from streamcam.audit.scores import BASELINES, AuditReport, Comparison, Example, Scores, Visibility
+from streamcam.audit.verdict import LEAST_FRAMES, Verdict, judge, spread_order
 from streamcam.cam_methods import EIGENCAM, METHODS
 from streamcam.errors import SourceError
 from streamcam.types import Detection, Frame, FrameResult, HeatMap, TrueObject
@@ -31,6 +33,8 @@ _VISIBLE = 0.25
 
 _EXAMPLES = 2
 
+_Pair: TypeAlias = tuple[MethodInputs, Sample]
+
 
 class Audit:
     """Measures methods. For one thread; run once.
@@ -39,6 +43,7 @@ class Audit:
         engine: One that makes EigenCAM's maps.
         methods: Names of methods; the baselines are always measured too.
         top: Maximum number of boxes to explain in a frame, the most confident.
+        until_decided: Leave out the rest of the samples once more would hardly change the verdict.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class Audit:
         methods: Sequence[str],
         *,
         top: int = 2,
+        until_decided: bool = False,
         seed: int = 0,
         progress: AuditProgress = lambda _what, _done, _all: None,
     ) -> None:
@@ -55,11 +61,13 @@ class Audit:
         self._names = [*methods, *BASELINES]
         self._gradients = [name for name in methods if METHODS[name].gradient_formula]
         self._maps = MethodMaps(engine, top, seed)
+        self._until_decided = until_decided
         self._seed = seed
         self._progress = progress
         self._done = 0
         self._steps = 0
         self._faithful: dict[str, list[Faithfulness]] = defaultdict(list)
+        self._frame_of: list[int] = []  # of each box
         self._seconds: dict[str, list[float]] = defaultdict(list)
         self._pointing: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
         self._visible: dict[str, list[tuple[float, float]]] = defaultdict(list)
@@ -86,11 +94,12 @@ class Audit:
                 "nothing was detected in the sampled frames, so there is nothing to audit",
                 hint="Sample more of them with --frames, or lower --confidence.",
             )
-        known = sum(self._measure(one, sample.truth) for one, sample in pairs)
         for one, _ in pairs[: self._sanity_frames]:
             self._compare_with_shuffled(one)
+        known, pairs = self._measure_samples(pairs)
         comparison, published_flicker = self._published([one for one, _ in pairs], clip)
         return AuditReport(
+            verdict=self._verdict(),
             frames=len(pairs),
             boxes=sum(len(one.targets) for one, _ in pairs),
             known=known,
@@ -100,6 +109,32 @@ class Audit:
             published_flicker=published_flicker,
             examples=self._examples,
         )
+
+    def _measure_samples(self, pairs: list[_Pair]) -> tuple[int, list[_Pair]]:
+        """Measure every method on the frames, in an order that is spread over the source.
+
+        Returns:
+            How many boxes match a true one, and the frames that were measured.
+        """
+        known, measured = 0, list[_Pair]()
+        for place in spread_order(len(pairs)):
+            inputs, sample = pairs[place]
+            self._frame_of += [len(measured)] * len(inputs.targets)
+            known += self._measure(inputs, sample.truth)
+            measured.append(pairs[place])
+            if self._until_decided and len(measured) >= LEAST_FRAMES and self._verdict().decided:
+                break
+        return known, measured
+
+    def _verdict(self) -> Verdict:
+        faithful = {
+            name: [one.insertion - one.deletion for one in measured]
+            for name, measured in self._faithful.items()
+        }
+        return judge(faithful, self._frame_of, self._insane(), self._seed)
+
+    def _insane(self) -> list[str]:
+        return [name for name, found in self._similar.items() if np.mean(found) >= SIMILAR]
 
     @property
     def _sanity_frames(self) -> int:

@@ -20,6 +20,7 @@ from streamcam.audit.scores import (
     remarks,
     rows,
 )
+from streamcam.audit.verdict import sentences
 from streamcam.cam_methods import method_label
 from streamcam.escapes import printable
 from streamcam.render.boxes import draw_boxes
@@ -44,6 +45,8 @@ def page(report: AuditReport, values: Mapping[str, Any]) -> str:
     parts = [
         "<h1>Can these maps be trusted?</h1>",
         f"<p class=lead>{_text(title)}; {_text(weights)}.</p>",
+        _list(sentences(report.verdict)),
+        "<h2>What was measured</h2>",
         _list(remarks(report)),
         "<h2>Numbers</h2>",
         _table(report),
@@ -63,8 +66,8 @@ def page(report: AuditReport, values: Mapping[str, Any]) -> str:
 
 def _foot(version: str) -> str:
     return (
-        f"<p class=foot>streamcam {_text(version)}. Means over the boxes; with few boxes a "
-        "difference of some hundredths is not significant.</p>"
+        f"<p class=foot>streamcam {_text(version)}. Means over the boxes; which differences "
+        "are more than chance, the sentences at the top say.</p>"
     )
 
 

@@ -8,6 +8,7 @@ from streamcam.types import Detection, Frame, HeatMap
 from streamcam.version import __version__
 
 if TYPE_CHECKING:
+    from streamcam.audit.verdict import Verdict
     from streamcam.vision.engine_io import EngineDescription
 
 NOTEBOOK = "notebook's EigenCAM"
@@ -79,6 +80,7 @@ class Example:
 class AuditReport:
     """Results of an audit."""
 
+    verdict: "Verdict"
     frames: int  # with boxes
     boxes: int  # that were explained
     known: int  # boxes that match a true one
@@ -173,6 +175,7 @@ def as_values(source: str, report: AuditReport, engine: "EngineDescription") -> 
         "frames": report.frames,
         "boxes": report.boxes,
         "boxes_with_truth": report.known,
+        "verdict": _verdict_values(report.verdict),
         "methods": {name: _rounded(asdict(scores)) for name, scores in report.methods.items()},
         "insane": [name for name, scores in report.methods.items() if scores.sane is False],
         "visible": {
@@ -190,6 +193,14 @@ def as_values(source: str, report: AuditReport, engine: "EngineDescription") -> 
             "seconds": round(comparison.seconds, _DIGITS),
             "seconds_ours": round(comparison.seconds_ours, _DIGITS),
         },
+    }
+
+
+def _verdict_values(verdict: "Verdict") -> dict[str, Any]:
+    names = ("best", "ties", "undecided", "worse", "decided")
+    return {
+        **{name: getattr(verdict, name) for name in names},
+        "faithfulness": {name: _rounded(asdict(one)) for name, one in verdict.scores.items()},
     }
 
 

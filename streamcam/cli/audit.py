@@ -9,6 +9,7 @@ import typer
 
 from streamcam.audit.auditor import AuditPlan, run_audit
 from streamcam.audit.scores import MEASURES, AuditReport, as_values, number, remarks, rows
+from streamcam.audit.verdict import LEAST_FRAMES, MOST_FRAMES, sentences
 from streamcam.cli import options
 from streamcam.cli.step_progress import StepReporter
 from streamcam.cli.terminal import output, print_json, styled, table
@@ -30,8 +31,15 @@ def audit(
         str | None, typer.Option("--methods", help="Only these, e.g. `layercam,gradcam`.")
     ] = None,
     frames: Annotated[
-        int, typer.Option("--frames", min=1, max=1000, help="How many frames are sampled.")
-    ] = 4,
+        int | None,
+        typer.Option(
+            "--frames",
+            min=1,
+            max=1000,
+            help="How many frames are sampled. Unset: as many as the verdict needs, "
+            f"{LEAST_FRAMES} to {MOST_FRAMES}.",
+        ),
+    ] = None,
     top: Annotated[
         int, typer.Option("--top", min=1, max=100, help="How many boxes of each are explained.")
     ] = 2,
@@ -47,7 +55,8 @@ def audit(
 
     For each method and two baselines (random, centre): how the boxes' scores fall when what a map
     shows is taken away, whether it points at the true objects, flickers, depends on what the
-    network has learnt, and what it costs. A table here, numbers and pictures in `--output`.
+    network has learnt, and what it costs. What that comes to in plain words and a table here,
+    numbers and pictures in `--output`.
     """
     settings = load_settings(config, os.environ, flags)
     wanted = [name.strip() for name in (methods or "").split(",") if name.strip()]
@@ -74,6 +83,8 @@ def _write(source: str, folder: Path, report: AuditReport, values: dict[str, Any
 
 
 def _print(report: AuditReport, page: Path) -> None:
+    for sentence in sentences(report.verdict):
+        output().print(sentence, soft_wrap=True)
     headings = [measure.heading for measure in MEASURES.values()]
     made = table("method", *headings, right=headings, keep=("method",))
     for row in rows(report):
