@@ -1,7 +1,8 @@
 """From a loaded network to an OpenVINO model."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import openvino
 import torch
@@ -43,25 +44,31 @@ def converted(network: Network) -> openvino.Model:
     """
     graph = graph_of(network)
     if not isinstance(graph.model, nn.Module):
-        return openvino.Core().read_model(graph.model.SerializeToString())
+        with _converting():
+            return openvino.Core().read_model(graph.model.SerializeToString())
     height, width = graph.canvas or (-1, -1)
     with warnings.catch_warnings(), computing_threads(1):
         # That sizes which Python computes with become constants, and that torch will rename this.
         warnings.simplefilter("ignore")
         traced = _traced(graph.model, graph.trial)
-        model = _model(traced, [-1, 3, height, width])
+        with _converting():
+            model = openvino.convert_model(traced, input=[(PIXELS, [-1, 3, height, width])])
     for output in model.outputs:
         # It has the names that torch's tracing gave it, too.
         output.get_tensor().set_names({name for name in output.get_names() if is_output(name)})
     return model
 
 
-def _model(traced: torch.jit.ScriptModule, canvas: Sequence[int]) -> openvino.Model:
+@contextmanager
+def _converting() -> Iterator[None]:
+    """Say which operations OpenVINO lacks, or what else it says."""
     try:
-        return openvino.convert_model(traced, input=[(PIXELS, canvas)])
+        yield
     except RuntimeError as error:
+        lacks = [line[3:] for line in str(error).splitlines() if line.startswith("-- ")]
         raise UsageError(
-            f"OpenVINO cannot run this model: {reason(error)}", hint=_WITHOUT
+            f"OpenVINO cannot run this model: {lacks[0] if lacks else reason(error)}",
+            hint=_WITHOUT,
         ) from error
 
 
