@@ -19,6 +19,8 @@ from streamcam.vision.engine import Engine
 from streamcam.vision.methods.targets import BoxTarget
 from streamcam.vision.models.detector import Detector
 from streamcam.vision.models.detector_module import join_as_published
+from streamcam.vision.models.openvino.convert import converted
+from streamcam.vision.models.openvino.openvino_network import OpenVinoNetwork
 from tests.vision.cam.test_alignment import cell, centre_of_heat, patches
 from tests.vision.models.conformance import NetworkConformance
 from tests.vision.scenes import engine_around, frame, grey
@@ -211,3 +213,17 @@ def test_half_precision_finds_the_best_boxes(checkpoint: Path, network: Ultralyt
     overlaps = box_iou(wanted.boxes[:10], found.boxes)
     assert float(overlaps.max(dim=1).values.median()) > 0.9
     del network
+
+
+def test_openvino_computes_the_same(folder: Path) -> None:
+    network = load(saved(random_model("yolo11n.yaml"), folder / "openvino.pt"), "yolo")
+    intel = OpenVinoNetwork(network, converted(network))
+    canvas, placement = Detector(network, 0.001).canvas(street(90, 160))
+    with torch.inference_mode():
+        raw, levels = intel.forward(canvas, [placement])
+        expected_raw, expected = network.forward(canvas, [placement])
+    assert list(raw) == list(expected_raw)
+    for name, value in expected_raw.items():
+        assert torch.allclose(raw[name], value, atol=1e-3), name
+    for name, value in expected.items():
+        assert torch.allclose(levels[name], value, atol=1e-3), name

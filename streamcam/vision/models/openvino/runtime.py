@@ -57,7 +57,7 @@ def find_intel_device(name: str) -> str:
     if found is None:
         raise DeviceError(
             f"device {name!r} was asked for, and OpenVINO finds only {', '.join(intel_devices())}",
-            hint="Install its driver, see docs/performance.md, or take another --device.",
+            hint="Install its driver, see docs/detectors.md, or take another --device.",
         )
     return found
 
