@@ -34,7 +34,7 @@ less than that is no other finding, since a threshold is no more exact. Of nano'
 _LOW = 5
 """The percentile that stands for the worst frames."""
 
-# Forward passes that are timed of each model; the first ones warm up.
+# Forward passes that are timed; the first ones warm up.
 _TIMED = 12
 _WARM_UP = 2
 
@@ -188,18 +188,16 @@ def agreement(scores: Sequence[FrameScore]) -> Agreement:
     )
 
 
-def forward_times(detectors: Sequence[Detector], pictures: Sequence[Picture]) -> list[float]:
-    """Median milliseconds of each detector's forward pass of a picture, taken by turns."""
-    times: list[list[float]] = [[] for _ in detectors]
+def forward_time(detector: Detector, pictures: Sequence[Picture]) -> float:
+    """Median milliseconds of a detector's forward pass of a picture."""
+    times = []
     for number in range(_TIMED):
-        picture = pictures[number % len(pictures)]
-        for detector, own in zip(detectors, times, strict=True):
-            inputs = detector.preprocess(detector.upload([picture]))
-            with computing_threads(threads_for(detector)):
-                start = time.perf_counter()
-                detector.forward(inputs)
-                own.append(1000 * (time.perf_counter() - start))
-    return [median(own[_WARM_UP:]) for own in times]
+        inputs = detector.preprocess(detector.upload([pictures[number % len(pictures)]]))
+        with computing_threads(threads_for(detector)):
+            start = time.perf_counter()
+            detector.forward(inputs)
+            times.append(1000 * (time.perf_counter() - start))
+    return median(times[_WARM_UP:])
 
 
 def _found_in(boxes: Candidates, others: Candidates, confidence: float) -> tuple[int, int]:

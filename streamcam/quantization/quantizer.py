@@ -45,6 +45,7 @@ class QuantizationReport:
     model: str  # the float one's name
     footage: Footage
     measured: "Measurement"
+    float_ms: float  # median of a picture's forward pass, as the float model runs by default
     folder: Path | None  # where it is kept; None if it is not
 
 
@@ -75,6 +76,7 @@ def quantize_model(
         lambda done, total: progress("choosing frames", done, total),
     )
     # They import torch, which takes seconds: not before missing footage has been reported.
+    from streamcam.quantization.agreement import forward_time
     from streamcam.quantization.int8_model import make_int8, measure_int8, write_int8
     from streamcam.vision.models.library import Library
 
@@ -83,6 +85,7 @@ def quantize_model(
     library.check_name(name, replace=plan.overwrite)
     with build_engine(_for_float(settings, library), fetching) as engine:
         detector, described = engine.detector, engine.description
+        float_ms = forward_time(detector, footage.held_out)
         model = make_int8(detector, footage.calibration, progress)
         measured = measure_int8(detector, model, footage.held_out, progress)
         folder = None
@@ -91,7 +94,7 @@ def quantize_model(
             folder = _keep(
                 name, settings, described, lambda to: write_int8(model, to / _GRAPH, lineage)
             )
-    return QuantizationReport(name, settings.model.name, footage, measured, folder)
+    return QuantizationReport(name, settings.model.name, footage, measured, float_ms, folder)
 
 
 def _require_packages() -> None:

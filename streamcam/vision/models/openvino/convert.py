@@ -37,7 +37,8 @@ def converted(network: Network) -> openvino.Model:
     """The part of a network that OpenVINO computes, its weights shared with the network.
 
     Its inputs and outputs are those of the network's graph, by name. The batch is free, and the
-    canvas's size is if the graph takes more than one.
+    canvas's size is if the graph takes more than one. What the network holds to compute that part
+    quickly itself is released: tracing cannot follow it.
 
     Raises:
         UsageError: OpenVINO can compute nothing of this network.
@@ -46,6 +47,7 @@ def converted(network: Network) -> openvino.Model:
     if not isinstance(graph.model, nn.Module):
         with _converting():
             return openvino.Core().read_model(graph.model.SerializeToString())
+    network.release_graph()
     height, width = graph.canvas or (-1, -1)
     with warnings.catch_warnings(), computing_threads(1):
         # That sizes which Python computes with become constants, and that torch will rename this.
