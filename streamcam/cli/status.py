@@ -100,7 +100,8 @@ def _print(answer: dict[str, Any]) -> None:
     if answer["cameras"]:
         console.print(_cameras(answer["cameras"]))
     for camera in answer["cameras"]:
-        for line in _regions(camera["regions"]):
+        # A service that was not restarted since an update does not tell them.
+        for line in _regions(camera.get("regions") or {"zones": {}, "lines": {}}):
             console.print(styled(f"{camera['name']}: {line}", "dim"), soft_wrap=True)
     jobs = ", ".join(f"{count} {state}" for state, count in answer["jobs"].items() if count)
     console.print(f"files: {jobs or 'none'}")
