@@ -49,7 +49,7 @@ def converted(network: Network) -> openvino.Model:
             return openvino.Core().read_model(graph.model.SerializeToString())
     network.release_graph()
     height, width = graph.canvas or (-1, -1)
-    with warnings.catch_warnings(), computing_threads(1):
+    with warnings.catch_warnings(), computing_threads(1), network.in_float32():
         # That sizes which Python computes with become constants, and that torch will rename this.
         warnings.simplefilter("ignore")
         traced = _traced(graph.model, graph.trial)

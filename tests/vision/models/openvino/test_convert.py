@@ -1,11 +1,18 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from onnx import TensorProto, helper
 
 from streamcam.errors import UsageError
+from streamcam.vision.cam.geometry import Letterbox
+from streamcam.vision.models.family import LoadOptions
 from streamcam.vision.models.network_graph import NetworkGraph, pixels_alone
-from streamcam.vision.models.openvino.convert import converted
+from streamcam.vision.models.openvino.convert import converted, graph_of
+from streamcam.vision.models.openvino.openvino_network import OpenVinoNetwork
+from streamcam.vision.models.registry import find_family
+from tests.vision.models.tiny_detectors import save_tiny
 
 
 class OwnOperation:
@@ -32,3 +39,18 @@ def test_operations_that_openvino_lacks_are_told() -> None:
     network: Any = OwnOperation()
     with pytest.raises(UsageError, match=r"cannot run this model: No conversion rule.*Conjure"):
         converted(network)
+
+
+def test_a_network_in_half_precision_converts_as_the_float_one(tmp_path: Path) -> None:
+    folder = str(save_tiny("rt_detr", tmp_path / "model"))
+    network = find_family(folder).load(folder, LoadOptions(dtype=torch.bfloat16)).network
+    random = torch.Generator().manual_seed(0)
+    canvas = torch.rand(1, 3, *graph_of(network).trial, generator=random)
+    size = (canvas.shape[2], canvas.shape[3])
+    placements = [Letterbox(size, size, size)]
+    with torch.inference_mode(), network.in_float32():
+        _, expected = network.forward(canvas, placements)
+    with torch.inference_mode():
+        _, levels = OpenVinoNetwork(network, converted(network)).forward(canvas, placements)
+    for name, level in expected.items():
+        torch.testing.assert_close(levels[name].float(), level, atol=1e-4, rtol=1e-3)
