@@ -29,6 +29,8 @@ class NetworkGraph:
         model: A torch module that takes `PIXELS` and returns its outputs by name, or an ONNX model.
         trial: Height and width of a canvas to try it with.
         canvas: The only canvas that it takes; None for any that the network's sizing makes.
+        channels_last: Whether feature maps should be given channels last, for what the network
+            computes of them.
         inputs: The inputs of each run for what `Network.forward` is given.
         results: What `Network.forward` returns, of the outputs of each run.
     """
@@ -36,6 +38,7 @@ class NetworkGraph:
     model: "nn.Module | ModelProto"
     trial: Size
     canvas: Size | None = None
+    channels_last: bool = False
     inputs: Callable[[Tensor, Sequence[Letterbox]], Sequence[Named]]
     results: Callable[[Sequence[Named], Sequence[Letterbox]], tuple[Raw, Levels]]
 
@@ -56,6 +59,11 @@ def joined(levels: Levels, raw: Raw) -> dict[str, Tensor]:
 def is_output(name: str) -> bool:
     """Whether it is a name that `joined` gives."""
     return name.startswith((_LEVEL, _RAW))
+
+
+def is_level(name: str) -> bool:
+    """Whether it is the name of a level among the outputs."""
+    return name.startswith(_LEVEL)
 
 
 def split(outputs: Named) -> tuple[Levels, Raw]:

@@ -110,6 +110,7 @@ class TorchNetwork(Network):
         return NetworkGraph(
             model=_Convolutions(self),
             trial=self.sizing.trial_canvas,
+            channels_last=bool(self.after_graph),
             inputs=pixels_alone,
             results=self._results,
         )

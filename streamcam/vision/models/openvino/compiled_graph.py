@@ -2,15 +2,17 @@
 
 import weakref
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy.typing as npt
 import openvino
 import torch
+from openvino.preprocess import PrePostProcessor
 from torch import Tensor
 
 from streamcam.errors import DeviceError, WeightsError
-from streamcam.vision.models.network_graph import Named
+from streamcam.vision.models.network_graph import Named, is_level
 from streamcam.vision.models.openvino.runtime import IntelPrecision, compiled, reason
 
 # Compilers of NPUs take no open sizes: each canvas is compiled for itself, for one picture.
@@ -67,7 +69,8 @@ class CompiledGraph:
     """A model on one of OpenVINO's devices. For one thread at a time; sizes may change.
 
     Arguments and `WeightsError` are those of `compiled`; inputs and outputs have names. A model
-    that is compiled already, for a CPU, stays as it is.
+    that is compiled already, for a CPU, stays as it is. With `channels_last` a CPU gives feature
+    maps in that layout.
     """
 
     def __init__(
@@ -77,11 +80,16 @@ class CompiledGraph:
         device: str,
         precision: IntelPrecision,
         threads: int,
+        channels_last: bool = False,
     ) -> None:
+        self._names = [output.any_name for output in model.outputs]
+        self._channels_last: list[str] = []
+        if channels_last and device == "CPU" and isinstance(model, openvino.Model):
+            self._channels_last = [one.any_name for one in model.outputs if _is_map(one)]
+            model = _with_channels_last(model, self._channels_last)
         self._model = model
         self._place = (device, precision, threads)
         self._device = device
-        self._names = [output.any_name for output in model.outputs]
         self._is_static = device.startswith(_STATIC)
         self._by_size: OrderedDict[tuple[int, ...], _Requests] = OrderedDict()
         if isinstance(model, openvino.CompiledModel):
@@ -105,11 +113,12 @@ class CompiledGraph:
 
     def _run(self, requests: _Requests, inputs: Named) -> dict[str, Tensor]:
         try:
-            return dict(zip(self._names, requests(inputs), strict=True))
+            outputs = dict(zip(self._names, requests(inputs), strict=True))
         except RuntimeError as error:
             if self._device != "CPU":
                 raise DeviceError(f"{self._device} failed: {reason(error)}") from error
             raise WeightsError(f"OpenVINO fails on these pictures: {reason(error)}") from error
+        return outputs | {name: outputs[name].permute(0, 3, 1, 2) for name in self._channels_last}
 
     def _of_size(self, inputs: Named) -> _Requests:
         size = tuple(side for value in inputs.values() for side in value.shape)
@@ -121,3 +130,21 @@ class CompiledGraph:
             self._by_size[size] = _Requests(compiled(fixed, *self._place))
         self._by_size.move_to_end(size)
         return self._by_size[size]
+
+
+def _is_map(output: openvino.Output) -> bool:
+    return is_level(output.any_name) and len(output.partial_shape) == 4
+
+
+def _with_channels_last(model: openvino.Model, names: Sequence[str]) -> openvino.Model:
+    """A model whose outputs of some names are [batch, height, width, channels].
+
+    Where torch pools boxes from them, as in a Faster R-CNN with a ResNet-50 in int8, the forward
+    takes 328 instead of 364 ms. It costs 16 of them in OpenVINO, and would cost nano more than it
+    gains.
+    """
+    steps = PrePostProcessor(model.clone())
+    for name in names:
+        steps.output(name).model().set_layout(openvino.Layout("NCHW"))
+        steps.output(name).tensor().set_layout(openvino.Layout("NHWC"))
+    return steps.build()

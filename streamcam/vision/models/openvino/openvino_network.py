@@ -65,6 +65,7 @@ class OpenVinoNetwork(Network):
             device=device,
             precision=precision,
             threads=threads_of_size(network.device, network.weight_count),
+            channels_last=graph.channels_last,
         )
         self._computes_itself = False
 

@@ -40,6 +40,18 @@ def test_sizes_and_batches_need_no_new_compilation(
     assert len(made) == 1
 
 
+def test_levels_are_channels_last_without_a_copy(model: object) -> None:
+    inputs = {PIXELS: torch.rand(2, 3, 64, 96)}
+    expected = graph(model)(inputs)
+    run = CompiledGraph(model, device="CPU", precision="fp32", threads=1, channels_last=True)  # type: ignore[arg-type]
+    levels = {name: value for name, value in run(inputs).items() if name.startswith("level.")}
+    assert len(levels) == 3
+    for name, level in levels.items():
+        assert level.is_contiguous(memory_format=torch.channels_last)
+        assert not level.is_contiguous()
+        assert torch.equal(level, expected[name])
+
+
 def test_a_device_of_fixed_sizes_gives_the_same(
     model: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
