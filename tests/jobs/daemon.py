@@ -36,6 +36,8 @@ class StubEngine:
         device="cpu",
         weights_sha256=None,
         labels_sha256=None,
+        quantization=None,
+        replayed=None,
         confidence=0.5,
         preset=0.5,
         precision="fp32",
