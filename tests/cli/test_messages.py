@@ -51,9 +51,17 @@ def tell(
         ("run x --grid fien", 2, "--grid: must be fine or pool, not 'fien'; did you mean fine?"),
         ("run x --video none", 2, "--video: must be sampled, full or off, not 'none'"),
         ("run x --encoder nvenc", 2, "did you mean h264_nvenc?"),
-        ("run x --precision fp17", 2, "--precision: must be auto, fp32, fp16 or bf16, not 'fp17'"),
+        (
+            "run x --precision fp17",
+            2,
+            "--precision: must be auto, fp32, fp16, bf16 or int8, not 'fp17'",
+        ),
         ("run x --colormap ''", 2, "--colormap: must not be empty"),
-        ("run x --device tpu", 2, "--device: must be auto, cpu, cuda or cuda:N, not 'tpu'"),
+        (
+            "run x --device tpu",
+            2,
+            "--device: must be auto, cpu, cuda, cuda:N, intel:cpu, intel:gpu or intel:npu, not 'tpu'",
+        ),
         ("run x --device mps", 2, "--device: Apple's GPUs (mps) are not supported"),
         ("watch folder --after moev:x", 2, "--after: must be keep, delete or move:FOLDER"),
         ("live x --record sometimes", 2, "--record: must be always, detections or never"),
@@ -153,7 +161,11 @@ def test_an_unknown_class_is_answered_with_a_near_one(tell: Tell) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "told"),
     [
-        ("STREAMCAM_MODEL_DEVICE", "gpux", "must be auto, cpu, cuda or cuda:N, not 'gpux'"),
+        (
+            "STREAMCAM_MODEL_DEVICE",
+            "gpux",
+            "must be auto, cpu, cuda, cuda:N, intel:cpu, intel:gpu or intel:npu, not 'gpux'",
+        ),
         ("STREAMCAM_SAMPLING_MAX_FPS", "fast", "must be a number, not 'fast'"),
         ("STREAMCAM_MODEL_NMAE", "x", "unknown, did you mean STREAMCAM_MODEL_NAME?"),
         ("STREAMCAM_MODLE_NAME", "x", "unknown, did you mean STREAMCAM_MODEL_NAME?"),
@@ -191,7 +203,7 @@ def test_wrong_flags_and_variables_are_told_together(tell: Tell) -> None:
     assert code == 2
     assert text == (
         "error: 2 settings cannot be used\n"
-        "  --device: must be auto, cpu, cuda or cuda:N, not 'tpu'\n"
+        "  --device: must be auto, cpu, cuda, cuda:N, intel:cpu, intel:gpu or intel:npu, not 'tpu'\n"
         "  STREAMCAM_MODEL_BATCH: must be a whole number, not 'big'\n"
     )
 

@@ -9,7 +9,7 @@ from streamcam.sinks.registry import is_result, result_files
 
 OUT = Path("out")
 VIDEO, RECORDS, MANIFEST = ".heatmap.mp4", ".detections.jsonl", ".manifest.json"
-ENDINGS = (VIDEO, ".heatmap.jpg", RECORDS, MANIFEST, ".maps.npz", ".maps")
+ENDINGS = (VIDEO, ".heatmap.jpg", RECORDS, MANIFEST, ".maps.npz", ".maps", ".events.jsonl")
 
 
 def test_results_are_named_after_their_source() -> None:

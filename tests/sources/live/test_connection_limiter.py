@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from streamcam.clock import Clock
+from streamcam.sources.limits import Limits
 from streamcam.sources.live import Timeouts, live_source
 from streamcam.sources.live.capture_connection import Address, CaptureConnection
 from streamcam.sources.live.connection_limiter import ConnectionLimiter
@@ -127,9 +128,11 @@ def test_readers_that_are_slow_to_start_are_given_their_time(
     timeouts = Timeouts(opening=30.0)
 
     class SlowConnection(CaptureConnection):
-        def __init__(self, name: str, address: Address, origin: float | None) -> None:
+        def __init__(
+            self, name: str, address: Address, origin: float | None, limits: Limits
+        ) -> None:
             starting.append(len(limiter._expiries))
-            super().__init__(name, address, origin)
+            super().__init__(name, address, origin, limits)
             clock.now += 2 * timeouts.opening
 
     monkeypatch.setattr(live_source, "CaptureConnection", SlowConnection)
