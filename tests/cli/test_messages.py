@@ -11,6 +11,8 @@ from streamcam.config import load_settings
 from streamcam.config.toml import to_toml
 from streamcam.vision.models import registry
 
+DEVICES = "auto, cpu, cuda, cuda:N, intel:cpu, intel:gpu or intel:npu"
+
 Tell = Callable[..., tuple[int, str]]
 
 NEVER = (
@@ -60,7 +62,7 @@ def tell(
         (
             "run x --device tpu",
             2,
-            "--device: must be auto, cpu, cuda, cuda:N, intel:cpu, intel:gpu or intel:npu, not 'tpu'",
+            f"--device: must be {DEVICES}, not 'tpu'",
         ),
         ("run x --device mps", 2, "--device: Apple's GPUs (mps) are not supported"),
         ("watch folder --after moev:x", 2, "--after: must be keep, delete or move:FOLDER"),
@@ -164,7 +166,7 @@ def test_an_unknown_class_is_answered_with_a_near_one(tell: Tell) -> None:
         (
             "STREAMCAM_MODEL_DEVICE",
             "gpux",
-            "must be auto, cpu, cuda, cuda:N, intel:cpu, intel:gpu or intel:npu, not 'gpux'",
+            f"must be {DEVICES}, not 'gpux'",
         ),
         ("STREAMCAM_SAMPLING_MAX_FPS", "fast", "must be a number, not 'fast'"),
         ("STREAMCAM_MODEL_NMAE", "x", "unknown, did you mean STREAMCAM_MODEL_NAME?"),
@@ -203,7 +205,7 @@ def test_wrong_flags_and_variables_are_told_together(tell: Tell) -> None:
     assert code == 2
     assert text == (
         "error: 2 settings cannot be used\n"
-        "  --device: must be auto, cpu, cuda, cuda:N, intel:cpu, intel:gpu or intel:npu, not 'tpu'\n"
+        f"  --device: must be {DEVICES}, not 'tpu'\n"
         "  STREAMCAM_MODEL_BATCH: must be a whole number, not 'big'\n"
     )
 
