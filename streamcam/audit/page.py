@@ -1,10 +1,7 @@
 """An audit as one HTML page: its numbers, their meaning, and examples of the maps."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from html import escape as escape_html
-from importlib.resources import files
 from typing import Any
 
 import cv2
@@ -22,7 +19,7 @@ from streamcam.audit.scores import (
 )
 from streamcam.audit.verdict import sentences
 from streamcam.cam_methods import method_label
-from streamcam.escapes import printable
+from streamcam.html_page import bullets, document, escaped, image
 from streamcam.render.boxes import draw_boxes
 from streamcam.render.heat import Heat, enlarge
 from streamcam.render.style import Style
@@ -44,10 +41,10 @@ def page(report: AuditReport, values: Mapping[str, Any]) -> str:
     weights = f"weights {values['weights']}, {values['device']}, {values['precision']}"
     parts = [
         "<h1>Can these maps be trusted?</h1>",
-        f"<p class=lead>{_text(title)}; {_text(weights)}.</p>",
-        _list(sentences(report.verdict)),
+        f"<p class=lead>{escaped(title)}; {escaped(weights)}.</p>",
+        bullets(sentences(report.verdict)),
         "<h2>What was measured</h2>",
-        _list(remarks(report)),
+        bullets(remarks(report)),
         "<h2>Numbers</h2>",
         _table(report),
         "<h2>What they measure</h2>",
@@ -56,23 +53,14 @@ def page(report: AuditReport, values: Mapping[str, Any]) -> str:
         _levels(report.examples[0]),
         _foot(str(values["streamcam_version"])),
     ]
-    style = files("streamcam.audit").joinpath("page.css").read_text(encoding="utf-8")
-    return (
-        "<!doctype html><html lang=en><meta charset=utf-8>"
-        '<meta name=viewport content="width=device-width,initial-scale=1">'
-        f"<title>{_text(title)}</title><style>{style}</style><main>{''.join(parts)}</main></html>"
-    )
+    return document(title, parts)
 
 
 def _foot(version: str) -> str:
     return (
-        f"<p class=foot>streamcam {_text(version)}. Means over the boxes; which differences "
+        f"<p class=foot>streamcam {escaped(version)}. Means over the boxes; which differences "
         "are more than chance, the sentences at the top say.</p>"
     )
-
-
-def _list(sentences: Sequence[str]) -> str:
-    return "<ul>" + "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences) + "</ul>"
 
 
 def _table(report: AuditReport) -> str:
@@ -123,7 +111,7 @@ def _example(place: int, example: Example) -> str:
         for name, heat in example.maps.items()
     ]
     return (
-        f"<h2>Example {place}: why {_text(label)}?</h2>"
+        f"<h2>Example {place}: why {escaped(label)}?</h2>"
         "<p>EigenCAM does not depend on the box: its map is the same for all boxes of a frame.</p>"
         f"<div class=grid>{''.join(figures)}</div>"
     )
@@ -148,18 +136,12 @@ def _levels(example: Example) -> str:
 
 
 def _figure(picture: bytes, caption: str) -> str:
-    text = _text(caption)
-    data = base64.b64encode(picture).decode()
-    image = f'<img src="data:image/jpeg;base64,{data}" alt="{text}">'
-    return f"<figure>{image}<figcaption>{text}</figcaption></figure>"
-
-
-def _text(text: str) -> str:
-    return escape_html(printable(text))
+    content = image(picture, caption)
+    return f"<figure>{content}<figcaption>{escaped(caption)}</figcaption></figure>"
 
 
 def _title(name: str) -> str:
-    return _text(BASELINES.get(name, method_label(name)))
+    return escaped(BASELINES.get(name, method_label(name)))
 
 
 def _picture(frame: Frame, detections: Sequence[Detection], heat: HeatMap | None = None) -> bytes:

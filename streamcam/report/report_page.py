@@ -1,17 +1,14 @@
 """A report as one HTML page beside the results: no script, nothing from elsewhere."""
 
-import base64
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from html import escape as escape_html
-from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
-from streamcam.escapes import printable
 from streamcam.files import readable
+from streamcam.html_page import bullets, document, escaped, image
 from streamcam.report.findings import MEANINGS, FindingKind
 from streamcam.report.results import RecordedClip
 from streamcam.report.sentences import remarks
@@ -54,8 +51,8 @@ def page(report: Report, pictures: Mapping[int, bytes], path: Path) -> str:
     links = _Links(path.absolute().parent)
     title = f"What is worth a look in {readable(report.folder.absolute().name)}"
     parts = [
-        f"<h1>{_text(title)}</h1>",
-        "<ul>" + "".join(f"<li>{_text(remark)}</li>" for remark in remarks(report)) + "</ul>",
+        f"<h1>{escaped(title)}</h1>",
+        bullets(remarks(report)),
         "<h2>Classes</h2>",
         _classes(report.classes),
         *(_findings(kind, report, pictures, links) for kind in FindingKind),
@@ -63,14 +60,9 @@ def page(report: Report, pictures: Mapping[int, bytes], path: Path) -> str:
         _WHEN,
         *(_source(source, links) for source in report.sources[:_SOURCES]),
         _more(len(report.sources) - _SOURCES),
-        f"<p class=foot>streamcam {_text(__version__)}. {_FOOT}</p>",
+        f"<p class=foot>streamcam {escaped(__version__)}. {_FOOT}</p>",
     ]
-    style = files("streamcam.report").joinpath("report_page.css").read_text(encoding="utf-8")
-    return (
-        "<!doctype html><html lang=en><meta charset=utf-8>"
-        '<meta name=viewport content="width=device-width,initial-scale=1">'
-        f"<title>{_text(title)}</title><style>{style}</style><main>{''.join(parts)}</main></html>"
-    )
+    return document(title, parts)
 
 
 class _Links:
@@ -109,7 +101,7 @@ def _class(one: ClassSummary) -> str:
     )
     columns = "".join(f"<td>{cell}</td>" for cell in cells)
     return (
-        f"<tr><th scope=row>{_text(one.label)}</th>{columns}"
+        f"<tr><th scope=row>{escaped(one.label)}</th>{columns}"
         f"<td class=left>{_histogram(one)}</td></tr>"
     )
 
@@ -134,7 +126,7 @@ def _findings(
     kind: FindingKind, report: Report, pictures: Mapping[int, bytes], links: _Links
 ) -> str:
     places = [place for place, one in enumerate(report.findings) if one.finding.kind is kind]
-    heading = f"<h2>{_text(kind.value.capitalize())}</h2><p>{_text(MEANINGS[kind])}</p>"
+    heading = f"<h2>{escaped(kind.value.capitalize())}</h2><p>{escaped(MEANINGS[kind])}</p>"
     if not places:
         return f"{heading}<p class=none>None.</p>"
     figures = (_figure(report.findings[at], pictures.get(at), links) for at in places)
@@ -145,12 +137,11 @@ def _figure(one: Located, picture: bytes | None, links: _Links) -> str:
     label = one.finding.label or "frame"
     content = "<div class=blank>no picture</div>"
     if picture is not None:
-        data = base64.b64encode(picture).decode()
-        content = f'<img src="data:image/jpeg;base64,{data}" alt="{_text(label)}">'
+        content = image(picture, label)
     link = links.to(one.clip, one.player)
     if link is not None:
-        content = f'<a href="{_attribute(link)}">{content}</a>'
-    caption = f"<b>{_text(label)}</b> {_text(one.finding.text)}<br>{_text(_place(one))}"
+        content = f'<a href="{escaped(link)}">{content}</a>'
+    caption = f"<b>{escaped(label)}</b> {escaped(one.finding.text)}<br>{escaped(_place(one))}"
     return f"<figure>{content}<figcaption>{caption}</figcaption></figure>"
 
 
@@ -162,7 +153,7 @@ def _place(one: Located) -> str:
 
 def _source(source: SourceSummary, links: _Links) -> str:
     frames = "1 frame" if source.frames == 1 else f"{source.frames:,} frames"
-    heading = f"<h3>{_text(source.name)}</h3><p>{frames}, {_clock(source.seconds)}</p>"
+    heading = f"<h3>{escaped(source.name)}</h3><p>{frames}, {_clock(source.seconds)}</p>"
     rows = "".join(_timeline(one, source, links) for one in source.classes[:_CLASSES])
     left_out = _more(len(source.classes) - _CLASSES, "classes")
     return f"{heading}<div class=scroll><table class=when>{rows}</table></div>{left_out}"
@@ -181,12 +172,12 @@ def _timeline(one: ClassTimeline, source: SourceSummary, links: _Links) -> str:
             f"fill-opacity={0.3 + 0.7 * most / highest:.2f}><title>up to {most}</title></rect>"
         )
         link = links.to(source.clips[target[0]], target[1])
-        cells.append(rect if link is None else f'<a href="{_attribute(link)}">{rect}</a>')
+        cells.append(rect if link is None else f'<a href="{escaped(link)}">{rect}</a>')
     chart = (
         f'<svg class=line height={_ROW} viewBox="0 0 {len(one.most)} 1" preserveAspectRatio=none>'
         f"{''.join(cells)}</svg>"
     )
-    return f"<tr><th scope=row>{_text(one.label)}</th><td>{one.boxes:,}</td><td>{chart}</td></tr>"
+    return f"<tr><th scope=row>{escaped(one.label)}</th><td>{one.boxes:,}</td><td>{chart}</td></tr>"
 
 
 def _more(number: int, what: str = "sources") -> str:
@@ -197,11 +188,3 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(int(minutes), 60)
     return f"{hours}:{minutes:02}:{rest:04.1f}"
-
-
-def _text(text: str) -> str:
-    return escape_html(printable(text))
-
-
-def _attribute(text: str) -> str:
-    return escape_html(text, quote=True)
