@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from streamcam.cli import status as command
+from streamcam.cli.terminal import Terminal
 
 ANSWER: dict[str, Any] = {"cameras": []}
 
@@ -59,8 +60,10 @@ def test_a_recording_that_rests_and_a_pause_are_shown(
     paused = camera | {"name": "door", "state": "paused", "recording": True}
     answer = {"jobs": {}, "output_free_bytes": None, "gpu_memory": {}, "not_ready": []}
     monkeypatch.setattr(command, "_ask", lambda *_: answer | {"cameras": [camera, paused]})
+    monkeypatch.setattr(command, "output", lambda: Terminal(width=120))
     command.status(url="http://box:1/")
-    _, yard, door, *_ = capsys.readouterr().out.splitlines()
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.strip()}
+    yard, door = rows["yard"], rows["door"]
     assert yard.split()[:2] == ["yard", "live"]
     assert yard.rstrip().endswith("not recorded now; 2 person")
     assert door.split()[:2] == ["door", "paused"]
