@@ -19,7 +19,7 @@ RANDOM = "random"
 
 LEAST_FRAMES = 6
 """Of fewer frames a bootstrap says little."""
-MOST_FRAMES = 16
+MOST_FRAMES = 10
 """An audit that may choose ends here, whatever it found."""
 
 _RESAMPLES = 2000
