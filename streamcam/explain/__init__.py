@@ -1,0 +1,1 @@
+"""One picture, looked at interactively: boxes, maps of methods, and scores of masked copies."""

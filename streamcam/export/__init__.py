@@ -1,0 +1,1 @@
+"""Results as data sets of labelling tools and tables."""

@@ -1,0 +1,1 @@
+"""Sources and results in object storage, by fsspec."""
