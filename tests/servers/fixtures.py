@@ -8,6 +8,7 @@ import pytest
 
 from tests.servers import rtsp
 from tests.servers.rtsp import RtspServer, ServedStream
+from tests.servers.s3 import S3Server
 
 StartRtsp: TypeAlias = Callable[..., RtspServer]
 
@@ -22,3 +23,10 @@ def rtsp_server() -> Iterator[StartRtsp]:
             return stack.enter_context(RtspServer(streams, **options))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """An S3 server that all tests share; each one uses a prefix of its own."""
+    with S3Server() as server:
+        yield server
