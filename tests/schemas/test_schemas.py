@@ -54,7 +54,7 @@ def parts(schema: object) -> list[dict[str, Any]]:
 
 
 def test_names() -> None:
-    assert schemas.names() == ("audit", "event", "event_message", "manifest", "record")
+    assert schemas.names() == ("audit", "event", "event_message", "manifest", "record", "run")
     with pytest.raises(KeyError):
         schemas.schema("recrod")
 
