@@ -52,13 +52,22 @@ SECURITY_HEADERS: Mapping[str, str] = {
 class Access:
     """Decides whether a request may be answered.
 
-    Raises `ConfigError` where the token cannot be read or is too short, or where there is none
-    although other machines could connect.
+    Args:
+        settings: Where the server listens, and the file of its token.
+        token: One that was made for this server alone, instead of the file's. Its cookie has a name
+            of its own: browsers send a machine's cookies to all of its ports.
+
+    Raises:
+        ConfigError: The token cannot be read or is too short, or there is none although other
+            machines could connect.
     """
 
-    def __init__(self, settings: HttpSettings) -> None:
+    def __init__(self, settings: HttpSettings, token: str | None = None) -> None:
         host, file = settings.host, settings.token_file
-        self._token = None if file is None else _read_token(file).encode()
+        given = token if token is not None or file is None else _read_token(file)
+        self._token = None if given is None else given.encode()
+        own = "" if token is None else f"-{hashlib.sha256(token.encode()).hexdigest()[:8]}"
+        self.cookie_name = COOKIE + own
         self._loopback = _is_loopback(host)
         if self._token is None and not self._loopback:
             raise ConfigError(
@@ -89,7 +98,9 @@ class Access:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self.is_token(token.strip()):
             return True
-        return hmac.compare_digest(_cookie(headers).encode(), self.cookie().encode())
+        return hmac.compare_digest(
+            _cookie(headers, self.cookie_name).encode(), self.cookie().encode()
+        )
 
     def check_change(self, request: Request) -> None:
         """Refuse a request that changes something, unless it is known who wants it: 403.
@@ -156,9 +167,9 @@ def _is_foreign(headers: Headers) -> bool:
     return origin is not None and urlsplit(origin).netloc != headers.get("host")
 
 
-def _cookie(headers: Headers) -> str:
+def _cookie(headers: Headers, name: str) -> str:
     try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        found = SimpleCookie(headers.get("cookie", "")).get(name)
     except CookieError:
         return ""
     return "" if found is None else found.value

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streamcam.service.http import server
+from streamcam.service.http import web_server
 from tests.jobs.conftest import eventually
 from tests.service.http.conftest import Serve, Visitor
 from tests.service.http.fake_status import FakeStatus, coloured
@@ -64,7 +64,7 @@ def test_two_hundred_slow_clients_do_not_keep_others_out(
             assert ask("/healthz").status == 200
             assert ask("/api/status").json["cameras"][0]["name"] == "front"
         held = SLOW - sum(is_cut(line) for line in slow)
-        assert held <= 8 + server._SPARE_CONNECTIONS
+        assert held <= 8 + web_server._SPARE_CONNECTIONS
 
 
 @pytest.mark.parametrize("begin", [b"", HEAD, FORM])
@@ -72,7 +72,7 @@ def test_a_request_that_does_not_end_is_cut_though_it_grows(
     serve: Serve, fake: FakeStatus, monkeypatch: pytest.MonkeyPatch, begin: bytes
 ) -> None:
     ask = serve(fake)
-    monkeypatch.setattr(server, "IDLE_SECONDS", 0.3)
+    monkeypatch.setattr(web_server, "IDLE_SECONDS", 0.3)
     with lines(ask, 1) as (slow,):
         slow.sendall(begin)
         eventually(lambda: drip(slow) or is_cut(slow), "the slow request is cut", within=10)
@@ -82,7 +82,7 @@ def test_a_silent_connection_is_cut_after_an_answer_too(
     serve: Serve, fake: FakeStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask = serve(fake)
-    monkeypatch.setattr(server, "IDLE_SECONDS", 0.3)
+    monkeypatch.setattr(web_server, "IDLE_SECONDS", 0.3)
     with lines(ask, 1) as (slow,):
         slow.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert slow.recv(1000).startswith(b"HTTP/1.1 200")
@@ -109,7 +109,7 @@ def test_too_many_clients_are_refused_and_health_is_still_answered(
 def test_who_does_not_read_is_cut(
     serve: Serve, fake: FakeStatus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "STALLED_SECONDS", 0.3)
+    monkeypatch.setattr(web_server, "STALLED_SECONDS", 0.3)
     video = tmp_path / "2026-01-02" / "03" / "04-05.mp4"
     video.parent.mkdir(parents=True)
     with video.open("wb") as file:
