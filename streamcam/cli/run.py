@@ -1,7 +1,7 @@
 """`streamcam run`, `watch` and `demo`: explain files, once or as they come."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -29,6 +29,7 @@ from streamcam.pipeline.file_job import Run, exit_code
 from streamcam.pipeline.file_results import check_output_folder
 from streamcam.sinks.registry import is_result, result_files
 from streamcam.sources.inputs import Entry, expand
+from streamcam.sources.shard import Shard
 from streamcam.types import JobReport
 
 _FORCED = "unfinished results were removed"
@@ -43,6 +44,16 @@ def run(
         typer.Argument(help="Videos, pictures, folders, or demo://street.", metavar="SOURCE..."),
     ],
     flags: Tables,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            help="Explain one of several equal parts of the sources, e.g. the third of 64: `3/64`. "
+            "`auto/64`: the part that Kubernetes' indexed job or Slurm's array gives; `auto`: "
+            "Slurm's, and as many as its array has tasks.",
+            metavar="PART/PARTS",
+        ),
+    ] = None,
     config: options.Config = None,
     quiet: options.Quiet = False,
     json: options.Json = False,
@@ -54,12 +65,18 @@ def run(
     the same model, method and settings already is skipped.
     """
     settings = load_settings(config, os.environ, flags)
+    part = None if shard is None else Shard.parse(shard, os.environ)
     check_output_folder(settings.output.folder)
-    reports = _explain(settings, expand(sources, is_result), quiet=quiet, json=json)
+    entries: Iterable[Entry] = expand(sources, is_result)
+    if part is not None:
+        entries = part.select(entries)
+    reports = _explain(settings, list(entries), quiet=quiet, json=json)
     if json:
         print_json([as_json(report) for report in reports])
-    elif not quiet:
+    elif not quiet and reports:
         print_reports(reports)
+    elif not quiet:
+        output().print(f"None of the sources is in part {part}.")
     raise typer.Exit(exit_code(reports))
 
 
