@@ -25,7 +25,7 @@ from pathlib import Path
 from streamcam.cli.app import share_cores
 from streamcam.config import Settings, load_settings
 from streamcam.observer import Observer
-from streamcam.pipeline.file_job import Run
+from streamcam.pipeline.file_run import Run
 from streamcam.pipeline.stream import Sampler
 from streamcam.sinks.video import VideoSettings, VideoSink
 from streamcam.sources.inputs import expand, open_source
@@ -156,7 +156,7 @@ def _explain(task: Mapping[str, object]) -> None:
     files: Sequence[str] = task["files"]  # type: ignore[assignment]
     measured = _Loading()
     started = time.perf_counter()
-    reports = Run(settings, measured).explain(expand(files))
+    reports = list(Run(settings, measured).explain(expand(files)))
     assert all(report.error is None for report in reports), reports
     assert measured.first is not None
     after = measured.frames - 1

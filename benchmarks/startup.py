@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from streamcam.cli.app import share_cores
 from streamcam.config import load_settings
 from streamcam.observer import Observer
-from streamcam.pipeline.file_job import Run
+from streamcam.pipeline.file_run import Run
 from streamcam.sources.inputs import expand
 from streamcam.types import Item, JobReport, SourceInfo
 
@@ -90,7 +90,7 @@ def _start(source: str, output: str) -> dict[str, float]:
     marks = Marks()
     sys.meta_path.insert(0, marks)
     wanted: dict[str, dict[str, object]] = {"sampling": {"end": 1}, "output": {"folder": output}}
-    Run(load_settings(None, {}, wanted), marks).explain(expand([source]))
+    list(Run(load_settings(None, {}, wanted), marks).explain(expand([source])))
     return marks.seconds
 
 

@@ -23,6 +23,7 @@ from streamcam.config.toml import to_toml
 from streamcam.escapes import escaped_json, printable, printable_json
 from streamcam.jobs.job_tables import FILE_NAME
 from streamcam.jobs.store import JobStore
+from streamcam.pipeline.report_tally import ReportTally
 from streamcam.render.boxes import draw_labels
 from streamcam.render.style import Scale
 from streamcam.sinks import records
@@ -80,6 +81,13 @@ def cameras() -> None:
     progress.errors().print(table)
 
 
+def table_of_run() -> None:
+    tally = ReportTally()
+    tally.add(REPORT)
+    tally.add(FAILED)
+    summaries.print_reports(tally)
+
+
 def state_of_service() -> None:
     camera = {
         **dict.fromkeys(("latency", "error"), None),
@@ -100,7 +108,7 @@ def state_of_service() -> None:
 
 WAYS: dict[str, Callable[[], object]] = {
     "error": lambda: terminal.show_error(HOSTILE, HOSTILE, [HOSTILE]),
-    "table of run": lambda: summaries.print_reports([REPORT, FAILED]),
+    "table of run": table_of_run,
     "lines of run": lambda: [progress.LineReporter(2).file_ended(one) for one in (REPORT, FAILED)],
     "line of a file": lambda: progress.LineReporter().file_started(replace(info(), id=HOSTILE)),
     "table of files": running_files,

@@ -1,7 +1,7 @@
 """`streamcam run`, `watch` and `demo`: explain files, once or as they come."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -12,11 +12,11 @@ from streamcam.cli import options
 from streamcam.cli.progress import JsonReporter, file_reporter
 from streamcam.cli.summaries import as_json, detected, print_reports
 from streamcam.cli.terminal import (
+    JsonList,
     duration,
     forcible,
     leave,
     output,
-    print_json,
     show_error,
     stopped_by_signals,
 )
@@ -25,10 +25,11 @@ from streamcam.config.fields import Tables
 from streamcam.errors import ExitCode, UsageError
 from streamcam.jobs.watcher import Watcher
 from streamcam.malloc import limit_arenas
-from streamcam.pipeline.file_job import Run, exit_code
 from streamcam.pipeline.file_results import check_output_folder
+from streamcam.pipeline.file_run import Run
+from streamcam.pipeline.report_tally import ReportTally
 from streamcam.sinks.registry import is_result, result_files
-from streamcam.sources.inputs import Entry, expand
+from streamcam.sources.inputs import Entry, Inputs
 from streamcam.sources.shard import Shard
 from streamcam.types import JobReport
 
@@ -67,17 +68,16 @@ def run(
     settings = load_settings(config, os.environ, flags)
     part = None if shard is None else Shard.parse(shard, os.environ)
     check_output_folder(settings.output.folder)
-    entries: Iterable[Entry] = expand(sources, is_result)
-    if part is not None:
-        entries = part.select(entries)
-    reports = _explain(settings, list(entries), quiet=quiet, json=json)
-    if json:
-        print_json([as_json(report) for report in reports])
-    elif not quiet and reports:
-        print_reports(reports)
-    elif not quiet:
-        output().print(f"None of the sources is in part {part}.")
-    raise typer.Exit(exit_code(reports))
+    inputs = Inputs(sources, is_result)
+    entries: Iterable[Entry] = inputs if part is None else part.select(inputs)
+    count = len(inputs) if part is None else sum(1 for _ in part.select(inputs))
+    tally = _explain(settings, entries, count, quiet=quiet, json=json)
+    if not (json or quiet):
+        if tally.total:
+            print_reports(tally)
+        else:
+            output().print(f"None of the sources is in part {part}.")
+    raise typer.Exit(tally.exit_code)
 
 
 @options.from_settings(
@@ -130,7 +130,7 @@ def demo(
     """Explain a drawn street with the built-in detector: needs no camera and no network."""
     settings = load_settings(flags={**flags, "output": {"folder": folder, "overwrite": True}})
     scene = f"demo://street?seconds={seconds:g}&seed={seed}"
-    (report,) = _explain(settings, expand([scene]), quiet=quiet)
+    (report,) = _explain(settings, Inputs([scene]), 1, quiet=quiet).kept
     if report.error is not None:
         show_error(report.error, report.hint)
     elif not quiet:
@@ -139,13 +139,20 @@ def demo(
 
 
 def _explain(
-    settings: Settings, entries: Sequence[Entry], *, quiet: bool, json: bool = False
-) -> list[JobReport]:
+    settings: Settings, entries: Iterable[Entry], count: int, *, quiet: bool, json: bool = False
+) -> ReportTally:
     """Explain the entries with progress on the terminal, until Ctrl-C."""
-    with forcible(_FORCED), file_reporter(len(entries), quiet=quiet, lines=json) as observer:
+    tally, printed = ReportTally(), JsonList()
+    with forcible(_FORCED), file_reporter(count, quiet=quiet, lines=json) as observer:
         work = Run(settings, observer)
         with stopped_by_signals(work.stop, "what is done is kept"):
-            return work.explain(entries)
+            for report in work.explain(entries):
+                tally.add(report)
+                if json:
+                    printed.add(as_json(report))
+    if json:
+        printed.end()
+    return tally
 
 
 def _print_demo(report: JobReport) -> None:

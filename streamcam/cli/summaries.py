@@ -10,6 +10,7 @@ from rich.text import Text
 
 from streamcam.cli.terminal import duration, output, styled, table
 from streamcam.files import readable
+from streamcam.pipeline.report_tally import MOST_KEPT, ReportTally
 from streamcam.sinks.manifest import plain_counts
 from streamcam.types import CameraState, CameraStatus, JobReport, Outcome
 
@@ -48,14 +49,16 @@ def as_json(report: JobReport) -> dict[str, Any]:
     }
 
 
-def print_reports(reports: Sequence[JobReport]) -> None:
-    """Print a table with a row per source, and a summary."""
+def print_reports(tally: ReportTally) -> None:
+    """Print a table with a row per source, and a summary; of very many the failures only."""
     headings = ("source", "result", "frames", "time", "found, or why not")
     rows = table(*headings, right=("frames", "time"))
     for column, ratio in ((0, 3), (4, 5)):
         rows.columns[column].overflow, rows.columns[column].ratio = "fold", ratio
-    shared = _shared_folder([report.source for report in reports])
-    for report in reports:
+    many = tally.total > MOST_KEPT
+    listed = [one for one in tally.kept if one.outcome is Outcome.FAILED or not many]
+    shared = _shared_folder([report.source for report in listed])
+    for report in listed:
         rows.add_row(
             report.source.removeprefix(shared),
             styled(report.outcome.value, OUTCOME_STYLES[report.outcome]),
@@ -63,8 +66,11 @@ def print_reports(reports: Sequence[JobReport]) -> None:
             duration(report.seconds),
             _remark(report),
         )
-    output().print(rows)
-    output().print(_summary(reports))
+    if listed:
+        output().print(rows)
+    if (left_out := tally.counts[Outcome.FAILED] - len(listed)) > 0:
+        output().print(f"and {left_out:,} more failures")
+    output().print(_summary(tally))
 
 
 def _remark(report: JobReport) -> Text:
@@ -89,14 +95,14 @@ def _shared_folder(sources: Sequence[str]) -> str:
     return f"{shared}/" if len(sources) > 1 and shared not in ("", "/") else ""
 
 
-def _summary(reports: Sequence[JobReport]) -> str:
+def _summary(tally: ReportTally) -> str:
     """Return e.g. "9 sources: 7 done, 2 failed; results in out"."""
-    outcomes = Counter(report.outcome for report in reports)
-    counts = [f"{outcomes[outcome]} {outcome.value}" for outcome in Outcome if outcomes[outcome]]
-    noun = "source" if len(reports) == 1 else "sources"
-    folders = {path.parent for report in reports for path in report.outputs.values()}
+    outcomes = tally.counts
+    counts = [f"{outcomes[outcome]:,} {outcome.value}" for outcome in Outcome if outcomes[outcome]]
+    noun = "source" if tally.total == 1 else "sources"
+    folders = {path.parent for report in tally.kept for path in report.outputs.values()}
     place = f"; results in {Path(os.path.commonpath(folders))}" if folders else ""
-    return f"{len(reports)} {noun}: {', '.join(counts)}{place}"
+    return f"{tally.total:,} {noun}: {', '.join(counts)}{place}"
 
 
 def ending(report: JobReport) -> str:

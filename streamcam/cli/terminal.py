@@ -167,3 +167,17 @@ def table(
 
 def print_json(value: object, *, indent: bool = False) -> None:
     sys.stdout.buffer.write(printable_json(value, indent=indent))
+
+
+class JsonList:
+    """Prints a JSON list on stdout, each element as it comes; nothing before the first."""
+
+    def __init__(self) -> None:
+        self._begun = False
+
+    def add(self, value: object) -> None:
+        sys.stdout.buffer.write((b"," if self._begun else b"[") + printable_json(value).rstrip())
+        self._begun = True
+
+    def end(self) -> None:
+        sys.stdout.buffer.write(b"]\n" if self._begun else b"[]\n")

@@ -1,16 +1,15 @@
-"""Files in, results out: the job of one file, and the jobs of `streamcam run`."""
+"""A file in, its results out: the job of one file."""
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable
 from dataclasses import replace
 
 from streamcam.clock import Clock
 from streamcam.config import Settings
-from streamcam.errors import ExitCode, StreamcamError
+from streamcam.errors import StreamcamError
 from streamcam.observer import Observer
-from streamcam.pipeline.engine_provider import EngineProvider, LazyEngineProvider
+from streamcam.pipeline.engine_provider import EngineProvider
 from streamcam.pipeline.file_results import Delivery, Results
 from streamcam.pipeline.inference import Inference
 from streamcam.pipeline.stream import Sampler, Stream
@@ -22,11 +21,8 @@ from streamcam.types import Counts, JobReport, Outcome
 
 _log = logging.getLogger(__name__)
 
-# How often a wait for the jobs lets signal handlers run: soon enough for a person.
+# How often it is looked whether another process has ended with the file.
 _POLL_SECONDS = 0.2
-
-# How long aborted jobs get to remove their unfinished files: one forward of a slow model.
-_GRACE_SECONDS = 5.0
 
 
 class Job:
@@ -219,67 +215,3 @@ def _ours(error: Exception) -> StreamcamError:
         f"internal fault: {type(error).__name__}: {error}",
         hint="Please report this, with what `streamcam --debug ...` prints.",
     )
-
-
-def exit_code(reports: list[JobReport]) -> ExitCode:
-    """Return the exit code of all reports together.
-
-    An internal fault outweighs everything; the code that all inputs share is passed on; otherwise
-    some inputs failed.
-    """
-    codes = {ExitCode(report.exit_code) for report in reports}
-    if ExitCode.INTERNAL in codes:
-        return ExitCode.INTERNAL
-    if len(codes) == 1:
-        return codes.pop()
-    return ExitCode.SOME_FAILED if codes else ExitCode.OK
-
-
-class Run:
-    """Explains files, several at a time, with one engine that is built when first needed."""
-
-    def __init__(
-        self, settings: Settings, observer: Observer, *, clock: Clock | None = None
-    ) -> None:
-        self._settings = settings
-        self._observer = observer
-        self._clock = clock or Clock()
-        self._jobs: list[Job] = []
-
-    def explain(self, entries: Sequence[Entry]) -> list[JobReport]:
-        """Explain every entry; return a report for each, in their order.
-
-        Raises:
-            StreamcamError: The engine cannot be built.
-        """
-        with LazyEngineProvider(self._settings, self._observer.download_progressed) as provider:
-            self._jobs = [
-                Job(entry, self._settings, provider, self._observer, self._clock)
-                for entry in entries
-            ]
-            return self._work_off()
-
-    def stop(self) -> None:
-        """End early: what is done is kept and valid. From any thread."""
-        for job in self._jobs:
-            job.stop()
-
-    def abort(self) -> None:
-        """End at once: unfinished results leave no trace. From any thread."""
-        for job in self._jobs:
-            job.abort()
-
-    def _work_off(self) -> list[JobReport]:
-        pool = ThreadPoolExecutor(self._settings.output.workers, "streamcam job")
-        futures = [pool.submit(job.run) for job in self._jobs]
-        try:
-            while wait(futures, _POLL_SECONDS).not_done:
-                if any(future.done() and future.exception() for future in futures):
-                    self.stop()
-        except BaseException:
-            self.abort()
-            wait(futures, _GRACE_SECONDS)
-            raise
-        finally:
-            pool.shutdown(wait=False)
-        return [future.result() for future in futures]

@@ -1,11 +1,16 @@
 """From what a user names to the inputs of a run and the names of their results."""
 
+import hashlib
+import os
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import numpy.typing as npt
 
 from streamcam.errors import SourceError, UsageError
 from streamcam.files import readable
@@ -15,6 +20,9 @@ from streamcam.sources.base import FiniteSource
 from streamcam.sources.limits import DEFAULT_LIMITS, Limits
 from streamcam.sources.registry import kind_of, known_suffix
 from streamcam.urls import redacted_url, scheme_of
+
+_NAMES = 4
+"""Names that an input may have, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +87,8 @@ def open_source(spec: str, limits: Limits = DEFAULT_LIMITS) -> FiniteSource:
     return kind.open(location, limits)
 
 
-def expand(
-    specs: Sequence[str], is_result: Callable[[Path], bool] = lambda _: False
-) -> list[Entry]:
-    """List the inputs of a run: folders give the media in them, recursively, naturally sorted.
+class Inputs:
+    """The inputs of a run: folders give the media in them, recursively, naturally sorted.
 
     Results of a folder's files mirror the tree below the folder. Results of a single file keep
     the folders of a relative path; those of an absolute one only its name. Where names would
@@ -93,18 +99,53 @@ def expand(
     media, is an entry that fails to open. Files for which `is_result` returns True are results of
     an earlier run, and left out.
 
+    The inputs are listed here to count them and to compare their names, and again by each
+    iteration: 41 bytes an input are held, hashes of its names. Two of 100,000 names share a hash of
+    64 bits once in four billion runs. What was added since is left out.
+
+    Args:
+        specs: What the user named; iterated more than once.
+
     Raises:
         UsageError: A name is empty.
     """
-    inputs: dict[str, tuple[str, tuple[str, ...]]] = {}
-    for spec in specs:
-        for found, names in _inputs(spec, is_result):
-            inputs.setdefault(names[-1], (found, names))
-    levels = _distinct([names for _, names in inputs.values()])
-    return [
-        Entry(spec, names[level], names[level + 1 :], names[:level])
-        for (spec, names), level in zip(inputs.values(), levels, strict=True)
-    ]
+
+    def __init__(
+        self, specs: Iterable[str], is_result: Callable[[Path], bool] = lambda _: False
+    ) -> None:
+        self._specs = specs
+        self._is_result = is_result
+        hashes = array("Q")
+        for _, names in self._listed():
+            hashes.extend(_hash(name) for name in _padded(names))
+        rows = np.frombuffer(hashes, np.uint64).reshape(-1, _NAMES)
+        self._keys, first = np.unique(rows[:, -1], return_index=True)
+        self._levels = _distinct(rows[first])
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __iter__(self) -> Iterator[Entry]:
+        given = np.zeros(len(self._keys), bool)
+        for spec, names in self._listed():
+            key = np.uint64(_hash(names[-1]))
+            place = int(np.searchsorted(self._keys, key))
+            if place == len(self._keys) or self._keys[place] != key or given[place]:
+                continue
+            given[place] = True
+            level = min(int(self._levels[place]), len(names) - 1)
+            yield Entry(spec, names[level], names[level + 1 :], names[:level])
+
+    def _listed(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        for spec in self._specs:
+            yield from _inputs(spec, self._is_result)
+
+
+def expand(
+    specs: Sequence[str], is_result: Callable[[Path], bool] = lambda _: False
+) -> list[Entry]:
+    """Return the inputs that specs stand for as a list, see `Inputs`."""
+    return list(Inputs(specs, is_result))
 
 
 def redacted(spec: str) -> str:
@@ -128,9 +169,11 @@ def _inputs(spec: str, is_result: Callable[[Path], bool]) -> Iterator[tuple[str,
         return
     path = _path(spec)
     files = _media(path, set()) if _is_folder(path) else ()
-    found = [file for file in files if not is_result(file)]
-    for file in found:
-        yield str(file), _names(file, file.relative_to(path), path)
+    found = False
+    for file in files:
+        if not is_result(file):
+            found = True
+            yield str(file), _names(file, file.relative_to(path), path)
     if not found:
         outside = path.is_absolute() or ".." in path.parts or not path.name
         shown = Path(path.name.strip(".") or "source") if outside else path
@@ -187,21 +230,26 @@ def _natural_key(path: Path) -> list[tuple[int, int | str]]:
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part]
 
 
-def _distinct(candidates: Sequence[tuple[str, ...]]) -> list[int]:
-    """Return for each the index of the first of its names that no other one has."""
-    levels = [0] * len(candidates)
+def _padded(names: tuple[str, ...]) -> tuple[str, ...]:
+    return (*names, *names[-1:] * (_NAMES - len(names)))
+
+
+def _hash(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(os.fsencode(name), digest_size=8).digest())
+
+
+def _distinct(candidates: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
+    """Return for each row the index of the first of its names that no other one has."""
+    levels = np.zeros(len(candidates), np.uint8)
+    rows = np.arange(len(candidates))
     while True:
-        names = [options[level] for options, level in zip(candidates, levels, strict=True)]
-        counts = Counter(names)
-        clashing = [
-            index
-            for index, name in enumerate(names)
-            if counts[name] > 1 and levels[index] < len(candidates[index]) - 1
-        ]
-        if not clashing:
+        _, same, counts = np.unique(
+            candidates[rows, levels], return_inverse=True, return_counts=True
+        )
+        clashing = (counts[same] > 1) & (levels < _NAMES - 1)
+        if not clashing.any():
             return levels
-        for index in clashing:
-            levels[index] += 1
+        levels[clashing] += 1
 
 
 def _is_url(spec: str) -> bool:

@@ -5,7 +5,7 @@ import pytest
 
 from streamcam.errors import NotMediaError, SourceError, SourceUnavailableError, UsageError
 from streamcam.sinks.registry import is_result
-from streamcam.sources.inputs import expand, is_media, open_source, redacted
+from streamcam.sources.inputs import Inputs, expand, is_media, open_source, redacted
 from tests.media import numbered, write_video
 
 
@@ -168,3 +168,13 @@ def test_what_a_file_holds_matters_not_its_ending(here: Path) -> None:
     touch(here, "empty.mp4")
     with pytest.raises(NotMediaError, match="is empty"):
         open_source("empty.mp4")
+
+
+def test_inputs_are_listed_anew_and_what_was_added_since_is_left_out(tmp_path: Path) -> None:
+    for name in ("clip2.mp4", "clip10.mp4", "clip2.mkv"):
+        (tmp_path / name).touch()
+    inputs = Inputs([str(tmp_path), str(tmp_path / "clip2.mp4")])
+    (tmp_path / "clip3.mp4").touch()
+    for _ in range(2):
+        assert [entry.stem for entry in inputs] == ["clip2.mkv", "clip2.mp4", "clip10"]
+    assert len(inputs) == 3
