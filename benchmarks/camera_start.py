@@ -24,7 +24,7 @@ from benchmarks.feeds import name_of, sent
 from benchmarks.observer import FrameRecorder, all_explained
 from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.plan import plans
-from streamcam.cli.app import share_cores
+from streamcam.cli.app import set_up_libraries
 from streamcam.config import Settings
 from streamcam.types import CameraState
 
@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="measured afterwards")
     options = parser.parse_args()
     options.source = None
-    share_cores()
+    set_up_libraries()
     with ExitStack() as stack:
         url = f"testsrc2=size={options.size}:rate={options.rate}"
         if options.feed == "rtsp":

@@ -25,7 +25,7 @@ from pathlib import Path
 from benchmarks.observer import FrameRecorder, all_explained, ms, p95, unaccounted
 from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.plan import plans
-from streamcam.cli.app import share_cores
+from streamcam.cli.app import set_up_libraries
 from streamcam.config import Settings
 from streamcam.types import CameraStatus
 
@@ -158,7 +158,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--record", choices=("always", "never"), default="always")
     options = parser.parse_args()
-    share_cores()
+    set_up_libraries()
     runs = {}
     for name, max_fps in (("bounded", options.max_fps), ("unbounded", _UNBOUND)):
         with tempfile.TemporaryDirectory() as folder:

@@ -35,7 +35,7 @@ from benchmarks.load import Load, Meter, told_of_transfers
 from benchmarks.observer import FrameRecorder, all_explained, unaccounted
 from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.plan import plans
-from streamcam.cli.app import share_cores
+from streamcam.cli.app import set_up_libraries
 from streamcam.config import Settings
 
 _OPENING_SECONDS = 60.0
@@ -45,7 +45,7 @@ _GRACE_SECONDS = 20.0
 
 def main() -> None:
     options = _options()
-    share_cores()
+    set_up_libraries()
     rows = sys.stderr if options.json else sys.stdout
     print(_row(_HEAD), file=rows)
     with (

@@ -33,7 +33,7 @@ import orjson
 from benchmarks.observer import FrameRecorder, all_explained, ms
 from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.plan import plans
-from streamcam.cli.app import share_cores
+from streamcam.cli.app import set_up_libraries
 from streamcam.config import Settings
 from streamcam.demo.scene import DemoScene
 from streamcam.events.event_store import FILE_NAME, EventFilter, EventStore, StoredEvent
@@ -90,7 +90,7 @@ class DrawnObject:
 def main() -> None:
     """Run the street for a while and judge its events."""
     options = _options()
-    share_cores()
+    set_up_libraries()
     scene = DemoScene(seed=options.seed, width=640, height=360)
     with tempfile.TemporaryDirectory(prefix="streamcam-events-") as folder:
         output = Path(folder)

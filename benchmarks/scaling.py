@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from streamcam.cli.app import share_cores
+from streamcam.cli.app import set_up_libraries
 from streamcam.config import Settings, load_settings
 from streamcam.observer import Observer
 from streamcam.pipeline.file_run import Run
@@ -53,7 +53,7 @@ VALUES = {
 def main() -> None:
     options = _options()
     if options.child:
-        share_cores()
+        set_up_libraries()
         _explain(json.loads(options.child))
         return
     values = (options.values or VALUES[options.axis]).split(",")

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from streamcam.cli.app import share_cores
+from streamcam.cli.app import set_up_libraries
 from streamcam.config import load_settings
 from streamcam.observer import Observer
 from streamcam.pipeline.file_run import Run
@@ -55,7 +55,7 @@ class Marks(Observer):
 
 def main() -> None:
     options = _options()
-    share_cores()
+    set_up_libraries()
     if options.output is not None:
         print(json.dumps(_start(options.source, options.output)))
         return

@@ -41,7 +41,7 @@ Stubbed = Callable[..., Ended]
 def stubbed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Stubbed:
     monkeypatch.setattr(engine_provider, "build_engine", build_engine)
     monkeypatch.setattr(engine_provider, "expected_key", lambda _: None)
-    monkeypatch.setattr(app, "share_cores", lambda: None)
+    monkeypatch.setattr(app, "set_up_libraries", lambda: None)
     monkeypatch.setenv("STREAMCAM_WATCH_MIN_FREE", "0")
     monkeypatch.setenv("COLUMNS", "200")
 
