@@ -27,6 +27,7 @@ from streamcam.jobs.watcher import Watcher
 from streamcam.malloc import limit_arenas
 from streamcam.pipeline.file_results import check_output_folder
 from streamcam.pipeline.file_run import Run
+from streamcam.pipeline.file_sinks import check_records
 from streamcam.pipeline.report_tally import ReportTally
 from streamcam.sinks.registry import is_result, result_files
 from streamcam.sources.inputs import Entry, Inputs
@@ -68,6 +69,7 @@ def run(
     settings = load_settings(config, os.environ, flags)
     part = None if shard is None else Shard.parse(shard, os.environ)
     check_output_folder(settings.output.folder)
+    check_records(settings.output)
     inputs = Inputs(sources, is_result)
     entries: Iterable[Entry] = inputs if part is None else part.select(inputs)
     count = len(inputs) if part is None else sum(1 for _ in part.select(inputs))

@@ -126,6 +126,13 @@ class OutputSettings(Section):
         description="`sampled`: a video of exactly the explained frames. `full`: every frame, the "
         "last map held and its age shown. `off`: records only.",
     )
+    records: Annotated[Literal["jsonl", "parquet", "both"], Flag()] = Field(
+        "jsonl",
+        description="Form of the records of files: `jsonl` (a line of JSON for every explained "
+        "frame), `parquet` (a table of frames and one of detections, for DuckDB, polars or Spark) "
+        "or `both`. Recordings of cameras are JSON lines; `streamcam export parquet` makes tables "
+        "of them.",
+    )
     save_maps: Annotated[Literal["off", "png", "npz"], Flag()] = Field(
         "off",
         description="Write the maps too, for programs: `png` (16 bits, a file for every map) or "

@@ -19,6 +19,7 @@ from streamcam.jobs.watched_files import Selection, remove_unfinished_results, r
 from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import EngineProvider, LazyEngineProvider
 from streamcam.pipeline.file_results import check_output_folder
+from streamcam.pipeline.file_sinks import check_records
 
 # How long the loop sleeps when nothing wakes it: a signal, a job queued by another process, a disk
 # with space again are noticed within it. An iteration with nothing to do took 0.01 ms.
@@ -64,6 +65,7 @@ class Watcher:
         clock: Clock | None = None,
     ) -> None:
         check_output_folder(settings.output.folder)
+        check_records(settings.output)
         self.stuck = False
         self._settings = settings
         self._folders = resolve_folders(paths, recursive=settings.watch.recursive)

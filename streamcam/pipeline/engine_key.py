@@ -61,6 +61,8 @@ def _without_effect(settings: Settings) -> list[str]:
         names.append("sampling.max_fps")
     if settings.file_tracking is None:
         names += [f"tracking.{name}" for name in TrackingSettings.model_fields]
+    if settings.output.records == "jsonl":
+        names.append("output.records")  # which earlier versions did not have
     if not settings.events.enabled:
         names += [f"events.{name}" for name in EventSettings.model_fields]
     return names

@@ -15,10 +15,10 @@ from pydantic import BaseModel
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.errors import UsageError
-from streamcam.events.file_events import FileEventSettings
 from streamcam.files import existing_ancestor
 from streamcam.fingerprint import fingerprint_of_text
 from streamcam.pipeline.engine_provider import EngineProvider
+from streamcam.pipeline.file_sinks import file_sinks
 from streamcam.pipeline.trackers import style_of, tracker_of
 from streamcam.render import Annotator, annotate
 from streamcam.sinks.base import Sink, SinkTarget, result_path
@@ -31,8 +31,7 @@ from streamcam.sinks.manifest import (
     read_manifest,
     write_manifest,
 )
-from streamcam.sinks.registry import SinkChoice, remove_results, remove_unfinished
-from streamcam.sinks.video import VideoSettings
+from streamcam.sinks.registry import remove_results, remove_unfinished
 from streamcam.sources.inputs import Entry
 from streamcam.sources.registry import known_suffix
 from streamcam.types import FrameResult, Item, JobReport, Picture, SourceInfo
@@ -325,22 +324,3 @@ def check_output_folder(folder: Path) -> None:
         raise UsageError(
             f"--output: {folder} is named like a file; results need a folder", hint=_OUTPUT_HINT
         )
-
-
-def file_sinks(settings: Settings, *, still: bool) -> list[SinkChoice]:
-    """Return a file's sinks; those of the tables `[sinks.NAME]` are the last."""
-    output = settings.output
-    chosen = [SinkChoice("records")]
-    if output.save_maps != "off":
-        chosen.append(SinkChoice(f"maps-{output.save_maps}"))
-    if output.video != "off" and not still:
-        chosen.append(
-            SinkChoice("video", VideoSettings(encoder=output.encoder, audio=output.audio))
-        )
-    if output.video != "off" or still:
-        chosen.append(SinkChoice("picture"))
-    if settings.events.enabled and not still:
-        lost_after = settings.tracking.lost_after
-        events = FileEventSettings(rule=settings.events, lost_after=lost_after)
-        chosen.append(SinkChoice("events", events))
-    return [*chosen, *(SinkChoice(name, own) for name, own in settings.sinks.items())]

@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from streamcam.errors import SinkError
 from streamcam.escapes import printable
 from streamcam.files import readable
 from streamcam.sinks.manifest import MANIFEST, Manifest, read_manifest
+from streamcam.sinks.parquet.table_sinks import FRAMES, read_record_tables
 from streamcam.sinks.recording.naming import recorded_days, recorded_segments
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -27,6 +29,7 @@ class RecordedClip:
     """A file of records, and the video that shows its frames.
 
     Attributes:
+        records: JSON lines, or the table of frames where there are no lines.
         video: The annotated video, or the annotated picture of a `still`; None if there is none.
         time_base: Seconds per unit of `pts` in the video; None where it begins at its first record.
     """
@@ -39,10 +42,15 @@ class RecordedClip:
 
 @dataclass(frozen=True, slots=True)
 class ResultSource:
-    """A file with results, or a camera with recordings; `clips` are in the order of time."""
+    """A file with results, or a camera with recordings; `clips` are in the order of time.
+
+    Attributes:
+        manifest: How they were made; None of a camera whose manifest is missing.
+    """
 
     name: str
     clips: Sequence[RecordedClip]
+    manifest: Manifest | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,31 +111,35 @@ def find_sources(folder: Path) -> list[ResultSource]:
 
 
 def load(source: ResultSource) -> FrameTable:
-    """Read all records of a source.
-
-    Lines that are no records, as at the end of a file that is being written, are left out.
-    """
+    """Read all records of a source, see `read_records`."""
     columns = _Columns()
     for number, clip in enumerate(source.clips):
         columns.begin(number, clip)
-        for record in _records(clip.records):
+        for record in read_records(clip):
             columns.add(record)
     return columns.table()
 
 
 def _file_source(folder: Path, path: Path) -> ResultSource | None:
     manifest = read_manifest(path)
-    if manifest is None or _RECORDS not in manifest.outputs:
+    if manifest is None or _records_of(manifest) is None:
         return None
     name = readable(path.relative_to(folder)).removesuffix(MANIFEST.ending)
-    return ResultSource(name, [_file_clip(manifest)])
+    return ResultSource(name, [_file_clip(manifest)], manifest)
+
+
+def _records_of(manifest: Manifest) -> Path | None:
+    """Return a file's JSON lines, or where it has none its table of frames."""
+    return manifest.outputs.get(_RECORDS) or manifest.outputs.get(FRAMES.kind)
 
 
 def _file_clip(manifest: Manifest) -> RecordedClip:
+    records = _records_of(manifest)
+    assert records is not None
     still = bool(manifest.content["source"].get("still"))
     video = manifest.outputs.get(_PICTURE if still else _VIDEO)
     base = float(Fraction(manifest.content["source"].get("time_base", "0/1")))
-    return RecordedClip(manifest.outputs[_RECORDS], video, still, base)
+    return RecordedClip(records, video, still, base)
 
 
 def _cameras(folder: Path) -> Iterator[ResultSource]:
@@ -136,21 +148,35 @@ def _cameras(folder: Path) -> Iterator[ResultSource]:
         segments = [segment for day in days for segment in recorded_segments(path, day)]
         clips = [RecordedClip(s.records, s.video) for s in segments if s.records.is_file()]
         if clips:
-            yield ResultSource(path.name, clips)
+            manifest = read_manifest(path / f"{path.name}{MANIFEST.ending}")
+            yield ResultSource(path.name, clips, manifest)
 
 
-def _records(path: Path) -> Iterator[dict[str, Any]]:
+def read_records(clip: RecordedClip) -> Iterator[dict[str, Any]]:
+    """Yield a clip's records, in the form of the schema "record".
+
+    Lines that are no records, as at the end of a file that is being written, are left out, and so
+    is what cannot be read.
+
+    Raises:
+        UsageError: They are Parquet, and pyarrow is not installed.
+    """
+    tables = clip.records.name.endswith(FRAMES.ending)
     try:
-        with path.open("rb") as lines:
-            for line in lines:
-                try:
-                    record = orjson.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(record, dict) and "cam" in record:
-                    yield record
-    except OSError:
+        yield from (read_record_tables if tables else _read_lines)(clip.records)
+    except (OSError, SinkError):
         return
+
+
+def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open("rb") as lines:
+        for line in lines:
+            try:
+                record = orjson.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict) and "cam" in record:
+                yield record
 
 
 class _Columns:

