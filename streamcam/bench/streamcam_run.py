@@ -8,7 +8,7 @@ from streamcam.bench.clip import Clip
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.observer import Observer
-from streamcam.pipeline.engine_provider import provenance_of
+from streamcam.pipeline.engine_provider import EngineProvider, provenance_of
 from streamcam.pipeline.file_job import Job
 from streamcam.pipeline.inference import Inference, InferencePipeline
 from streamcam.sinks.base import EngineKey, Provenance
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from streamcam.vision.engine import Engine
 
 
-class StreamcamRun:
+class StreamcamRun(EngineProvider):
     """Runs the file job on a clip, any number of times; a context manager."""
 
     def __init__(self, engine: "Engine", settings: Settings) -> None:

@@ -17,6 +17,7 @@ from streamcam.config.event_schema import EventSettings
 from streamcam.errors import DeviceError
 from streamcam.events.archive import EventArchive, KeptCamera
 from streamcam.observer import Observer, Observers
+from streamcam.pipeline.engine_provider import EngineProvider
 from streamcam.pipeline.inference import Inference, InferencePipeline
 from streamcam.pipeline.trackers import style_of
 from streamcam.sinks.base import EngineKey, Provenance
@@ -227,7 +228,7 @@ def make_retention(folder: Path, settings: RetentionSettings, clock: Clock) -> R
     return Retention(folder, clock=clock, **settings.model_dump())
 
 
-class SharedEngineProvider:
+class SharedEngineProvider(EngineProvider):
     """Lets files share the cameras' pipeline and engines; an `EngineProvider`."""
 
     def __init__(self, settings: Settings, pipeline: Inference, engines: Engines) -> None:

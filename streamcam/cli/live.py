@@ -24,6 +24,7 @@ from streamcam.config.camera_schema import CameraSettings
 from streamcam.config.faults import Origins
 from streamcam.errors import ExitCode, SourceUnavailableError, UsageError
 from streamcam.malloc import limit_arenas
+from streamcam.pipeline.engine_provider import require_one_device
 from streamcam.urls import redacted_url
 
 _POLL_SECONDS = 0.2
@@ -67,6 +68,7 @@ def live(
     """
     changes = _changes(flags, option or [])
     settings = load_settings(config, os.environ, flags)
+    require_one_device(settings)
     camera = _camera(source, settings, changes)
     limit_arenas()
     work = _Live(CameraPlan.of(camera, settings), settings, reconnect=reconnect)

@@ -19,13 +19,24 @@ _PRECISIONS = {
 """Other usual names."""
 
 
-_DEVICES = "auto, cpu, cuda, cuda:N, intel:cpu, intel:gpu or intel:npu"
+_DEVICES = "auto, all, cpu, cuda, cuda:N, intel:cpu, intel:gpu, intel:npu, or several with commas"
+
+_DEVICE = r"cpu|cuda(:\d+)?|intel:(cpu|gpu(:\d+)?|npu)"
 
 
-def _device(value: object) -> object:
-    """Take what other tools call devices: "gpu", "gpu:1", "CUDA", and the numbers of GPUs."""
+def _devices(value: object) -> object:
+    """Take a list of devices, or text with commas, and what other tools call devices."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if isinstance(value, (list, tuple)):
+        value = ",".join(map(str, value))
     if not isinstance(value, str):
         return value
+    return ",".join(_device(name) for name in value.split(","))
+
+
+def _device(value: str) -> str:
+    """Take "gpu", "gpu:1", "CUDA", and the numbers of GPUs."""
     name = value.strip().casefold()
     if name.startswith("mps"):
         raise ValueError("Apple's GPUs (mps) are not supported, maps are tested on cpu and cuda")
@@ -34,7 +45,9 @@ def _device(value: object) -> object:
     number = re.fullmatch(r"(?:(?:gpu|cuda):?)?(\d+)", name)
     if number is not None:
         return f"cuda:{number[1]}"
-    return {"gpu": "cuda", "cuda": "cuda", "cpu": "cpu", "auto": "auto"}.get(name, value)
+    return {"gpu": "cuda", "cuda": "cuda", "cpu": "cpu", "auto": "auto", "all": "all"}.get(
+        name, value
+    )
 
 
 def _precision(value: object) -> object:
@@ -114,11 +127,12 @@ class ModelSettings(Section):
     classes: Annotated[NameList, Flag()] = Field(
         (), description="Only these classes, by name, e.g. `person,dog`. Empty: all."
     )
-    device: Annotated[str, BeforeValidator(_device), Form(_DEVICES), Flag()] = Field(
+    device: Annotated[str, BeforeValidator(_devices), Form(_DEVICES), Flag()] = Field(
         "auto",
-        pattern=r"^(auto|cpu|cuda(:\d+)?|intel:(cpu|gpu(:\d+)?|npu))$",
+        pattern=rf"^(auto|all|({_DEVICE})(,({_DEVICE}))*)$",
         description="Where the model runs: `auto`, `cpu`, `cuda` or `cuda:N`; with OpenVINO "
-        "`intel:cpu`, `intel:gpu` or `intel:npu`.",
+        "`intel:cpu`, `intel:gpu` or `intel:npu`. Of several, `cuda:0,cuda:1` or `all` (GPUs of "
+        "CUDA), each has an engine, and `run`, `watch` and `serve` spread their sources.",
     )
     precision: Annotated[
         Literal["auto", "fp32", "fp16", "bf16", "int8"],
@@ -140,6 +154,16 @@ class ModelSettings(Section):
         description="How long a file's frame waits for others to share its forward pass; "
         "cameras' frames never wait.",
     )
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices by name; "all" stands for those that there are."""
+        return tuple(self.device.split(","))
+
+    @property
+    def several_devices(self) -> bool:
+        """Whether each of several devices has an engine, as far as the settings tell."""
+        return self.device == "all" or len(self.devices) > 1
 
 
 def _method(name: str) -> str:

@@ -146,7 +146,11 @@ class OutputSettings(Section):
         True, description="Carry the source's sound into the video."
     )
     workers: Annotated[int, Flag()] = Field(
-        2, ge=1, le=64, description="Files worked on at once; their frames share batches."
+        2,
+        ge=1,
+        le=64,
+        description="Files worked on at once, at least one for each device; the frames of those on "
+        "one device share batches.",
     )
 
     @field_validator("skip_existing")

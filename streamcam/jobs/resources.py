@@ -91,6 +91,11 @@ class EngineLoader:
             return None
         return self._provider
 
+    @property
+    def engines(self) -> int:
+        """How many engines work side by side, as far as that is known."""
+        return 1 if self._provider is None else self._provider.engines
+
     def key(self) -> EngineKey | None:
         """Return the engine's key, which may take no loading; otherwise like `provider`."""
         self._settle()

@@ -168,7 +168,7 @@ class Runner:
 
     def _start_next(self) -> bool:
         """Start one more job; return whether yet another one may be started."""
-        if len(self._runs) >= self._settings.output.workers:
+        if len(self._runs) >= max(self._loader.engines, self._settings.output.workers):
             return False
         if any(run.record.suspect for run in self._runs):
             return False

@@ -17,7 +17,8 @@ from streamcam.jobs.runner import Runner
 from streamcam.jobs.store import JobStore
 from streamcam.jobs.watched_files import Selection, remove_unfinished_results, resolve_folders
 from streamcam.observer import Observer
-from streamcam.pipeline.engine_provider import EngineProvider, LazyEngineProvider
+from streamcam.pipeline.engine_pool import make_engine_provider
+from streamcam.pipeline.engine_provider import EngineProvider
 from streamcam.pipeline.file_results import check_output_folder
 from streamcam.pipeline.file_sinks import check_records
 
@@ -83,7 +84,7 @@ class Watcher:
             self._state / FILE_NAME, clears_sources=self._post_action.clears_sources
         )
         self._loader = EngineLoader(
-            make_provider or partial(LazyEngineProvider, settings, observer.download_progressed),
+            make_provider or partial(make_engine_provider, settings, observer.download_progressed),
             self._conditions,
             wake=self._wake.set,
             clock=self._clock,

@@ -3,14 +3,14 @@
 import gc
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from streamcam.config import Settings
-from streamcam.errors import StreamcamError
+from streamcam.errors import DeviceError, StreamcamError, UsageError
 from streamcam.fingerprint import sha256_of
 from streamcam.pipeline.engine_key import RANDOM, engine_key
 from streamcam.pipeline.inference import Inference, InferencePipeline
@@ -46,8 +46,21 @@ class EngineProvider(Protocol):
         """Release the engine."""
         ...
 
+    @property
+    def engines(self) -> int:
+        """How many engines work side by side."""
+        return 1
 
-class LazyEngineProvider:
+    def lease(self) -> "AbstractContextManager[EngineProvider]":
+        """Return the provider for one job, from its begin to its end: this one."""
+        return nullcontext(self)
+
+    def takes_over(self, failed: "EngineProvider", error: DeviceError) -> bool:  # noqa: ARG002
+        """Return whether another engine can do the job of a leased one, whose device failed."""
+        return False
+
+
+class LazyEngineProvider(EngineProvider):
     """Builds the engine and starts its pipeline when the first job asks; a context manager."""
 
     def __init__(self, settings: Settings, fetching: FetchProgress | None = None) -> None:
@@ -157,14 +170,14 @@ def _file_digests(settings: Settings) -> tuple[str | None, str | None]:
             return None if quantized is None else quantized.sha256, labels
         weights = NANO_FILE if model.weights is None else Path(model.weights)
         return sha256_of(weights), labels
-    _import_vision()
+    import_vision()
     from streamcam.vision.build import file_digests
 
     return file_digests(model_options(settings))
 
 
 @cache
-def _import_vision() -> None:
+def import_vision() -> None:
     """Import torch with garbage collection off, then freeze its objects so later passes skip them.
 
     torch and torchvision create 360,000 objects that live as long as the process: looking through
@@ -195,7 +208,7 @@ def build_engine(
         StreamcamError: It cannot be built.
     """
     # Here because it takes seconds: not for a file that is missing.
-    _import_vision()
+    import_vision()
     from streamcam.vision.build import build_engine as build
     from streamcam.vision.engine_options import CamOptions
 
@@ -204,6 +217,17 @@ def build_engine(
 
 
 def model_options(settings: Settings) -> "ModelOptions":
+    """Return what an engine on one device is asked for; raises as `require_one_device`."""
     from streamcam.vision.engine_options import ModelOptions
 
+    require_one_device(settings)
     return ModelOptions(**settings.model.model_dump(exclude={"max_wait"}))
+
+
+def require_one_device(settings: Settings) -> None:
+    """Raise `UsageError` where the settings name several devices."""
+    if settings.model.several_devices:
+        raise UsageError(
+            f"--device {settings.model.device}: one device is wanted here",
+            hint="Several are for run, watch and serve.",
+        )

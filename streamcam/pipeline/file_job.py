@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from streamcam.clock import Clock
 from streamcam.config import Settings
-from streamcam.errors import StreamcamError
+from streamcam.errors import DeviceError, StreamcamError
 from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import EngineProvider
 from streamcam.pipeline.file_results import Delivery, Results
@@ -57,6 +57,7 @@ class Job:
         self._stream: Stream | None = None
         self._stopped = False
         self._aborted = False
+        self._again = False
 
     @property
     def stem(self) -> str:
@@ -103,17 +104,38 @@ class Job:
         )
 
     def _explain(self) -> JobReport:
+        """Explain the file; where its engine's device fails, anew with another engine."""
+        while True:
+            self._again = False
+            with self._provider.lease() as engine:
+                try:
+                    report = self._explain_with(engine)
+                except DeviceError as error:  # it cannot be built
+                    if not self._hand_over(engine, error):
+                        raise
+                    continue
+            if not self._again:
+                return report
+
+    def _explain_with(self, engine: EngineProvider) -> JobReport:
         try:
             source = open_source(self._entry.spec, self._limits)
         except Exception as error:  # noqa: BLE001 - one bad file must not end the others
             return failed(JobReport(self._entry.id, Outcome.FAILED), _ours(error))
         try:
             self._observer.file_started(source.info)
-            pipeline = self._provider.pipeline()
-            return self._claim() or self._explain_source(source, pipeline)
+            pipeline = engine.pipeline()
+            return self._claim() or self._explain_source(source, engine, pipeline)
         finally:
             source.close()
             self._results.release()
+
+    def _hand_over(self, engine: EngineProvider, error: DeviceError) -> bool:
+        """Return whether another engine explains the file, whose own one has failed."""
+        self._again = not self._stopped and self._provider.takes_over(engine, error)
+        if self._again:
+            self._remark("its device failed; explaining it anew with another one")
+        return self._again
 
     def _claim(self) -> JobReport | None:
         """Claim the results' names; return a report where nothing is left to do then."""
@@ -137,20 +159,25 @@ class Job:
     def _remark(self, remark: str) -> None:
         self._observer.file_remarked(self._entry.id, remark)
 
-    def _explain_source(self, source: Source, pipeline: Inference) -> JobReport:
+    def _explain_source(
+        self, source: Source, engine: EngineProvider, pipeline: Inference
+    ) -> JobReport:
         started, begun = self._clock.utc(), self._clock.monotonic()
-        delivery = self._results.delivery(source.info)
-        report = self._run_stream(pipeline, source, delivery)
+        delivery = self._results.delivery(source.info, engine)
+        report = self._run_stream(engine, pipeline, source, delivery)
         report = replace(report, seconds=self._clock.monotonic() - begun)
         if not report.outputs:
             return report
         try:
-            return self._results.write_manifest(source.info, report, started, self._clock.utc())
+            ended = self._clock.utc()
+            return self._results.write_manifest(source.info, report, engine, started, ended)
         except StreamcamError as error:
             return failed(report, error)
 
-    def _run_stream(self, pipeline: Inference, source: Source, delivery: Delivery) -> JobReport:
-        made_with = self._provider.provenance().key.digest
+    def _run_stream(
+        self, engine: EngineProvider, pipeline: Inference, source: Source, delivery: Delivery
+    ) -> JobReport:
+        made_with = engine.provenance().key.digest
         report = JobReport(self._entry.id, Outcome.DONE, engine_key=made_with)
         try:
             self._stream = stream = pipeline.open(source, self._sampler, delivery, every=self._full)
@@ -163,6 +190,9 @@ class Job:
             self._stream = None  # a run keeps its jobs, but need not keep their last frames
         if report.outcome is Outcome.DONE and self._stopped:
             report = replace(report, outcome=Outcome.STOPPED)
+        if isinstance(report.cause, DeviceError) and self._hand_over(engine, report.cause):
+            delivery.abort()
+            return report
         return self._publish(source, delivery, report)
 
     def _publish(self, source: Source, delivery: Delivery, report: JobReport) -> JobReport:

@@ -130,7 +130,7 @@ class Results:
     Their names are the source's own: those of another source's results are never taken.
 
     Args:
-        provider: Tells what results are made with.
+        provider: Tells what results are to be made with.
 
     Attributes:
         stem: The name of the results below the output folder, without ending; the one that
@@ -258,9 +258,9 @@ class Results:
             return False
         return previous.source.has_content_of(self.source)
 
-    def delivery(self, info: SourceInfo) -> Delivery:
+    def delivery(self, info: SourceInfo, engine: EngineProvider) -> Delivery:
         output = self._settings.output
-        target = SinkTarget(info, output.folder, self.stem, self._provider.provenance, self._clock)
+        target = SinkTarget(info, output.folder, self.stem, engine.provenance, self._clock)
         chosen = file_sinks(self._settings, still=info.still)
         tracking = None if info.still else self._settings.file_tracking
         style = style_of(self._settings.render, tracking)
@@ -275,7 +275,12 @@ class Results:
             self._manifest_path(self.stem).unlink()
 
     def write_manifest(
-        self, info: SourceInfo, report: JobReport, started: datetime, ended: datetime
+        self,
+        info: SourceInfo,
+        report: JobReport,
+        engine: EngineProvider,
+        started: datetime,
+        ended: datetime,
     ) -> JobReport:
         """Remove what is left of former results, and write the manifest.
 
@@ -286,7 +291,7 @@ class Results:
             self._manifest_path(self.stem),
             info,
             report,
-            self._provider.provenance(),
+            engine.provenance(),
             identity=self.source,
             started=started,
             ended=ended,

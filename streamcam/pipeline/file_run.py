@@ -9,7 +9,8 @@ from typing import TypeAlias
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.observer import Observer
-from streamcam.pipeline.engine_provider import EngineProvider, LazyEngineProvider
+from streamcam.pipeline.engine_pool import make_engine_provider
+from streamcam.pipeline.engine_provider import EngineProvider
 from streamcam.pipeline.file_job import Job
 from streamcam.pipeline.report_tally import MOST_KEPT
 from streamcam.sources.inputs import Entry
@@ -28,7 +29,7 @@ _Running: TypeAlias = dict[Future[JobReport], tuple[int, Job]]
 
 
 class Run:
-    """Explains files, several at a time, with one engine that is built when first needed."""
+    """Explains files, several at a time, with an engine for each device, built when needed."""
 
     def __init__(
         self, settings: Settings, observer: Observer, *, clock: Clock | None = None
@@ -49,7 +50,7 @@ class Run:
             StreamcamError: The engine cannot be built.
         """
         with (
-            LazyEngineProvider(self._settings, self._observer.download_progressed) as provider,
+            make_engine_provider(self._settings, self._observer.download_progressed) as provider,
             closing(self._work_off(enumerate(entries), provider)) as ended,
         ):
             yield from in_order(ended)
@@ -69,7 +70,7 @@ class Run:
     def _work_off(
         self, entries: Iterator[tuple[int, Entry]], provider: EngineProvider
     ) -> Generator[tuple[int, JobReport]]:
-        pool = ThreadPoolExecutor(self._settings.output.workers, "streamcam job")
+        pool = ThreadPoolExecutor(self._workers(provider), "streamcam job")
         error: BaseException | None = None
         try:
             while self._fill(pool, entries if error is None else iter(()), provider):
@@ -89,6 +90,9 @@ class Run:
         if error is not None:
             raise error
 
+    def _workers(self, provider: EngineProvider) -> int:
+        return max(provider.engines, self._settings.output.workers)
+
     def _fill(
         self,
         pool: ThreadPoolExecutor,
@@ -96,7 +100,7 @@ class Run:
         provider: EngineProvider,
     ) -> bool:
         """Start jobs up to the limit; return whether any is there."""
-        while len(self._running) < _AHEAD * self._settings.output.workers:
+        while len(self._running) < _AHEAD * self._workers(provider):
             number, entry = next(entries, (0, None))
             if entry is None:
                 break

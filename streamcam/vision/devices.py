@@ -47,6 +47,19 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def all_gpus() -> list[str]:
+    """Return the names of all GPUs that torch computes on; raises a `DeviceError` without any."""
+    _require_cuda("all", torch.device("cuda"))
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+
+
+def check_devices(names: Iterable[str]) -> None:
+    """Raise a `DeviceError` for a GPU that is not here; OpenVINO's devices tell when loading."""
+    for name in names:
+        if not name.startswith(INTEL):
+            choose_device(name)
+
+
 def _require_cuda(name: str, device: torch.device) -> None:
     if not torch.cuda.is_available():
         raise DeviceError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from streamcam.clock import Clock
 from streamcam.config import Settings
 from streamcam.observer import Observer
+from streamcam.pipeline.engine_provider import EngineProvider
 from streamcam.pipeline.file_job import Job
 from streamcam.pipeline.inference import Inference, InferencePipeline
 from streamcam.pipeline.stream import Stream
@@ -18,7 +19,7 @@ from tests.media import numbered, write_video
 from tests.pipeline.stub_engine import RecordingEngine
 
 
-class StubProvider:
+class StubProvider(EngineProvider):
     """An engine that is there already."""
 
     def __init__(self, pipeline: Inference) -> None:
