@@ -24,8 +24,8 @@ from benchmarks.feeds import name_of, sent
 from benchmarks.observer import FrameRecorder, all_explained
 from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.plan import plans
-from streamcam.cli.app import set_up_libraries
 from streamcam.config import Settings
+from streamcam.process_tuning import set_up_libraries
 from streamcam.types import CameraState
 
 _GLANCE_SECONDS = 0.25

@@ -25,8 +25,8 @@ from pathlib import Path
 from benchmarks.observer import FrameRecorder, all_explained, ms, p95, unaccounted
 from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.plan import plans
-from streamcam.cli.app import set_up_libraries
 from streamcam.config import Settings
+from streamcam.process_tuning import set_up_libraries
 from streamcam.types import CameraStatus
 
 CAMERAS: dict[str, tuple[float, str]] = {

@@ -35,8 +35,8 @@ from benchmarks.load import Load, Meter, told_of_transfers
 from benchmarks.observer import FrameRecorder, all_explained, unaccounted
 from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.plan import plans
-from streamcam.cli.app import set_up_libraries
 from streamcam.config import Settings
+from streamcam.process_tuning import set_up_libraries
 
 _OPENING_SECONDS = 60.0
 _WARMING_SECONDS = 3.0

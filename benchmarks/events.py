@@ -33,10 +33,10 @@ import orjson
 from benchmarks.observer import FrameRecorder, all_explained, ms
 from streamcam.cameras.manager import CameraManager
 from streamcam.cameras.plan import plans
-from streamcam.cli.app import set_up_libraries
 from streamcam.config import Settings
 from streamcam.demo.scene import DemoScene
 from streamcam.events.event_store import FILE_NAME, EventFilter, EventStore, StoredEvent
+from streamcam.process_tuning import set_up_libraries
 from streamcam.sinks.recording.naming import CLIP, CLIP_RECORDS, event_file
 from streamcam.types import Box, Picture, TrueObject
 from tests.servers.rtsp import RtspServer, ServedStream

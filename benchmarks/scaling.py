@@ -22,11 +22,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from streamcam.cli.app import set_up_libraries
 from streamcam.config import Settings, load_settings
 from streamcam.observer import Observer
 from streamcam.pipeline.file_run import Run
 from streamcam.pipeline.stream import Sampler
+from streamcam.process_tuning import set_up_libraries
 from streamcam.sinks.video import VideoSettings, VideoSink
 from streamcam.sources.inputs import expand, open_source
 

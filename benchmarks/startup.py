@@ -15,10 +15,10 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from streamcam.cli.app import set_up_libraries
 from streamcam.config import load_settings
 from streamcam.observer import Observer
 from streamcam.pipeline.file_run import Run
+from streamcam.process_tuning import set_up_libraries
 from streamcam.sources.inputs import expand
 from streamcam.types import Item, JobReport, SourceInfo
 

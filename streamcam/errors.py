@@ -15,6 +15,7 @@
     ├── StoreError                  exit 70  a database that cannot be used
     │   ├── JobStoreError           exit 70  that of watched folders' jobs
     │   └── EventStoreError         exit 70  that of events
+    ├── ClusterError                exit 69  a Ray cluster that cannot be used
     └── DeviceError                 exit 70  the GPU failed                   (retryable)
         └── DeviceMemoryError       exit 70  no room for a model now          (retryable)
 
@@ -124,6 +125,12 @@ class JobStoreError(StoreError):
 
 class EventStoreError(StoreError):
     """The store of events cannot be read or written."""
+
+
+class ClusterError(StreamcamError):
+    """A Ray cluster that cannot be reached, or has no room for workers."""
+
+    exit_code = ExitCode.UNAVAILABLE
 
 
 class DeviceError(StreamcamError):

@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +14,7 @@ from streamcam.cli.logs import log_to_terminal
 from streamcam.cli.terminal import show_error
 from streamcam.cli.usage import CommandLineError, in_words
 from streamcam.errors import ExitCode, StreamcamError
+from streamcam.process_tuning import set_up_libraries
 from streamcam.version import __version__
 
 if TYPE_CHECKING:
@@ -103,21 +103,6 @@ def _main(
 ) -> None:
     del version
     log_to_terminal(logging.DEBUG if debug else logging.WARNING)
-
-
-def set_up_libraries() -> None:
-    """Choose threads and memory of libraries; to be called before torch and OpenCV are used."""
-    # OpenMP's threads would otherwise spin while they wait, next to those that decode, draw and
-    # encode; OpenCV's would split work that takes 0.1 ms.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
-    # A batch's feature maps take tens of MB, which malloc returns to the system after each forward:
-    # 15,000 page faults for 8 frames, a tenth of the processor time; 1,100 in huge pages.
-    if Path("/sys/kernel/mm/transparent_hugepage").is_dir():
-        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    # Most calls of our threads release the GIL; on return they should not wait Python's usual 5 ms
-    # for a thread that draws.
-    sys.setswitchinterval(0.0005)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

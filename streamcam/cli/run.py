@@ -29,6 +29,7 @@ from streamcam.pipeline.file_results import check_output_folder
 from streamcam.pipeline.file_run import Run
 from streamcam.pipeline.file_sinks import check_records
 from streamcam.pipeline.report_tally import ReportTally
+from streamcam.pipeline.run_folder import RunFolder
 from streamcam.sinks.registry import is_result, result_files
 from streamcam.sources.inputs import Entry, Inputs
 from streamcam.sources.shard import Shard
@@ -36,9 +37,11 @@ from streamcam.types import JobReport
 
 _FORCED = "unfinished results were removed"
 
+_GOES_ON = "sources at work end first; the same command goes on from there"
+
 
 @options.from_settings(
-    *("output.folder", "model", "cam", "sampling", "render", "tracking", "events", "output")
+    *("output.folder", "model", "cam", "sampling", "render", "tracking", "events", "output", "ray")
 )
 def run(
     sources: Annotated[
@@ -73,7 +76,10 @@ def run(
     inputs = Inputs(sources, is_result)
     entries: Iterable[Entry] = inputs if part is None else part.select(inputs)
     count = len(inputs) if part is None else sum(1 for _ in part.select(inputs))
-    tally = _explain(settings, entries, count, quiet=quiet, json=json)
+    if settings.ray.address is None:
+        tally = _explain(settings, entries, count, quiet=quiet, json=json)
+    else:
+        tally = _explain_on_cluster(settings, entries, count, part, quiet=quiet, json=json)
     if not (json or quiet):
         if tally.total:
             print_reports(tally)
@@ -152,6 +158,40 @@ def _explain(
                 tally.add(report)
                 if json:
                     printed.add(as_json(report))
+    if json:
+        printed.end()
+    return tally
+
+
+def _explain_on_cluster(
+    settings: Settings,
+    entries: Iterable[Entry],
+    count: int,
+    part: Shard | None,
+    *,
+    quiet: bool,
+    json: bool,
+) -> ReportTally:
+    """Explain the entries by the workers of a Ray cluster, until Ctrl-C; keep a run folder."""
+    from streamcam.distributed.cluster import connected
+
+    assert settings.ray.address is not None
+    shard = None if part is None else (part.number, part.count)
+    tally, printed = ReportTally(), JsonList()
+    with forcible(_FORCED), connected(settings.ray.address):
+        from streamcam.cli.cluster_table import cluster_reporter
+        from streamcam.distributed.ray_run import RayRun
+
+        folder = RunFolder(settings.output.folder, settings, shard=shard, total=count)
+        with folder, cluster_reporter(count, quiet=quiet, lines=json) as reporter:
+            work = RayRun(settings, reporter, reporter.cluster_progressed)
+            with stopped_by_signals(work.stop, _GOES_ON):
+                for report, tries in work.explain(entries):
+                    folder.record(report, tries)
+                    tally.add(report)
+                    if json:
+                        printed.add(as_json(report))
+            folder.end(stopped=tally.total < count)
     if json:
         printed.end()
     return tally

@@ -1,8 +1,8 @@
 """Every setting with its default, its bounds, its description and its flag.
 
 The options of the commands, `config.toml` and `docs/reference.md` are generated from this file and
-those of its larger parts, `model_schema`, `camera_schema`, `event_schema` and
-`notification_schema`: see `make config reference`.
+those of its larger parts, `model_schema`, `camera_schema`, `event_schema`,
+`notification_schema` and `ray_schema`: see `make config reference`.
 """
 
 from collections import Counter
@@ -27,6 +27,7 @@ from streamcam.config.fields import (
 )
 from streamcam.config.model_schema import CamSettings, ModelSettings
 from streamcam.config.notification_schema import MqttSettings, WebhookSettings
+from streamcam.config.ray_schema import RaySettings
 from streamcam.config.tracking_schema import TrackingSettings
 
 
@@ -272,6 +273,7 @@ class Settings(Section):
     render: RenderSettings = RenderSettings()
     limits: LimitsSettings = LimitsSettings()
     output: OutputSettings = OutputSettings()
+    ray: RaySettings = RaySettings()
     watch: WatchSettings = WatchSettings()
     live: LiveSettings = LiveSettings()
     retention: RetentionSettings = RetentionSettings()

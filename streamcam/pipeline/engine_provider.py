@@ -126,7 +126,7 @@ class LazyEngineProvider(EngineProvider):
 def provenance_of(engine: "Engine", settings: Settings) -> Provenance:
     """Return what results are made with: the engine, and the settings that they follow."""
     made_by = engine.description
-    shown = settings.model_dump(mode="json", exclude={"camera", "sinks", "mqtt", "webhook"})
+    shown = settings.model_dump(mode="json", exclude={"camera", "sinks", "mqtt", "webhook", "ray"})
     # What "auto" and presets came to is what a reader wants to know.
     confidence = settings.model.confidence
     shown["model"] |= {
