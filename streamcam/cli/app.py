@@ -30,6 +30,7 @@ PURPOSES = {
     "demo": "Explain a drawn street with the built-in detector: needs no camera and no network.",
     "audit": "Measure how far each method's maps can be trusted, on frames of your own.",
     "report": "Report over results: what was found when, how focused, and what is worth a look.",
+    "export": "Export results to labelling tools: all frames, or the hard ones.",
     "bench": "Measure how fast streamcam is, on frames of your own.",
     "schema": "Print the JSON Schema of a file that streamcam writes.",
     "doctor": "Print versions, devices, codecs, caches and free space: what a bug report needs.",

@@ -19,9 +19,9 @@ from streamcam.media_errors import writing
 from streamcam.sinks.base import FileSink, ResultFile
 from streamcam.types import Frame, FrameResult, HeatMap, Item, Picture
 
-_ENDING = ".map.png"
+MAP_ENDING = ".map.png"
 
-_FULL = 65535
+FULL = 65535
 """The value 1.0 in a PNG of 16 bits."""
 
 
@@ -93,8 +93,8 @@ class PngSink(FileSink):
                 self._lock.acquire()
                 self._begun = True
             for name, heat in named_maps(item):
-                _, content = cv2.imencode(".png", np.rint(heat * _FULL).astype(np.uint16))
-                (self._part / (name + _ENDING)).write_bytes(content.tobytes())
+                _, content = cv2.imencode(".png", np.rint(heat * FULL).astype(np.uint16))
+                (self._part / (name + MAP_ENDING)).write_bytes(content.tobytes())
 
     def finish(self) -> Path:
         if not self._begun:

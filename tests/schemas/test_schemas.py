@@ -54,7 +54,8 @@ def parts(schema: object) -> list[dict[str, Any]]:
 
 
 def test_names() -> None:
-    assert schemas.names() == ("audit", "event", "event_message", "manifest", "record", "run")
+    documents = ("audit", "event", "event_message", "exported_frame", "manifest", "record", "run")
+    assert schemas.names() == documents
     with pytest.raises(KeyError):
         schemas.schema("recrod")
 

@@ -72,7 +72,7 @@ def export_onnx(name: str, family: Family, target: Path, options: LoadOptions) -
             f"{name} cannot be exported: it is no detector of streamcam's or torchvision's own"
         )
     _require_packages()
-    from streamcam.vision.models.onnx.export import export
+    from streamcam.vision.models.onnx.onnx_export import export
 
     return export(family, name, target, options)
 
