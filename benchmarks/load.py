@@ -163,7 +163,9 @@ class Meter:
             "busy_cores": round(used / passed, 2),
             "cores": len(os.sched_getaffinity(0)),
             "dropped": dict(self._dropped() - dropped),
-            "gpu_megabytes": round(sum(used for used, _ in self._manager.memory().values()) / 1e6),
+            "gpu_megabytes": round(
+                sum(used for used, _ in self._manager.devices.memory().values()) / 1e6
+            ),
             "recorded": self._recorded(passed),
             **_figures(self._observer, passed),
         }
@@ -178,7 +180,7 @@ class Meter:
         busy, late = [], []
         end = time.monotonic() + seconds
         while (started := time.monotonic()) < end:
-            busy.append(self._manager.pipeline.busy)
+            busy.append(any(one.busy for one in self._manager.devices.pipelines))
             time.sleep(_GLANCE_SECONDS)
             late.append(time.monotonic() - started - _GLANCE_SECONDS)
         return statistics.fmean(busy), statistics.fmean(late)

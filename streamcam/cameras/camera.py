@@ -5,7 +5,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
-from streamcam.cameras.engines import Engines
+from streamcam.cameras.device_pipelines import DevicePipeline
 from streamcam.cameras.plan import CameraPlan
 from streamcam.cameras.sink_workers import RECORDING, LiveDelivery, SinkWorker, start_sinks
 from streamcam.cameras.stats import CameraStats
@@ -14,7 +14,6 @@ from streamcam.errors import DeviceError, DeviceMemoryError, SourceError, Stream
 from streamcam.events.event import EventChange
 from streamcam.events.finder import EventFinder
 from streamcam.observer import Observer
-from streamcam.pipeline.inference import Inference
 from streamcam.pipeline.queue import Overflow
 from streamcam.pipeline.stream import Sampler, Stream
 from streamcam.pipeline.trackers import style_of, tracker_of
@@ -40,6 +39,7 @@ class Camera:
     """Runs one camera in a thread of its own; its faults stay here.
 
     Attributes:
+        device: Where its frames are explained.
         preview: Its newest result.
         fault: Why it was given up, None while it was not.
         ready: Whether it has its detector, or waits for one that cannot be had now.
@@ -48,8 +48,7 @@ class Camera:
     def __init__(
         self,
         plan: CameraPlan,
-        pipeline: Inference,
-        engines: Engines,
+        device: DevicePipeline,
         observer: Observer,
         clock: Clock,
         *,
@@ -58,8 +57,9 @@ class Camera:
         self.plan = plan
         self.fault: StreamcamError | None = None
         self.ready = False
-        self._pipeline = pipeline
-        self._engines = engines
+        self.device = device
+        self._pipeline = device.pipeline
+        self._engines = device.engines
         self._style = style_of(plan.settings.render, plan.tracking)
         self._observer = observer
         self._clock = clock

@@ -10,7 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from streamcam.config import Settings
-from streamcam.pipeline.engine_provider import FetchProgress, build_engine, provenance_of
+from streamcam.pipeline.engine_provider import (
+    FetchProgress,
+    build_engine,
+    on_device,
+    provenance_of,
+)
 from streamcam.sinks.base import Provenance
 from streamcam.types import Detection, Frame, FrameResult
 
@@ -94,10 +99,14 @@ class Engines:
 
     A detector is loaded when the first source asks for it, shared by all that ask for the same, and
     closed with the last of them.
+
+    Args:
+        device: Where all of them run, whatever the sources' settings say; None: where these say.
     """
 
-    def __init__(self, fetching: FetchProgress | None = None) -> None:
+    def __init__(self, fetching: FetchProgress | None = None, device: str | None = None) -> None:
         self._fetching = fetching
+        self._device = device
         self._lock = threading.Lock()
         self._engines: dict[str, Engine] = {}
         self._clients: dict[str, _Client] = {}
@@ -114,6 +123,8 @@ class Engines:
         Raises:
             StreamcamError: It cannot be loaded, or knows no such class.
         """
+        if self._device is not None:
+            settings = on_device(settings, self._device)
         key = _key(settings)
         with self._turn(key):
             try:

@@ -1,14 +1,13 @@
-"""Adds, removes and changes the cameras of one process, which share one inference pipeline."""
+"""Adds, removes and changes the cameras of one process, which share each device's pipeline."""
 
 import logging
 import threading
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Self
 
 from streamcam.cameras.camera import Camera
-from streamcam.cameras.engines import FILES, Engines
+from streamcam.cameras.device_pipelines import DevicePipelines
 from streamcam.cameras.plan import CameraPlan
 from streamcam.clock import Clock
 from streamcam.config import Settings
@@ -17,10 +16,7 @@ from streamcam.config.event_schema import EventSettings
 from streamcam.errors import DeviceError
 from streamcam.events.archive import EventArchive, KeptCamera
 from streamcam.observer import Observer, Observers
-from streamcam.pipeline.engine_provider import EngineProvider
-from streamcam.pipeline.inference import Inference, InferencePipeline
 from streamcam.pipeline.trackers import style_of
-from streamcam.sinks.base import EngineKey, Provenance
 from streamcam.sinks.pictures import PreviewSink
 from streamcam.sinks.recording.retention import Retention, RetentionThread
 from streamcam.types import CameraStatus
@@ -58,15 +54,7 @@ class CameraManager:
         self.events = EventArchive(self._clock)
         self._observer = Observers([self.events, observer])
         self._reconnect = reconnect
-        self._engines = Engines(observer.download_progressed)
-        model = settings.model
-        self._pipeline = InferencePipeline(
-            self._engines,
-            batch=model.batch,
-            max_wait=model.max_wait,
-            on_batch=partial(observer.stage_measured, "engine"),
-            clock=self._clock,
-        )
+        self._devices = DevicePipelines(settings, observer, self._clock)
         self._retention = RetentionThread(
             make_retention(settings.output.folder, settings.retention, self._clock)
         )
@@ -76,7 +64,7 @@ class CameraManager:
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        self._pipeline.start()
+        self._devices.start()
         self._retention.start()
         return self
 
@@ -85,8 +73,7 @@ class CameraManager:
         self.stop(_REMOVAL_SECONDS)
         self.events.stop()
         if not self.stuck:
-            self._pipeline.close()
-            self._engines.close()
+            self._devices.close()
         # Its thread is a daemon, and each deletion is atomic: a long sweep holds nothing up.
         if not self._retention.join(_CANCEL_SECONDS):
             _log.warning("old recordings are still being deleted; not waited for")
@@ -98,16 +85,9 @@ class CameraManager:
             return list(self._cameras.values())
 
     @property
-    def pipeline(self) -> Inference:
-        return self._pipeline
-
-    def file_engine_provider(self, settings: Settings) -> "SharedEngineProvider":
-        """Return a provider by which files share the cameras' pipeline. From any thread."""
-        return SharedEngineProvider(settings, self._pipeline, self._engines)
-
-    def memory(self) -> dict[str, tuple[int, int]]:
-        """Return the GPUs' memory in bytes, used and total, by GPU. From any thread."""
-        return self._engines.memory()
+    def devices(self) -> DevicePipelines:
+        """The devices, their detectors and pipelines, which files may share."""
+        return self._devices
 
     @property
     def warm(self) -> bool:
@@ -152,8 +132,25 @@ class CameraManager:
     @property
     def fault(self) -> DeviceError | None:
         """Why no camera can go on, None while they can."""
-        faults = (camera.fault for camera in self.cameras)
-        return next((fault for fault in faults if isinstance(fault, DeviceError)), None)
+        broken = self._broken()
+        return next((fault for one, fault in broken if not self._devices.others(one.device)), None)
+
+    def leave_failed_devices(self) -> None:
+        """Start the cameras of devices that failed again on others, as long as there are some."""
+        broken = self._broken()
+        moved = [one for one, fault in broken if self._devices.give_up(one.device, fault)]
+        self._end(moved, _REMOVAL_SECONDS)
+        for camera in moved:
+            name = camera.plan.name
+            with self._lock:
+                self._cameras[name] = again = self._new_camera(camera.plan)
+            _log.warning("%s goes on on %s", name, again.device.device, extra={"source": name})
+            self._begin(again)
+
+    def _broken(self) -> list[tuple[Camera, DeviceError]]:
+        """Return the cameras that have ended as their device failed."""
+        ended = [(camera, camera.fault) for camera in self.cameras if camera.failed]
+        return [(camera, fault) for camera, fault in ended if isinstance(fault, DeviceError)]
 
     def reconcile(self, plans: Sequence[CameraPlan]) -> None:
         """Run exactly the cameras that are planned; those whose plan is unchanged keep running.
@@ -168,9 +165,12 @@ class CameraManager:
             self._paused &= wanted.keys()
             self._unrecorded &= wanted.keys()
             kept = {name: camera for name, camera in self._cameras.items() if camera not in gone}
-            added = [self._new_camera(plan) for name, plan in wanted.items() if name not in kept]
-            both = kept | {camera.plan.name: camera for camera in added}
-            self._cameras = {name: both[name] for name in wanted}
+            self._cameras = dict(kept)
+            for name, plan in wanted.items():
+                if name not in kept:
+                    self._cameras[name] = self._new_camera(plan)
+            self._cameras = {name: self._cameras[name] for name in wanted}
+            added = [self._cameras[name] for name in wanted if name not in kept]
         for camera in added:
             self._begin(camera)
 
@@ -202,8 +202,8 @@ class CameraManager:
             self.events.configure(plans[0].settings.output.folder, kept)
 
     def _new_camera(self, plan: CameraPlan) -> Camera:
-        shared = (self._pipeline, self._engines, self._observer, self._clock)
-        return Camera(plan, *shared, reconnect=self._reconnect)
+        device = self._devices.least_used(camera.device for camera in self._cameras.values())
+        return Camera(plan, device, self._observer, self._clock, reconnect=self._reconnect)
 
     def _begin(self, camera: Camera) -> None:
         if camera.plan.name in self._paused:
@@ -226,26 +226,3 @@ def _kept(plan: CameraPlan, rule: EventSettings) -> KeptCamera:
 
 def make_retention(folder: Path, settings: RetentionSettings, clock: Clock) -> Retention:
     return Retention(folder, clock=clock, **settings.model_dump())
-
-
-class SharedEngineProvider(EngineProvider):
-    """Lets files share the cameras' pipeline and engines; an `EngineProvider`."""
-
-    def __init__(self, settings: Settings, pipeline: Inference, engines: Engines) -> None:
-        self._settings = settings
-        self._pipeline = pipeline
-        self._engines = engines
-
-    def pipeline(self) -> Inference:
-        self._engines.assign(FILES, self._settings)
-        return self._pipeline
-
-    def provenance(self) -> Provenance:
-        return self._engines.provenance(FILES)
-
-    def key(self) -> EngineKey:
-        self.pipeline()
-        return self.provenance().key
-
-    def close(self) -> None:
-        self._engines.release(FILES)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
 
 from streamcam.config import Settings
 from streamcam.errors import DeviceError
@@ -15,6 +14,7 @@ from streamcam.pipeline.engine_provider import (
     FetchProgress,
     LazyEngineProvider,
     import_vision,
+    on_device,
 )
 from streamcam.pipeline.inference import Inference
 from streamcam.sinks.base import EngineKey, Provenance
@@ -32,7 +32,7 @@ class _Member:
     """
 
     device: str
-    provider: LazyEngineProvider
+    provider: EngineProvider
     jobs: int = 0
     fault: DeviceError | None = None
 
@@ -45,24 +45,16 @@ class EnginePool(EngineProvider):
     job comes to it.
 
     Args:
-        devices: A device for each engine; the same one may be named several times.
+        providers: Each engine's provider, and its device by name; a device may be named twice.
     """
 
-    def __init__(
-        self, settings: Settings, devices: Sequence[str], fetching: FetchProgress | None = None
-    ) -> None:
-        self._members = [
-            _Member(device, LazyEngineProvider(on_device(settings, device), fetching))
-            for device in devices
-        ]
+    def __init__(self, providers: Sequence[tuple[str, EngineProvider]]) -> None:
+        self._members = [_Member(device, provider) for device, provider in providers]
         self._lock = threading.Lock()
 
     @property
     def engines(self) -> int:
         return len(self._members)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self,
@@ -122,12 +114,6 @@ class EnginePool(EngineProvider):
         return [member for member in self._members if member.fault is None]
 
 
-def on_device(settings: Settings, device: str) -> Settings:
-    """Return the settings with one device in place of all."""
-    model = settings.model.model_copy(update={"device": device})
-    return settings.model_copy(update={"model": model})
-
-
 def chosen_devices(settings: Settings) -> list[str]:
     """Return the devices that the settings name, each of "all" where they say so.
 
@@ -147,7 +133,7 @@ def chosen_devices(settings: Settings) -> list[str]:
 
 def make_engine_provider(
     settings: Settings, fetching: FetchProgress | None = None
-) -> "LazyEngineProvider | EnginePool":
+) -> EngineProvider:
     """Return the provider of the engine, or engines, that the settings ask for.
 
     Raises:
@@ -155,4 +141,7 @@ def make_engine_provider(
     """
     if not settings.model.several_devices:
         return LazyEngineProvider(settings, fetching)
-    return EnginePool(settings, chosen_devices(settings), fetching)
+    devices = chosen_devices(settings)
+    return EnginePool(
+        [(one, LazyEngineProvider(on_device(settings, one), fetching)) for one in devices]
+    )

@@ -27,6 +27,19 @@ FetchProgress = Callable[[str, int, int | None], None]
 
 
 class EngineProvider(Protocol):
+    """Provides jobs with an engine; a context manager, which releases it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
     def pipeline(self) -> Inference:
         """Return the pipeline, its engine loaded; raises StreamcamError where it cannot be."""
         ...
@@ -72,9 +85,6 @@ class LazyEngineProvider(EngineProvider):
         self._pipeline: Inference | None = None
         self._fault: StreamcamError | None = None
         self._expected_key: EngineKey | None = None
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self,
@@ -222,6 +232,12 @@ def model_options(settings: Settings) -> "ModelOptions":
 
     require_one_device(settings)
     return ModelOptions(**settings.model.model_dump(exclude={"max_wait"}))
+
+
+def on_device(settings: Settings, device: str) -> Settings:
+    """Return the settings with one device in place of all."""
+    model = settings.model.model_copy(update={"device": device})
+    return settings.model_copy(update={"model": model})
 
 
 def require_one_device(settings: Settings) -> None:

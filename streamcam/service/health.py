@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, Self
 
 from streamcam.clock import Clock
@@ -40,7 +40,7 @@ class MonitoredEngine(Protocol):
 
 
 class ProgressMonitor:
-    """Detects an engine and a main loop that are stuck.
+    """Detects an engine, one of several perhaps, or a main loop that is stuck.
 
     For one thread, not the supervisor's own, which calls `fault` several times within `timeout`
     seconds: longer than the slowest regular batch.
@@ -52,24 +52,24 @@ class ProgressMonitor:
 
     def __init__(
         self,
-        engine: MonitoredEngine,
+        engines: Sequence[MonitoredEngine],
         last_iteration: Callable[[], float],
         *,
         timeout: float,
         clock: Clock | None = None,
     ) -> None:
-        self._engine = engine
+        self._engines = [_Progress(engine) for engine in engines]
         self._last_iteration = last_iteration
         self._timeout = timeout
         self._clock = clock or Clock()
-        self._finished = engine.finished
-        self._last_progress = self._clock.monotonic()
+        for engine in self._engines:
+            engine.seconds_without(self._clock.monotonic())
 
     def fault(self) -> str | None:
         """Return what is stuck, for people; None if nothing is."""
         now = self._clock.monotonic()
-        # The engine is checked every time, whatever the loop does.
-        without_progress = self._seconds_without_progress(now)
+        # The engines are checked every time, whatever the loop does.
+        without_progress = max(engine.seconds_without(now) for engine in self._engines)
         idle = now - self._last_iteration()
         if idle > self._timeout:
             return f"the supervisor has stood still for {idle:.0f} s"
@@ -77,7 +77,17 @@ class ProgressMonitor:
             return f"the engine has work but finished none for {without_progress:.0f} s"
         return None
 
-    def _seconds_without_progress(self, now: float) -> float:
+
+class _Progress:
+    """What was seen of an engine's progress."""
+
+    def __init__(self, engine: MonitoredEngine) -> None:
+        self._engine = engine
+        self._finished = -1
+        self._last_progress = 0.0
+
+    def seconds_without(self, now: float) -> float:
+        """Return for how long the engine has had work and finished none."""
         # Read before the count: a batch that ends in between is then seen as progress.
         busy = self._engine.busy
         finished = self._engine.finished

@@ -262,4 +262,9 @@ def _service(service: ServiceStatus) -> list[Metric]:
     for device, memory in service.gpu_memory().items():
         gpu.add_metric([device, "used"], memory.used)
         gpu.add_metric([device, "total"], memory.total)
-    return [jobs, free, gpu]
+    up = GaugeMetricFamily(
+        "streamcam_device_up", "Whether a device, one of several, works.", labels=["device"]
+    )
+    for device, works in service.devices_up().items():
+        up.add_metric([device], float(works))
+    return [jobs, free, gpu, up]

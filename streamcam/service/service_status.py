@@ -136,9 +136,13 @@ class ServiceStatus:
         except OSError:
             return None
 
+    def devices_up(self) -> Mapping[str, bool]:
+        """Return which of several devices work, by name; empty where one is asked for."""
+        return self._cameras.devices.up()
+
     def gpu_memory(self) -> Mapping[str, GpuMemory]:
         """Return the memory of the GPUs in use, by name ("cuda:0"); empty without one."""
-        return {name: GpuMemory(*memory) for name, memory in self._cameras.memory().items()}
+        return {name: GpuMemory(*memory) for name, memory in self._cameras.devices.memory().items()}
 
     def notifications(self) -> Sequence[NotifierCounts]:
         """Return what became of the changes of events, by receiver; empty without any."""

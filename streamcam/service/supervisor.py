@@ -89,7 +89,7 @@ class Supervisor:
         self._cameras = CameraManager(self._settings, self._observer, clock=self._clock)
         self._last_iteration = self._clock.monotonic()
         monitor = ProgressMonitor(
-            self._cameras.pipeline,
+            self._cameras.devices.pipelines,
             lambda: self._last_iteration,
             timeout=stuck_after,
             clock=self._clock,
@@ -146,6 +146,7 @@ class Supervisor:
         while not self._stopping:
             self._last_iteration = self._clock.monotonic()
             self._on_iteration()
+            self._cameras.leave_failed_devices()
             self._raise_device_fault()
             if self._reloading:
                 self._reloading = False
@@ -174,7 +175,7 @@ class Supervisor:
             paths,
             settings,
             self._observer,
-            lambda: self._cameras.file_engine_provider(settings),
+            lambda: self._cameras.devices.file_engine_provider(settings),
             self._clock,
         )
         self._status.folders = self._folders
@@ -288,15 +289,17 @@ def _folder_part(settings: Settings) -> Settings:
 
 def _reloadable(settings: Settings, running: Settings) -> Settings:
     """Return new settings; of those that need a restart, keep the running ones and log them."""
-    batches = {"batch": running.model.batch, "max_wait": running.model.max_wait}
+    kept: dict[str, object] = {"batch": running.model.batch, "max_wait": running.model.max_wait}
+    if settings.model.several_devices or running.model.several_devices:
+        kept["device"] = running.model.device
     changed = [
-        f"model.{key}" for key, value in batches.items() if getattr(settings.model, key) != value
+        f"model.{key}" for key, value in kept.items() if getattr(settings.model, key) != value
     ]
     if settings.http != running.http:
         changed.append("[http]")
     for name in changed:
         _log.warning("a change of %s takes effect at the next start", name, extra={"source": name})
-    model = settings.model.model_copy(update=batches)
+    model = settings.model.model_copy(update=kept)
     return settings.model_copy(update={"model": model, "http": running.http})
 
 

@@ -80,7 +80,8 @@ def test_the_pipeline_has_the_clock_of_its_cameras(observer: EventLog) -> None:
     """A test that replaces time reaches the batcher too."""
     clock = ManualClock()
     manager = CameraManager(Settings(), observer, clock=clock)
-    assert manager.pipeline._batcher._clock is clock  # type: ignore[attr-defined]
+    (pipeline,) = manager.devices.pipelines
+    assert pipeline._batcher._clock is clock  # type: ignore[attr-defined]
 
 
 def test_many_cameras_share_the_engine_evenly(

@@ -14,7 +14,7 @@ from streamcam.errors import DeviceError, DeviceMemoryError, UsageError
 from streamcam.observer import Observer
 from streamcam.pipeline import engine_pool, engine_provider
 from streamcam.pipeline.engine_pool import EnginePool, chosen_devices, make_engine_provider
-from streamcam.pipeline.engine_provider import LazyEngineProvider, build_engine
+from streamcam.pipeline.engine_provider import LazyEngineProvider, build_engine, on_device
 from streamcam.pipeline.file_job import Job
 from streamcam.pipeline.file_run import Run
 from streamcam.sinks.manifest import read_manifest
@@ -24,6 +24,7 @@ from streamcam.vision.engine_io import EngineDescription
 from tests.media import numbered, write_video
 from tests.pipeline.stub_engine import RecordingEngine
 
+DEVICES = ("cuda:0", "cuda:1")
 DESCRIPTION = {
     "model": "stub",
     "weights": "none",
@@ -101,7 +102,8 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def pool(settings: Settings, devices: Devices) -> Iterator[EnginePool]:
-    with EnginePool(settings, ["cuda:0", "cuda:1"]) as made:
+    providers = [(one, LazyEngineProvider(on_device(settings, one))) for one in DEVICES]
+    with EnginePool(providers) as made:
         yield made
     assert all(engine.closed for engine in devices.built.values())
 

@@ -31,7 +31,7 @@ class FakeService:
         self.loop_hangs = False
         self.engine = FakeEngine()
         self.monitor = ProgressMonitor(
-            self.engine, lambda: self.last_iteration, timeout=TIMEOUT, clock=self.clock
+            [self.engine], lambda: self.last_iteration, timeout=TIMEOUT, clock=self.clock
         )
 
     def check(self, *, done: int = 0) -> str | None:

@@ -40,6 +40,8 @@ def test_metrics_of_cameras_equal_their_status() -> None:
     assert ("streamcam_line_crossings_total", "out", "person", "gate", "front") not in found
     assert found["streamcam_output_free_bytes",] == 250e9
     assert found["streamcam_gpu_memory_bytes", "cuda:0", "used"] == 3e9
+    assert found["streamcam_device_up", "cuda:0"] == 1
+    assert found["streamcam_device_up", "cuda:1"] == 0
 
 
 def test_a_removed_camera_vanishes_and_does_not_come_back_with_old_sums() -> None:

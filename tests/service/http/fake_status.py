@@ -141,6 +141,9 @@ class FakeStatus(ServiceStatus):
     def output_free_bytes(self) -> int | None:
         return 250_000_000_000
 
+    def devices_up(self) -> Mapping[str, bool]:
+        return {"cuda:0": True, "cuda:1": False}
+
     def gpu_memory(self) -> Mapping[str, GpuMemory]:
         return {"cuda:0": GpuMemory(3_000_000_000, 24_000_000_000)}
 
