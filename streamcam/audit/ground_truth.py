@@ -43,6 +43,11 @@ class CocoTruth:
         except (ValueError, KeyError, TypeError):
             raise UsageError(f"--truth {path} is not a COCO annotation file", hint=_HINT) from None
 
+    @property
+    def labels(self) -> Sequence[str]:
+        """The names of its classes, also of those without a box."""
+        return tuple(self._labels)
+
     def knows(self, path: Path) -> bool:
         return path.name in self._by_name
 
@@ -54,6 +59,7 @@ class CocoTruth:
 
     def _read(self, content: dict[str, Any]) -> None:
         names = {category["id"]: str(category["name"]) for category in content["categories"]}
+        self._labels = dict.fromkeys(names.values())
         self._by_name, self._by_frame = {}, {}
         for image in content["images"]:
             if "frame_id" in image:

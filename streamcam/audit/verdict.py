@@ -2,8 +2,8 @@
 
 A map is faithful to a box if the box's score falls at once where what the map shows is covered, and
 rises at once where it is uncovered: insertion less deletion, -1..1, for each box. Methods are
-compared on the same boxes. Boxes of a frame are not independent, so the intervals are percentiles
-of a bootstrap over frames (Efron 1979, https://doi.org/10.1214/aos/1176344552).
+compared on the same boxes. Boxes of a frame are not independent, so the intervals are those of a
+bootstrap over frames.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -12,34 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from streamcam.audit.bootstrap import LEAST_UNITS, Bootstrap, Interval, interval
 from streamcam.audit.scores import BASELINES
 from streamcam.cam_methods import method_label
 
 RANDOM = "random"
 
-LEAST_FRAMES = 6
-"""Of fewer frames a bootstrap says little."""
+LEAST_FRAMES = LEAST_UNITS
 MOST_FRAMES = 10
 """An audit that may choose ends here, whatever it found."""
 
-_RESAMPLES = 2000
-_SHARE = 0.95
-"""Of the intervals."""
 _SMALL = 0.05
 """Differences of less do not matter: half an interval of this width is narrow enough."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A mean over the boxes, and where it lies with a certainty of 95 %."""
-
-    mean: float
-    low: float
-    high: float
-
-    @property
-    def half_width(self) -> float:
-        return (self.high - self.low) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +66,20 @@ def judge(
         insane: Methods that failed the sanity check: they are not recommended.
         seed: Of the bootstrap.
     """
-    bootstrap = _Bootstrap(frame_of, seed)
-    scores = {name: bootstrap.interval(values) for name, values in faithfulness.items()}
+    means = _BoxMeans(frame_of, seed)
+    scores = {name: means.interval(values) for name, values in faithfulness.items()}
     methods = [name for name in faithfulness if name not in BASELINES]
-    gains = {name: bootstrap.difference(faithfulness, name, RANDOM) for name in methods}
+    gains = {name: means.difference(faithfulness, name, RANDOM) for name in methods}
     useful = [name for name in methods if gains[name].low > 0 and name not in insane]
     best = max(useful, key=lambda name: scores[name].mean, default=None)
     behind = {
-        name: bootstrap.difference(faithfulness, best, name)
+        name: means.difference(faithfulness, best, name)
         for name in useful
         if best is not None and name != best
     }
     open_questions = [gain for gain in gains.values() if gain.low <= 0 <= gain.high]
     open_questions += [gap for gap in behind.values() if gap.low <= 0]
-    enough = bootstrap.frames >= LEAST_FRAMES
+    enough = means.frames >= LEAST_FRAMES
     return Verdict(
         scores=scores,
         best=best,
@@ -104,26 +88,23 @@ def judge(
         worse=[name for name, gain in gains.items() if gain.high < 0],
         insane=[name for name in methods if name in insane],
         boxes=len(frame_of),
-        frames=bootstrap.frames,
+        frames=means.frames,
         decided=enough and all(one.half_width <= _SMALL for one in open_questions),
     )
 
 
-class _Bootstrap:
+class _BoxMeans:
     """Means over boxes, for many draws of frames with replacement."""
 
     def __init__(self, frame_of: Sequence[int], seed: int) -> None:
         self._frame_of = np.unique(frame_of, return_inverse=True)[1]
         self.frames = int(self._frame_of.max()) + 1
-        draw = np.random.default_rng(seed)
-        self._draws = draw.integers(self.frames, size=(_RESAMPLES, self.frames))
-        self._counts = np.bincount(self._frame_of)[self._draws].sum(axis=1)
+        self._bootstrap = Bootstrap(self.frames, seed)
 
     def interval(self, values: "Sequence[float] | npt.NDArray[np.float64]") -> Interval:
-        sums = np.bincount(self._frame_of, weights=values)[self._draws].sum(axis=1)
-        outside = (1 - _SHARE) / 2
-        low, high = np.quantile(sums / self._counts, [outside, 1 - outside]).tolist()
-        return Interval(float(np.mean(values)), low, high)
+        columns = [np.bincount(self._frame_of, weights=values), np.bincount(self._frame_of)]
+        sums, counts = self._bootstrap.sums(np.stack(columns, axis=1)).T
+        return interval(float(np.mean(values)), sums / counts)
 
     def difference(self, values: Mapping[str, Sequence[float]], one: str, other: str) -> Interval:
         """The interval of the difference of two methods on the same boxes."""

@@ -29,6 +29,7 @@ PURPOSES = {
     "status": "Show the state of a running `streamcam serve`: cameras, files, space.",
     "demo": "Explain a drawn street with the built-in detector: needs no camera and no network.",
     "audit": "Measure how far each method's maps can be trusted, on frames of your own.",
+    "compare": "Compare two detectors on the same frames: which is better at what.",
     "report": "Report over results: what was found when, how focused, and what is worth a look.",
     "export": "Export results to labelling tools: all frames, or the hard ones.",
     "bench": "Measure how fast streamcam is, on frames of your own.",

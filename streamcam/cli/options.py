@@ -2,8 +2,8 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, MutableMapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, get_args
 
@@ -30,12 +30,13 @@ _METAVARS = {Path: "PATH", float: "FLOAT", int: "INTEGER"}
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting that is an option too."""
+    """A setting that is an option too; a repeatable one may be given more than once."""
 
     section: str
     key: str
     field: FieldInfo
     flag: Flag
+    repeatable: bool = False
 
     @property
     def option(self) -> str:
@@ -68,6 +69,9 @@ class Setting:
         if self.flag.short:
             names.append(self.flag.short)
         option = typer.Option(*names, help=self.field.description, metavar=self.metavar)
+        if self.repeatable:
+            yield _parameter(self.parameter, Annotated[list[kind] | None, option], None)  # type: ignore[valid-type]
+            return
         yield _parameter(self.parameter, Annotated[kind | None, option], None)
         if self.flag.shorthand:
             name, value = self.flag.shorthand
@@ -77,10 +81,16 @@ class Setting:
     def take(self, values: MutableMapping[str, Any]) -> object:
         """Take the option's value out of what typer passed; None: not given.
 
+        That of a repeatable one is the list of its values.
+
         Raises:
             UsageError: It is empty, where that is no list.
         """
         value = values.pop(self.parameter)
+        if self.repeatable:
+            if "" in (value or ()):
+                raise UsageError(f"{self.option}: must not be empty")
+            return value or None
         if value == "" and not isinstance(self.field.default, tuple):
             raise UsageError(f"{self.option}: must not be empty")
         if metadata(self.field, Quantity):
@@ -104,7 +114,7 @@ def resolve_shorthand(
     return implied if given else value
 
 
-def from_settings(*selected: str) -> Callable[[Command], Command]:
+def from_settings(*selected: str, repeatable: Collection[str] = ()) -> Callable[[Command], Command]:
     """Replace a command's parameter `flags` by the options of settings.
 
     The command gets their values as `Tables`, by section and key; None means not given.
@@ -112,8 +122,13 @@ def from_settings(*selected: str) -> Callable[[Command], Command]:
     Args:
         selected: Sections ("model"), single settings ("output.folder"), or settings that are left
             out of a section ("-model.batch").
+        repeatable: Sections whose options may be given more than once, but for switches; the
+            command gets their values as lists. They have no shorthands.
     """
-    settings = list(_select(selected))
+    settings = [
+        replace(one, repeatable=one.section in repeatable and not one.is_switch)
+        for one in _select(selected)
+    ]
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)

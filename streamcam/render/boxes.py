@@ -15,29 +15,36 @@ _MAX_WIDTH_RATIO = 1.3
 """A label may be this much wider than its box before it is shortened."""
 
 
-def draw_boxes(canvas: Picture, detections: Sequence[Detection], line: int) -> None:
+def draw_boxes(
+    canvas: Picture, detections: Sequence[Detection], line: int, colour: Colour | None = None
+) -> None:
     """Draw the edges of all boxes on a canvas, `line` pixels thick, the most confident on top.
 
-    Halos on both sides of the edges make them show on any background.
+    Halos on both sides of the edges make them show on any background. Without a colour each box
+    has that of its class.
     """
     halo = max(1, line // 3)
     for detection in reversed(detections):
-        box, colour = detection.box, colour_of(detection.class_id)
-        _draw_edge(canvas, box, text_colour(colour), outset=halo, thickness=line + 2 * halo)
-        _draw_edge(canvas, box, colour, outset=0, thickness=line)
+        box, own = detection.box, colour or colour_of(detection.class_id)
+        _draw_edge(canvas, box, text_colour(own), outset=halo, thickness=line + 2 * halo)
+        _draw_edge(canvas, box, own, outset=0, thickness=line)
 
 
 def draw_labels(
-    canvas: Picture, detections: Sequence[Detection], scale: Scale, occupied: Sequence[Overlay] = ()
+    canvas: Picture,
+    detections: Sequence[Detection],
+    scale: Scale,
+    occupied: Sequence[Overlay] = (),
+    colour: Colour | None = None,
 ) -> list[Overlay]:
     """Draw each box's label where it covers no other, and return the labels drawn.
 
     Detections come most confident first; labels do not cover what is `occupied` either. One that
-    finds no free place in any of its forms is left out.
+    finds no free place in any of its forms is left out. Colours are as in `draw_boxes`.
     """
     labels: list[Overlay] = []
     for detection in detections:
-        for label in _candidates(canvas, detection, scale):
+        for label in _candidates(canvas, detection, scale, colour or colour_of(detection.class_id)):
             if not any(label.intersects(other) for other in (*occupied, *labels)):
                 label.draw(canvas)
                 labels.append(label)
@@ -60,10 +67,11 @@ def _clamp(edge: float, end: int) -> int:
     return max(0, min(end, round(edge)))
 
 
-def _candidates(canvas: Picture, detection: Detection, scale: Scale) -> Iterator[Overlay]:
+def _candidates(
+    canvas: Picture, detection: Detection, scale: Scale, colour: Colour
+) -> Iterator[Overlay]:
     """Yield a label in each form and position that fits, the best first."""
     height, width = canvas.shape[:2]
-    colour = colour_of(detection.class_id)
     max_width = (detection.box[2] - detection.box[0]) * _MAX_WIDTH_RATIO
     full, *shorter = _texts(detection)
     for texts in (full, *shorter):

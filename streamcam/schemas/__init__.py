@@ -20,9 +20,9 @@ def schema(name: str) -> dict[str, Any]:
 
     Args:
         name: "record" for a line of `.detections.jsonl`, "manifest" for `.manifest.json`,
-            "audit" for `.audit.json`, "event" for a line of `events.jsonl`,
-            "event_message" for what is published and posted of events, "run" for `run.json`,
-            "exported_frame" for a line of an export's `frames.jsonl`.
+            "audit" for `.audit.json`, "compare" for `compare.json`, "run" for `run.json`,
+            "event" for a line of `events.jsonl`, "event_message" for what is published and posted
+            of events, "exported_frame" for a line of an export's `frames.jsonl`.
 
     Raises:
         KeyError: There is none of that name.

@@ -47,7 +47,9 @@ _OPTIONAL: Mapping[str, str] = {}
 
 AUDIT_VALUES = ".audit.json"
 AUDIT_PAGE = ".audit.html"
-_OTHER_ENDINGS = (".map.png", AUDIT_VALUES, AUDIT_PAGE)
+COMPARED_VIDEO = ".compare.mp4"
+COMPARED_PICTURE = ".compare.jpg"
+_OTHER_ENDINGS = (".map.png", AUDIT_VALUES, AUDIT_PAGE, COMPARED_VIDEO, COMPARED_PICTURE)
 """Endings of result files that are not the `result_file` of a sink."""
 
 
