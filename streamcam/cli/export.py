@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from streamcam.cli import options
+from streamcam.cli.export_parquet import parquet
 from streamcam.cli.step_progress import StepReporter
 from streamcam.cli.terminal import output, print_json, show_error
 from streamcam.errors import ExitCode
@@ -16,7 +17,8 @@ from streamcam.export.exporter import ExportSummary, classes_of, export_all, sou
 from streamcam.export.formats import FORMATS
 
 app = typer.Typer(
-    no_args_is_help=True, help="Export results to labelling tools: all frames, or the hard ones."
+    no_args_is_help=True,
+    help="Export results to labelling tools, all frames or the hard ones, or as tables.",
 )
 
 
@@ -77,6 +79,7 @@ def _exports_all(form: str) -> Callable[..., None]:
 for _form, _kind in FORMATS.items():
     _text = f"Export every explained frame for {_kind.title}: {_kind.files}."
     app.command(_form, help=_text)(_exports_all(_form))
+app.command()(parquet)
 
 
 def _tell(summary: ExportSummary, form: str, folder: Path, *, quiet: bool, json: bool) -> ExitCode:

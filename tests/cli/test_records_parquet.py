@@ -110,6 +110,27 @@ def test_the_report_reads_tables_where_there_are_no_lines(
     assert json.loads(told.stdout)["sources"][0]["frames"] == 5
 
 
+def test_the_export_holds_the_same_in_one_data_set(
+    folder: Path, streamcam: Streamcam, tmp_path: Path
+) -> None:
+    done = streamcam("export", "parquet", folder / "out", "--output", tmp_path / "set")
+    assert done.returncode == 0, done.stderr
+    assert "10 frames and" in done.stdout
+    assert "of 2 sources on 1 day:" in done.stdout
+    columns = ", ".join(column.name for column in DETECTION_TABLE.columns)
+    both = [
+        duckdb.sql(f"SELECT {columns} FROM '{files}' ORDER BY ALL").fetchall()
+        for files in (
+            f"{folder}/out/*.detections.parquet",
+            f"{tmp_path}/set/detections/*/*.parquet",
+        )
+    ]
+    assert both[0] == both[1]
+    again = streamcam("export", "parquet", folder / "out", "--output", tmp_path / "set")
+    assert again.returncode == 2
+    assert "--overwrite" in again.stderr
+
+
 def test_other_forms_are_refused(streamcam: Streamcam, tmp_path: Path) -> None:
     done = streamcam("run", SCENES[0], "-o", tmp_path, "--records", "csv")
     assert done.returncode == 2

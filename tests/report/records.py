@@ -11,6 +11,9 @@ from tests.media import numbered, write_video
 
 BEGIN = datetime(2025, 3, 1, 12, tzinfo=UTC)
 BOX = (40.0, 30.0, 80.0, 70.0)
+ENDED = "2025-03-03T10:00:00.000Z"
+"""When the results of files were complete."""
+
 SEGMENT = f"{BEGIN:%Y-%m-%d}/{BEGIN:%H}/{BEGIN:%M-%S}"
 
 
@@ -77,6 +80,7 @@ def write_results(
         "source": {"id": f"{name}.mp4", "time_base": "1/25", "still": False},
         "engine": {},
         "settings": {},
+        "ended": ENDED,
     }
     (folder / f"{name}.manifest.json").write_bytes(orjson.dumps(manifest))
 

@@ -164,12 +164,11 @@ def _moment(record: Mapping[str, Any]) -> Row:
 
 
 def _record(frame: Row, detections: Iterable[Row]) -> dict[str, Any]:
-    live = {}
+    live: dict[str, Any] = {}
     if frame["time_utc"] is not None:
-        live = {
-            "time_utc": iso_utc(frame["time_utc"]),
-            "last_frame_age": frame["last_frame_age"],
-        }
+        live["time_utc"] = iso_utc(frame["time_utc"])
+    if frame["last_frame_age"] is not None:  # recordings of earlier versions lack it
+        live["last_frame_age"] = frame["last_frame_age"]
     passages = {name: _without_nulls(frame[name]) for name in ("zone_changes", "line_crossings")}
     return {
         **{name: frame[name] for name in ("source", "frame", "pts", "time")},
