@@ -8,7 +8,8 @@
     │   ├── CorruptMediaError       exit 1   it becomes unreadable after its beginning
     │   └── SourceUnavailableError  exit 69  it is missing or does not answer (retryable)
     ├── SinkError                   exit 1   a result that cannot be written  (retryable)
-    │   └── DiskFullError           exit 1   the disk is full                 (retryable)
+    │   ├── DiskFullError           exit 1   the disk is full                 (retryable)
+    │   └── SinkUnavailableError    exit 69  where results go does not answer (retryable)
     ├── WeightsError                exit 1   weights that cannot be used
     │   ├── WeightsMismatchError    exit 1   weights of another network
     │   └── WeightsUnavailableError exit 69  weights that cannot be fetched   (retryable)
@@ -100,6 +101,12 @@ class SinkError(StreamcamError):
 
 class DiskFullError(SinkError):
     """The disk that takes the results is full."""
+
+
+class SinkUnavailableError(SinkError):
+    """The storage that takes the results does not answer."""
+
+    exit_code = ExitCode.UNAVAILABLE
 
 
 class WeightsError(StreamcamError):

@@ -5,13 +5,13 @@ x to the right, y downwards, (0, 0) the outer corner of the first pixel, (width,
 last. Pictures are RGB, uint8, [height, width, 3].
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,7 @@ class SourceInfo:
         live: Whether frames come in real time and cannot wait.
         still: Whether it is a single picture.
         path: The media file, where there is one (its audio can be copied from there).
+        reopen: Opens a medium that is no local file once more, for the same purpose.
     """
 
     id: str
@@ -56,6 +57,7 @@ class SourceInfo:
     live: bool = False
     still: bool = False
     path: Path | None = None
+    reopen: Callable[[], BinaryIO] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.fixtures import rtsp_server as rtsp_server
+from tests.servers.fixtures import s3 as s3
 from tests.servers.fixtures import s3_server as s3_server
 
 # OpenMP's threads would otherwise spin while they wait, which slows everything beside them down. It

@@ -22,7 +22,7 @@ from streamcam.errors import SinkError, UsageError
 from streamcam.files import PART, FolderLock
 from streamcam.fingerprint import FileStat
 from streamcam.sinks.registry import is_result
-from streamcam.sources.inputs import is_media
+from streamcam.sources.media_names import is_media
 
 _TEMPORARY = (".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload", ".download", "~")
 _PATH_DIGEST = 8

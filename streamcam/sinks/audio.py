@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Discard
+
+from streamcam.types import SourceInfo
 
 logger = logging.getLogger(__name__)
 
@@ -50,14 +52,19 @@ class AudioTrack:
     Args:
         start: Seconds on the file's own clock at which the video begins.
         shift: Seconds to add to every time.
+        name: The medium's, for people.
     """
 
-    def __init__(self, path: Path, start: Fraction, shift: Fraction) -> None:
-        self._path = path
+    def __init__(
+        self, medium: Path | BinaryIO, start: Fraction, shift: Fraction, name: str
+    ) -> None:
+        self._name = name
         self._start = start
         self._shift = shift
         self._warned = False
-        self._container: InputContainer = av.open(str(path.absolute()))
+        # An absolute path cannot be taken for a URL by FFmpeg, whatever its name.
+        opened = str(medium.absolute()) if isinstance(medium, Path) else medium
+        self._container: InputContainer = av.open(opened, "r")
         try:
             self._input = self._select()
         except BaseException:
@@ -65,14 +72,17 @@ class AudioTrack:
             raise
 
     @classmethod
-    def of(cls, path: Path, start: Fraction, shift: Fraction) -> "AudioTrack | None":
-        """Open a file's audio; None where it has none that can be read."""
+    def of(cls, source: SourceInfo, start: Fraction, shift: Fraction) -> "AudioTrack | None":
+        """Open a source's audio; None where it has none that can be read."""
+        medium = source.path if source.reopen is None else source.reopen()
+        if medium is None:
+            return None
         try:
-            return cls(path, start, shift)
+            return cls(medium, start, shift, source.id)
         except _NoAudioError:
             return None
         except DAMAGE as error:
-            logger.warning("%s: its audio is left out: %s", path, error)
+            logger.warning("%s: its audio is left out: %s", source.id, error)
             return None
 
     def attach(self, container: OutputContainer) -> None:
@@ -192,7 +202,7 @@ class AudioTrack:
 
     def _damaged(self, error: Exception) -> None:
         if not self._warned:
-            logger.warning("%s: some of its audio is damaged and left out: %s", self._path, error)
+            logger.warning("%s: some of its audio is damaged and left out: %s", self._name, error)
         self._warned = True
 
 

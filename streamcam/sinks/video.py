@@ -241,11 +241,9 @@ class VideoSink(Sink[VideoSettings]):
         )
 
     def _audio(self, first: int) -> AudioTrack | None:
-        if self._info.path is None or not self._settings.audio:
+        if not self._settings.audio:
             return None
-        return AudioTrack.of(
-            self._info.path, first * self._time_base, self._shift * self._time_base
-        )
+        return AudioTrack.of(self._info, first * self._time_base, self._shift * self._time_base)
 
     def _timestamp(self, ticks: int) -> int:
         """Return a frame's timestamp on the clock of the written file."""

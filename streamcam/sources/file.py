@@ -24,6 +24,7 @@ from streamcam.sources.colour_encoding import refuse_unknown_colours
 from streamcam.sources.decoder import Decoder, TimestampRepair
 from streamcam.sources.display import Display, TimedFrame, deinterlaced
 from streamcam.sources.limits import DEFAULT_LIMITS, Limits
+from streamcam.storage.object_reader import RemoteObject
 from streamcam.types import SourceInfo
 
 PIPE_TIMEOUT = 10.0
@@ -32,6 +33,9 @@ PIPE_TIMEOUT = 10.0
 # FFmpeg would fetch what a play list names, from the network too, and wait for it for minutes.
 _PLAY_LISTS = (b"#EXTM3U", b"ffconcat")
 _PROTOCOLS = "file,pipe,crypto,data"
+_BEGINNING = 16
+"""Bytes that tell a play list."""
+
 # FFmpeg would draw text as a picture.
 _TEXT_FORMATS = ("tty",)
 # Covers, chapter pictures, and the tiles of a larger picture.
@@ -40,7 +44,7 @@ _HINT = "It may be incomplete, damaged, or another kind of file under this name.
 
 
 class FileSource(FiniteSource):
-    """A video file, or a pipe with a video in it.
+    """A video in a file, in a pipe, or in an object of a storage.
 
     A frame's `index` counts all frames of the stream, damaged, skipped and early ones too, so it
     does not depend on what is sampled. `time` counts from the first frame. Groups of pictures that
@@ -52,14 +56,20 @@ class FileSource(FiniteSource):
         SourceUnavailableError: It is not there or may not be read.
     """
 
-    def __init__(self, path: Path | str, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, medium: Path | str | RemoteObject, limits: Limits = DEFAULT_LIMITS) -> None:
         super().__init__()
-        path = Path(path)
-        self._name = readable(path)
+        self._remote = medium if isinstance(medium, RemoteObject) else None
+        self._pipe: InterruptiblePipe | None = None
+        self._name = medium.name if isinstance(medium, RemoteObject) else readable(medium)
         self._limits = limits
         self._due = -inf
         with ExitStack() as opened:
-            self._open(path, opened)
+            path = None
+            if isinstance(medium, RemoteObject):
+                self._open_remote(medium, opened)
+            else:
+                path = Path(medium)
+                self._open(path, opened)
             self._prepare()
             # It refers to this source and this source to it: neither would be freed, with decoder
             # and filters, before the next full garbage collection.
@@ -87,6 +97,8 @@ class FileSource(FiniteSource):
         super().interrupt()
         if self._pipe is not None:
             self._pipe.interrupt()
+        if self._remote is not None:
+            self._remote.interrupt()
 
     def close(self) -> None:
         self._opened.close()
@@ -110,6 +122,14 @@ class FileSource(FiniteSource):
             self._pipe.timeout = None
         opened.callback(container.close)
         self._container = container
+
+    def _open_remote(self, content: RemoteObject, opened: ExitStack) -> None:
+        reader = content.reader()
+        with opening(self._name):
+            _refuse_unplayable(content.size, reader.read(_BEGINNING), self._name)
+            reader.seek(0)
+            self._container = av.open(reader, "r", metadata_errors="replace")
+        opened.callback(self._container.close)
 
     def _prepare(self) -> None:
         """Decode the first frame, which gives size, orientation and time origin."""
@@ -171,6 +191,7 @@ class FileSource(FiniteSource):
             duration=duration,
             frame_count=count,
             path=path,
+            reopen=None if self._remote is None else self._remote.reader,
         )
 
     def _duration(self) -> float | None:
@@ -234,12 +255,16 @@ def _opened_pipe(path: Path, name: str) -> InterruptiblePipe | None:
         return InterruptiblePipe(path, PIPE_TIMEOUT)
     if not stat.S_ISREG(kind.st_mode):
         raise NotMediaError(f"{name}: is neither a file nor a pipe")
-    if not kind.st_size:
-        raise NotMediaError(f"{name}: is empty", hint="Was it copied completely?")
     with path.open("rb") as file:
-        if file.read(16).startswith(_PLAY_LISTS):
-            raise NotMediaError(f"{name}: is a play list", hint="Name the videos in it.")
+        _refuse_unplayable(kind.st_size, file.read(_BEGINNING), name)
     return None
+
+
+def _refuse_unplayable(size: int, beginning: bytes, name: str) -> None:
+    if not size:
+        raise NotMediaError(f"{name}: is empty", hint="Was it copied completely?")
+    if beginning.startswith(_PLAY_LISTS):
+        raise NotMediaError(f"{name}: is a play list", hint="Name the videos in it.")
 
 
 def _rank(stream: VideoStream) -> tuple[bool, int, int]:

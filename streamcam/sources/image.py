@@ -1,5 +1,6 @@
 """Pictures in files, and the animations that FFmpeg cannot play."""
 
+import io
 import math
 import struct
 import warnings
@@ -9,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -21,6 +23,7 @@ from streamcam.sources.base import DecodedFrame, FiniteSource, Selector
 from streamcam.sources.colour_profile import in_srgb
 from streamcam.sources.display import over_neutral
 from streamcam.sources.limits import DEFAULT_LIMITS, Limits
+from streamcam.storage.object_reader import RemoteObject
 from streamcam.types import Picture, SourceInfo
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
@@ -44,6 +47,7 @@ _DAMAGE = (
 Image.MAX_IMAGE_PIXELS = None
 
 _LEVELS_16_BIT = 257  # 65535 / 255
+_BYTES_PER_PIXEL = 4
 _UPRIGHT = 1  # of EXIF's orientations
 _PIXELS_AT_ONCE = 2**20
 
@@ -54,9 +58,19 @@ _JPEG_DIVISORS = (1, 2, 4, 8)
 def is_image(path: Path) -> bool:
     """Return whether a file holds a picture or animation that `ImageSource` reads."""
     try:
-        if not path.is_file() or path.suffix.lower() in _JOINED:
-            return False
-        with _no_warnings(), _image(path) as image:
+        return path.is_file() and path.suffix.lower() not in _JOINED and _is_read_here(path)
+    except OSError:
+        return False
+
+
+def is_remote_image(content: RemoteObject) -> bool:
+    """Return the same of an object in storage; raises `SourceUnavailableError`."""
+    return not content.url.lower().endswith(_JOINED) and _is_read_here(content.reader())
+
+
+def _is_read_here(medium: Path | BinaryIO) -> bool:
+    try:
+        with _no_warnings(), _image(medium) as image:
             played = image.format in _PLAYED_BY_FFMPEG and getattr(image, "is_animated", False)
             return not played
     except (OSError, *_DAMAGE):
@@ -75,13 +89,16 @@ class ImageSource(FiniteSource):
         SourceUnavailableError: It is not there or may not be read.
     """
 
-    def __init__(self, path: Path | str, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, medium: Path | str | RemoteObject, limits: Limits = DEFAULT_LIMITS) -> None:
         super().__init__()
-        path = Path(path)
-        self._name = readable(path)
+        content: Path | BinaryIO
+        if isinstance(medium, RemoteObject):
+            self._name, content = medium.name, _whole(medium, limits)
+        else:
+            self._name, content = readable(medium), Path(medium)
         with ExitStack() as opened:
             with opening(self._name), _damage_as(NotMediaError, self._name), _no_warnings():
-                image = opened.enter_context(_image(path))
+                image = opened.enter_context(_image(content))
                 _fit(image, limits, self._name)
                 self._count = _pages(image) if image.format in _ANIMATED else 1
                 limits.check_pages(self._count, self._name)
@@ -99,7 +116,7 @@ class ImageSource(FiniteSource):
             time_base=_TIME_BASE,
             frame_count=self._count,
             still=self._count == 1,
-            path=path,
+            path=content if isinstance(content, Path) else None,
         )
 
     def decode(self, selector: Selector, *, every: bool) -> Iterator[DecodedFrame]:  # noqa: ARG002
@@ -125,8 +142,20 @@ class ImageSource(FiniteSource):
             return _displayed(self._animation)
 
 
-def _image(path: Path) -> Image.Image:
-    return Image.open(path, formats=_FORMATS)
+def _image(medium: Path | BinaryIO) -> Image.Image:
+    return Image.open(medium, formats=_FORMATS)
+
+
+def _whole(content: RemoteObject, limits: Limits) -> BinaryIO:
+    """Fetch a picture, as long as it is not larger than the largest would be uncompressed."""
+    allowed = _BYTES_PER_PIXEL * limits.picture_pixels
+    if content.size > allowed:
+        raise SourceError(
+            f"{content.name}: {content.size} bytes are more than a picture of limits.picture_pixels"
+            " needs",
+            hint="Raise the limit in the configuration to explain it.",
+        )
+    return io.BytesIO(content.read())
 
 
 def _fit(image: Image.Image, limits: Limits, name: str) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,11 +13,14 @@ import numpy.typing as npt
 
 from streamcam.errors import SourceError, UsageError
 from streamcam.files import readable
-from streamcam.fingerprint import fingerprint_of_text, identity_of
+from streamcam.fingerprint import identity_of
 from streamcam.media_errors import opening
 from streamcam.sources.base import FiniteSource
 from streamcam.sources.limits import DEFAULT_LIMITS, Limits
-from streamcam.sources.registry import kind_of, known_suffix
+from streamcam.sources.media_names import is_media, natural_key, safe_name
+from streamcam.sources.registry import kind_of
+from streamcam.sources.remote_folder import remote_inputs
+from streamcam.storage.services import SERVICES
 from streamcam.urls import redacted_url, scheme_of
 
 _NAMES = 4
@@ -55,12 +57,12 @@ class Entry:
     def fingerprint(self) -> str | None:
         """Return a digest of the content as it is now; None where it is not known before reading.
 
-        That is the content of a file, see `identity_of`, or the URL of a drawn scene.
+        That is the content of a file, see `identity_of`, size and entity tag of an object in
+        storage, which is not read, or the URL of a drawn scene.
         """
         if _is_url(self.spec):
             kind = kind_of(self.spec)
-            known = kind is not None and kind.public_url
-            return fingerprint_of_text(self.spec) if known else None
+            return None if kind is None else kind.fingerprint(self.spec)
         try:
             return identity_of(self._absolute_path()).fingerprint
         except (OSError, ValueError):
@@ -100,8 +102,8 @@ class Inputs:
     an earlier run, and left out.
 
     The inputs are listed here to count them and to compare their names, and again by each
-    iteration: 41 bytes an input are held, hashes of its names. Two of 100,000 names share a hash of
-    64 bits once in four billion runs. What was added since is left out.
+    iteration: 10 bytes an input are held, a hash of its name (and 40 at first). Two of 100,000
+    names share a hash of 64 bits once in four billion runs. What was added since is left out.
 
     Args:
         specs: What the user named; iterated more than once.
@@ -162,10 +164,13 @@ def _inputs(spec: str, is_result: Callable[[Path], bool]) -> Iterator[tuple[str,
     """
     if not spec:
         raise UsageError("the name of a source is empty", hint="Is a variable of the shell unset?")
+    if scheme_of(spec) in SERVICES:
+        yield from remote_inputs(spec, is_result)
+        return
     if _is_url(spec):
         parts = urlsplit(spec)
         name = parts.netloc.rpartition("@")[2] or parts.scheme
-        yield spec, (_safe_name(name), _safe_name(f"{name}{parts.path}?{parts.query}"))
+        yield spec, (safe_name(name), safe_name(f"{name}{parts.path}?{parts.query}"))
         return
     path = _path(spec)
     files = _media(path, set()) if _is_folder(path) else ()
@@ -199,7 +204,7 @@ def _media(folder: Path, visited: set[Path]) -> Iterator[Path]:
         return
     visited.add(folder.resolve())
     try:
-        children = sorted(folder.iterdir(), key=_natural_key)
+        children = sorted(folder.iterdir(), key=lambda path: natural_key(path.name))
     except OSError:
         yield folder
         return
@@ -217,17 +222,6 @@ def _is_folder(path: Path) -> bool:
         return path.is_dir()
     except PermissionError:
         return False
-
-
-def is_media(path: Path) -> bool:
-    """Return whether a file in a folder is media by its name."""
-    return known_suffix(path) and not path.name.startswith(".")
-
-
-def _natural_key(path: Path) -> list[tuple[int, int | str]]:
-    """Return a key that sorts clip2 before clip10."""
-    parts = re.split(r"(\d+)", path.name.casefold())
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part]
 
 
 def _padded(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -258,10 +252,6 @@ def _is_url(spec: str) -> bool:
 
 def _path(spec: str) -> Path:
     return Path(unquote(urlsplit(spec).path)) if scheme_of(spec) == "file" else Path(spec)
-
-
-def _safe_name(name: str) -> str:
-    return re.sub(r"[^\w.=-]+", "-", name).strip("-.") or "source"
 
 
 def _folder_error(folder: Path) -> SourceError:

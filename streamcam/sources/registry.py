@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from streamcam.demo.source import DemoSource
+from streamcam.fingerprint import fingerprint_of_text
 from streamcam.sources.base import FiniteSource
 from streamcam.sources.file import FileSource
 from streamcam.sources.image import ImageSource, is_image
 from streamcam.sources.limits import Limits
+from streamcam.sources.remote import open_remote, remote_fingerprint
+from streamcam.storage.services import OBJECT_SCHEMES, SERVICES
 from streamcam.urls import scheme_of
 
 # fmt: off
@@ -38,6 +41,7 @@ class SourceKind:
         open: Opens a URL of `scheme`, or the path of a file, within limits.
         scheme: Scheme of its URLs, e.g. "demo" for `demo://street`; None for files.
         public_url: Whether its URLs hold no credentials, so that they are shown whole.
+        fingerprint: Returns a digest of what a URL leads to; None where that is not known.
         suffixes: Endings by which files inside a folder are known to be inputs, in lower case.
         accepts: Whether a file is of this kind, judged by its content; None to judge by `suffixes`.
     """
@@ -45,6 +49,7 @@ class SourceKind:
     open: Callable[[str, Limits], FiniteSource]
     scheme: str | None = None
     public_url: bool = False
+    fingerprint: Callable[[str], str | None] = lambda _: None
     suffixes: frozenset[str] = frozenset()
     accepts: Callable[[Path], bool] | None = None
 
@@ -57,7 +62,21 @@ class SourceKind:
 
 
 SOURCES: tuple[SourceKind, ...] = (
-    SourceKind(lambda url, _: DemoSource(url), scheme="demo", public_url=True),
+    SourceKind(
+        lambda url, _: DemoSource(url),
+        scheme="demo",
+        public_url=True,
+        fingerprint=fingerprint_of_text,
+    ),
+    *(
+        SourceKind(
+            open_remote,
+            scheme=scheme,
+            public_url=scheme in OBJECT_SCHEMES,
+            fingerprint=remote_fingerprint,
+        )
+        for scheme in SERVICES
+    ),
     SourceKind(ImageSource, suffixes=IMAGE_SUFFIXES, accepts=is_image),
     # The last one: FFmpeg tries whatever no other kind recognises.
     SourceKind(FileSource, suffixes=VIDEO_SUFFIXES | SOUND_SUFFIXES, accepts=lambda _: True),
@@ -70,6 +89,6 @@ def kind_of(location: str) -> SourceKind | None:
     return next((kind for kind in SOURCES if kind.recognises(location)), None)
 
 
-def known_suffix(path: Path) -> bool:
+def known_suffix(path: PurePath) -> bool:
     """Return whether a file counts as an input by its ending."""
     return any(path.suffix.lower() in kind.suffixes for kind in SOURCES)

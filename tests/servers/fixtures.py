@@ -30,3 +30,12 @@ def s3_server() -> Iterator[S3Server]:
     """An S3 server that all tests share; each one uses a prefix of its own."""
     with S3Server() as server:
         yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """The S3 server as this process's environment names it; the list of its requests is empty."""
+    for name, value in s3_server.environment().items():
+        monkeypatch.setenv(name, value)
+    s3_server.forget()
+    return s3_server

@@ -5,7 +5,8 @@ import pytest
 
 from streamcam.errors import NotMediaError, SourceError, SourceUnavailableError, UsageError
 from streamcam.sinks.registry import is_result
-from streamcam.sources.inputs import Inputs, expand, is_media, open_source, redacted
+from streamcam.sources.inputs import Inputs, expand, open_source, redacted
+from streamcam.sources.media_names import is_media
 from tests.media import numbered, write_video
 
 
