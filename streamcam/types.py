@@ -11,13 +11,16 @@ from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from streamcam.errors import StreamcamError
 from streamcam.regions import LineCrossing, RegionCounts, ZoneChange
+
+if TYPE_CHECKING:
+    from streamcam.urls import StorageUrl
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
 """RGB, uint8, [height, width, 3]."""
@@ -222,6 +225,10 @@ class Counts:
     without_map: int = 0  # explained frames that have no map, see `Explanation.has_map`
 
 
+ResultPlace: TypeAlias = Union[Path, "StorageUrl"]
+"""Where a result lies."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobReport:
     """How the work on one source ended.
@@ -240,7 +247,7 @@ class JobReport:
     source: str
     outcome: Outcome
     counts: Counts = field(default_factory=Counts)
-    outputs: Mapping[str, Path] = field(default_factory=dict)
+    outputs: Mapping[str, ResultPlace] = field(default_factory=dict)
     seconds: float = 0.0
     media_seconds: float = 0.0
     error: str | None = None

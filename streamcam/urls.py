@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from urllib.parse import quote, quote_plus, unquote
 
 HIDDEN = "***"
@@ -19,6 +20,31 @@ _URL = re.compile(rf"{_SCHEME}((?:{_USER_INFO})?[^\s\"'<>]*)", re.IGNORECASE)
 _SCHEME_START = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _WHOLE = re.compile(rf"{_SCHEME}(.*)", re.IGNORECASE | re.DOTALL)
 _SECRET = re.compile(r"pass|token|key|secret|auth|cookie|header|user", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StorageUrl:
+    """The URL of an object in storage, or of all below a prefix, e.g. `s3://bucket/explained`.
+
+    It can be extended as paths are, but is none: what takes it for a file is told so by its type.
+    """
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __truediv__(self, name: str) -> "StorageUrl":
+        return StorageUrl(f"{self.text.rstrip('/')}/{name}")
+
+    @property
+    def name(self) -> str:
+        """The part after the last slash; "" of a bucket."""
+        return self.text.partition("://")[2].rstrip("/").partition("/")[2].rpartition("/")[2]
+
+    @property
+    def parent(self) -> "StorageUrl":
+        return StorageUrl(self.text.rstrip("/").removesuffix(self.name).rstrip("/"))
 
 
 def scheme_of(text: str) -> str | None:

@@ -56,7 +56,7 @@ class CameraManager:
         self._reconnect = reconnect
         self._devices = DevicePipelines(settings, observer, self._clock)
         self._retention = RetentionThread(
-            make_retention(settings.output.folder, settings.retention, self._clock)
+            make_retention(settings.output.local_folder, settings.retention, self._clock)
         )
         self._cameras: dict[str, Camera] = {}
         self._paused: set[str] = set()
@@ -199,7 +199,7 @@ class CameraManager:
     def _keep_events(self, plans: Sequence[CameraPlan]) -> None:
         if plans:
             kept = {p.name: _kept(p, p.events) for p in plans if p.events is not None}
-            self.events.configure(plans[0].settings.output.folder, kept)
+            self.events.configure(plans[0].settings.output.local_folder, kept)
 
     def _new_camera(self, plan: CameraPlan) -> Camera:
         device = self._devices.least_used(camera.device for camera in self._cameras.values())
@@ -221,7 +221,9 @@ def _kept(plan: CameraPlan, rule: EventSettings) -> KeptCamera:
     output, live = plan.settings.output, plan.settings.live
     has_video = plan.record != "never" and output.video != "off"
     style = style_of(plan.settings.render, plan.tracking)
-    return KeptCamera(output.folder / plan.name, rule, style, live.segment if has_video else None)
+    return KeptCamera(
+        output.local_folder / plan.name, rule, style, live.segment if has_video else None
+    )
 
 
 def make_retention(folder: Path, settings: RetentionSettings, clock: Clock) -> Retention:

@@ -242,7 +242,7 @@ def start_sinks(
     """Start a worker for each sink that a camera's plan turns on."""
     target = SinkTarget(
         SourceInfo(plan.name, 0, 0, Fraction(1, 1000), live=True),
-        plan.settings.output.folder / plan.name,
+        plan.settings.output.local_folder / plan.name,
         plan.name,
         lambda: engines.provenance(plan.name),
         clock,

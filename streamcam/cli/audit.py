@@ -64,7 +64,7 @@ def audit(
     with StepReporter(quiet=quiet, lines=json) as steps:
         report, engine = run_audit(plan, settings, progress=steps.step, fetching=steps.fetch)
     values = as_values(expand([source])[0].id if "://" in source else source, report, engine)
-    page = _write(source, settings.output.folder, report, values)
+    page = _write(source, settings.output.local_folder, report, values)
     if json:
         print_json(values)
     elif not quiet:

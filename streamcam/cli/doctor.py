@@ -44,7 +44,7 @@ def doctor(config: options.Config = None, json: options.Json = False) -> None:
     from streamcam.vision.devices import torch_facts
 
     settings, state = _settings(config)
-    folder = settings.output.folder.absolute()
+    folder = settings.output.local_folder.absolute()
     writable = "writable" if os.access(existing_ancestor(folder), os.W_OK) else "NOT writable"
     facts = {
         "streamcam": {

@@ -159,7 +159,7 @@ def restore(ids: _Ids, flags: Tables, config: options.Config = None) -> None:
 
 @contextmanager
 def _opened(config: Path | None, flags: Tables) -> Iterator[_Events]:
-    folder = load_settings(config, os.environ, flags).output.folder
+    folder = load_settings(config, os.environ, flags).output.local_folder
     with closing(EventStore.open_existing(folder)) as store:
         yield _Events(store, folder)
 

@@ -43,7 +43,7 @@ def explainable(
     settings = load_settings(config, os.environ, named)
     with StepReporter(quiet=quiet, lines=json) as steps:
         trial = try_detector(settings, image, progress=steps.step, fetching=steps.fetch)
-    picture = _write(name, settings.output.folder, trial)
+    picture = _write(name, settings.output.local_folder, trial)
     if json:
         print_json({**_values(trial), "picture": str(picture)})
     elif not quiet:

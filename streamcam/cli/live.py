@@ -125,7 +125,7 @@ class _Live:
         self._reconnect = reconnect
         self._stopping = threading.Event()
         self._began: float | None = None
-        self._folder = settings.output.folder / plan.name
+        self._folder = settings.output.local_folder / plan.name
 
     def run(self, seconds: float | None, *, quiet: bool, json: bool) -> ExitCode:
         with (

@@ -25,11 +25,11 @@ from streamcam.config.fields import Tables
 from streamcam.errors import ExitCode, UsageError
 from streamcam.jobs.watcher import Watcher
 from streamcam.malloc import limit_arenas
-from streamcam.pipeline.file_results import check_output_folder
 from streamcam.pipeline.file_run import Run
 from streamcam.pipeline.file_sinks import check_records
 from streamcam.pipeline.report_tally import ReportTally
-from streamcam.pipeline.run_folder import RunFolder
+from streamcam.pipeline.result_folder import check_output_folder
+from streamcam.pipeline.run_folder import kept_run_folder
 from streamcam.sinks.registry import is_result, result_files
 from streamcam.sources.inputs import Entry, Inputs
 from streamcam.sources.shard import Shard
@@ -182,16 +182,16 @@ def _explain_on_cluster(
         from streamcam.cli.cluster_table import cluster_reporter
         from streamcam.distributed.ray_run import RayRun
 
-        folder = RunFolder(settings.output.folder, settings, shard=shard, total=count)
-        with folder, cluster_reporter(count, quiet=quiet, lines=json) as reporter:
+        folder = kept_run_folder(settings, shard=shard, total=count)
+        with folder as kept, cluster_reporter(count, quiet=quiet, lines=json) as reporter:
             work = RayRun(settings, reporter, reporter.cluster_progressed)
             with stopped_by_signals(work.stop, _GOES_ON):
                 for report, tries in work.explain(entries):
-                    folder.record(report, tries)
+                    kept.record(report, tries)
                     tally.add(report)
                     if json:
                         printed.add(as_json(report))
-            folder.end(stopped=tally.total < count)
+            kept.end(stopped=tally.total < count)
     if json:
         printed.end()
     return tally

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from streamcam.cli.terminal import duration, output, styled, table
 from streamcam.files import readable
 from streamcam.pipeline.report_tally import MOST_KEPT, ReportTally
 from streamcam.sinks.manifest import plain_counts
-from streamcam.types import CameraState, CameraStatus, JobReport, Outcome
+from streamcam.types import CameraState, CameraStatus, JobReport, Outcome, ResultPlace
+from streamcam.urls import StorageUrl
 
 OUTCOME_STYLES = {
     Outcome.RUNNING: "cyan",
@@ -40,7 +41,7 @@ def as_json(report: JobReport) -> dict[str, Any]:
         "source": report.source,
         "outcome": report.outcome.value,
         "counts": plain_counts(report.counts),
-        "outputs": {kind: readable(path) for kind, path in report.outputs.items()},
+        "outputs": {kind: readable(str(path)) for kind, path in report.outputs.items()},
         "seconds": round(report.seconds, 3),
         "media_seconds": round(report.media_seconds, 3),
         "error": report.error,
@@ -101,8 +102,15 @@ def _summary(tally: ReportTally) -> str:
     counts = [f"{outcomes[outcome]:,} {outcome.value}" for outcome in Outcome if outcomes[outcome]]
     noun = "source" if tally.total == 1 else "sources"
     folders = {path.parent for report in tally.kept for path in report.outputs.values()}
-    place = f"; results in {Path(os.path.commonpath(folders))}" if folders else ""
+    place = f"; results in {_shared_place(folders)}" if folders else ""
     return f"{tally.total:,} {noun}: {', '.join(counts)}{place}"
+
+
+def _shared_place(folders: Collection[ResultPlace]) -> str:
+    shared = os.path.commonpath([str(folder) for folder in folders])
+    if any(isinstance(folder, StorageUrl) for folder in folders):
+        return shared.replace(":/", "://", 1)
+    return str(Path(shared))
 
 
 def ending(report: JobReport) -> str:

@@ -5,23 +5,29 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, TypeAlias, TypeVar, get_args, get_origin
+from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     InstanceOf,
+    PlainSerializer,
+    PlainValidator,
     SerializeAsAny,
     ValidationError,
     WithJsonSchema,
 )
 from pydantic.config import JsonDict, JsonValue
 from pydantic.fields import FieldInfo
-from pydantic_core import InitErrorDetails
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from streamcam.errors import SinkError
+from streamcam.storage.services import OBJECT_SCHEMES
+from streamcam.urls import StorageUrl, scheme_of
 
 Tables: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Settings by section and key; None stands for what is not given."""
@@ -259,3 +265,29 @@ SinkTables: TypeAlias = Annotated[
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "object"}}),
 ]
 """A table for each sink, named after it; validated by the sink's own settings."""
+
+
+def _result_place(value: object) -> Path | StorageUrl:
+    """Take a folder's path, or the URL of a prefix in object storage."""
+    if isinstance(value, StorageUrl | Path):
+        return value
+    if not isinstance(value, str):
+        raise PydanticCustomError("path_type", "Input is not a valid path")
+    scheme = scheme_of(value)
+    if scheme is None:
+        return Path(value)
+    if scheme == "file":
+        return Path(unquote(urlsplit(value).path))
+    if scheme in OBJECT_SCHEMES:
+        return StorageUrl(value.rstrip("/"))
+    known = ", ".join(f"{name}://" for name in sorted(OBJECT_SCHEMES))
+    raise ValueError(f"results go into folders, or to {known}, not to {scheme}://")
+
+
+ResultRoot = Annotated[
+    Path | StorageUrl,
+    PlainValidator(_result_place),
+    PlainSerializer(str, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "path"}),
+]
+"""A folder, or a prefix in object storage, e.g. `s3://bucket/explained`."""

@@ -21,6 +21,7 @@ from streamcam.config.fields import (
     Form,
     NameList,
     Pixels,
+    ResultRoot,
     Section,
     SinkTables,
     Size,
@@ -29,6 +30,8 @@ from streamcam.config.model_schema import CamSettings, ModelSettings
 from streamcam.config.notification_schema import MqttSettings, WebhookSettings
 from streamcam.config.ray_schema import RaySettings
 from streamcam.config.tracking_schema import TrackingSettings
+from streamcam.errors import UsageError
+from streamcam.urls import StorageUrl
 
 
 class SamplingSettings(Section):
@@ -110,8 +113,9 @@ class LimitsSettings(Section):
 class OutputSettings(Section):
     """What is written, and where."""
 
-    folder: Annotated[Path, Flag("output", "-o")] = Field(
-        Path("streamcam-output"), description="Folder for the results."
+    folder: Annotated[ResultRoot, Flag("output", "-o")] = Field(
+        Path("streamcam-output"),
+        description="Folder for the results; of `run` also object storage, `s3://bucket/prefix`.",
     )
     overwrite: Annotated[bool, Flag()] = Field(
         False,
@@ -153,6 +157,20 @@ class OutputSettings(Section):
         description="Files worked on at once, at least one for each device; the frames of those on "
         "one device share batches.",
     )
+
+    @property
+    def local_folder(self) -> Path:
+        """The folder for results, for those that write them in place.
+
+        Raises:
+            UsageError: It is in object storage.
+        """
+        if isinstance(self.folder, StorageUrl):
+            raise UsageError(
+                f"--output: {self.folder} is in object storage, where only `streamcam run` writes",
+                hint="Name a folder, and copy what is in it, e.g. with rclone.",
+            )
+        return self.folder
 
     @field_validator("skip_existing")
     @classmethod

@@ -27,6 +27,7 @@ from streamcam.pipeline.file_job import Job
 from streamcam.process_tuning import set_up_libraries
 from streamcam.sources.inputs import Entry
 from streamcam.types import JobReport
+from streamcam.urls import StorageUrl
 from streamcam.version import __version__
 
 
@@ -150,7 +151,10 @@ def crash(worker: WorkerIdentity, oom_kills: int | None) -> str | None:
 
 def absolute(settings: Settings) -> Settings:
     """Return settings whose output folder does not depend on the working folder."""
-    output = settings.output.model_copy(update={"folder": settings.output.folder.absolute()})
+    folder = settings.output.folder
+    if isinstance(folder, StorageUrl):
+        return settings
+    output = settings.output.model_copy(update={"folder": folder.absolute()})
     return settings.model_copy(update={"output": output})
 
 

@@ -21,6 +21,7 @@ from streamcam.sinks.manifest import MANIFEST, SourceIdentity
 from streamcam.sinks.registry import remove_unfinished
 from streamcam.sources.inputs import Entry
 from streamcam.types import JobReport, Outcome
+from streamcam.urls import StorageUrl
 
 _POLL_SECONDS = 0.2
 """How often a wait lets signal handlers run."""
@@ -158,6 +159,8 @@ class RayRun:
     def _remove_unfinished(self, entry: Entry) -> None:
         """Remove what workers that ended left of a source's results; nobody begins them again."""
         folder = self._settings.output.folder
+        if isinstance(folder, StorageUrl):
+            return  # it was in the worker's own folder
         manifest = result_path(folder, entry.stem, MANIFEST.ending)
         claim = ResultClaim(manifest, SourceIdentity(entry.location, None))
         with suppress(StreamcamError):

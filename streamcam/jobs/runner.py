@@ -76,7 +76,9 @@ class Runner:
         self._wake = wake
         self._on_change = on_change
         self._clock = clock
-        self._disk = DiskGuard(settings.output.folder, settings.watch.min_free, conditions, clock)
+        self._disk = DiskGuard(
+            settings.output.local_folder, settings.watch.min_free, conditions, clock
+        )
         self._incomplete_seconds = _INCOMPLETE_FACTOR * settings.watch.settle
         self._runs: list[JobRun] = []
         self._next_heartbeat = 0.0
@@ -246,7 +248,7 @@ class Runner:
         job, report = run.record, run.report
         if run.published:
             # Only some of the results could be published.
-            remove_results(self._settings.output.folder, run.stem)
+            remove_results(self._settings.output.local_folder, run.stem)
         error = report.error or "the file cannot be read now"
         if isinstance(report.cause, DiskFullError):
             self._disk.report_full(run.free_space)

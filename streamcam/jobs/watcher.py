@@ -19,8 +19,8 @@ from streamcam.jobs.watched_files import Selection, remove_unfinished_results, r
 from streamcam.observer import Observer
 from streamcam.pipeline.engine_pool import make_engine_provider
 from streamcam.pipeline.engine_provider import EngineProvider
-from streamcam.pipeline.file_results import check_output_folder
 from streamcam.pipeline.file_sinks import check_records
+from streamcam.pipeline.result_folder import check_output_folder
 
 # How long the loop sleeps when nothing wakes it: a signal, a job queued by another process, a disk
 # with space again are noticed within it. An iteration with nothing to do took 0.01 ms.
@@ -38,7 +38,7 @@ _ONCE_FACTOR = 15
 
 def state_folder(settings: Settings) -> Path:
     """Return the folder of the job store: the set one, or one beside the results."""
-    output = settings.output.folder.absolute()
+    output = settings.output.local_folder.absolute()
     return settings.watch.state or output.with_name(f"{output.name}.state")
 
 
@@ -65,7 +65,7 @@ class Watcher:
         make_provider: Callable[[], EngineProvider] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        check_output_folder(settings.output.folder)
+        check_output_folder(settings.output.local_folder)
         check_records(settings.output)
         self.stuck = False
         self._settings = settings
@@ -109,7 +109,7 @@ class Watcher:
         )
 
     def _make_intake(self) -> Intake:
-        own = (self._settings.output.folder, self._state, self._post_action.folder)
+        own = (self._settings.output.local_folder, self._state, self._post_action.folder)
         ignored = tuple(folder.resolve() for folder in own if folder is not None)
         return Intake(
             self._folders,
@@ -187,7 +187,7 @@ class Watcher:
             reason = failure or "back in the queue: the process that had it has ended"
             self._observer.notice(f"{job.name}: {reason}")
         if recovered or not self._next_maintenance:
-            remove_unfinished_results(self._settings.output.folder)
+            remove_unfinished_results(self._settings.output.local_folder)
 
     def _is_done(self, seconds: float) -> bool:
         """Tell whether everything that is there is explained, or will not be ready soon."""

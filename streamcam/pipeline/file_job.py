@@ -7,13 +7,12 @@ from dataclasses import replace
 
 from streamcam.clock import Clock
 from streamcam.config import Settings
-from streamcam.errors import DeviceError, StreamcamError
+from streamcam.errors import DeviceError, SinkError, StreamcamError
 from streamcam.observer import Observer
 from streamcam.pipeline.engine_provider import EngineProvider
 from streamcam.pipeline.file_results import Delivery, Results
 from streamcam.pipeline.inference import Inference
 from streamcam.pipeline.stream import Sampler, Stream
-from streamcam.sinks.manifest import MANIFEST
 from streamcam.sources.base import Source
 from streamcam.sources.inputs import Entry, open_source
 from streamcam.sources.limits import Limits
@@ -92,14 +91,20 @@ class Job:
         return report
 
     def _existing(self) -> JobReport | None:
-        """Return the report of a source whose results are complete, None for any other."""
-        manifest = self._results.find_complete()
+        """Return the report of a source whose results are complete, None for any other.
+
+        Where results lie in a storage that does not answer, it is that of a failure.
+        """
+        try:
+            manifest = self._results.find_complete()
+        except SinkError as error:
+            return failed(JobReport(self._entry.id, Outcome.FAILED), error)
         if manifest is None:
             return None
         return JobReport(
             self._entry.id,
             Outcome.SKIPPED,
-            outputs={**manifest.outputs, MANIFEST.kind: manifest.path},
+            outputs=self._results.existing(manifest),
             engine_key=None if manifest.key is None else manifest.key.digest,
         )
 
@@ -172,7 +177,7 @@ class Job:
             ended = self._clock.utc()
             return self._results.write_manifest(source.info, report, engine, started, ended)
         except StreamcamError as error:
-            return failed(report, error)
+            return failed(self._results.without_manifest(report), error)
 
     def _run_stream(
         self, engine: EngineProvider, pipeline: Inference, source: Source, delivery: Delivery

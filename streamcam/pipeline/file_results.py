@@ -3,7 +3,6 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property, partial
@@ -14,27 +13,24 @@ from pydantic import BaseModel
 
 from streamcam.clock import Clock
 from streamcam.config import Settings
-from streamcam.errors import UsageError
-from streamcam.files import existing_ancestor
 from streamcam.fingerprint import fingerprint_of_text
 from streamcam.pipeline.engine_provider import EngineProvider
 from streamcam.pipeline.file_sinks import file_sinks
+from streamcam.pipeline.result_folder import result_folder
 from streamcam.pipeline.trackers import style_of, tracker_of
 from streamcam.render import Annotator, annotate
-from streamcam.sinks.base import Sink, SinkTarget, result_path
+from streamcam.sinks.base import Sink, SinkTarget
 from streamcam.sinks.claim import ResultClaim
 from streamcam.sinks.manifest import (
     MANIFEST,
     Manifest,
     SourceIdentity,
     find_complete,
-    read_manifest,
     write_manifest,
 )
-from streamcam.sinks.registry import remove_results, remove_unfinished
+from streamcam.sinks.registry import remove_unfinished
 from streamcam.sources.inputs import Entry
-from streamcam.sources.registry import known_suffix
-from streamcam.types import FrameResult, Item, JobReport, Picture, SourceInfo
+from streamcam.types import FrameResult, Item, JobReport, Picture, ResultPlace, SourceInfo
 
 if TYPE_CHECKING:
     from streamcam.tracking.tracker import Tracker
@@ -44,8 +40,6 @@ _log = logging.getLogger(__name__)
 _DIGEST = 8
 
 _LONGEST_VALUE = 24
-
-_OUTPUT_HINT = "Name a folder; the files in it are named after their sources."
 
 
 class Delivery:
@@ -142,6 +136,7 @@ class Results:
     ) -> None:
         self.stem = entry.stem
         self._entry = entry
+        self._folder = result_folder(settings.output.folder)
         self._settings = settings
         self._provider = provider
         self._clock = clock
@@ -166,7 +161,7 @@ class Results:
         entry = self._entry
         stems = (entry.stem, *entry.shorter_stems, *entry.longer_stems)
         key = None if output.skip_existing else self._provider.key
-        return find_complete(map(self._manifest_path, stems), self.source, key)
+        return find_complete(map(self._folder.read, stems), self.source, key)
 
     def claim(self) -> bool:
         """Choose the results' name, and keep others from it until `release`.
@@ -192,7 +187,7 @@ class Results:
         entry = self._entry
         own = (entry.stem, *entry.longer_stems)
         for stem in (*own, *entry.shorter_stems):
-            manifest = read_manifest(self._manifest_path(stem))
+            manifest = self._folder.read(stem)
             if manifest is not None and manifest.source.is_same_source(self.source):
                 yield stem
         yield from own
@@ -204,27 +199,27 @@ class Results:
 
         Then the claim is held, or the job that has it is another one for this source.
         """
-        path = self._manifest_path(stem)
-        claim = ResultClaim(path, self.source)
-        previous = read_manifest(path)
+        claim = ResultClaim(self._folder.manifest_path(stem), self.source)
+        previous = self._folder.read(stem)
         if previous is None or previous.source.is_same_source(self.source):
             if not claim.acquire():
                 holder = claim.holder()
                 same = holder is None or holder.is_same_source(self.source) or previous is not None
                 return None if same else holder
             # Another job may have written it just now.
-            previous = read_manifest(path)
+            previous = self._folder.read(stem)
         if previous is not None and not previous.source.is_same_source(self.source):
             claim.release()
             return previous.source
         self.stem, self._claim, self._previous = stem, claim, previous
-        remove_unfinished(self._settings.output.folder, stem)
+        remove_unfinished(self._folder.path, stem)
         return None
 
     def release(self) -> None:
         """Let others have the name; idempotent."""
         self._previous = None  # a run keeps its jobs to the end, but need not keep their manifests
         if self._claim is not None:
+            self._folder.release(self.stem)
             self._claim.release()
             self._claim = None
 
@@ -259,8 +254,7 @@ class Results:
         return previous.source.has_content_of(self.source)
 
     def delivery(self, info: SourceInfo, engine: EngineProvider) -> Delivery:
-        output = self._settings.output
-        target = SinkTarget(info, output.folder, self.stem, engine.provenance, self._clock)
+        target = SinkTarget(info, self._folder.path, self.stem, engine.provenance, self._clock)
         chosen = file_sinks(self._settings, still=info.still)
         tracking = None if info.still else self._settings.file_tracking
         style = style_of(self._settings.render, tracking)
@@ -270,9 +264,8 @@ class Results:
         return Delivery(sinks, draw, tracker_of(tracking))
 
     def withdraw(self) -> None:
-        """Remove the manifest: from now on the files that it lists are replaced one by one."""
-        with suppress(OSError):
-            self._manifest_path(self.stem).unlink()
+        """See `ResultFolder.withdraw`."""
+        self._folder.withdraw(self.stem)
 
     def write_manifest(
         self,
@@ -282,24 +275,37 @@ class Results:
         started: datetime,
         ended: datetime,
     ) -> JobReport:
-        """Remove what is left of former results, and write the manifest.
+        """Bring the results to their place, the manifest last.
 
         Returns the report with the manifest among the outputs.
+
+        Raises:
+            SinkError: They are not complete then.
         """
-        remove_results(self._settings.output.folder, self.stem, keep=report.outputs.values())
-        path = write_manifest(
-            self._manifest_path(self.stem),
+        made = {kind: path for kind, path in report.outputs.items() if isinstance(path, Path)}
+        manifest = write_manifest(
+            self._folder.manifest_path(self.stem),
             info,
             report,
             engine.provenance(),
             identity=self.source,
             started=started,
             ended=ended,
+            versions=self._folder.store(self.stem, made),
         )
-        return replace(report, outputs={**report.outputs, MANIFEST.kind: path})
+        self._folder.commit(manifest)
+        return replace(report, outputs=self._places({**made, MANIFEST.kind: manifest}))
 
-    def _manifest_path(self, stem: str) -> Path:
-        return result_path(self._settings.output.folder, stem, MANIFEST.ending)
+    def without_manifest(self, report: JobReport) -> JobReport:
+        """Return the report of results that could not be completed: which of them are there."""
+        return report if self._folder.in_place else replace(report, outputs={})
+
+    def existing(self, manifest: Manifest) -> Mapping[str, ResultPlace]:
+        """Return where the results that a manifest tells of are, by kind."""
+        return self._places({**manifest.outputs, MANIFEST.kind: manifest.path})
+
+    def _places(self, paths: Mapping[str, Path]) -> Mapping[str, ResultPlace]:
+        return {kind: self._folder.place_of(path) for kind, path in paths.items()}
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -316,16 +322,3 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def _shortened(value: object) -> str:
     text = "not set" if value is None else str(value)
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
-
-
-def check_output_folder(folder: Path) -> None:
-    """Raise `UsageError` where the output folder is a file, or is named like a video or picture."""
-    existing = existing_ancestor(folder)
-    if not existing.is_dir():
-        raise UsageError(
-            f"--output: {existing} is a file; results need a folder", hint=_OUTPUT_HINT
-        )
-    if not folder.exists() and known_suffix(folder):
-        raise UsageError(
-            f"--output: {folder} is named like a file; results need a folder", hint=_OUTPUT_HINT
-        )

@@ -11,7 +11,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -224,6 +224,30 @@ class RunFolder(Observer):
             "failures": failures,
             "settings": self._settings.model_dump(mode="json", exclude=excluded),
         }
+
+
+@contextmanager
+def kept_run_folder(
+    settings: Settings, *, shard: tuple[int, int] | None = None, total: int | None = None
+) -> Iterator[RunFolder]:
+    """Keep the folder of a run among its results; with those in object storage to its end only.
+
+    Then it is made on this machine and uploaded when the run has ended, whichever way.
+    """
+    output = settings.output.folder
+    if isinstance(output, Path):
+        with RunFolder(output, settings, shard=shard, total=total) as folder:
+            yield folder
+        return
+    from streamcam.pipeline.remote_result_folder import upload_folder
+    from streamcam.storage.scratch import scratch_folder
+
+    folder = RunFolder(scratch_folder(), settings, shard=shard, total=total)
+    try:
+        with folder:
+            yield folder
+    finally:
+        upload_folder(folder.path, output / RUNS / folder.path.name)
 
 
 def _name(started: datetime, shard: tuple[int, int] | None) -> str:

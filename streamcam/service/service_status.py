@@ -108,7 +108,7 @@ class ServiceStatus:
         plan = next((plan for plan in plans if plan.name == camera), None)
         if plan is None or plan.record == "never":
             return None
-        return plan.settings.output.folder / camera
+        return plan.settings.output.local_folder / camera
 
     def events(self) -> EventStore | None:
         """Return the store of the cameras' events; None where there never was one."""
@@ -132,7 +132,7 @@ class ServiceStatus:
 
     def output_free_bytes(self) -> int | None:
         try:
-            return free_space(self.settings.output.folder)
+            return free_space(self.settings.output.local_folder)
         except OSError:
             return None
 

@@ -159,7 +159,7 @@ class Supervisor:
         """Run exactly what the settings name; what has not changed keeps running."""
         before, self._settings = self._settings, settings
         self._status.settings = settings
-        self._cameras.set_retention(settings.output.folder, settings.retention)
+        self._cameras.set_retention(settings.output.local_folder, settings.retention)
         self._cameras.reconcile(plans(settings))
         self._notifiers.apply(settings, self._cameras, _FAREWELL_SECONDS)
         if self._folders is None or _folder_part(before) != _folder_part(settings):
@@ -264,7 +264,7 @@ def checked(settings: Settings) -> Settings:
     except UsageError as error:
         raise ConfigError(f"folder: {error.message}", hint=error.hint) from None
     if settings.folder or any(plan.record != "never" or plan.events for plan in planned):
-        _check_writable(settings.output.folder)
+        _check_writable(settings.output.local_folder)
     return settings
 
 

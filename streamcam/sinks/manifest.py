@@ -5,7 +5,7 @@ It is written last: that write is the moment at which a source's results are com
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +23,12 @@ from streamcam.version import __version__
 SCHEMA_VERSION = 1
 
 MANIFEST = ResultFile("manifest", ".manifest.json", "manifest", "application/json")
+
+
+def exists(path: Path, version: str | None) -> bool:
+    """Return whether a file exists: it has no versions."""
+    del version
+    return path.exists()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,8 @@ class Manifest:
         source: Whose results they are. Of a manifest that does not tell, of an earlier version, the
             location is that of its id, and the fingerprint None.
         key: What they were made with, None where the manifest does not tell.
+        versions: Of outputs in object storage, by kind, see `write_manifest`.
+        is_there: Whether an output exists, in the version that is given.
     """
 
     path: Path
@@ -61,26 +69,32 @@ class Manifest:
     source: SourceIdentity
     key: EngineKey | None
     content: Mapping[str, Any]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    is_there: Callable[[Path, str | None], bool] = exists
 
     @property
     def complete(self) -> bool:
         """Whether the work was completed and all its files still exist."""
-        return self.outcome is Outcome.DONE and all(p.exists() for p in self.outputs.values())
+        versions = self.versions
+        return self.outcome is Outcome.DONE and all(
+            self.is_there(path, versions.get(kind)) for kind, path in self.outputs.items()
+        )
 
 
 def find_complete(
-    paths: Iterable[Path], source: SourceIdentity, key: Callable[[], EngineKey] | None
+    manifests: Iterable[Manifest | None],
+    source: SourceIdentity,
+    key: Callable[[], EngineKey] | None,
 ) -> Manifest | None:
     """Return the manifest of a source's complete results; None if there are none.
 
     Args:
-        paths: The manifests that may be the source's; they need not exist.
+        manifests: Those that may be the source's; None for one that is not there.
         source: Results of other content are not this source's.
         key: Returns what the results must have been made with; called only where that decides.
             None takes them whatever they were made with.
     """
-    for path in paths:
-        found = read_manifest(path)
+    for found in manifests:
         if found is not None and found.complete and _fits(found, source, key):
             return found
     return None
@@ -103,11 +117,13 @@ def write_manifest(
     started: datetime,
     ended: datetime,
     identity: SourceIdentity | None = None,
+    versions: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a manifest in the form of the schema "manifest", complete or not at all.
 
     Outputs are named relative to the manifest's folder; the times have a time zone; of a live
-    source there is no identity.
+    source there is no identity. Outputs in object storage have versions: entity tags or checksums,
+    of a folder a digest of those of its files.
 
     Raises:
         SinkError: It cannot be written.
@@ -130,6 +146,7 @@ def write_manifest(
         "started": iso_utc(started),
         "ended": iso_utc(ended),
         **_result(path.parent, report),
+        **({} if versions is None else {"versions": dict(versions)}),
     }
     option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     return write_file(path, orjson.dumps(content, option=option))
@@ -139,7 +156,23 @@ def read_manifest(path: Path) -> Manifest | None:
     """Read a manifest; None where there is none, or one of another schema."""
     path = path.absolute()
     try:
-        content = orjson.loads(path.read_bytes())
+        return parse_manifest(path.read_bytes(), path)
+    except OSError:
+        return None
+
+
+def parse_manifest(
+    text: bytes, path: Path, is_there: Callable[[Path, str | None], bool] = exists
+) -> Manifest | None:
+    """Return the manifest that a text is; None where it is none, or one of another schema.
+
+    Args:
+        text: JSON in the form of the schema "manifest".
+        path: Where it is, or would be among files: its outputs' paths begin there.
+        is_there: See `Manifest`.
+    """
+    try:
+        content = orjson.loads(text)
         if content["schema_version"] != SCHEMA_VERSION:
             return None
         return Manifest(
@@ -149,8 +182,10 @@ def read_manifest(path: Path) -> Manifest | None:
             _identity(content["source"]),
             _key(content["engine"]),
             content,
+            content.get("versions", {}),
+            is_there,
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -203,7 +238,7 @@ def _result(folder: Path, report: JobReport) -> dict[str, Any]:
         "outcome": report.outcome.value,
         "error": error,
         "outputs": {
-            kind: os.path.relpath(output, folder)
+            kind: os.path.relpath(str(output), folder)
             for kind, output in report.outputs.items()
             if kind != MANIFEST.kind
         },

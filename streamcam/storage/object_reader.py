@@ -62,9 +62,8 @@ class RemoteObject:
         self._interrupted.set()
 
     def read(self) -> bytes:
-        """Return the whole content; blocks are not held."""
-        with reading_object(self.url, self.name), self._lock:
-            return self._fetch(0, self.size)
+        """Return the whole content."""
+        return b"".join(self.block(number) for number in range(-(-self.size // BLOCK)))
 
     def block(self, number: int) -> bytes:
         """Return a block, fetched with those that follow it where it is not held.

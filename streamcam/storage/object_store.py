@@ -18,10 +18,9 @@ _ATTEMPTS = 5
 """Of a request. With the pauses between them a storage may be away for 4 to 8 seconds; after that
 its source fails as retryable."""
 
-_VERSIONS = ("ETag", "etag", "crc32c", "md5Hash", "Content-MD5", "Last-Modified", "last_modified")
-"""Names that services give to what changes with an object's content, the best first."""
-
-_CONTENT_FIRST = ("crc32c", "md5Hash")
+_VERSIONS = ("crc32c", "md5Hash", "ETag", "etag", "Content-MD5", "Last-Modified", "last_modified")
+"""Names that services give to what changes with an object's content: checksums first, which stay
+the same where the content is written again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +68,6 @@ def stat_object(url: str) -> ObjectStat:
     return found
 
 
-def read_object(url: str, limit: int) -> bytes | None:
-    """Return a whole object of at most `limit` bytes; None where there is none.
-
-    Raises:
-        SourceUnavailableError: It is larger, or the storage does not answer.
-    """
-    files, path = file_system(url), _path(url)
-    with reading_object(url, shown_url(url)):
-        try:
-            content: bytes = repeated(lambda: files.cat_file(path, start=0, end=limit + 1))
-        except FileNotFoundError:
-            return None
-    if len(content) > limit:
-        raise SourceUnavailableError(f"{shown_url(url)}: is larger than {limit} bytes")
-    return content
-
-
 def children(url: str) -> tuple[list[str], list[str]]:
     """Return the names of the folders and of the objects right below a prefix, in any order.
 
@@ -100,6 +82,13 @@ def children(url: str) -> tuple[list[str], list[str]]:
             for name, is_folder in page:
                 (folders if is_folder else objects).append(name)
     return folders, objects
+
+
+def check_storage(url: str) -> None:
+    """Raise `SinkError` where nothing can be stored below a prefix: no bucket, no access."""
+    files, path = file_system(url), _path(url).partition("/")[0]
+    with writing_object(url):
+        repeated(lambda: files.info(path))
 
 
 def put_object(local: Path, url: str) -> ObjectStat:
@@ -132,11 +121,38 @@ def delete_object(url: str) -> None:
             return
 
 
+def find_object(url: str, limit: int) -> bytes | None:
+    """Return a result's content, at most `limit` bytes; None where there is none.
+
+    Raises:
+        SinkError: The storage does not answer.
+    """
+    files, path = file_system(url), _path(url)
+    with writing_object(url):
+        try:
+            content: bytes = repeated(lambda: files.cat_file(path, start=0, end=limit))
+        except FileNotFoundError:
+            return None
+    return content
+
+
 def find_version(url: str) -> str | None:
     """Return the version of an object; None where there is none. Raises `SinkError`."""
     with writing_object(url):
         found = _stat(url)
     return None if found is None else found.version
+
+
+def find_versions(url: str) -> dict[str, str]:
+    """Return the versions of the objects right below a prefix by name; raises `SinkError`."""
+    files, path = file_system(url), _path(url)
+    with writing_object(url):
+        try:
+            found = repeated(lambda: files.ls(path, detail=True))
+        except FileNotFoundError:
+            return {}
+    objects = (one for one in found if one["type"] == "file" and one["name"].rstrip("/") != path)
+    return {one["name"].rsplit("/", 1)[-1]: _stat_of(one).version for one in objects}
 
 
 def _stat(url: str) -> ObjectStat | None:
@@ -147,8 +163,11 @@ def _stat(url: str) -> ObjectStat | None:
         return None
     if found.get("type") == "directory":
         return None
-    names = (*_CONTENT_FIRST, *_VERSIONS)
-    version = next((str(found[name]) for name in names if found.get(name)), "")
+    return _stat_of(found)
+
+
+def _stat_of(found: Mapping[str, Any]) -> ObjectStat:
+    version = next((str(found[name]) for name in _VERSIONS if found.get(name)), "")
     return ObjectStat(found.get("size"), version.strip('"'))
 
 

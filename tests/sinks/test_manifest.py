@@ -176,27 +176,31 @@ def test_results_are_those_of_the_content(
     path = completed(tmp_path / "clip.manifest.json")
     absent = tmp_path / "absent.manifest.json"
     key = (lambda: ENGINE.key) if found else never_asked
-    manifest = find_complete([absent, path], source, key)
+    manifest = find_complete(map(read_manifest, [absent, path]), source, key)
     assert (manifest is not None) is found
     assert manifest is None or manifest.path == path
 
 
 def test_results_made_differently_count_only_where_any_do(tmp_path: Path) -> None:
     path = completed(tmp_path / "clip.manifest.json")
-    assert find_complete([path], IDENTITY, other_key) is None
-    assert find_complete([path], IDENTITY, None) is not None
+    assert find_complete(map(read_manifest, [path]), IDENTITY, other_key) is None
+    assert find_complete(map(read_manifest, [path]), IDENTITY, None) is not None
     other = replace(IDENTITY, fingerprint="cd" * 16)
-    assert find_complete([path], other, None) is None, "a changed file is another matter"
+    assert find_complete(map(read_manifest, [path]), other, None) is None, (
+        "a changed file is another matter"
+    )
     path.with_name("clip.detections.jsonl").unlink()
-    assert find_complete([path], IDENTITY, None) is None
+    assert find_complete(map(read_manifest, [path]), IDENTITY, None) is None
 
 
 def test_manifests_that_tell_no_identity_count_only_where_any_do(tmp_path: Path) -> None:
     path = without_identity(completed(tmp_path / "clip.manifest.json"))
     here = SourceIdentity(str(Path("dir/clip.mp4").absolute()), "ab" * 16)
-    assert find_complete([path], here, never_asked) is None
-    assert find_complete([path], here, None) is not None
-    assert find_complete([path], IDENTITY, None) is None, "of a file in another folder"
+    assert find_complete(map(read_manifest, [path]), here, never_asked) is None
+    assert find_complete(map(read_manifest, [path]), here, None) is not None
+    assert find_complete(map(read_manifest, [path]), IDENTITY, None) is None, (
+        "of a file in another folder"
+    )
 
 
 def test_an_engine_key_does_not_depend_on_order() -> None:

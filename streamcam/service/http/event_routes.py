@@ -197,7 +197,9 @@ class EventRoutes:
         return path
 
     def _file_of(self, event: StoredEvent, ending: str) -> Path:
-        return event_file(self._service.settings.output.folder / event.source, event.id, ending)
+        return event_file(
+            self._service.settings.output.local_folder / event.source, event.id, ending
+        )
 
 
 def _seconds(moment: datetime | None) -> float | None:
