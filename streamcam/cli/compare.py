@@ -29,7 +29,7 @@ from streamcam.config import load_settings
 from streamcam.config.fields import Tables
 from streamcam.errors import ExitCode
 from streamcam.files import write_file
-from streamcam.pipeline.file_results import check_output_folder
+from streamcam.pipeline.result_folder import check_output_folder
 
 PAGE = "compare.html"
 VALUES = "compare.json"
@@ -79,7 +79,7 @@ def compare(
     """
     paired = split_flags(flags)
     a, b = (load_settings(config, os.environ, side) for side in (paired.a, paired.b))
-    check_output_folder(a.output.folder)
+    check_output_folder(a.output.local_folder)
     plan = ComparisonPlan(
         sources=sources, a=a, b=b, names=paired.names, truth=truth, probes=probes, pictures=video
     )
@@ -88,7 +88,7 @@ def compare(
         with stopped_by_signals(comparer.stop, "what is compared by now is reported"):
             comparison = comparer.run()
     values = as_values(comparison)
-    page = _write(a.output.folder, comparison, values)
+    page = _write(a.output.local_folder, comparison, values)
     if json:
         print_json(values)
     elif not quiet:

@@ -26,11 +26,11 @@ class PairOutput:
         self, entry: Entry, info: SourceInfo, size: tuple[int, int], settings: OutputSettings
     ) -> None:
         ending = COMPARED_PICTURE if info.still else COMPARED_VIDEO
-        self._path = result_path(settings.folder, entry.stem, ending)
+        self._path = result_path(settings.local_folder, entry.stem, ending)
         self._picture: Picture | None = None
         self._video: VideoSink | None = None
         if not info.still:
-            shown = replace(info, width=size[0], height=size[1], path=None)
+            shown = replace(info, width=size[0], height=size[1], path=None, reopen=None)
             self._video = VideoSink(
                 self._path, shown, VideoSettings(encoder=settings.encoder, audio=False)
             )
