@@ -13,6 +13,7 @@ from streamcam.export.formats.base import ClassNumbers
 from streamcam.export.original_pictures import Original, Record, originals
 from streamcam.export.saved_maps import SavedMaps
 from streamcam.report.results import RecordedClip, ResultSource, find_sources, read_records
+from streamcam.types import Picture
 
 Progress = Callable[[str, int, int], None]
 """Called with what is worked on, and how many of how many steps are done."""
@@ -84,7 +85,7 @@ def export_all(
         progress(source.name, done, len(sources))
         for clip in source.clips:
             for records in _batches(read_records(clip)):
-                for frame in written(source, records, dataset, summary):
+                for frame, _ in written(source, records, dataset, summary):
                     dataset.add(frame)
                     summary.count(frame)
     return summary
@@ -96,8 +97,8 @@ def written(
     dataset: DatasetFolder,
     summary: ExportSummary,
     reasons: Mapping[int, Reason] | None = None,
-) -> Iterator[ExportedFrame]:
-    """Write the pictures of some of a source's records, and yield their frames, in time's order.
+) -> Iterator[tuple[ExportedFrame, Picture]]:
+    """Write some of a source's frames, and yield them with their pictures, in order of time.
 
     What goes wrong with the source is noted in the summary. `reasons` tell why a frame was chosen,
     by the frame's number in its source.
@@ -109,7 +110,7 @@ def written(
         for record, original in _readable(source, records, summary):
             found += 1
             reason = (reasons or {}).get(record["frame"])
-            yield dataset.write(source, record, original, maps, reason)
+            yield dataset.write(source, record, original, maps, reason), original.picture
         if source.name not in summary.failed:
             summary.lost += len(records) - found
 

@@ -45,7 +45,7 @@ MEANINGS = {
     ),
 }
 
-_SAME_PLACE = 0.5
+SAME_PLACE = 0.5
 """Overlap (intersection over union) from which two boxes are one object."""
 
 _WINDOW_SECONDS = 2.0
@@ -138,12 +138,12 @@ def _matches(
     same_class = table.label[one, None] == table.label[None, other]
     tracks = table.track[one, None], table.track[None, other]
     tracked = (tracks[0] > 0) & (tracks[1] > 0)
-    near = _overlaps(table.box[one], table.box[other]) >= _SAME_PLACE
+    near = overlaps(table.box[one], table.box[other]) >= SAME_PLACE
     same: npt.NDArray[np.bool_] = np.where(tracked, tracks[0] == tracks[1], same_class & near)
     return same
 
 
-def _overlaps(
+def overlaps(
     one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """Intersection over union of every pair of boxes."""

@@ -64,5 +64,40 @@ def test_recordings_of_cameras_are_refused_with_the_reason(
     done = streamcam("export", "coco", tmp_path / "out", "-o", tmp_path / "set")
     assert done.returncode == 1
     assert "yard: recordings of cameras hold annotated pictures only" in done.stderr
-    assert "nothing to export" in done.stdout
+    assert "nothing is exported: no source could be read" in done.stdout
     assert not (tmp_path / "set").exists()
+
+
+def test_hard_frames_come_hardest_first_in_any_format(
+    streamcam: Streamcam, results: Path, tmp_path: Path
+) -> None:
+    to = tmp_path / "set"
+    options = ("--by", "confidence", "--top", 5, "--min-gap", "1s", "--format", "label-studio")
+    done = streamcam("export", "hard", results, "-o", to, *options)
+    assert done.returncode == 0, done.stderr
+    assert " near in time to a harder frame" in done.stdout
+    lines = [json.loads(line) for line in (to / "frames.jsonl").read_text().splitlines()]
+    assert len(lines) in (2, 3), "of five, 0.6 s apart"
+    scores = [one["reason"]["score"] for one in lines]
+    assert scores == sorted(scores, reverse=True)
+    lowest = [min(box["confidence"] for box in one["record"]["detections"]) for one in lines]
+    assert lowest == sorted(lowest)
+    tasks = json.loads((to / "tasks.json").read_bytes())
+    assert tasks[0]["data"]["title"].endswith("sure, of at least 40%")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--by", "disagreement"), "--by disagreement and --against FOLDER need each other"),
+        (("--min-gap", "soon"), "--min-gap: must be a duration such as \"10s\", not 'soon'"),
+        (("--min-gap", "-2s"), "--min-gap: must not be negative"),
+    ],
+)
+def test_contradictions_are_refused_before_anything_is_written(
+    streamcam: Streamcam, results: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    done = streamcam("export", "hard", results, "-o", tmp_path / "set", *options)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,7 @@ import pytest
 from streamcam.errors import UsageError
 from streamcam.export.dataset_folder import LINES, DatasetFolder
 from streamcam.export.exporter import ExportSummary, classes_of, export_all, sources_of
-from streamcam.export.formats import FORMATS
+from streamcam.export.formats import FORMATS, Format
 from streamcam.schemas import schema
 from tests.export.explained import explain_picture, explain_video, frame_at, save_maps
 from tests.media import flat
@@ -21,7 +21,7 @@ from tests.report.records import detection, record, write_segment
 
 def export(results: Path, to: Path, form: str = "coco", **options: Any) -> ExportSummary:
     sources = sources_of(results)
-    with DatasetFolder(to, FORMATS[form], classes_of(sources), **options) as dataset:
+    with DatasetFolder(to, FORMATS[Format(form)], classes_of(sources), **options) as dataset:
         summary = export_all(sources, dataset, lambda *_: None)
         dataset.publish()
     return summary
@@ -134,7 +134,7 @@ def test_what_fails_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
 
     with (
         pytest.raises(KeyboardInterrupt),
-        DatasetFolder(tmp_path / "set", FORMATS["coco"], classes_of(sources)) as dataset,
+        DatasetFolder(tmp_path / "set", FORMATS[Format.COCO], classes_of(sources)) as dataset,
     ):
         export_all(sources, dataset, stop)
     assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}

@@ -1,6 +1,7 @@
 """The forms in which labelling tools take frames with pre-labels."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from types import MappingProxyType
 
 from streamcam.export.formats.base import AnnotationFormat
@@ -10,13 +11,23 @@ from streamcam.export.formats.fiftyone import FiftyOneFormat
 from streamcam.export.formats.label_studio import LabelStudioFormat
 from streamcam.export.formats.yolo import YoloFormat
 
-FORMATS: Mapping[str, type[AnnotationFormat]] = MappingProxyType(
+
+class Format(StrEnum):
+    """Labelling tools and formats, by the names that users call them by."""
+
+    COCO = "coco"
+    YOLO = "yolo"
+    FIFTYONE = "fiftyone"
+    LABEL_STUDIO = "label-studio"
+    CVAT = "cvat"
+
+
+FORMATS: Mapping[Format, type[AnnotationFormat]] = MappingProxyType(
     {
-        "coco": CocoFormat,
-        "yolo": YoloFormat,
-        "fiftyone": FiftyOneFormat,
-        "label-studio": LabelStudioFormat,
-        "cvat": CvatFormat,
+        Format.COCO: CocoFormat,
+        Format.YOLO: YoloFormat,
+        Format.FIFTYONE: FiftyOneFormat,
+        Format.LABEL_STUDIO: LabelStudioFormat,
+        Format.CVAT: CvatFormat,
     }
 )
-"""The formats by the names that users call them by."""

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from streamcam.export.dataset_folder import DatasetFolder
 from streamcam.export.exporter import classes_of, export_all, sources_of
-from streamcam.export.formats import FORMATS
+from streamcam.export.formats import FORMATS, Format
 from tests.export.explained import explain_video, save_maps
 from tests.report.records import detection
 
@@ -44,7 +44,7 @@ def sample_export(folder: Path, form: str) -> Path:
     save_maps(folder / "out", "clip", [0, 5], archive=False)
     sources = sources_of(folder / "out")
     to = folder / "my set"
-    with DatasetFolder(to, FORMATS[form], classes_of(sources)) as dataset:
+    with DatasetFolder(to, FORMATS[Format(form)], classes_of(sources)) as dataset:
         export_all(sources, dataset, lambda *_: None)
         dataset.publish()
     return to
