@@ -31,6 +31,7 @@ from streamcam.service.http.auth import Access
 from streamcam.service.http.video_timeline import Period, Timeline
 from streamcam.service.service_status import JobProgress, ServiceStatus
 from streamcam.sinks.manifest import read_manifest
+from streamcam.sinks.parquet.table_sinks import FRAMES
 from streamcam.sinks.registry import media_types
 
 MAX_JOBS = 500
@@ -140,7 +141,9 @@ class ApiRoutes:
         end: Annotated[Position | None, Query(alias="to", description=_OF_PART)] = None,
     ) -> Timeline:
         """What was found when in a job's video: counts and focus of each class over time."""
-        records = self._job_path(number, "records")
+        outputs = self._job(number).record.outputs
+        kind = "records" if FRAMES.kind not in outputs or "records" in outputs else FRAMES.kind
+        records = self._job_path(number, kind)
         manifest = read_manifest(self._job_path(number, "manifest"))
         base = "0/1" if manifest is None else manifest.content["source"]["time_base"]
         period = None if begin is None or end is None else Period(begin, end)

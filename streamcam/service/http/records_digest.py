@@ -17,6 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from streamcam.errors import StreamcamError
+from streamcam.sinks.parquet.table_sinks import FRAMES, read_record_tables
+
 Record: TypeAlias = dict[str, Any]
 
 RESOLUTION = 1e-6
@@ -84,7 +87,7 @@ def _version(records: Path) -> tuple[Path, int, int]:
 
 
 def read_digest(records: Path, seconds: float) -> Digest:
-    """Read a `.jsonl` file of records into slices of some length.
+    """Read a file of records, JSON lines or the table of frames, into slices of some length.
 
     Raises `OSError`, or `ValueError`, `KeyError` or `TypeError` where it holds no records.
     """
@@ -103,11 +106,25 @@ def read_digest(records: Path, seconds: float) -> Digest:
 
 def read_records(path: Path) -> Iterator[Record]:
     """Yield the records of a file, at least one; raises as `read_digest`."""
+    if path.name.endswith(FRAMES.ending):
+        yield from _read_tables(path)
+        return
     with path.open("rb") as lines:
         # The empty first line of an empty file is refused.
         yield parse_record(lines.readline())
         for line in lines:
             yield parse_record(line)
+
+
+def _read_tables(frames: Path) -> Iterator[Record]:
+    try:
+        records = read_record_tables(frames)
+        yield next(records)
+        yield from records
+    except StopIteration as error:
+        raise ValueError("no record of an explained frame") from error
+    except StreamcamError as error:
+        raise ValueError(error.message) from error
 
 
 def parse_record(line: bytes) -> Record:

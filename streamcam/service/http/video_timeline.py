@@ -2,6 +2,7 @@
 
 import math
 import threading
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +21,7 @@ from streamcam.service.http.records_digest import (
     read_digest,
     read_records,
 )
+from streamcam.sinks.parquet.table_sinks import FRAMES
 
 MAX_BUCKETS = 400
 """A timeline is 400 to 1800 pixels wide."""
@@ -96,7 +98,7 @@ class Period(NamedTuple):
 
 
 def condensed(records: Path, start: float = 0.0, period: Period | None = None) -> Timeline:
-    """Condense a `.jsonl` file of records, or a period of it in finer buckets, of a second at best.
+    """Condense a file of records, or a period of it in finer buckets, of a second at best.
 
     An unchanged file is read only once. `start` is the player's position at the first record, in
     seconds. Raises as `read_digest`.
@@ -145,6 +147,8 @@ def _round_step(minimum: float) -> float:
 
 def _count(path: Path) -> tuple[int, Record]:
     """Return the number of records, and the last one."""
+    if path.name.endswith(FRAMES.ending):
+        return deque(enumerate(read_records(path), 1), maxlen=1)[0]
     number, line = 0, b""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):  # noqa: B007 - the last values count

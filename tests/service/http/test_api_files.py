@@ -1,11 +1,21 @@
 """Results as files, by ranges too, and what their timelines tell."""
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import orjson
 import pytest
+from fastapi import HTTPException
 
+from streamcam.service.http.answers import timeline_answer
+from streamcam.sinks.parquet.record_tables import (
+    DETECTION_TABLE,
+    FRAME_TABLE,
+    detection_rows,
+    frame_row,
+)
+from streamcam.sinks.parquet.table_file import TableFile
 from tests.service.http.conftest import FinishedJobs, Serve
 from tests.service.http.fake_status import FakeStatus
 
@@ -97,6 +107,25 @@ def test_a_timeline_equals_the_records(
             assert count == (max(map(len, found)) if found else None)
             lifts = [d["focus"]["lift"] for each in found for d in each]
             assert lift == (pytest.approx(sum(lifts) / len(lifts), abs=1e-4) if lifts else None)
+
+
+def test_a_timeline_of_tables_equals_that_of_lines(
+    fake_with_jobs: FakeStatus, finished: FinishedJobs, serve: Serve, tmp_path: Path
+) -> None:
+    lines = finished.output / "street.detections.jsonl"
+    records = [orjson.loads(line) for line in lines.read_bytes().splitlines()]
+    frames = TableFile(tmp_path / "street.frames.parquet", FRAME_TABLE)
+    frames.write(map(frame_row, records))
+    detections = TableFile(tmp_path / "street.detections.parquet", DETECTION_TABLE)
+    detections.write(row for record in records for row in detection_rows(record))
+    detections.finish()
+    expected = serve(fake_with_jobs)(f"/api/jobs/{finished.video}/timeline").json
+    told = timeline_answer(frames.finish())
+    assert [asdict(line) for line in told.classes] == expected["classes"]
+    assert (list(told.frames), told.step) == (expected["frames"], expected["step"])
+    detections.path.write_bytes(b"")
+    with pytest.raises(HTTPException, match="its records cannot be read"):
+        timeline_answer(tmp_path / "street.frames.parquet")
 
 
 def test_a_part_of_a_timeline_equals_that_part_of_the_records(
