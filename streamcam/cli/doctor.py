@@ -30,6 +30,7 @@ _PACKAGES = (
     "onnxruntime",
     "openvino",
     "nncf",
+    "pyarrow",
     "streamcam-ultralytics",
 )
 

@@ -245,5 +245,5 @@ def require_one_device(settings: Settings) -> None:
     if settings.model.several_devices:
         raise UsageError(
             f"--device {settings.model.device}: one device is wanted here",
-            hint="Several are for run, watch and serve.",
+            hint="Several are for run (without --ray), watch and serve.",
         )

@@ -11,7 +11,7 @@ from streamcam.config import load_settings
 from streamcam.config.toml import to_toml
 from streamcam.vision.models import registry
 
-DEVICES = "auto, cpu, cuda, cuda:N, intel:cpu, intel:gpu or intel:npu"
+DEVICES = "auto, all, cpu, cuda, cuda:N, intel:cpu, intel:gpu, intel:npu, or several with commas"
 
 Tell = Callable[..., tuple[int, str]]
 
@@ -239,6 +239,7 @@ def test_a_wrong_configuration_is_named_with_its_line(
     ("flag", "meant"),
     [
         *(("--device gpu", 'device = "cuda"'), ("--device 1", 'device = "cuda:1"')),
+        *(("--device 0,1", 'device = "cuda:0,cuda:1"'), ("--device All", 'device = "all"')),
         *(("--device CPU", 'device = "cpu"'), ("--device gpu:0", 'device = "cuda:0"')),
         *(("--precision float16", 'precision = "fp16"'), ("--precision half", '"fp16"')),
         *(("--method Grad-CAM++", 'method = "gradcam++"'), ("--method Eigen-CAM", '"eigencam"')),

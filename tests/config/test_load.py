@@ -33,6 +33,34 @@ def test_every_setting_has_a_description_and_stands_in_the_shipped_file() -> Non
             assert f"{key} = " in text
 
 
+@pytest.mark.parametrize(
+    ("written", "devices", "several"),
+    [
+        ('"cuda:1"', ("cuda:1",), False),
+        ('["cuda:0", "cuda:1"]', ("cuda:0", "cuda:1"), True),
+        ("[0, 1]", ("cuda:0", "cuda:1"), True),
+        ('"cpu, cpu"', ("cpu", "cpu"), True),
+        ('"all"', ("all",), True),
+        ('["intel:gpu:0", "intel:gpu:1"]', ("intel:gpu", "intel:gpu:1"), True),
+    ],
+)
+def test_one_device_or_several(
+    tmp_path: Path, written: str, devices: tuple[str, ...], several: bool
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f"[model]\ndevice = {written}\n")
+    model = load_settings(file).model
+    assert (model.devices, model.several_devices) == (devices, several)
+
+
+@pytest.mark.parametrize("written", ['["all", "cpu"]', '"auto,cpu"', "[]", '"cpu,"', "true"])
+def test_what_is_no_list_of_devices_is_refused(tmp_path: Path, written: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f"[model]\ndevice = {written}\n")
+    with pytest.raises(ConfigError, match=r"model\.device: must be"):
+        load_settings(file)
+
+
 def test_flag_wins_over_environment_wins_over_file(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text("[sampling]\nmax_fps = 1\nevery = 7\nstart = 3\n")

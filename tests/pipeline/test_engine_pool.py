@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+import torch
 
 from streamcam.clock import Clock
 from streamcam.config import Settings
@@ -18,7 +19,7 @@ from streamcam.pipeline.engine_provider import LazyEngineProvider, build_engine,
 from streamcam.pipeline.file_job import Job
 from streamcam.pipeline.file_run import Run
 from streamcam.sinks.manifest import read_manifest
-from streamcam.sources.inputs import Entry
+from streamcam.sources.inputs import Entry, Inputs
 from streamcam.types import JobReport, Outcome
 from streamcam.vision.engine_io import EngineDescription
 from tests.media import numbered, write_video
@@ -247,4 +248,33 @@ def test_all_are_the_gpus_that_there_are(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_single_engine_is_not_for_several_devices(settings: Settings) -> None:
     with pytest.raises(UsageError, match="one device is wanted here") as raised:
         build_engine(settings)
-    assert raised.value.hint == "Several are for run, watch and serve."
+    assert raised.value.hint == "Several are for run (without --ray), watch and serve."
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param(
+            "cuda:0",
+            marks=[
+                pytest.mark.gpu,
+                pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
+            ],
+        ),
+    ],
+)
+def test_two_real_engines_give_what_one_gives(tmp_path: Path, device: str) -> None:
+    scenes = [f"demo://street?seconds=0.6&width=320&height=180&seed={seed}" for seed in (1, 2)]
+
+    def records(devices: list[str], folder: Path) -> dict[str, bytes]:
+        # Frames that share a batch, and other precisions, are rounded differently.
+        model = {"device": devices, "batch": 1, "precision": "fp32"}
+        chosen = Settings.model_validate(
+            {"model": model, "output": {"folder": folder, "video": "off"}}
+        )
+        reports = list(Run(chosen, Observer()).explain(Inputs(scenes)))
+        assert [report.outcome for report in reports] == [Outcome.DONE] * 2
+        return {path.name: path.read_bytes() for path in folder.glob("*.detections.jsonl")}
+
+    assert records([device, device], tmp_path / "two") == records([device], tmp_path / "one")
