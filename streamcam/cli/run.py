@@ -83,8 +83,10 @@ def run(
     if not (json or quiet):
         if tally.total:
             print_reports(tally)
-        else:
+        elif not count:
             output().print(f"None of the sources is in part {part}.")
+        if (left := count - tally.total) > 0:
+            output().print(f"not begun: {left:,}; the same command goes on with them")
     raise typer.Exit(tally.exit_code)
 
 
@@ -184,7 +186,7 @@ def _explain_on_cluster(
 
         folder = kept_run_folder(settings, shard=shard, total=count)
         with folder as kept, cluster_reporter(count, quiet=quiet, lines=json) as reporter:
-            work = RayRun(settings, reporter, reporter.cluster_progressed)
+            work = RayRun(settings, reporter, reporter.cluster_progressed, total=count)
             with stopped_by_signals(work.stop, _GOES_ON):
                 for report, tries in work.explain(entries):
                     kept.record(report, tries)

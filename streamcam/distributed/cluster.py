@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ _log = logging.getLogger(__name__)
 LOCAL = "local"
 
 _CLIENT = "ray://"
+
+_REACH_SECONDS = 10.0
 
 _OBJECT_STORE_BYTES = 100_000_000
 """Of the local cluster: only names and reports travel. Ray would take 30 % of the memory."""
@@ -46,6 +49,7 @@ def connected(address: str) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    _check_reachable(address)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == LOCAL:
         options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
@@ -93,9 +97,22 @@ def _check_installed(address: str) -> None:
         raise UsageError(f"--ray {_CLIENT}... needs Ray's client", hint="pip install 'ray[client]'")
 
 
+def _check_reachable(address: str) -> None:
+    """Connect to an address for a moment: Ray itself would try for minutes, and fill stderr."""
+    named = os.environ.get("RAY_ADDRESS", address) if address == "auto" else address
+    host, _, port = named.removeprefix(_CLIENT).rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _REACH_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise _unreachable(address, error) from error
+
+
 def _unreachable(address: str, error: Exception) -> ClusterError:
     shown = address if address in (LOCAL, "auto") else redacted_url(address)
-    reason = str(error).strip().partition("\n")[0].rstrip(".")
+    known = error.strerror if isinstance(error, OSError) else None
+    reason = (known or str(error)).strip().partition("\n")[0].rstrip(".")
     if address == "auto":
         hint = "Start one with `ray start --head`, or let --ray local use this machine alone."
     else:
@@ -148,7 +165,7 @@ def shape_of(
     with_gpus = [node for node in nodes if node.get("GPU", 0.0) > 0]
     gpus = settings.gpus_per_worker
     if gpus is None:
-        wanted = device == "auto" or device.startswith("cuda")
+        wanted = device in ("auto", "all") or device.startswith("cuda")
         gpus = 1.0 if with_gpus and wanted else 0.0
     cpus = settings.cpus_per_worker
     if cpus is None and gpus and with_gpus:

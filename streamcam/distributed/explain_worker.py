@@ -22,7 +22,7 @@ from streamcam.jobs.owner import (
     this_process,
 )
 from streamcam.malloc import limit_arenas
-from streamcam.pipeline.engine_provider import LazyEngineProvider
+from streamcam.pipeline.engine_pool import make_engine_provider
 from streamcam.pipeline.file_job import Job
 from streamcam.process_tuning import set_up_libraries
 from streamcam.sources.inputs import Entry
@@ -88,7 +88,7 @@ class ExplainWorker:
         self._crash_folder = self._exits.enter_context(TemporaryDirectory(prefix=prefix))
         self._exits.enter_context(crash_log(Path(self._crash_folder), self._process))
         self._provider = self._exits.enter_context(
-            LazyEngineProvider(settings, self._observer.download_progressed)
+            make_engine_provider(settings, self._observer.download_progressed)
         )
 
     def identity(self) -> WorkerIdentity:

@@ -43,6 +43,7 @@ class RayRun:
     Args:
         observer: Told of every source; `file_ended` once it is over for good.
         on_progress: Called about once a second.
+        total: How many sources there are; None: known once the last one was listed.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class RayRun:
         observer: Observer,
         on_progress: Callable[[ClusterProgress], None] = lambda _: None,
         *,
+        total: int | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._settings = settings
         self._observer = observer
         self._on_progress = on_progress
+        self._total = total
         self._clock = clock or Clock()
         self._stopped = False
         self._outcomes: Counter[Outcome] = Counter()
@@ -190,7 +193,7 @@ class RayRun:
         for worker in ready:
             sources[_node(worker)] += len(worker.tasks)
         nodes = (self._rates[name].progress(name, workers[name], sources[name]) for name in workers)
-        rate, total = self._ended_rate.per_second, queue.total
+        rate, total = self._ended_rate.per_second, self._total or queue.total
         progress = ClusterProgress(
             dict(self._outcomes),
             total,

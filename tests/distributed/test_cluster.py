@@ -59,7 +59,10 @@ def test_without_rays_client_it_is_named() -> None:
     assert caught.value.hint == "pip install 'ray[client]'"
 
 
-def test_no_cluster_is_an_error_that_says_how_to_start_one() -> None:
-    with pytest.raises(ClusterError, match="--ray auto: ") as caught, connected("auto"):
+@pytest.mark.parametrize("address", ["auto", "127.0.0.1:9"])
+def test_no_cluster_is_an_error_at_once(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    message = f"--ray {address}: Connection refused"
+    with pytest.raises(ClusterError, match=message) as caught, connected(address):
         pass
-    assert "ray start --head" in (caught.value.hint or "")
+    assert ("ray start --head" if address == "auto" else "ray status") in (caught.value.hint or "")
