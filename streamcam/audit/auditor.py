@@ -12,7 +12,7 @@ from streamcam.audit.scores import AuditReport
 from streamcam.audit.verdict import MOST_FRAMES
 from streamcam.cam_methods import EIGENCAM, find_method
 from streamcam.config import Settings
-from streamcam.errors import SourceError
+from streamcam.errors import SourceError, UsageError
 from streamcam.pipeline.engine_provider import FetchProgress, build_engine
 from streamcam.pipeline.stream import Sampler
 from streamcam.sinks.registry import is_result
@@ -79,15 +79,35 @@ def run_audit(
         return audit.run(samples, clip), engine.description
 
 
-def sample_frame(source: str, limits: Limits) -> Frame:
-    """The middle frame of a picture or a video, or of the first one of a folder.
+def sample_frame(source: str, limits: Limits, at: float | None = None) -> Frame:
+    """One frame of a picture or a video, or of the first one of a folder.
+
+    Args:
+        source: A path, or the URL of something that ends.
+        limits: What a file may ask for.
+        at: Seconds of the video: the first frame from there on; None for its middle.
 
     Raises:
-        SourceError: It cannot be read.
+        UsageError: A picture has no times.
+        SourceError: It cannot be read, or ends before that.
     """
     entry, *_ = expand([source], is_result)
+    if at is not None:
+        return _frame_at(entry, at, limits)
     (sample,) = _of_one(entry, 1, None, limits)
     return sample.frame
+
+
+def _frame_at(entry: Entry, at: float, limits: Limits) -> Frame:
+    with closing(open_source(entry.spec, limits)) as source:
+        if source.info.still:
+            raise UsageError(f"{entry.id} is a picture, which has no frame at {at:g} s")
+        frame = next(iter(source.frames(Sampler(start=at))), None)
+        if frame is None:
+            length = source.info.duration
+            lasts = "" if length is None else f": it lasts {length:.1f} s"
+            raise SourceError(f"{entry.id}: no frame at {at:g} s or later{lasts}")
+        return frame
 
 
 def _samples(

@@ -6,6 +6,7 @@ al. 2022, arXiv:2202.00449) fills the removed pixels from their surroundings, so
 the hole carries no information; it is pytorch_grad_cam's, with imputation on a smaller picture.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from torch import Tensor
 
 from streamcam.types import HeatMap, Picture
 from streamcam.vision.cam.geometry import Letterbox
-from streamcam.vision.methods.perturbation import MIN_SCORE
+from streamcam.vision.methods.perturbation import MIN_SCORE, PassProgress, progress_ignored
 from streamcam.vision.methods.targets import BoxTarget, scores_of
 from streamcam.vision.models.detector import Detector
 from streamcam.vision.models.network import Candidates
@@ -37,8 +38,8 @@ _SHARES = (0, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0
 
 _PERCENTILES = (20, 40, 60, 80)
 
-# Standard deviation in canvas pixels: a person of 100 pixels is not detected any more.
-_BLUR = 12.0
+BLUR_PIXELS = 12.0
+"""Standard deviation of the blur in canvas pixels: blurred, a person of 100 is not detected."""
 
 # Factor by which the picture is shrunk for ROAD, which solves an equation for every missing pixel:
 # 2300 of them instead of 147000, in 30 ms.
@@ -75,8 +76,15 @@ class FaithfulnessMeter:
         self._blurred = _blur(self._canvas)
         chunk = _CHUNK_PIXELS / (self._canvas.shape[-1] * self._canvas.shape[-2])
         self._chunk = int(max(1, min(len(_SHARES), chunk)))
+        self._passes = 1 + 2 * math.ceil(len(_SHARES) / self._chunk) + 2 * len(_PERCENTILES)
+        self._progress: PassProgress = progress_ignored
+        self._done = 0
 
-    def measure(self, heat: HeatMap, target: BoxTarget) -> Faithfulness:
+    def measure(
+        self, heat: HeatMap, target: BoxTarget, progress: PassProgress = progress_ignored
+    ) -> Faithfulness:
+        """Follow a box's score while the picture is changed by a map."""
+        self._progress, self._done = progress, 0
         order = ranks(heat, self._placement, self._seed).to(self._canvas.device)
         whole = max(float(target(self._forward(self._canvas)[0])), MIN_SCORE)
         covered = self._curve(order, target, hottest=torch.zeros_like(self._canvas), rest=None)
@@ -112,6 +120,8 @@ class FaithfulnessMeter:
         return (coldest - hottest) / 2
 
     def _forward(self, canvas: Tensor) -> list[Candidates]:
+        self._progress(self._done, self._passes)
+        self._done += 1
         canvas = canvas.to(self._canvas.device)
         return self._detector.detect_on_canvas(canvas, [self._placement] * len(canvas), MIN_SCORE)
 
@@ -173,9 +183,9 @@ def _averaged(removal: Callable[..., object]) -> AveragerAcrossThresholds:
 
 
 def _blur(canvas: Tensor) -> Tensor:
-    reach = int(3 * _BLUR)
+    reach = int(3 * BLUR_PIXELS)
     offsets = torch.arange(-reach, reach + 1, device=canvas.device, dtype=canvas.dtype)
-    kernel = torch.exp(-(offsets**2) / (2 * _BLUR**2))
+    kernel = torch.exp(-(offsets**2) / (2 * BLUR_PIXELS**2))
     kernel = (kernel / kernel.sum()).expand(3, 1, -1)
     padded = functional.pad(canvas, (reach,) * 4, mode="replicate")
     across = functional.conv2d(padded, kernel[:, :, None], groups=3)

@@ -22,7 +22,7 @@ LEAST_FRAMES = LEAST_UNITS
 MOST_FRAMES = 10
 """An audit that may choose ends here, whatever it found."""
 
-_SMALL = 0.05
+SMALL_DIFFERENCE = 0.05
 """Differences of less do not matter: half an interval of this width is narrow enough."""
 
 
@@ -89,7 +89,7 @@ def judge(
         insane=[name for name in methods if name in insane],
         boxes=len(frame_of),
         frames=means.frames,
-        decided=enough and all(one.half_width <= _SMALL for one in open_questions),
+        decided=enough and all(one.half_width <= SMALL_DIFFERENCE for one in open_questions),
     )
 
 

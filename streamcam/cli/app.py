@@ -28,6 +28,7 @@ PURPOSES = {
     "a page.",
     "status": "Show the state of a running `streamcam serve`: cameras, files, space.",
     "demo": "Explain a drawn street with the built-in detector: needs no camera and no network.",
+    "explain": "Look at one picture in a browser: maps of its boxes, scores without regions of it.",
     "audit": "Measure how far each method's maps can be trusted, on frames of your own.",
     "compare": "Compare two detectors on the same frames: which is better at what.",
     "report": "Report over results: what was found when, how focused, and what is worth a look.",

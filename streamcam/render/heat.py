@@ -53,6 +53,15 @@ class Heat:
             canvas[region] = layer.over(picture[region])
         return canvas
 
+    def overlay(self, levels: Mask) -> npt.NDArray[np.uint8]:
+        """Return the heat alone, to be laid over the picture elsewhere: RGBA, [height, width, 4].
+
+        Where `over` leaves the picture as it is, it is transparent.
+        """
+        colours = np.concatenate([self._colours, 255 * self._alpha], axis=1)
+        table: npt.NDArray[np.uint8] = np.rint(colours).astype(np.uint8)
+        return np.take(table, levels, axis=0)
+
 
 def enlarge(heat: HeatMap, width: int, height: int) -> Mask:
     """Return a map as levels 0..255, [height, width]; both span the frame edge to edge."""

@@ -18,7 +18,11 @@ from streamcam.vision.cam.focus import map_peak, measure_focus
 from streamcam.vision.cam.geometry import LevelGrids, Size
 from streamcam.vision.cam.stabilizer import Floats
 from streamcam.vision.methods.gradients import gradient_maps
-from streamcam.vision.methods.perturbation import perturbation_maps
+from streamcam.vision.methods.perturbation import (
+    PassProgress,
+    perturbation_maps,
+    progress_ignored,
+)
 from streamcam.vision.methods.saved_activations import Pyramid, SavedActivations
 from streamcam.vision.methods.targets import MIN_OVERLAP, Group, Target, overlap
 from streamcam.vision.models.detector import Detector
@@ -49,6 +53,7 @@ class MapMaker:
     method: str
     grids: LevelGrids
     level: str | None = None  # the only one to make maps of, for comparison; None for the sum
+    progress: PassProgress = progress_ignored  # of methods that take many passes
 
     def __call__(
         self, saved: SavedActivations, groups: Sequence[Sequence[Group]], sizes: Sequence[Size]
@@ -80,7 +85,9 @@ class MapMaker:
         assert formula is not None, "a method without targets"
         if isinstance(formula, PerturbationFormula):
             return [
-                perturbation_maps(self.detector, saved.select([index]), own, formula, self.grids)
+                perturbation_maps(
+                    self.detector, saved.select([index]), own, formula, self.grids, self.progress
+                )
                 for index, own in enumerate(groups)
             ], False
         maps = gradient_maps(self.detector, saved, groups, formula, self.grids)

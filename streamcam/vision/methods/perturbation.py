@@ -5,7 +5,7 @@ magnitudes are weighted, as in that package's recipe for detectors
 (`fasterrcnn_reshape_transform`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeAlias
 
@@ -23,6 +23,10 @@ from streamcam.vision.models.network import Candidates
 Channel: TypeAlias = tuple[str, int]
 """A level's name and the number of a channel in it."""
 
+PassProgress: TypeAlias = Callable[[int, int], None]
+"""Called between forward passes: how many are done, and how many there are. What it raises ends the
+work."""
+
 MIN_SCORE = 0.01
 """Score from which weakened boxes are still detected; below it they count as vanished."""
 
@@ -35,17 +39,22 @@ _CHUNK_BYTES = 384e6
 _MAX_CHUNK = 16
 
 
+def progress_ignored(_done: int, _passes: int) -> None:
+    """Take a progress that nobody looks at."""
+
+
 def perturbation_maps(
     detector: Detector,
     saved: SavedActivations,
     groups: Sequence[Group],
     formula: PerturbationFormula,
     grids: LevelGrids,
+    progress: PassProgress = progress_ignored,
 ) -> tuple[Pyramid, dict[str, Tensor]]:
     """Maps by level for every group of one image's targets, [groups, rows, columns]."""
     pyramid = saved.pyramid(0, grids)
     channels = _strongest_channels(pyramid)
-    weights = channel_weights(detector, saved, groups, formula, channels)
+    weights = channel_weights(detector, saved, groups, formula, channels, progress)
     maps = {}
     for name, level in pyramid.levels.items():
         own = torch.zeros(len(groups), level.shape[0])
@@ -62,6 +71,7 @@ def channel_weights(
     groups: Sequence[Group],
     formula: PerturbationFormula,
     channels: Sequence[Channel],
+    progress: PassProgress = progress_ignored,
 ) -> Tensor:
     """The formula's weights of one image's channels, float32 [channels, groups] on the CPU."""
     threshold = min(MIN_SCORE, *(target.score / 2 for group in groups for target in group))
@@ -72,7 +82,13 @@ def channel_weights(
         canvas, placement = detector.canvas(saved.pictures[0])
         unchanged = detector.detect_on_canvas(canvas, [placement], threshold)
         passes = _masked_images(detector, saved, channels, threshold)
-    scores = torch.cat([_group_scores(detections, groups) for detections in passes])
+    scores = torch.zeros(len(channels), len(groups))
+    done = 0
+    progress(done, len(channels))
+    for detections in passes:
+        scores[done : done + len(detections)] = _group_scores(detections, groups)
+        done += len(detections)
+        progress(done, len(channels))
     return formula.weigh(_group_scores(unchanged, groups)[0], scores)
 
 

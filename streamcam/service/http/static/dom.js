@@ -24,6 +24,15 @@ export function el(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** The same of an SVG element; its text is set as text too. */
+export function svg(tag, attributes, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes))
+    if (value !== null) element.setAttribute(name, printable(value));
+  element.append(...children.map((child) => (child instanceof Node ? child : printable(child))));
+  return element;
+}
+
 /** Set an element's text if it differs, so that selections and screen readers are not disturbed. */
 export function say(element, text) {
   const shown = printable(text);

@@ -2,7 +2,7 @@
 //
 // Every gesture ends in a new list of shapes; the view that owns them keeps, undoes and saves them.
 
-import { printable } from "./dom.js";
+import { svg } from "./dom.js";
 import { percent } from "./format.js";
 import { freeName, KINDS, middle, moved, rounded, title } from "./shapes.js";
 
@@ -379,12 +379,4 @@ function stepped([x, y], step, fast) {
 function keyOf(element) {
   const { shape, point } = element?.dataset ?? {};
   return shape === undefined ? null : `${shape} ${point ?? ""}`;
-}
-
-function svg(tag, attributes, ...children) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes))
-    if (value !== null) element.setAttribute(name, printable(value));
-  element.append(...children.map((child) => (child instanceof Node ? child : printable(child))));
-  return element;
 }
