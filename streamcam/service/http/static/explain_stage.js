@@ -186,7 +186,9 @@ export class Stage extends EventTarget {
     const state = lost ? "lost" : "kept";
     const shape = this.rectangle(box, { class: "box", "data-state": state, "data-chosen": number === this.chosen, "data-box": number });
     if (number !== this.chosen && !lost) return [shape];
-    return [shape, this.label(box, lost ? `${label} lost` : `${label} ${percent(score)}`, state)];
+    const changes = number === this.chosen && this.found && this.masks.length;
+    const now = changes ? `${percent(score)} → ${percent(this.found.score)}` : percent(score);
+    return [shape, this.label(box, lost ? `${label} lost` : `${label} ${now}`, state)];
   }
 
   appeared({ label, score, box }) {
