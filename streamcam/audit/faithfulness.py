@@ -10,7 +10,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -73,55 +73,84 @@ class FaithfulnessMeter:
         self._detector = detector
         self._seed = seed
         self._canvas, self._placement = detector.canvas(picture)
+        self._black = torch.zeros_like(self._canvas)
         self._blurred = _blur(self._canvas)
         chunk = _CHUNK_PIXELS / (self._canvas.shape[-1] * self._canvas.shape[-2])
         self._chunk = int(max(1, min(len(_SHARES), chunk)))
-        self._passes = 1 + 2 * math.ceil(len(_SHARES) / self._chunk) + 2 * len(_PERCENTILES)
+        self._passes = 2 * math.ceil((len(_SHARES) - 2) / self._chunk) + 2 * len(_PERCENTILES)
         self._progress: PassProgress = progress_ignored
         self._done = 0
 
     def measure(
-        self, heat: HeatMap, target: BoxTarget, progress: PassProgress = progress_ignored
-    ) -> Faithfulness:
-        """Follow a box's score while the picture is changed by a map."""
+        self,
+        heat: HeatMap,
+        targets: Sequence[BoxTarget],
+        progress: PassProgress = progress_ignored,
+    ) -> list[Faithfulness]:
+        """Follow the scores of boxes that share a map, in the same forward passes."""
         self._progress, self._done = progress, 0
         order = ranks(heat, self._placement, self._seed).to(self._canvas.device)
-        whole = max(float(target(self._forward(self._canvas)[0])), MIN_SCORE)
-        covered = self._curve(order, target, hottest=torch.zeros_like(self._canvas), rest=None)
-        shown = self._curve(order, target, hottest=None, rest=self._blurred)
-        return Faithfulness(
-            deletion=_area(covered) / whole,
-            insertion=_area(shown) / whole,
-            road=self._road(order.cpu(), target) / whole,
-        )
+        plain, _ = self._covered_ends
+        whole = np.maximum(scores_of([plain], targets)[0], MIN_SCORE)
+        covered = self._curve(order, self._black, self._canvas, self._covered_ends)
+        shown = self._curve(order, self._canvas, self._blurred, self._shown_ends)
+        deletion = np.trapezoid(scores_of(covered, targets), _SHARES, axis=0) / whole
+        insertion = np.trapezoid(scores_of(shown, targets), _SHARES, axis=0) / whole
+        road = self._road(order.cpu(), targets) / whole
+        return [
+            Faithfulness(*values)
+            for values in zip(deletion.tolist(), insertion.tolist(), road.tolist(), strict=True)
+        ]
+
+    @cached_property
+    def _covered_ends(self) -> list[Candidates]:
+        """The detections with nothing covered and with everything: the same for every map."""
+        return self._ends(self._black, self._canvas)
+
+    @cached_property
+    def _shown_ends(self) -> list[Candidates]:
+        """The detections with everything blurred and with nothing."""
+        return self._ends(self._canvas, self._blurred)
+
+    def _ends(self, inside: Tensor, outside: Tensor) -> list[Candidates]:
+        (top, left), (height, width) = self._placement.offset, self._placement.resized
+        every = outside.clone()
+        part = (..., slice(top, top + height), slice(left, left + width))
+        every[part] = inside[part]
+        return self._forward(torch.cat([outside, every]))
 
     def _curve(
-        self, order: Tensor, target: BoxTarget, *, hottest: Tensor | None, rest: Tensor | None
-    ) -> npt.NDArray[np.float32]:
-        """Scores with the hottest shares, or the rest, replaced; None does not replace."""
-        inside = self._canvas if hottest is None else hottest
-        outside = self._canvas if rest is None else rest
-        detections: list[Candidates] = []
-        for first in range(0, len(_SHARES), self._chunk):
-            shares = torch.tensor(_SHARES[first : first + self._chunk], device=order.device)
+        self, order: Tensor, inside: Tensor, outside: Tensor, ends: Sequence[Candidates]
+    ) -> list[Candidates]:
+        """The detections with the hottest shares of the picture from one, the rest from another."""
+        first, last = ends
+        detections = [first]
+        for start in range(1, len(_SHARES) - 1, self._chunk):
+            chosen = _SHARES[start : min(start + self._chunk, len(_SHARES) - 1)]
+            shares = torch.tensor(chosen, device=order.device)
             hot = (order[None] >= 1 - shares[:, None, None])[:, None]
             detections += self._forward(torch.where(hot, inside, outside))
-        return scores_of(detections, [target])[:, 0]
+        return [*detections, last]
 
-    def _road(self, order: Tensor, target: BoxTarget) -> float:
-        """(LeRF - MoRF) / 2, as pytorch_grad_cam's `ROADCombined`."""
+    def _road(self, order: Tensor, targets: Sequence[BoxTarget]) -> npt.NDArray[np.float32]:
+        """(LeRF - MoRF) / 2 of every target, as pytorch_grad_cam's `ROADCombined`."""
         canvas, maps = self._canvas.cpu(), order[None].numpy()
+
+        def scores(found: Candidates) -> Tensor:
+            return torch.stack([target(found) for target in targets])
+
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed)
             coldest, hottest = (
-                float(_averaged(removal)(canvas, maps, [target], self._forward).mean())
+                _averaged(removal)(canvas, maps, [scores], self._forward)[0]
                 for removal in (RemoveLeastRelevantFirst, RemoveMostRelevantFirst)
             )
-        return (coldest - hottest) / 2
+        half: npt.NDArray[np.float32] = (coldest - hottest) / 2
+        return half
 
     def _forward(self, canvas: Tensor) -> list[Candidates]:
         self._progress(self._done, self._passes)
-        self._done += 1
+        self._done = min(self._done + 1, self._passes)
         canvas = canvas.to(self._canvas.device)
         return self._detector.detect_on_canvas(canvas, [self._placement] * len(canvas), MIN_SCORE)
 
@@ -190,7 +219,3 @@ def _blur(canvas: Tensor) -> Tensor:
     padded = functional.pad(canvas, (reach,) * 4, mode="replicate")
     across = functional.conv2d(padded, kernel[:, :, None], groups=3)
     return functional.conv2d(across, kernel[..., None], groups=3)
-
-
-def _area(scores: Sequence[float] | npt.NDArray[np.float32]) -> float:
-    return float(np.trapezoid(scores, _SHARES))

@@ -164,8 +164,8 @@ class Audit:
             maps, seconds = self._maps.of_boxes(name, inputs)
             examples[name] = maps[0]
             self._seconds[name].append(seconds)
-            for detection, true, heat in zip(inputs.targets, true_boxes, maps, strict=True):
-                self._faithful[name].append(meter.measure(heat, BoxTarget.of(detection)))
+            self._faithful[name] += _faithfulness(meter, maps, inputs.targets)
+            for true, heat in zip(true_boxes, maps, strict=True):
                 if true is not None:
                     self._point(name, heat, true, inputs.result.frame)
         frame_maps = self._measure_visibility(inputs)
@@ -250,6 +250,16 @@ class Audit:
     def _visibility(self, name: str) -> Visibility:
         every, one = np.mean(self._visible[name], axis=0).tolist()
         return Visibility(every, one)
+
+
+def _faithfulness(
+    meter: FaithfulnessMeter, maps: Sequence[HeatMap], targets: Sequence[Detection]
+) -> list[Faithfulness]:
+    """Measure each target's map; targets that share one, in the same forward passes."""
+    boxes = [BoxTarget.of(detection) for detection in targets]
+    if all(heat is maps[0] for heat in maps):
+        return meter.measure(maps[0], boxes)
+    return [meter.measure(heat, [box])[0] for heat, box in zip(maps, boxes, strict=True)]
 
 
 def _true_box(detection: Detection, truth: Sequence[TrueObject]) -> TrueObject | None:

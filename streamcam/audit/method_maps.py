@@ -163,13 +163,12 @@ class MethodMaps:
     def _make(
         self, method: str, inputs: MethodInputs, groups: Sequence[Group], only: str | None = None
     ) -> Sequence[HeatMap]:
+        if method == CENTRE:
+            return [centre_map(inputs.size)] * len(groups)
         if method in BASELINES:
-            return [self._baseline(method, inputs.size) for _ in groups]
+            return [random_map(inputs.size, self._random) for _ in groups]
         maker = MapMaker(self._engine.detector, method, self._engine.cam.levels.grids, only)
         return list(maker(inputs.saved, [groups], [inputs.size])[0])
-
-    def _baseline(self, name: str, size: Size) -> HeatMap:
-        return centre_map(size) if name == CENTRE else random_map(size, self._random)
 
     def _timed(self, work: Callable[[], T]) -> tuple[T, float]:
         self._wait()

@@ -211,9 +211,10 @@ class MethodWorker:
     def _measured(self, key: _Key, heat: HeatMap, place: int = 0, maps: int = 1) -> Faithfulness:
         """Measure one of so many maps that a stage measures."""
         target = BoxTarget.of(self._result.detections[key[0]])
-        return self._meter.measure(
-            heat, target, lambda done, passes: self._between(key, (place + done / passes) / maps)
+        (measured,) = self._meter.measure(
+            heat, [target], lambda done, passes: self._between(key, (place + done / passes) / maps)
         )
+        return measured
 
     def _between(self, key: _Key, share: float) -> None:
         """Between two passes: tell the progress, let others have the engine, stop if need be."""

@@ -36,15 +36,50 @@ def test_a_map_of_the_box_beats_chance_and_its_negative_is_worse() -> None:
         _, (targets,) = forward_with_targets(detector, street())
         target = targets[0].box
         meter = FaithfulnessMeter(detector, street())
-        good = meter.measure(box_map(target.box, inside=1), target)
-        bad = meter.measure(box_map(target.box, inside=0), target)
-        chance = meter.measure(random_map(SIZE, np.random.default_rng(0)), target)
-        again = meter.measure(box_map(target.box, inside=1), target)
+        (good,) = meter.measure(box_map(target.box, inside=1), [target])
+        (bad,) = meter.measure(box_map(target.box, inside=0), [target])
+        (chance,) = meter.measure(random_map(SIZE, np.random.default_rng(0)), [target])
+        (again,) = meter.measure(box_map(target.box, inside=1), [target])
     assert good.deletion < chance.deletion < bad.deletion
     assert good.insertion > chance.insertion > bad.insertion
     assert good.road > chance.road > bad.road
     assert good.road > 0.3
     assert good == again, "the same every time"
+
+
+def test_boxes_that_share_a_map_are_measured_in_the_same_passes() -> None:
+    passes: list[tuple[int, int]] = []
+    with nano() as detector:
+        _, (targets,) = forward_with_targets(detector, street())
+        boxes = [target.box for target in targets[:2]]
+        meter = FaithfulnessMeter(detector, street())
+        heat = centre_map(SIZE)
+        together = meter.measure(heat, boxes)
+        alone = [meter.measure(heat, [box], lambda *step: passes.append(step))[0] for box in boxes]
+    assert together == alone
+    done = [step for step, _ in passes]
+    assert done == [*range(len(done) // 2), *range(len(done) // 2)]
+    assert {every for _, every in passes} == {len(done) // 2}
+
+
+def test_the_curves_are_of_the_scores_at_every_share() -> None:
+    """Compared with pictures that are covered and uncovered one by one."""
+    shares = (0, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+    heat = random_map(SIZE, np.random.default_rng(3))
+    with nano() as detector:
+        _, (targets,) = forward_with_targets(detector, street())
+        target = targets[0].box
+        meter = FaithfulnessMeter(detector, street())
+        (measured,) = meter.measure(heat, [target])
+        canvas, placement = detector.canvas(street())
+        order = ranks(heat, placement, seed=0)
+        scores = []
+        for share in shares:
+            covered = torch.where(order >= 1 - share if share else order > 1, 0.0, canvas)
+            (found,) = detector.detect_on_canvas(covered, [placement], 0.01)
+            scores.append(float(target(found)))
+    area = np.trapezoid(scores, shares) / scores[0]
+    assert measured.deletion == pytest.approx(area, abs=1e-3)
 
 
 def test_ranks_are_even_and_ties_have_no_direction() -> None:

@@ -60,7 +60,8 @@ def test_maps_are_made_and_measured_as_in_an_audit(session: ExplainSession) -> N
 def measured(session: ExplainSession, heat: HeatMap, box: int) -> float:
     with nano() as detector:
         meter = FaithfulnessMeter(detector, session.result.frame.picture)
-        return meter.measure(heat, BoxTarget.of(session.result.detections[box])).deletion
+        (found,) = meter.measure(heat, [BoxTarget.of(session.result.detections[box])])
+        return found.deletion
 
 
 def test_what_is_not_wanted_any_more_is_given_up_and_scores_come_in_between(
