@@ -2,10 +2,11 @@
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TypeVar
 
 from streamcam.config import Settings
 from streamcam.errors import DeviceError
@@ -20,6 +21,8 @@ from streamcam.pipeline.inference import Inference
 from streamcam.sinks.base import EngineKey, Provenance
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -71,19 +74,13 @@ class EnginePool(EngineProvider):
 
     def pipeline(self) -> Inference:
         """Return a pipeline that works; the engines of devices that fail are left out."""
-        while True:
-            with self.lease() as engine:
-                try:
-                    return engine.pipeline()
-                except DeviceError as error:
-                    if not self.takes_over(engine, error):
-                        raise
+        return self._ask(lambda engine: engine.pipeline())
 
     def provenance(self) -> Provenance:
-        return self._first().provider.provenance()
+        return self._first().provenance()
 
     def key(self) -> EngineKey:
-        return self._first().provider.key()
+        return self._ask(lambda engine: engine.key())
 
     @contextmanager
     def lease(self) -> Iterator[EngineProvider]:
@@ -107,8 +104,18 @@ class EnginePool(EngineProvider):
             logger.warning("%s failed: %s; %s", member.device, error.message, going_on)
         return bool(left)
 
-    def _first(self) -> _Member:
-        return next(iter(self._usable()), self._members[0])
+    def _ask(self, question: Callable[[EngineProvider], T]) -> T:
+        """Ask the first engine; where that cannot be built on its device, the next."""
+        while True:
+            engine = self._first()
+            try:
+                return question(engine)
+            except DeviceError as error:
+                if not self.takes_over(engine, error):
+                    raise
+
+    def _first(self) -> EngineProvider:
+        return next(iter(self._usable()), self._members[0]).provider
 
     def _usable(self) -> list[_Member]:
         return [member for member in self._members if member.fault is None]

@@ -194,6 +194,16 @@ def test_a_device_without_room_for_the_model_is_left_out(
     assert pool.pipeline() is pool._members[1].provider.pipeline()
 
 
+def test_the_key_is_told_by_an_engine_that_can_be_built(
+    devices: Devices, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_provider, "expected_key", lambda _: None)
+    devices.unbuildable["cuda:0"] = DeviceMemoryError("the GPU has no room for stub")
+    with EnginePool([(d, LazyEngineProvider(on_device(settings, d))) for d in DEVICES]) as pool:
+        assert pool.key() == pool.provenance().key
+        assert list(devices.built) == ["cuda:1"]
+
+
 def test_where_no_engine_can_be_built_that_is_raised(
     pool: EnginePool, devices: Devices, settings: Settings, clip: Path
 ) -> None:
