@@ -11,7 +11,7 @@ from streamcam.compare.agreement_chart import agreement_chart, counts_bar
 from streamcam.compare.comparer import ComparedSource, DetectorComparison, ShownFrame
 from streamcam.compare.conclusions import remarks, sentences
 from streamcam.compare.figures import Figures, FoundBoxes, Measured, Renamed
-from streamcam.compare.probes import PROBES, ProbeReport
+from streamcam.compare.probes import PROBES, ProbeReport, ProbeResult
 from streamcam.compare.tally import FOUND_BY, ComparedFrame
 from streamcam.compare.truth_scores import Accuracy, ClassAccuracy, TruthScores
 from streamcam.html_page import bullets, document, escaped, image
@@ -237,11 +237,19 @@ def _probes(report: ProbeReport) -> str:
     heading = f"<h2>What makes them agree</h2>{_PROBES}<p>{on_plain}</p>"
     if not report.results:
         return f"{heading}<p class=none>They agree anyway: nothing was changed.</p>"
-    rows = [
-        _row(PROBES[one.name].meaning, (f"{one.changed_a:.2f}", f"{one.changed_b:.2f}"))
-        for one in report.results
-    ]
+    rows = [_probe(one, report.best) for one in report.results]
     return heading + _table(("fed with", "A alone", "B alone"), rows)
+
+
+def _probe(one: ProbeResult, best: ProbeResult | None) -> str:
+    """Return a row; what makes them agree most is marked, if it does so notably."""
+    most = max(one.changed_a, one.changed_b) if one is best else None
+    cells = [
+        f'<td class="{"best" if value == most else ""}">{value:.2f}</td>'
+        for value in (one.changed_a, one.changed_b)
+    ]
+    name = escaped(PROBES[one.name].meaning)
+    return f"<tr><th scope=row>{name}</th>{''.join(cells)}</tr>"
 
 
 def _worst(worst: Sequence[ShownFrame], sources: Sequence[ComparedSource], folder: Path) -> str:
