@@ -1,8 +1,8 @@
 """`streamcam run`, `watch` and `demo`: explain files, once or as they come."""
 
 import os
-from collections.abc import Iterable
-from contextlib import nullcontext
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -29,10 +29,11 @@ from streamcam.pipeline.file_run import Run
 from streamcam.pipeline.file_sinks import check_records
 from streamcam.pipeline.report_tally import ReportTally
 from streamcam.pipeline.result_folder import check_output_folder
-from streamcam.pipeline.run_folder import kept_run_folder
+from streamcam.pipeline.run_folder import RunFolder, kept_run_folder
 from streamcam.sinks.registry import is_result, result_files
 from streamcam.sources.inputs import Entry, Inputs
 from streamcam.sources.shard import Shard
+from streamcam.sources.source_list import SourceList
 from streamcam.types import JobReport
 
 _FORCED = "unfinished results were removed"
@@ -44,11 +45,32 @@ _GOES_ON = "sources at work end first; the same command goes on from there"
     *("output.folder", "model", "cam", "sampling", "render", "tracking", "events", "output", "ray")
 )
 def run(
-    sources: Annotated[
-        list[str],
-        typer.Argument(help="Videos, pictures, folders, or demo://street.", metavar="SOURCE..."),
-    ],
     flags: Tables,
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Videos, pictures, folders; the same in object storage, such as "
+            "s3://bucket/videos/; https://host/clip.mp4; or demo://street.",
+            metavar="SOURCE...",
+        ),
+    ] = None,
+    sources_from: Annotated[
+        str | None,
+        typer.Option(
+            "--sources-from",
+            help="Explain the sources that a file lists: a text file with one a line (`-`: "
+            "standard input), or a column of a Parquet file.",
+            metavar="FILE",
+        ),
+    ] = None,
+    column: Annotated[
+        str | None,
+        typer.Option(
+            "--column",
+            help="Column of --sources-from's Parquet file. Unset: its only one, or `uri`.",
+            metavar="NAME",
+        ),
+    ] = None,
     shard: Annotated[
         str | None,
         typer.Option(
@@ -73,11 +95,15 @@ def run(
     part = None if shard is None else Shard.parse(shard, os.environ)
     check_output_folder(settings.output.folder)
     check_records(settings.output)
-    inputs = Inputs(sources, is_result)
+    inputs = Inputs(_named(sources, sources_from, column), is_result)
     entries: Iterable[Entry] = inputs if part is None else part.select(inputs)
     count = len(inputs) if part is None else sum(1 for _ in part.select(inputs))
     if settings.ray.address is None:
-        tally = _explain(settings, entries, count, quiet=quiet, json=json)
+        kept: AbstractContextManager[RunFolder | None] = nullcontext()
+        if part is not None or sources_from is not None:
+            kept = kept_run_folder(settings, shard=_place(part), total=count)
+        with kept as folder:
+            tally = _explain(settings, entries, count, folder, quiet=quiet, json=json)
     else:
         tally = _explain_on_cluster(settings, entries, count, part, quiet=quiet, json=json)
     if not (json or quiet):
@@ -148,8 +174,33 @@ def demo(
     raise typer.Exit(report.exit_code)
 
 
+def _named(
+    sources: Sequence[str] | None, sources_from: str | None, column: str | None
+) -> Iterable[str]:
+    """Return what the user named, on the command line or in a list."""
+    if sources_from is None and column is not None:
+        raise UsageError("--column: there is no --sources-from that it could be a column of")
+    if sources_from is None and not sources:
+        raise UsageError(
+            "no source is named", hint="Name one, or a file that lists them: --sources-from FILE."
+        )
+    if sources_from is None:
+        return sources or ()
+    if sources:
+        raise UsageError(
+            f"sources are named, and --sources-from {sources_from} too", hint="Choose one of them."
+        )
+    return SourceList(sources_from, column)
+
+
 def _explain(
-    settings: Settings, entries: Iterable[Entry], count: int, *, quiet: bool, json: bool = False
+    settings: Settings,
+    entries: Iterable[Entry],
+    count: int,
+    kept: RunFolder | None = None,
+    *,
+    quiet: bool,
+    json: bool = False,
 ) -> ReportTally:
     """Explain the entries with progress on the terminal, until Ctrl-C."""
     tally, printed = ReportTally(), JsonList()
@@ -157,6 +208,8 @@ def _explain(
         work = Run(settings, observer)
         with stopped_by_signals(work.stop, "what is done is kept"):
             for report in work.explain(entries):
+                if kept is not None:
+                    kept.record(report)
                 tally.add(report)
                 if json:
                     printed.add(as_json(report))
@@ -178,13 +231,12 @@ def _explain_on_cluster(
     from streamcam.distributed.cluster import connected
 
     assert settings.ray.address is not None
-    shard = None if part is None else (part.number, part.count)
     tally, printed = ReportTally(), JsonList()
     with forcible(_FORCED), connected(settings.ray.address):
         from streamcam.cli.cluster_table import cluster_reporter
         from streamcam.distributed.ray_run import RayRun
 
-        folder = kept_run_folder(settings, shard=shard, total=count)
+        folder = kept_run_folder(settings, shard=_place(part), total=count)
         with folder as kept, cluster_reporter(count, quiet=quiet, lines=json) as reporter:
             work = RayRun(settings, reporter, reporter.cluster_progressed, total=count)
             with stopped_by_signals(work.stop, _GOES_ON):
@@ -197,6 +249,10 @@ def _explain_on_cluster(
     if json:
         printed.end()
     return tally
+
+
+def _place(part: Shard | None) -> tuple[int, int] | None:
+    return None if part is None else (part.number, part.count)
 
 
 def _print_demo(report: JobReport) -> None:

@@ -133,7 +133,7 @@ def test_names_that_differ_by_case_only_where_that_is_no_difference(
     def folded(folder: Path, stem: str, ending: str) -> Path:
         return result_path(folder, stem.casefold(), ending)
 
-    for module in ("sinks.base", "sinks.registry", "pipeline.file_results"):
+    for module in ("sinks.base", "sinks.registry", "pipeline.result_folder"):
         monkeypatch.setattr(f"streamcam.{module}.result_path", folded)
     video(Path("A.mp4"), frames=3)
     video(Path("A.mkv"), frames=2)
