@@ -10,7 +10,7 @@ WORKERS ?= 2
 SLOW_TESTS := audit bench cameras cli explain service servers systemd training sources/live \
 	distributed/test_ray_run.py \
 	jobs/test_intake.py jobs/test_runner.py jobs/test_soak.py jobs/test_watcher.py \
-	sinks/test_publish.py sinks/test_registry.py vision/cpu vision/methods vision/models \
+	sinks/test_publish.py sinks/test_registry.py sources/test_remote.py storage vision/cpu vision/methods vision/models \
 	test_cam_methods.py test_extending.py test_worker_process.py
 
 .PHONY: help demo test quick test-packages lint config reference clean install-service service-venv uninstall-service
