@@ -156,6 +156,34 @@ def test_a_run_killed_amid_its_upload_leaves_nothing_that_counts(
     assert list(scratch.iterdir()) == []
 
 
+def test_two_drivers_at_once_end_in_whole_results(
+    stubbed: Stubbed, s3: S3Server, tmp_path: Path
+) -> None:
+    """With other settings each; who is last is open, but not whether its files are its own."""
+    for number in range(3):
+        s3.put(f"two/in/{number}.mp4", video(tmp_path / f"{number}.mp4", 4 + number))
+    words = ("run", s3.url("two/in/"), "-o", s3.url("two/out"))
+    variables = environment(STUB_FRAME="0.05", PYTHONPATH=str(Path(__file__).parents[2]))
+    drivers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.jobs.daemon", *words, "--opacity", opacity],
+            env=variables,
+            stderr=subprocess.DEVNULL,
+        )
+        for opacity in ("0.2", "0.7")
+    ]
+    assert [driver.wait() for driver in drivers] == [0, 0]
+    again = stubbed(*words, "--opacity", "0.7", "--json")
+    assert set(again.outcomes.values()) <= {"done", "skipped"}
+    alone = stubbed("run", s3.url("two/in/"), "-o", tmp_path / "alone", "--opacity", "0.7")
+    assert alone.code == 0
+    stored = files_below(s3.download("two/out/", tmp_path / "downloaded"))
+    for name, content in files_below(tmp_path / "alone").items():
+        if not name.endswith(".manifest.json"):
+            assert stored[name] == content, name
+    assert set(stubbed(*words, "--json").outcomes.values()) == {"skipped"}
+
+
 def test_a_busy_storage_is_waited_for_and_a_lost_one_given_up(
     stubbed: Stubbed, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
