@@ -8,6 +8,7 @@ file's the day on which it was explained. Rows are in the order of their source'
 """
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -33,6 +34,9 @@ from streamcam.sinks.recording.naming import SEGMENT_RECORDS, dates, hours, pars
 
 _PART_ROWS = 4_000_000
 """Rows after which a partition's next file begins: some 100 MB of detections."""
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:/")
+"""How a URL begins that was taken for a path, which leaves out a slash."""
 
 _NAME = Column(
     "name", "category", "The results' path below their folder, without ending; a camera's name."
@@ -100,8 +104,8 @@ def write_dataset(
         UsageError: The folder holds something else.
         SinkError: It cannot be written, or another process writes there.
     """
-    to = to.absolute()
     _check_replaceable(to, overwrite=overwrite)
+    to = to.absolute()
     part = to.with_name(to.name + PART)
     lock = FolderLock(part)
     lock.acquire()
@@ -249,6 +253,11 @@ def _order(clip: DatedClip) -> tuple[object, ...]:
 
 def _check_replaceable(folder: Path, *, overwrite: bool) -> None:
     """Raise `UsageError` where a folder holds what a data set must not replace."""
+    if _URL.match(str(folder)):
+        raise UsageError(
+            f"--output: {folder} is in object storage; data sets are written to folders",
+            hint="Name a folder, and upload it.",
+        )
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--output: {folder} is a file")
     if not folder.is_dir() or not any(folder.iterdir()):

@@ -151,6 +151,8 @@ def test_only_an_earlier_data_set_is_replaced(results: Path, tmp_path: Path) -> 
     for other in (results, tmp_path):
         with pytest.raises(UsageError, match="is not empty"):
             write_dataset(find_clips(results), other, overwrite=True)
+    with pytest.raises(UsageError, match="is in object storage"):
+        write_dataset(find_clips(results), Path("s3://bucket/set"))
     with pytest.raises(UsageError, match="is a file"):
         write_dataset(find_clips(results), results / "clip.manifest.json")
 
