@@ -117,7 +117,8 @@ def run(
 
 
 @options.from_settings(
-    "output.folder", "watch", "model", "cam", "sampling", "render", "tracking", "events", "output"
+    *("output.folder", "watch", "model", "cam", "sampling", "render", "tracking", "events"),
+    *("-output.split", "output"),
 )
 def watch(
     folders: Annotated[list[str], typer.Argument(help="Folders to watch.", metavar="FOLDER...")],

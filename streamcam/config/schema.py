@@ -157,6 +157,13 @@ class OutputSettings(Section):
         description="Files worked on at once, at least one for each device; the frames of those on "
         "one device share batches.",
     )
+    split: Annotated[Duration | None, Flag()] = Field(
+        None,
+        ge=1,
+        le=86400,
+        description="Work on longer videos in pieces of this length, joined at the end (`run`).",
+        examples=[600.0],
+    )
 
     @property
     def local_folder(self) -> Path:

@@ -24,7 +24,7 @@ _NOT_OF_RESULTS: Mapping[str, frozenset[str]] = {
     "render": frozenset(),
     "tracking": frozenset(),
     "events": frozenset(("pre_roll", "post_roll")),
-    "output": frozenset(("folder", "overwrite", "skip_existing", "encoder", "workers")),
+    "output": frozenset(("folder", "overwrite", "skip_existing", "encoder", "workers", "split")),
 }
 
 

@@ -126,7 +126,7 @@ class Job:
         try:
             source = open_source(self._entry.spec, self._limits)
         except Exception as error:  # noqa: BLE001 - one bad file must not end the others
-            return failed(JobReport(self._entry.id, Outcome.FAILED), _ours(error))
+            return failed(JobReport(self._entry.id, Outcome.FAILED), in_our_words(error))
         try:
             self._observer.file_started(source.info)
             pipeline = engine.pipeline()
@@ -190,7 +190,7 @@ class Job:
                 stream.stop()
             stream.run(lambda item: self._observer.item_written(self._entry.id, item))
         except Exception as error:  # noqa: BLE001 - one bad file must not end the others
-            report = failed(report, _ours(error))
+            report = failed(report, in_our_words(error))
         finally:
             self._stream = None  # a run keeps its jobs, but need not keep their last frames
         if report.outcome is Outcome.DONE and self._stopped:
@@ -241,7 +241,7 @@ def failed(report: JobReport, error: StreamcamError) -> JobReport:
     )
 
 
-def _ours(error: Exception) -> StreamcamError:
+def in_our_words(error: Exception) -> StreamcamError:
     """Return the error itself if it was raised on purpose, else an internal fault."""
     if isinstance(error, StreamcamError):
         return error

@@ -74,6 +74,11 @@ class Delivery:
             sink.write(item, picture if sink.needs_picture else None)
         self._count(item)
 
+    def hold(self, item: FrameResult) -> None:
+        """Let frames after it that are not explained show its map; it is not written."""
+        if self._needs_picture:
+            self._annotate(item)
+
     def _count(self, item: Item) -> None:
         frame = item.frame if isinstance(item, FrameResult) else item
         if self._first_time is None:

@@ -13,6 +13,7 @@ from streamcam.pipeline.engine_pool import make_engine_provider
 from streamcam.pipeline.engine_provider import EngineProvider
 from streamcam.pipeline.file_job import Job
 from streamcam.pipeline.report_tally import MOST_KEPT
+from streamcam.pipeline.split_job import SplitJob
 from streamcam.sources.inputs import Entry
 from streamcam.types import JobReport
 
@@ -104,7 +105,7 @@ class Run:
             number, entry = next(entries, (0, None))
             if entry is None:
                 break
-            job = Job(entry, self._settings, provider, self._observer, self._clock)
+            job = SplitJob(entry, self._settings, provider, self._observer, self._clock, pool)
             if self._stopped:
                 job.stop()
             self._running[pool.submit(job.run)] = number, job

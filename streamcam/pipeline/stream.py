@@ -42,6 +42,11 @@ class Sampler:
         self._point = 0
         self._next_due = start
 
+    def skip_to(self, time: float) -> None:
+        """Go on from a time on as if the frames before it had been seen."""
+        self._point = max(0, math.ceil((time - self.start) / self._period))
+        self._next_due = self.start + self._point * self._period
+
     @property
     def next_due(self) -> float:
         return self._next_due - _ROUNDING

@@ -54,7 +54,7 @@ class StillSink(FileSink):
             return
         if picture is None:
             raise ValueError("StillSink needs the annotated picture")
-        score = sum(detection.confidence for detection in item.detections)
+        score = still_score(item)
         if self._best is None or score > self._score:
             self._best, self._score = picture, score
 
@@ -134,6 +134,11 @@ class PreviewSink:
             size = max(1, round(width * scale)), max(1, round(height * scale))
             picture = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
         return Preview(latest.number, _jpeg(picture, _PREVIEW_JPEG), latest.since)
+
+
+def still_score(result: FrameResult) -> float:
+    """Return how well a frame suits as the still of its source: the sum of its confidences."""
+    return sum(detection.confidence for detection in result.detections)
 
 
 def write_still(path: Path, picture: Picture) -> Path:

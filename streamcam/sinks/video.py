@@ -1,13 +1,17 @@
 """Annotated video: H.264 in MP4, with the source's own timestamps and audio."""
 
 import logging
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import av
+from av.container import OutputContainer
 from av.packet import Packet
+from av.video.stream import VideoStream
 
 from streamcam.errors import SinkError
 from streamcam.files import PartFile, WholeFile
@@ -25,6 +29,8 @@ from streamcam.sinks.encoder import (
 from streamcam.types import Frame, Item, Picture, SourceInfo
 
 logger = logging.getLogger(__name__)
+
+AddStream: TypeAlias = Callable[[OutputContainer], VideoStream]
 
 MAX_TIMESCALE = 10_000_000
 """The largest timescale used. An MP4 holds steps below 2**31 units, 214 s here; finer
@@ -52,39 +58,41 @@ def timescale(time_base: Fraction) -> int:
 
 
 class Mp4Writer:
-    """Encodes and muxes video, and muxes audio along. Methods raise `SinkError`, `av.FFmpegError`.
+    """Muxes video, encoding it where wanted, and audio along; raises `SinkError`, `av.FFmpegError`.
 
     Args:
-        size: Width and height of the coded pictures, both even.
         time_base: Of the frames' timestamps; kept exactly, as is an offset at the start.
-        rate: Mean frames a second where known.
+        streams: By the encoder's name, what adds the video stream to the file; the first that works
+            is taken.
         audio: Muxed along with the frames; closed with the file.
     """
 
     def __init__(
         self,
         path: Path,
-        size: tuple[int, int],
         time_base: Fraction,
-        rate: Fraction | None,
-        settings: EncoderSettings,
+        streams: Mapping[str, AddStream],
         audio: AudioTrack | None,
     ) -> None:
         self._path = path
-        self._size = size
         self._time_base = time_base
-        self._rate = rate
-        self._threads = settings.threads
         self._audio = audio
-        self._open_first_working(encoders(settings))
+        self._open_first_working(streams)
 
-    def write(self, frame: av.VideoFrame) -> None:
-        """Encode a frame that has its `pts`, `time_base` and `duration`."""
-        self._mux(self._stream.encode(frame))
+    def write(self, frame: av.VideoFrame | None) -> None:
+        """Encode a frame that has its `pts`, `time_base` and `duration`; None after the last."""
+        self.mux(self._stream.encode(frame))
+
+    def mux(self, packets: "Iterable[Packet[Any]]") -> None:
+        """Write packets of the video's stream, and the audio before them."""
+        for packet in packets:
+            packet.stream = self._stream
+            if self._audio is not None and packet.pts is not None:
+                self._audio.advance(packet.pts * packet.time_base)
+            self._container.mux(packet)
 
     def close(self, end: Fraction) -> None:
         """Complete the file; audio from `end` on, in seconds, is left out."""
-        self._mux(self._stream.encode(None))
         if self._audio is not None:
             self._audio.advance(end)
             self._audio.close()
@@ -100,22 +108,16 @@ class Mp4Writer:
         with suppress(av.FFmpegError):
             self._container.close()
 
-    def _mux(self, packets: "list[Packet[Any]]") -> None:
-        for packet in packets:
-            if self._audio is not None and packet.pts is not None:
-                self._audio.advance(packet.pts * packet.time_base)
-            self._container.mux(packet)
-
-    def _open_first_working(self, names: tuple[EncoderName, ...]) -> None:
+    def _open_first_working(self, streams: Mapping[str, AddStream]) -> None:
         """Do without NVENC (too small, too many sessions) or audio rather than without video."""
         tracks = (self._audio, None) if self._audio is not None else (None,)
-        attempts = [(name, audio) for audio in tracks for name in names]
+        attempts = [(name, audio) for audio in tracks for name in streams]
         for name, audio in attempts:
             if audio is None and self._audio is not None:
                 self._audio.close()
                 self._audio = None
             try:
-                self._open(name, audio)
+                self._open(streams[name], audio)
             except (SinkError, av.FFmpegError, ValueError) as error:
                 if (name, audio) == attempts[-1]:
                     raise
@@ -124,16 +126,16 @@ class Mp4Writer:
             else:
                 return
 
-    def _open(self, encoder: EncoderName, audio: AudioTrack | None) -> None:
+    def _open(self, add_stream: AddStream, audio: AudioTrack | None) -> None:
         # Opened here: a file that FFmpeg opens stays open when its header cannot be written.
         self._file = WholeFile(self._path, "wb")
         try:
-            self._begin(encoder, audio)
+            self._begin(add_stream, audio)
         except BaseException:
             self._file.close()
             raise
 
-    def _begin(self, encoder: EncoderName, audio: AudioTrack | None) -> None:
+    def _begin(self, add_stream: AddStream, audio: AudioTrack | None) -> None:
         # With `self` in the function below, nothing would free the container before the next full
         # garbage collection, which may be hours away, nor the encoder: 60 MB at 720p.
         path = self._path
@@ -150,9 +152,7 @@ class Mp4Writer:
                 "movie_timescale": str(timescale(self._time_base)),
             },
         )
-        self._stream = add_video_stream(
-            self._container, encoder, self._size, self._time_base, self._rate, self._threads
-        )
+        self._stream = add_stream(self._container)
         if audio is not None:
             audio.attach(self._container)
         self._container.start_encoding()
@@ -218,6 +218,7 @@ class VideoSink(Sink[VideoSettings]):
         with writing(str(self._file.path)):
             end = self._held_pts + self._last_duration()
             self._encode_held(end)
+            self._writer.write(None)
             self._writer.close(end * self._time_base)
             self._writer = None
         return self._file.publish()
@@ -231,13 +232,18 @@ class VideoSink(Sink[VideoSettings]):
     def _start(self, first: int) -> Mp4Writer:
         if first < 0 or self._info.live:
             self._shift = -first
-        return Mp4Writer(
-            self._file.prepare(),
-            self._size,
-            self._time_base,
-            self._info.frame_rate,
-            self._settings,
-            self._audio(first),
+        names = encoders(self._settings)
+        streams: dict[str, AddStream] = {name: self._adding(name) for name in names}
+        return Mp4Writer(self._file.prepare(), self._time_base, streams, self._audio(first))
+
+    def _adding(self, encoder: EncoderName) -> AddStream:
+        return partial(
+            add_video_stream,
+            encoder=encoder,
+            size=self._size,
+            time_base=self._time_base,
+            rate=self._info.frame_rate,
+            threads=self._settings.threads,
         )
 
     def _audio(self, first: int) -> AudioTrack | None:

@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 from streamcam.errors import CorruptMediaError
 from streamcam.media_errors import reading
 from streamcam.sources.limits import Limits
+from streamcam.sources.seek_points import SeekPoint
 
 # Ten seconds of ordinary video: longer than any burst of errors that a decoder recovers from at
 # the next key frame, short enough not to read gigabytes of noise.
@@ -69,11 +70,26 @@ class Decoder:
         self._reached = 0.0
         self._second_key: tuple[int, int | None] | None = None
         self._skippable = False
+        self._begin: SeekPoint | None = None
         context = stream.codec_context
         context.thread_type = "AUTO"
         context.thread_count = _THREADS
         # Frames may become larger in mid-stream: the decoder then refuses them.
         context.options = {**context.options, "max_pixels": str(limits.frame_pixels)}
+
+    @property
+    def counts_by_packets(self) -> bool:
+        """Whether there was one frame for each packet before the second key frame."""
+        return self._skippable and self.may_skip
+
+    def begin_at(self, point: SeekPoint) -> None:
+        """Let `frames` begin there, whatever it gave before; the container was sought there."""
+        self._stream.codec_context.flush_buffers()
+        self._gops = GopBuffer()
+        self._begin = point
+        self._skipped = point.index - self.decoded
+        self._skippable = True
+        self._last_frame = time.monotonic()
 
     def frames(self, due: Callable[[], float]) -> Iterator[tuple[int, VideoFrame]]:
         """Yield each good frame with its index, in order of presentation.
@@ -87,6 +103,8 @@ class Decoder:
         SourceUnavailableError: The medium went away.
         """
         for packet in self._packets():
+            if not self._has_begun(packet):
+                continue
             if self._interrupted.is_set():
                 return
             self._check_time()
@@ -118,6 +136,16 @@ class Decoder:
                 return  # PyAV fails at the end if streams were added midway.
             else:
                 return
+
+    def _has_begun(self, packet: Packet[VideoStream]) -> bool:
+        """Whether a packet is not one of those before the point to begin at."""
+        if self._begin is None:
+            return True
+        if packet.is_keyframe and packet.pts == self._begin.pts:
+            self._begin = None
+        elif packet.dts is not None and packet.dts > self._begin.dts:
+            raise CorruptMediaError(f"{self._name}: its index leads to other frames than it says")
+        return self._begin is None
 
     def _flush(self) -> Iterator[tuple[int, VideoFrame]]:
         yield from self._decoded(None)

@@ -3,12 +3,12 @@
 import os
 import select
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from itertools import chain
-from math import inf
+from math import floor, inf
 from pathlib import Path
 from threading import Lock
 
@@ -16,14 +16,15 @@ import av
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from streamcam.errors import CorruptMediaError, NotMediaError
+from streamcam.errors import CorruptMediaError, NotMediaError, SourceError
 from streamcam.files import readable
-from streamcam.media_errors import opening
+from streamcam.media_errors import opening, reading
 from streamcam.sources.base import DecodedFrame, FiniteSource, Selector
 from streamcam.sources.colour_encoding import refuse_unknown_colours
-from streamcam.sources.decoder import Decoder, TimestampRepair
+from streamcam.sources.decoder import MAX_HELD, Decoder, TimestampRepair
 from streamcam.sources.display import Display, TimedFrame, deinterlaced
 from streamcam.sources.limits import DEFAULT_LIMITS, Limits
+from streamcam.sources.seek_points import SeekIndex, SeekPoint
 from streamcam.storage.object_reader import RemoteObject
 from streamcam.types import SourceInfo
 
@@ -40,6 +41,8 @@ _BEGINNING = 16
 _TEXT_FORMATS = ("tty",)
 # Covers, chapter pictures, and the tiles of a larger picture.
 _STILL_STREAMS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.dependent
+# Seconds from one frame to the next; a clock that leaps further is damaged.
+_LONGEST_STEP = 60
 _HINT = "It may be incomplete, damaged, or another kind of file under this name."
 
 
@@ -73,7 +76,7 @@ class FileSource(FiniteSource):
             self._prepare()
             # It refers to this source and this source to it: neither would be freed, with decoder
             # and filters, before the next full garbage collection.
-            opened.callback(self._frames.close)
+            opened.callback(lambda: self._frames.close())
             self._opened = opened.pop_all()
         self.info = self._describe(path if self._pipe is None else None)
 
@@ -86,12 +89,50 @@ class FileSource(FiniteSource):
         return self._decoder.corrupt
 
     def decode(self, selector: Selector, *, every: bool) -> Iterator[DecodedFrame]:
-        for index, pts, frame in chain([self._first], self._frames):
+        for index, pts, frame in chain(self._first, self._frames):
             due = selector.start if every else max(selector.start, selector.next_due)
             self._due = self._origin + due / float(self._time_base)
             time = float((pts - self._origin) * self._time_base)
             picture = partial(self._display.picture, frame)
             yield DecodedFrame(index, pts, self._time_base, time, picture)
+
+    def begin_at(self, point: SeekPoint) -> None:
+        """Let `frames` begin at a seek point; to be called before it.
+
+        Raises:
+            CorruptMediaError: The file cannot be sought.
+        """
+        with reading(self._name):
+            self._container.seek(point.dts, stream=self._stream)
+        self._restart()
+        self._decoder.begin_at(point)
+
+    def time_of(self, point: SeekPoint) -> float:
+        """Return when a seek point is shown, in seconds from the first frame."""
+        return float((point.pts - self._origin) * self._time_base)
+
+    def seek_points(self, times: Sequence[float]) -> list[SeekPoint | None]:
+        """Find for each time, in seconds, the last seek point at or before it; None: the beginning.
+
+        At most one group of pictures is decoded. The source gives no frames afterwards.
+
+        Raises:
+            SourceError: The file has no seek points; the message says why.
+        """
+        if self._pipe is not None:
+            raise SourceError(f"{self._name}: is a pipe")
+        if self._origin < 0:
+            raise SourceError(f"{self._name}: its clock begins below zero")
+        with reading(self._name):
+            longest = round(_LONGEST_STEP / self._time_base)
+            index = SeekIndex(self._container, self._stream, self._name, longest)
+            while not self._decoder.counts_by_packets and next(self._frames, None) is not None:
+                if self._decoder.decoded > MAX_HELD:
+                    break
+            if not self._decoder.counts_by_packets:
+                raise SourceError(f"{self._name}: its frames cannot be counted without decoding")
+            ticks = [self._origin + floor(time / float(self._time_base) + 1e-6) for time in times]
+            return [index.at_or_before(each) for each in ticks]
 
     def interrupt(self) -> None:
         super().interrupt()
@@ -151,11 +192,17 @@ class FileSource(FiniteSource):
             raise NotMediaError(f"{self._name}: no picture can be decoded", hint=_HINT) from error
         if first is None:
             raise NotMediaError(f"{self._name}: has no picture in it", hint=_HINT)
-        self._first = first
+        self._first = [first]
         _, self._origin, frame = first
         refuse_unknown_colours(frame, self._name)
         self._display = Display(frame, stream.sample_aspect_ratio)
         self._limits.check_frame(self._display.width, self._display.height, self._name)
+
+    def _restart(self) -> None:
+        """Give up the frames that are read ahead."""
+        self._frames.close()
+        self._first = []
+        self._frames = deinterlaced(self._timed())
 
     def _video_stream(self) -> VideoStream:
         """Return the stream that a player would show."""

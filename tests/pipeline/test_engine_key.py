@@ -181,5 +181,5 @@ def test_every_setting_of_the_results_is_a_part_or_left_out_on_purpose() -> None
         for name, field in Settings.model_fields.items()
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
     }
-    operation = {"watch", "live", "retention", "http", "limits", "mqtt"}
+    operation = {"watch", "live", "retention", "http", "limits", "mqtt", "ray"}
     assert sections - operation == found - {"sinks"}
