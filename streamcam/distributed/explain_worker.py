@@ -24,6 +24,7 @@ from streamcam.jobs.owner import (
 from streamcam.malloc import limit_arenas
 from streamcam.pipeline.engine_pool import make_engine_provider
 from streamcam.pipeline.file_job import Job
+from streamcam.pipeline.split_job import SplitJob
 from streamcam.process_tuning import set_up_libraries
 from streamcam.sources.inputs import Entry
 from streamcam.types import JobReport
@@ -104,7 +105,8 @@ class ExplainWorker:
 
     def explain(self, number: int, entry: Entry) -> WorkResult:
         """Explain a source, unless there are complete results of it; errors are in the result."""
-        job = Job(entry, self._settings, self._provider, self._observer.of(number), self._clock)
+        observer = self._observer.of(number)
+        job = SplitJob(entry, self._settings, self._provider, observer, self._clock)
         with self._lock:
             self._jobs[number] = job
         report: JobReport | None = None

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from streamcam.jobs.owner import count_oom_kills
 from streamcam.observer import Observer
@@ -69,7 +69,8 @@ class WorkerObserver(logging.Handler):
 
     def opened(self, info: SourceInfo) -> None:
         with self._guard:
-            self._started.append(info)
+            # What opens it again works in this process only.
+            self._started.append(replace(info, reopen=None))
 
     def remarked(self, source: str, remark: str) -> None:
         with self._guard:

@@ -21,6 +21,7 @@ from streamcam.sources.inputs import expand
 from streamcam.types import JobReport, Outcome, SourceInfo
 from tests.distributions import install
 from tests.media import numbered, write_video
+from tests.servers.s3 import S3Server
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -79,7 +80,7 @@ class ToldFiles(Observer):
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def cluster(tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server) -> Iterator[None]:
     """Connect to a cluster of one core, whose workers find the sink `fatal`."""
     folder = tmp_path_factory.mktemp("site-packages")
     entry_points = "[streamcam.sinks]\nfatal = fatal_sink:FatalSink\n"
@@ -87,6 +88,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(folder))
         patch.setenv("OMP_NUM_THREADS", "1")
+        for name, value in s3_server.environment().items():
+            patch.setenv(name, value)
         patch.syspath_prepend(folder)
         ray.init(
             "local",
@@ -185,6 +188,26 @@ def test_a_lost_worker_costs_its_source_a_try_and_a_crashing_source_is_set_aside
     assert ("unlucky", "its worker was lost; another one begins it anew") in told.remarks
     assert not list((tmp_path / "out").glob("crashing*"))
     assert not list((tmp_path / "out").rglob("*.part"))
+
+
+def test_object_storage_gets_the_same_results(
+    clips: Path, tmp_path: Path, s3_server: S3Server
+) -> None:
+    s3_server.put("ray/in/calm.mp4", clips / "calm.mp4")
+    settings = settings_of(tmp_path, output={"folder": s3_server.url("ray/out/")})
+    told = ToldFiles()
+
+    entries = expand([s3_server.url("ray/in/")], is_result)
+    ((report, tries),) = RayRun(settings, told).explain(entries)
+
+    assert (report.outcome, report.error, tries) == (Outcome.DONE, None, 1)
+    assert told.started == told.ended == ["calm"]
+    plain = settings_of(tmp_path / "plain")
+    list(Run(plain, Observer()).explain(expand([str(clips / "calm.mp4")])))
+    s3_server.download("ray/out/", tmp_path / "stored")
+    for name in ("calm.heatmap.mp4", "calm.heatmap.jpg"):
+        stored = next((tmp_path / "stored").rglob(name))
+        assert stored.read_bytes() == (tmp_path / "plain" / name).read_bytes()
 
 
 def test_stopping_gives_nothing_further_out(clips: Path, tmp_path: Path) -> None:
