@@ -132,10 +132,10 @@ DAMAGES: Mapping[str, Damage] = {
     "unnormalised": Damage(normalised((0, 0, 0), (1, 1, 1)), "normalisation"),
     "other-mean": Damage(normalised((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)), "normalisation"),
     "twice": Damage(twice, "normalisation"),
-    "blurred": Damage(blurred, "weights of the first layers"),
+    "blurred": Damage(blurred, "and the first layer"),
     "noise": Damage(noise, "differ in more than"),
     "rounded": Damage(rounded, "differ in more than"),
-    "without-finest": Damage(without_finest, "mostly small ones"),
+    "without-finest": Damage(without_finest, "differ behind the maps"),
     "shifted-labels": Damage(shifted_labels, "class names differ"),
 }
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from streamcam.audit.bootstrap import LEAST_UNITS, Interval
+from streamcam.cam_methods import EIGENCAM
 from streamcam.compare.comparer import ComparedSource, DetectorComparison
 from streamcam.compare.figures import Figures, FoundBoxes, Measured, Renamed
 from streamcam.compare.probes import PROBES, ProbeReport, ProbeResult
@@ -13,12 +14,15 @@ _MANY_BOXES = 0.02
 _HIGHER_LIFT = 0.1  # of binary logarithms: 7 %
 _LESS_FLICKER = 0.05
 _SURER = 0.02
-_MOVED = 0.03
+_MOVED = 0.06
 
 _MOST = 0.5
 _FEW_BOXES = 5
 _ALIKE, _UNLIKE = 0.95, 0.5
 _UNEXPLAINED = 0.8
+_SAME_MAPS, _SAME_BOXES = 0.99, 0.9
+_TIMES = 3.0
+"""From here on a number of boxes is said as a multiple."""
 _LISTED = 4
 
 _WHERE = (("to the right", "to the left"), ("lower", "higher"))
@@ -40,10 +44,15 @@ def sentences(comparison: DetectorComparison) -> list[str]:
 def remarks(comparison: DetectorComparison) -> list[str]:
     """Return what else is to be said, what may be wrong first."""
     figures = comparison.figures
-    found = (
+    causes = (
         _probed(comparison.probes, comparison.truth),
         _renamed(figures.renamed, figures.boxes),
+        _behind_the_maps(comparison),
         _moved(figures.offset),
+    )
+    found = (
+        *causes,
+        None if any(causes) else _unexplained(comparison.probes),
         _surer(figures.confidence),
         comparison.truth and _found(figures),
         comparison.truth and _unknown(comparison.truth),
@@ -78,7 +87,10 @@ def _found(figures: Figures) -> str:
     by_class = _mostly(figures.classes, more)
     by_size = _mostly(figures.sizes, more)
     mostly = [f", mostly {name}" for name in (by_class, by_size and _SIZES[by_size]) if name]
-    count = f"{high / low - 1:.0%} more boxes than {less} ({high:,} against {low:,})"
+    ratio = high / low
+    many = f"{ratio - 1:.0%} more" if ratio < _TIMES else f"{ratio:.0f} times as many"
+    joint = "than" if ratio < _TIMES else "as"
+    count = f"{many} boxes {joint} {less} ({high:,} against {low:,})"
     return f"{more} finds {count}{''.join(mostly)}; {in_common}."
 
 
@@ -206,18 +218,32 @@ def suspect(report: ProbeReport, truth: TruthScores | None) -> str:
 
 
 def _probed(report: ProbeReport | None, truth: TruthScores | None) -> str | None:
-    """What made the two agree."""
-    if report is None or not report.results:
+    """What made the two agree, if anything did."""
+    if report is None or report.best is None:
         return None
-    best = report.best
-    if best is None:
-        if report.plain >= _UNEXPLAINED:
-            return None
-        return (
-            "No changed picture makes them agree: they differ in more than the order of channels, "
-            "brightness, contrast or sharpness."
-        )
-    return _explanation(best, report, suspect(report, truth))
+    return _explanation(report.best, report, suspect(report, truth))
+
+
+def _unexplained(report: ProbeReport | None) -> str | None:
+    if report is None or not report.results or report.plain >= _UNEXPLAINED:
+        return None
+    return (
+        "No changed picture makes them agree: they differ in more than the order of channels, "
+        "brightness, contrast or sharpness. Check weights, layers and arithmetic."
+    )
+
+
+def _behind_the_maps(comparison: DetectorComparison) -> str | None:
+    """Said where the same feature maps lead to other boxes."""
+    figures = comparison.figures
+    same_maps = figures.correlation is not None and figures.correlation.mean >= _SAME_MAPS
+    from_features = all(one.method == EIGENCAM for one in comparison.engines)
+    if not (same_maps and from_features) or figures.agreement.mean >= _SAME_BOXES:
+        return None
+    return (
+        "The feature maps are the same and the boxes are not: they differ behind the maps, in the "
+        "heads, the labels, the confidence or the suppression of duplicates."
+    )
 
 
 def _explanation(best: ProbeResult, report: ProbeReport, wrong: str) -> str:

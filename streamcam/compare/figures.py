@@ -82,9 +82,10 @@ class Figures:
         boxes: Of all classes and sizes.
         classes, sizes: By class, the most frequent first, and by size.
         renamed: What is called differently, the most frequent first.
-        confidence: Of the objects that both have, 0..1; None where there are none.
+        confidence: Of the objects that both have, by whatever class, 0..1; None where there are
+            none, as for the next.
         offset: How B's box of the same object differs from A's: its centre right and down, its
-            width and height, as shares of A's sides; None where there are none.
+            width and height, as shares of A's sides.
         correlation: Of the maps, -1..1; None where there is none.
         map_difference: Mean absolute difference of the maps, 0..1.
         lift: Of the objects that both have, the geometric mean; the difference is that of the
@@ -111,7 +112,7 @@ def figures_of(tally: Tally) -> Figures:
     """Work out the figures of at least one frame."""
     boxes = tally.boxes()
     over = _Units(tally.units)
-    both = boxes[boxes["found_by"] == FOUND_BY.index(FoundBy.BOTH)]
+    both = boxes[(boxes["label_a"] >= 0) & (boxes["label_b"] >= 0)]
     names = range(len(tally.labels))
     by_class = [_found(tally.labels[n], _of_class(boxes, n), n, over) for n in names]
     frames = tally.frames

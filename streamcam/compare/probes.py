@@ -110,7 +110,8 @@ def _halved(picture: Picture) -> Picture:
     return np.asarray(whole, np.uint8)
 
 
-_NORMALISATION = "the normalisation of the input (mean, deviation, range)"
+# A factor and a shift of the input are the same as other weights and biases of the first layer.
+_NORMALISATION = "the normalisation of the input (mean, deviation, range) and the first layer"
 
 PROBES: Mapping[str, Probe] = {
     "swapped": Probe("red and blue swapped", "the order of the channels (RGB or BGR)", _swapped),
@@ -122,7 +123,7 @@ PROBES: Mapping[str, Probe] = {
     "harsh": Probe("twice the contrast", _NORMALISATION, _contrast(2.0)),
     "halved": Probe(
         "half the resolution",
-        "the input size, the resizing and the weights of the first layers",
+        "the input size, the resizing and the first layer",
         _halved,
     ),
 }

@@ -1,6 +1,7 @@
 """A comparison in words: what is said of figures whose meaning is known."""
 
 from collections import Counter
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -25,7 +26,7 @@ BLURRED = detection("person", 0.6, (0, 0, 60, 60), lift=1.5)
 
 CHANNELS = "(agreement 0.90 instead of 0.40): check the order of the channels (RGB or BGR) of B."
 
-ENGINE = cast("EngineDescription", None)
+ENGINE = cast("EngineDescription", SimpleNamespace(method="eigencam"))
 
 
 def comparison(
@@ -36,14 +37,16 @@ def comparison(
     flicker: tuple[float, float] = (0.02, 0.02),
     probes: ProbeReport | None = None,
     truth: TruthScores | None = None,
+    same_maps: bool = True,
 ) -> DetectorComparison:
     """A comparison of frames that all are the same."""
     tally = Tally()
     heat = np.random.default_rng(0).random((8, 12), dtype=np.float32)
+    other_heat = heat if same_maps else heat[::-1]
     for number in range(frames):
         first, second = flicker if number else (None, None)
         of_a = result(number / 5, a, heat, flicker=first)
-        of_b = result(number / 5, b, heat, flicker=second)
+        of_b = result(number / 5, b, other_heat, flicker=second)
         tally.add(of_a, of_b, match_boxes(a, b))
     return DetectorComparison(
         names=("fp32", "int8"),
@@ -111,8 +114,26 @@ def test_few_frames_are_never_sure() -> None:
 
 def test_exchanged_class_names_are_said() -> None:
     renamed = detection("bicycle", 0.8, (0, 0, 60, 60))
-    (first, *_) = remarks(comparison([PERSON], [renamed]))
+    compared = comparison([PERSON], [renamed])
+    (first, *_) = remarks(compared)
+    assert "lie on the objects equally well" not in sentences(compared)[1]  # lift 3.0 and 2.0
     assert first.startswith("The class names differ: what A calls person is bicycle (100%) to B")
+
+
+def test_other_boxes_of_the_same_feature_maps_are_said() -> None:
+    probes = ProbeReport(6, 0.4, (9.0, 4.0), [ProbeResult("swapped", 0.4, 0.4)])
+    words = "The feature maps are the same and the boxes are not"
+    (first, *others) = remarks(comparison([PERSON], [SMALL], probes=probes))
+    assert first.startswith(words)
+    assert not any("No changed picture" in one for one in others)
+    for agreed in (comparison([PERSON], [PERSON]), comparison([PERSON], [SMALL], same_maps=False)):
+        assert not any(words in one for one in remarks(agreed))
+
+
+def test_many_more_boxes_are_said_as_a_multiple() -> None:
+    many = [detection("kite", 0.6, (x, 0, x + 9, 9)) for x in range(0, 90, 10)]
+    found = sentences(comparison([PERSON], [PERSON, *many]))[0]
+    assert found.startswith("B finds 10 times as many boxes as A (600 against 60), mostly kite")
 
 
 def test_moved_boxes_are_said() -> None:
@@ -140,7 +161,8 @@ def test_moved_boxes_are_said() -> None:
 )
 def test_what_makes_them_agree_is_said(changed: tuple[float, float], words: str) -> None:
     probes = ProbeReport(6, 0.4, (9.0, 4.0), [ProbeResult("swapped", *changed)])
-    assert remarks(comparison([PERSON], [SMALL], probes=probes))[0].startswith(words)
+    compared = comparison([PERSON], [SMALL], probes=probes, same_maps=False)
+    assert remarks(compared)[0].startswith(words)
 
 
 def test_truth_comes_first() -> None:
@@ -155,5 +177,5 @@ def test_truth_comes_first() -> None:
         "Against the true boxes B is better (F1 0.67 and 1.00 of A and B): it finds 100% of them "
         "and is right in 100% of its own, A finds 50% of them and is right in 100% of its own."
     )
-    assert "B finds 100% more boxes than A" in remarks(compared)[0]
+    assert "B finds 100% more boxes than A" in remarks(compared)[1]
     assert scores.unknown == Counter()
