@@ -202,6 +202,11 @@ def _sentences(summary: ExportSummary, form: Format, folder: Path, nothing: str)
         )
     if summary.failed:
         told.append(f"{_number(len(summary.failed), 'source', 'sources')} could not be read")
+    if summary.not_kept:
+        told.append(
+            f"{_number(summary.not_kept, 'frame', 'frames')} of cameras left out: only stills of "
+            "events are kept without an overlay"
+        )
     if summary.lost:
         told.append(f"{_number(summary.lost, 'frame is', 'frames are')} not in the source any more")
     return told

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from streamcam.export.event_stills import is_camera
 from streamcam.export.hardness import HardFrame, Labelled, box_of
 from streamcam.report.findings import SAME_PLACE, overlaps
 from streamcam.report.results import FrameTable, Integers, ResultSource
@@ -18,7 +19,7 @@ def counterpart(source: ResultSource, others: Sequence[ResultSource]) -> ResultS
 
     Only manifests without a fingerprint, of earlier versions, are told by their place.
     """
-    if source.manifest is None:
+    if source.manifest is None or is_camera(source):  # two recordings have other frames
         return None
     wanted = source.manifest.source
     known = [one for one in others if one.manifest is not None]

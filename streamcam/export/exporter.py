@@ -8,6 +8,7 @@ from typing import Any
 
 from streamcam.errors import SourceError, UsageError
 from streamcam.export.dataset_folder import DatasetFolder
+from streamcam.export.event_stills import is_camera
 from streamcam.export.exported_frame import ExportedFrame, Reason
 from streamcam.export.formats.base import ClassNumbers
 from streamcam.export.original_pictures import Original, Record, originals
@@ -30,6 +31,7 @@ class ExportSummary:
         sources: Names of the sources that it has frames of.
         failed: Why the frames of a source, or the rest of them, could not be read, by its name.
         lost: Frames that the source does not have any more, though it could be read.
+        not_kept: Frames of cameras whose pictures were never kept without an overlay.
         near, alike: Duplicates that were left out: near in time to a harder frame, and alike.
     """
 
@@ -38,6 +40,7 @@ class ExportSummary:
     sources: set[str] = field(default_factory=set)
     failed: dict[str, SourceError] = field(default_factory=dict)
     lost: int = 0
+    not_kept: int = 0
     near: int = 0
     alike: int = 0
 
@@ -53,6 +56,7 @@ class ExportSummary:
             "sources": len(self.sources),
             "duplicates": {"near": self.near, "alike": self.alike},
             "frames_lost": self.lost,
+            "frames_not_kept": self.not_kept,
             "sources_failed": {name: error.message for name, error in self.failed.items()},
         }
 
@@ -111,8 +115,13 @@ def written(
             found += 1
             reason = (reasons or {}).get(record["frame"])
             yield dataset.write(source, record, original, maps, reason), original.picture
-        if source.name not in summary.failed:
-            summary.lost += len(records) - found
+        if source.name in summary.failed:
+            return
+        missing = len(records) - found
+        if is_camera(source):
+            summary.not_kept += missing
+        else:
+            summary.lost += missing
 
 
 def chosen_records(clip: RecordedClip, places: Iterable[int]) -> dict[int, Record]:

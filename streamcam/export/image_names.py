@@ -14,7 +14,11 @@ and the longest ending is `_000000-10.box-10.png`. What lies deeper is told by `
 
 
 class ImageNames:
-    """Hands out file names: `dir__clip_000060.jpg` of a video, `dir__photo.png` of a picture."""
+    """Hands out file names.
+
+    `dir__clip_000060.jpg` of a video, `dir__photo.png` of a picture,
+    `yard_20250301T120000.200.jpg` of a camera.
+    """
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
@@ -26,9 +30,11 @@ class ImageNames:
         frames that are encoded again, and copied files keep their own.
         """
         base = _safe(source)
-        if original.file is None:
+        if "time_utc" in record:  # a camera counts anew after a restart
+            base = f"{base}_{re.sub(r'[-:Z]', '', record['time_utc'])}"
+        elif original.file is None:
             base = f"{base}_{record['frame']:06}"
-        else:
+        if original.file is not None:
             ending = original.file.suffix.lower()
         names = (base if number == 1 else f"{base}-{number}" for number in count(1))
         # Stems differ too: annotations and maps are named after them. Some systems, and archives

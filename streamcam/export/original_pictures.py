@@ -8,10 +8,13 @@ from math import inf
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import cv2
+import numpy as np
 from PIL import ExifTags, Image
 
 from streamcam.errors import SourceError, SourceUnavailableError
 from streamcam.escapes import printable
+from streamcam.export.event_stills import event_stills, is_camera, moment_of
 from streamcam.report.results import ResultSource
 from streamcam.sinks.manifest import Manifest
 from streamcam.sources.inputs import Entry, open_source
@@ -37,7 +40,8 @@ class Original:
     Attributes:
         picture: RGB, uint8 [height, width, 3], as displayed: what the detector was given.
         file: The picture's file, where its pixels are those of `picture`; None for videos, and
-            for pictures that are turned or made smaller to be displayed.
+            for pictures that are turned or made smaller to be displayed. Of a camera's frame the
+            still of an event.
     """
 
     picture: Picture
@@ -68,20 +72,33 @@ class _AtFrames:
 def originals(source: ResultSource, records: Sequence[Record]) -> Iterator[tuple[Record, Original]]:
     """Yield the records whose frames are still to be had, with their pictures, in order of time.
 
-    A frame is known by its number and its timestamp (`pts`), so it is exactly the one that was
-    explained.
+    A frame of a file is known by its number and its timestamp (`pts`), so it is exactly the one
+    that was explained; of a camera's, those are there that stand for an event.
 
     Raises:
-        SourceUnavailableError: The source is missing, or it is a camera.
+        SourceUnavailableError: The source is missing, or it is a camera without stills of events.
         SourceError: The source has other content now, or cannot be read.
     """
-    manifest = source.manifest
-    location = None if manifest is None else manifest.content["source"].get("location")
-    if manifest is None or location is None:
-        raise SourceUnavailableError(
-            f"{printable(source.name)}: recordings of cameras hold annotated pictures only",
-            hint="The pictures of a camera without an overlay are not kept.",
-        )
+    if is_camera(source):
+        yield from _from_stills(source, records)
+    else:
+        assert source.manifest is not None
+        yield from _from_file(source.manifest, records)
+
+
+def _from_stills(
+    source: ResultSource, records: Sequence[Record]
+) -> Iterator[tuple[Record, Original]]:
+    stills = event_stills(source)
+    for record in records:
+        file = stills.get(moment_of(record["time_utc"]))
+        picture = None if file is None else cv2.imread(str(file), cv2.IMREAD_COLOR_RGB)
+        if picture is not None:
+            yield record, Original(np.asarray(picture, np.uint8), file)
+
+
+def _from_file(manifest: Manifest, records: Sequence[Record]) -> Iterator[tuple[Record, Original]]:
+    location = manifest.source.location
     _check_content(manifest, location)
     numbers = {int(record["frame"]): record for record in records}
     wanted = [(number, float(numbers[number]["time"])) for number in sorted(numbers)]

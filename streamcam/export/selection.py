@@ -12,6 +12,7 @@ from streamcam.errors import SourceError
 from streamcam.escapes import printable
 from streamcam.export.dataset_folder import DatasetFolder
 from streamcam.export.disagreement import counterpart, disagreements
+from streamcam.export.event_stills import event_stills, is_camera
 from streamcam.export.exported_frame import ExportedFrame, Reason
 from streamcam.export.exporter import ExportSummary, Progress, chosen_records, written
 from streamcam.export.hardness import Criterion, HardFrame, Labelled, hard_frames
@@ -91,15 +92,10 @@ def rank(
     for done, source in enumerate(sources):
         progress(source.name, done, len(sources))
         table = load(source)
-        if criterion is not Criterion.DISAGREEMENT:
-            hard = hard_frames(table, criterion, _minimum_confidence(source))
-        elif (other := counterpart(source, others)) is not None:
-            hard = disagreements(table, load(other))
-        else:
-            ranking.failed[source.name] = SourceError(
-                f"{printable(source.name)}: the other run has no results of it",
-                hint="Frames are compared where both runs explained the same content.",
-            )
+        try:
+            hard = _judged(source, table, criterion, others)
+        except SourceError as error:
+            ranking.failed[source.name] = error
             continue
         ranking.add(source, table, hard, gap)
     return ranking
@@ -196,6 +192,29 @@ def _stage(
         for frame, picture in written(source, [*records.values()], dataset, summary, reasons):
             staged[by_frame[int(frame.record["frame"])]] = _Staged(frame, look_of(picture))
     return staged
+
+
+def _judged(
+    source: ResultSource,
+    table: FrameTable,
+    criterion: Criterion,
+    others: Sequence[ResultSource],
+) -> list[HardFrame]:
+    """The hard frames of a source, those of which a picture is kept; raises `SourceError`."""
+    if criterion is Criterion.DISAGREEMENT:
+        other = counterpart(source, others)
+        if other is None:
+            raise SourceError(
+                f"{printable(source.name)}: the other run has no results of it",
+                hint="Frames are compared where both runs explained the same content.",
+            )
+        return disagreements(table, load(other))
+    hard = hard_frames(table, criterion, _minimum_confidence(source))
+    if not is_camera(source):
+        return hard
+    moments = np.rint(table.utc * 1000)
+    kept = event_stills(source)
+    return [one for one in hard if int(moments[one.row]) in kept]
 
 
 def _minimum_confidence(source: ResultSource) -> float | None:

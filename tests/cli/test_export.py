@@ -63,7 +63,7 @@ def test_recordings_of_cameras_are_refused_with_the_reason(
     write_segment(tmp_path / "out" / "yard", [record(0, detection(), live=True)])
     done = streamcam("export", "coco", tmp_path / "out", "-o", tmp_path / "set")
     assert done.returncode == 1
-    assert "yard: recordings of cameras hold annotated pictures only" in done.stderr
+    assert "yard: no picture of this camera without an overlay is kept" in done.stderr
     assert "nothing is exported: no source could be read" in done.stdout
     assert not (tmp_path / "set").exists()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import orjson
 
 from streamcam.fingerprint import identity_of
 from streamcam.report.results import ResultSource, find_sources
+from streamcam.sinks.recording.naming import EVENT_LINES, STILL, event_file
 from streamcam.sources.inputs import open_source
 from streamcam.types import Picture
 from tests.media import numbered, write_video
@@ -98,6 +100,20 @@ def save_maps(folder: Path, name: str, frames: Sequence[int], *, archive: bool) 
     content = orjson.loads(manifest.read_bytes())
     content["outputs"]["maps"] = path.name
     manifest.write_bytes(orjson.dumps(content))
+
+
+def keep_event(camera: Path, number: int, picture: Picture) -> Path:
+    """Write an event of a camera whose best frame is a record's, and its still; return that."""
+    best = record(number, live=True)
+    moment = datetime.fromisoformat(best["time_utc"])
+    event_id = f"{moment.timestamp():.6f}-abc{number:03}"
+    still = event_file(camera, event_id, STILL)
+    still.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(still), picture[..., ::-1])
+    line = {"id": event_id, "best": {name: best[name] for name in ("frame", "time", "time_utc")}}
+    with (still.parent / EVENT_LINES).open("ab") as lines:
+        lines.write(orjson.dumps(line) + b"\n")
+    return still
 
 
 def frame_at(path: Path, index: int) -> Picture:

@@ -14,7 +14,13 @@ from streamcam.export.dataset_folder import LINES, DatasetFolder
 from streamcam.export.exporter import ExportSummary, classes_of, export_all, sources_of
 from streamcam.export.formats import FORMATS, Format
 from streamcam.schemas import schema
-from tests.export.explained import explain_picture, explain_video, frame_at, save_maps
+from tests.export.explained import (
+    explain_picture,
+    explain_video,
+    frame_at,
+    keep_event,
+    save_maps,
+)
 from tests.media import flat
 from tests.report.records import detection, record, write_segment
 
@@ -81,6 +87,20 @@ def test_a_source_that_is_gone_costs_its_own_frames_only(tmp_path: Path) -> None
     assert summary.sources == {"b"}
     assert sorted(summary.failed) == ["a", "yard"]
     assert len(lines(tmp_path / "set")) == 6
+
+
+def test_of_cameras_the_stills_of_events_are_exported(tmp_path: Path) -> None:
+    camera = tmp_path / "out" / "yard"
+    write_segment(camera, [record(number, detection(), live=True) for number in range(6)])
+    still = keep_event(camera, 4, flat(160, 96, (10, 90, 200)))
+    keep_event(camera, 9, flat(160, 96, (0, 0, 0)))  # its frame was not recorded
+    summary = export(tmp_path / "out", tmp_path / "set")
+    assert (summary.frames, summary.not_kept, summary.lost) == (1, 5, 0)
+    assert not summary.failed
+    (line,) = lines(tmp_path / "set")
+    assert (line["image"], line["frame"]) == ("yard_20250301T120000.800.jpg", 20)
+    copied = tmp_path / "set" / "images" / line["image"]
+    assert copied.read_bytes() == still.read_bytes()
 
 
 def test_frames_that_the_source_does_not_have_are_counted(tmp_path: Path) -> None:

@@ -68,5 +68,5 @@ def test_pictures_are_their_file_unless_they_are_turned(tmp_path: Path) -> None:
 def test_recordings_of_cameras_have_no_originals(tmp_path: Path) -> None:
     write_segment(tmp_path / "yard", [record(n, detection(), live=True) for n in range(3)])
     source = only_source(tmp_path)
-    with pytest.raises(SourceUnavailableError, match="yard: recordings of cameras hold annotated"):
+    with pytest.raises(SourceUnavailableError, match="yard: no picture of this camera"):
         list(originals(source, list(read_records(source.clips[0]))))

@@ -15,8 +15,8 @@ from streamcam.export.formats import FORMATS, Format
 from streamcam.export.hardness import Criterion
 from streamcam.export.selection import ALIKE, export_hardest, look_of, rank
 from streamcam.types import Picture
-from tests.export.explained import explain_video
-from tests.report.records import detection
+from tests.export.explained import explain_video, keep_event
+from tests.report.records import detection, record, write_segment
 
 
 def scene(seed: int) -> Picture:
@@ -122,6 +122,17 @@ def test_sources_that_are_gone_leave_their_places_to_others(tmp_path: Path) -> N
     summary, lines = choose(out, tmp_path / "set", top=3)
     assert [one["image"] for one in lines] == ["a_000045.jpg", "a_000040.jpg", "a_000035.jpg"]
     assert list(summary.failed) == ["b"]
+
+
+def test_of_cameras_only_frames_with_a_still_are_ranked(tmp_path: Path) -> None:
+    camera = tmp_path / "out" / "yard"
+    boxes = [[detection(lift=number / 10)] for number in range(8)]
+    write_segment(camera, [record(n, *each, live=True) for n, each in enumerate(boxes)])
+    for number in (5, 3):
+        keep_event(camera, number, scene(number))
+    summary, lines = choose(tmp_path / "out", tmp_path / "set", top=1)
+    assert [one["frame"] for one in lines] == [15]
+    assert (summary.frames, summary.not_kept, summary.failed) == (1, 0, {})
 
 
 def test_disagreement_with_another_run(tmp_path: Path) -> None:
