@@ -45,8 +45,9 @@ BLUR_PIXELS = 12.0
 # 2300 of them instead of 147000, in 30 ms.
 _IMPUTED = 8
 
-# Canvas pixels at once: 16 of nano's.
+# Canvas pixels at once: 9 of nano's on a GPU. CPUs gain nothing from more than a few.
 _CHUNK_PIXELS = 2.4e6
+_CPU_CHUNK_PIXELS = 1.1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,8 @@ class FaithfulnessMeter:
         self._canvas, self._placement = detector.canvas(picture)
         self._black = torch.zeros_like(self._canvas)
         self._blurred = _blur(self._canvas)
-        chunk = _CHUNK_PIXELS / (self._canvas.shape[-1] * self._canvas.shape[-2])
+        pixels = _CPU_CHUNK_PIXELS if self._canvas.is_cpu else _CHUNK_PIXELS
+        chunk = pixels / (self._canvas.shape[-1] * self._canvas.shape[-2])
         self._chunk = int(max(1, min(len(_SHARES), chunk)))
         self._passes = 2 * math.ceil((len(_SHARES) - 2) / self._chunk) + 2 * len(_PERCENTILES)
         self._progress: PassProgress = progress_ignored
