@@ -178,7 +178,12 @@ def main() -> None:
         print(f"{sum(chaos.ends.values())} ends: {dict(chaos.ends)}; {chaos.drivers} drivers")
         print(f"{len(files)} sources in {time.monotonic() - begun:.0f} s; exit code {code}")
         faults = [f"the last driver ended with {code}"] if code else []
-        faults += _faults(chaos, expected, files)
+        # Records name their sources, which only lie elsewhere.
+        here, there = str(folder / "in"), chaos.source.rstrip("/")
+        named = {
+            name: made.replace(here.encode(), there.encode()) for name, made in expected.items()
+        }
+        faults += _faults(chaos, named, files)
         if sum(chaos.ends.values()) < options.ends:
             faults.append("the archive was done before everything had been ended: more clips")
         for fault in faults[:_SHOWN]:
