@@ -1,6 +1,7 @@
 """What the reports of a run come to, however many there are."""
 
 from collections import Counter
+from dataclasses import replace
 
 from streamcam.errors import ExitCode
 from streamcam.types import JobReport, Outcome
@@ -31,7 +32,8 @@ class ReportTally:
         self._codes.add(ExitCode(report.exit_code))
         failed = report.outcome is Outcome.FAILED
         if len(self.kept) < (2 * MOST_KEPT if failed else MOST_KEPT):
-            self.kept.append(report)
+            # An error holds the frames of the calls that it came through.
+            self.kept.append(replace(report, cause=None))
 
     @property
     def exit_code(self) -> ExitCode:
