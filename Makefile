@@ -7,7 +7,7 @@ DEMO_OUTPUT ?= demo-output
 
 # Tests that start processes, browsers or servers, or run whole detectors; the others are quick.
 WORKERS ?= 2
-SLOW_TESTS := audit bench cameras cli explain service servers systemd training sources/live \
+SLOW_TESTS := audit bench cameras cli compare/test_comparer.py explain service servers systemd training sources/live \
 	distributed/test_ray_run.py \
 	jobs/test_intake.py jobs/test_runner.py jobs/test_soak.py jobs/test_watcher.py \
 	sinks/test_publish.py sinks/test_registry.py sources/test_remote.py storage vision/cpu vision/methods vision/models \

@@ -254,7 +254,7 @@ def _explanation(best: ProbeResult, report: ProbeReport, wrong: str) -> str:
     if changed[wrong] >= changed[other]:
         what = f"Fed with {probe.meaning}, {wrong} finds more of what {other} finds"
     else:
-        what = f"{wrong} finds what {other} finds when it is fed with {probe.meaning}"
+        what = f"{wrong} finds what {other} finds when {other} is fed with {probe.meaning}"
     return f"{what} {gain}: check {probe.advice} of {wrong}."
 
 

@@ -154,7 +154,7 @@ def test_moved_boxes_are_said() -> None:
         ),
         (
             (0.9, 0.5),
-            f"B finds what A finds when it is fed with red and blue swapped {CHANNELS}",
+            f"B finds what A finds when A is fed with red and blue swapped {CHANNELS}",
         ),
         ((0.42, 0.3), "No changed picture makes them agree"),
     ],
