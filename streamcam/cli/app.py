@@ -33,6 +33,7 @@ PURPOSES = {
     "compare": "Compare two detectors on the same frames: which is better at what.",
     "report": "Report over results: what was found when, how focused, and what is worth a look.",
     "export": "Export results to labelling tools, all frames or the hard ones, or as tables.",
+    "baseline": "Learn what is usual in results: `report` tells then what differs.",
     "bench": "Measure how fast streamcam is, on frames of your own.",
     "schema": "Print the JSON Schema of a file that streamcam writes.",
     "doctor": "Print versions, devices, codecs, caches and free space: what a bug report needs.",

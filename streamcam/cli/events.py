@@ -179,7 +179,7 @@ def _bounds(
 ) -> tuple[float | None, float | None]:
     """Return the bounds of the events' begin, in seconds since 1970."""
     if day is None:
-        return _seconds("--since", since), _seconds("--until", until)
+        return options.utc_seconds("--since", since), options.utc_seconds("--until", until)
     if since is not None or until is not None:
         raise UsageError("name either a --day, or --since and --until")
     try:
@@ -187,19 +187,6 @@ def _bounds(
     except ValueError:
         raise UsageError(f"--day: must be a day such as 2025-03-01, not {day!r}") from None
     return begin.timestamp(), (begin + timedelta(days=1)).timestamp()
-
-
-def _seconds(option: str, text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(
-            f"{option}: must be a time such as 2025-03-01T12:00 or 2025-03-01T12:00+01:00, "
-            f"not {text!r}"
-        ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _export(event: StoredEvent, events: _Events, folder: Path) -> Collection[str]:

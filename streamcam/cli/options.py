@@ -4,6 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable, Collection, Iterator, MutableMapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, get_args
 
@@ -174,3 +175,17 @@ def _with_base_unit(value: object) -> object:
         return float(str(value))
     except ValueError:
         return value
+
+
+def utc_seconds(option: str, text: str | None) -> float | None:
+    """Return a time as seconds since 1970; without a zone it is UTC. Raises `UsageError`."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{option}: must be a time such as 2025-03-01T12:00 or 2025-03-01T12:00+01:00, "
+            f"not {text!r}"
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,7 +1,7 @@
 """`streamcam report`: what was found in results, and what in them is worth a look."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from streamcam.files import write_file
 from streamcam.report.findings import FindingKind
 from streamcam.report.sentences import MANY_OFF, remarks
 from streamcam.report.summary import Report, as_values, make_report
+
+if TYPE_CHECKING:
+    from streamcam.drift.comparison import DriftReport
 
 PAGE = "report.html"
 
@@ -27,30 +30,65 @@ def report(
     top: Annotated[
         int, typer.Option("--top", min=1, max=200, help="Findings of each kind on the page.")
     ] = 12,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            "--baseline",
+            help="Compare with this baseline: its name or file. Unset: the folder's newest.",
+        ),
+    ] = None,
     quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Report over results: what was found when, how focused, and what is worth a look.
 
     It reads records only: boxes whose map lies elsewhere, classes in single frames, objects that
-    are missed for a frame, stretches of low confidence, maps that jump. A summary here, pictures
-    with links into the videos in `report.html` in the folder.
+    are missed for a frame, stretches of low confidence, maps that jump. Where there is a baseline
+    (`streamcam baseline`), also what differs from it. A summary here, pictures with links into the
+    videos in `report.html` in the folder.
     """
     with StepReporter(quiet=quiet, lines=json) as steps:
         made = make_report(folder, top, steps.step)
-        page = _write(made)
+        drift = _compared(folder, baseline, steps)
+        page = _write(made, drift)
     if json:
-        print_json({**as_values(made), "page": str(page)})
+        values = {} if drift is None else {"drift": drift.as_json()}
+        print_json({**as_values(made), **values, "page": str(page)})
     elif not quiet:
+        if drift is not None:
+            _print_drift(drift)
         _print(made, page)
 
 
-def _write(report: Report) -> Path:
+def _compared(folder: Path, wanted: str | None, steps: StepReporter) -> "DriftReport | None":
+    """Compare with the baseline that is meant, None where there is none."""
+    from streamcam.drift.comparison import chosen_baseline, compare
+    from streamcam.drift.judging import ALARMS_PER_WEEK, COOLDOWN
+
+    baseline = chosen_baseline(folder, wanted)
+    if baseline is None:
+        return None
+    return compare(folder, baseline, ALARMS_PER_WEEK, COOLDOWN, steps.step)
+
+
+def _write(report: Report, drift: "DriftReport | None") -> Path:
+    from streamcam.drift.drift_section import section
     from streamcam.report.finding_pictures import pictures_of
     from streamcam.report.report_page import page
 
     path = report.folder / PAGE
-    return write_file(path, page(report, pictures_of(report.findings), path).encode())
+    lead = "" if drift is None else section(drift)
+    return write_file(path, page(report, pictures_of(report.findings), path, lead).encode())
+
+
+def _print_drift(drift: "DriftReport") -> None:
+    from streamcam.drift.drift_section import summary
+
+    style = "red" if drift.drifted else "dim"
+    output().print(styled(f"drift: {summary(drift)}", style), soft_wrap=True)
+    for one in drift.sources:
+        for remark in one.remarks():
+            output().print(styled(f"drift: {remark}", style), soft_wrap=True)
 
 
 def _print(report: Report, page: Path) -> None:

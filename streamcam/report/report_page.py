@@ -40,18 +40,20 @@ _ROW = 14  # pixels of a timeline's height
 _BAR, _HEIGHT = 12, 28  # pixels of a histogram's bar
 
 
-def page(report: Report, pictures: Mapping[int, bytes], path: Path) -> str:
+def page(report: Report, pictures: Mapping[int, bytes], path: Path, lead: str = "") -> str:
     """Return the page as HTML that needs no other file.
 
     Args:
         report: What it tells.
         pictures: JPEGs by the places of their findings.
         path: Where the page will lie; links to videos are relative to its folder.
+        lead: HTML that comes before everything else.
     """
     links = _Links(path.absolute().parent)
     title = f"What is worth a look in {readable(report.folder.absolute().name)}"
     parts = [
         f"<h1>{escaped(title)}</h1>",
+        lead,
         bullets(remarks(report)),
         "<h2>Classes</h2>",
         _classes(report.classes),

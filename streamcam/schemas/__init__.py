@@ -22,7 +22,8 @@ def schema(name: str) -> dict[str, Any]:
         name: "record" for a line of `.detections.jsonl`, "manifest" for `.manifest.json`,
             "audit" for `.audit.json`, "compare" for `compare.json`, "run" for `run.json`,
             "event" for a line of `events.jsonl`, "event_message" for what is published and posted
-            of events, "exported_frame" for a line of an export's `frames.jsonl`.
+            of events, "exported_frame" for a line of an export's `frames.jsonl`, "baseline" for
+            `baselines/NAME.json`.
 
     Raises:
         KeyError: There is none of that name.

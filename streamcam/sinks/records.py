@@ -12,6 +12,7 @@ from streamcam.files import PartFile
 from streamcam.media_errors import writing
 from streamcam.regions import LineCrossing, ZoneChange
 from streamcam.sinks.base import FileSink, ResultFile
+from streamcam.sinks.coarse_map import coarse_map, encoded
 from streamcam.types import (
     BoxMap,
     Detection,
@@ -150,6 +151,7 @@ def _cam(explanation: Explanation) -> dict[str, Any]:
         "explained_variance": None if share is None else _score(share),
         "flicker": None if flicker is None else _score(flicker),
         "peak": [_pixel(edge) for edge in explanation.peak],
+        "coarse_map": encoded(coarse_map(explanation.map)) if explanation.has_map else None,
         # An explained frame carries the map that was computed for it; only held maps grow old.
         "age_ms": 0.0,
     }

@@ -36,6 +36,7 @@ RECORD: dict[str, Any] = {
         "explained_variance": 0.5,
         "flicker": None,
         "peak": [0, 1.5],
+        "coarse_map": "/" * 85 + "w==",
         "age_ms": 0,
     },
 }
@@ -54,7 +55,17 @@ def parts(schema: object) -> list[dict[str, Any]]:
 
 
 def test_names() -> None:
-    documents = ("audit", "event", "event_message", "exported_frame", "manifest", "record", "run")
+    documents = (
+        "audit",
+        "baseline",
+        "compare",
+        "event",
+        "event_message",
+        "exported_frame",
+        "manifest",
+        "record",
+        "run",
+    )
     assert schemas.names() == documents
     with pytest.raises(KeyError):
         schemas.schema("recrod")
@@ -109,6 +120,7 @@ def test_methods_without_components_have_no_share_of_the_variance() -> None:
         (["detections", 0, "why"], None),
         (["cam", "explained_variance"], 1.5),
         (["cam", "age_ms"], -1),
+        (["cam", "coarse_map"], "AAAA"),
         (["cam", "peak"], None),
     ],
 )

@@ -10,12 +10,16 @@ import pytest
 from streamcam import schemas
 from streamcam.clock import iso_utc
 from streamcam.regions import Direction, LineCrossing, ZoneChange
+from streamcam.sinks.coarse_map import coarse_map, encoded
 from streamcam.sinks.records import JsonlSink
 from tests.sinks.items import PERSON, explained, frame
 
 RECORD = jsonschema.Draft202012Validator(
     schemas.schema("record"), format_checker=jsonschema.FormatChecker()
 )
+
+
+COARSE_MAP = encoded(coarse_map(explained(frame(0)).explanation.map))
 
 
 def lines(path: Path) -> list[Any]:
@@ -50,6 +54,7 @@ def test_a_record_has_exactly_the_planned_form(tmp_path: Path) -> None:
             "explained_variance": 0.4568,
             "flicker": 0.0123,
             "peak": [12.35, 7.0],
+            "coarse_map": COARSE_MAP,
             "age_ms": 0.0,
         },
     }

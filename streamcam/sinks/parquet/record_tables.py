@@ -64,6 +64,12 @@ FRAME_TABLE = Table(
         ),
         Column("cam_peak_x", "double", "The map's maximum, pixels from the left."),
         Column("cam_peak_y", "double", "The map's maximum, pixels from the top."),
+        Column(
+            "cam_coarse_map",
+            "string",
+            "The map on 8 x 8 cells, in base64; null without a map.",
+            nullable=True,
+        ),
         Column("cam_age_ms", "double", "How much older than the frame its map is; 0 for its own."),
         Column("zone_changes", _ZONE_CHANGES, "Tracked objects that entered or left a zone."),
         Column("line_crossings", _LINE_CROSSINGS, "Tracked objects that crossed a line."),
@@ -123,6 +129,7 @@ def frame_row(record: Mapping[str, Any]) -> Row:
         **{f"cam_{name}": cam[name] for name in _CAM},
         "cam_peak_x": peak_x,
         "cam_peak_y": peak_y,
+        "cam_coarse_map": cam.get("coarse_map"),
         "zone_changes": record.get("zone_changes", []),
         "line_crossings": record.get("line_crossings", []),
     }
@@ -177,6 +184,7 @@ def _record(frame: Row, detections: Iterable[Row]) -> dict[str, Any]:
         "cam": {
             **{name: frame[f"cam_{name}"] for name in _CAM},
             "peak": [frame["cam_peak_x"], frame["cam_peak_y"]],
+            "coarse_map": frame.get("cam_coarse_map"),
         },
         **{name: values for name, values in passages.items() if values},
     }
