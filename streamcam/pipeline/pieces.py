@@ -116,8 +116,6 @@ def _hindrance(settings: Settings) -> str | None:
         return "tracks go on from piece to piece"
     if settings.cam.method != EIGENCAM:
         return f"{settings.cam.method} counts the frames from the first one"
-    if settings.output.records != "jsonl":
-        return "tables of records cannot be joined"
     if settings.output.video == "full" and _samples_coarsely(settings):
         return "a piece might have no explained frame"
     if settings.sinks:

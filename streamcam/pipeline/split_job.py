@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
 from dataclasses import replace
@@ -30,6 +31,9 @@ from streamcam.sinks.joining import (
     join_records,
     join_videos,
 )
+from streamcam.sinks.parquet.record_tables import DETECTION_TABLE, FRAME_TABLE
+from streamcam.sinks.parquet.table_file import join_tables
+from streamcam.sinks.parquet.table_sinks import DETECTIONS, FRAMES, read_record_tables
 from streamcam.sources.base import Source
 from streamcam.sources.inputs import Entry
 from streamcam.types import JobReport, Outcome, SourceInfo
@@ -142,6 +146,8 @@ class SplitJob(Job):
         best = max(records, key=lambda record: record.still_score)
         joins: Mapping[str, Callable[[list[Path], Path], Path]] = {
             "records": join_records,
+            FRAMES.kind: partial(join_tables, FRAME_TABLE),
+            DETECTIONS.kind: partial(join_tables, DETECTION_TABLE),
             "maps": join_folders if self._settings.output.save_maps == "png" else join_archives,
             "video": partial(join_videos, sound=sound),
             "picture": lambda _, target: copy_still(best.outputs["picture"], target),
@@ -168,8 +174,7 @@ def seam_remarks(records: Sequence[PieceRecord]) -> Iterator[str]:
     That frame is explained for both: as the last one of the earlier piece, and of the lead-in.
     """
     for before, after in pairwise(records):
-        *_, line = before.outputs["records"].read_bytes().splitlines()
-        here, there = orjson.loads(line), after.lead_in
+        here, there = _last_record(before), after.lead_in
         if there is None or here["frame"] != there["frame"]:
             continue
         apart = max(
@@ -177,6 +182,14 @@ def seam_remarks(records: Sequence[PieceRecord]) -> Iterator[str]:
         )
         if apart > TOLERANCE:
             yield f"at {after.piece.start:g} s, where two pieces meet, maps differ by {apart:.3f}"
+
+
+def _last_record(piece: PieceRecord) -> Mapping[str, Any]:
+    if "records" not in piece.outputs:
+        return deque(read_record_tables(piece.outputs[FRAMES.kind]), maxlen=1)[0]
+    *_, line = piece.outputs["records"].read_bytes().splitlines()
+    record: dict[str, Any] = orjson.loads(line)
+    return record
 
 
 def _figures(record: Mapping[str, Any]) -> Iterator[float]:

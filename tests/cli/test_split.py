@@ -15,6 +15,7 @@ from streamcam.demo.source import DemoSource
 from streamcam.errors import CorruptMediaError
 from streamcam.pipeline.piece_job import PieceJob
 from streamcam.pipeline.split_job import TOLERANCE
+from streamcam.sinks.parquet.table_sinks import read_record_tables
 from streamcam.sources.decoder import Decoder
 from streamcam.types import JobReport
 from tests.cli.conftest import Streamcam
@@ -130,6 +131,22 @@ def test_sampling_and_maps_do_not_depend_on_pieces(
         with np.load(whole / "clip.maps.npz") as one, np.load(pieces / "clip.maps.npz") as several:
             assert several.files == one.files
             assert all(np.array_equal(one[name], several[name]) for name in one.files)
+
+
+@pytest.mark.parametrize("form", ["parquet", "both"])
+def test_tables_of_records_are_joined(
+    stubbed: Stubbed, clip: Path, tmp_path: Path, form: str
+) -> None:
+    whole, pieces = both(stubbed, clip, tmp_path, "--records", form, "--video", "off")
+    one, several = (
+        list(read_record_tables(folder / "clip.frames.parquet")) for folder in (whole, pieces)
+    )
+    assert several == one
+    assert len(one) == 60
+    lines = pieces / "clip.detections.jsonl"
+    assert lines.exists() == (form == "both")
+    if form == "both":
+        assert [json.loads(line) for line in lines.read_text().splitlines()] == one
 
 
 def test_full_video_keeps_every_frame_and_the_map_held_over_the_seam(

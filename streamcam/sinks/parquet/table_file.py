@@ -180,6 +180,18 @@ def read_rows(path: Path) -> Iterable[dict[str, Any]]:
         raise SinkError(f"{path}: cannot be read: {error}") from error
 
 
+def join_tables(table: Table, parts: Sequence[Path], target: Path) -> Path:
+    """Write the rows of all parts into one file, and return its path; raises as `read_rows`."""
+    file = TableFile(target, table)
+    try:
+        for part in parts:
+            file.write(read_rows(part))
+        return file.finish()
+    except BaseException:
+        file.abort()
+        raise
+
+
 def _field(column: Column) -> "pa.Field":
     import pyarrow as pa
 
