@@ -9,7 +9,9 @@ from streamcam.sinks.registry import is_result, result_files
 
 OUT = Path("out")
 VIDEO, RECORDS, MANIFEST = ".heatmap.mp4", ".detections.jsonl", ".manifest.json"
-ENDINGS = (VIDEO, ".heatmap.jpg", RECORDS, MANIFEST, ".maps.npz", ".maps", ".events.jsonl")
+TABLES = (".frames.parquet", ".detections.parquet")
+MAPS = (".maps.npz", ".maps")
+ENDINGS = (VIDEO, ".heatmap.jpg", RECORDS, *TABLES, MANIFEST, *MAPS, ".events.jsonl")
 
 
 def test_results_are_named_after_their_source() -> None:
