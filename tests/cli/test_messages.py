@@ -108,7 +108,11 @@ def tell(
         ("run x --mthod gradcam", 2, "there is no option --mthod\n  Did you mean --method?"),
         ("run x --xyzzy", 2, "no such option: --xyzzy\n  See `"),
         ("run x --save-maps", 2, "option '--save-maps' requires an argument"),
-        ("run", 2, "missing argument 'SOURCE...'\n  See `"),
+        (
+            "run",
+            2,
+            "no source is named\n  Name one, or a file that lists them: --sources-from FILE.",
+        ),
         ("config check a b", 2, "unexpected extra argument"),
         ("run x --half --precision fp32", 2, "--half and --precision fp32 contradict each other"),
     ],

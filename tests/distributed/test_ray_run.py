@@ -16,6 +16,7 @@ from streamcam.distributed.ray_run import RayRun
 from streamcam.errors import ClusterError
 from streamcam.observer import Observer
 from streamcam.pipeline.file_run import Run
+from streamcam.sinks import registry
 from streamcam.sinks.registry import is_result
 from streamcam.sources.inputs import expand
 from streamcam.types import JobReport, Outcome, SourceInfo
@@ -91,6 +92,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server) -> It
         for name, value in s3_server.environment().items():
             patch.setenv(name, value)
         patch.syspath_prepend(folder)
+        registry._entries.cache_clear()
         ray.init(
             "local",
             num_cpus=1,
@@ -100,6 +102,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server) -> It
         )
         yield
         ray.shutdown()
+    registry._entries.cache_clear()
 
 
 @pytest.fixture(scope="module")

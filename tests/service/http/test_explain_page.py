@@ -48,6 +48,8 @@ def drag_over(page: Page, session: ExplainSession, box: tuple[float, ...]) -> No
 
 def score(page: Page) -> int:
     text = page.locator(".number").inner_text().strip()
+    if not text:
+        return -1  # not known yet
     return 0 if text.startswith("<") else int(text.removesuffix(" %"))
 
 
