@@ -86,13 +86,16 @@ def check_boxes(checkpoint: Path, detector: Detector, *, nms: bool) -> None:
             picture[..., ::-1], verbose=False, max_det=len(found.scores), nms=None if nms else False
         )
         assert len(wanted.boxes) == len(found.scores) > 10
-        assert found.class_ids.tolist() == wanted.boxes.cls.int().tolist()
+        classes = wanted.boxes.cls.int()
+        assert sorted(found.class_ids.tolist()) == sorted(classes.tolist())
         assert torch.allclose(found.scores, wanted.boxes.conf, atol=1e-5)
         # Boxes that end beyond the picture may have no area left.
         area = (found.boxes[:, 2:] - found.boxes[:, :2]).prod(dim=1) > 1
         assert float(area.float().mean()) > 0.5
-        overlaps = box_iou(found.boxes, wanted.boxes.xyxy).diagonal()
-        assert float(overlaps[area].min()) > 0.99
+        # Scores that differ by rounding only have no order.
+        overlaps = box_iou(found.boxes, wanted.boxes.xyxy)
+        overlaps = overlaps * (found.class_ids[:, None] == classes[None])
+        assert float(overlaps.amax(dim=1)[area].min()) > 0.99
 
 
 def features_and_logits(

@@ -142,7 +142,7 @@ def test_gradients_equal_autograds_on_the_original_model(name: str) -> None:
     with torch.inference_mode(mode=False):
         leaves = {key: one.clone().requires_grad_() for key, one in forward.levels.items()}
         (found,) = detector.detect_from_levels(leaves, forward.placements, 0.0)
-        assert float(found.scores[0].detach()) == pytest.approx(score, abs=1e-5)
+        assert float(found.scores[0].detach()) == pytest.approx(score, abs=1e-4)
         made = torch.autograd.grad(torch.logit(found.scores[0]), list(leaves.values()))
     for (key, level), own, wanted, gradient in zip(
         forward.levels.items(), maps, expected, made, strict=True
