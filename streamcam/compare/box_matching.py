@@ -1,8 +1,7 @@
 """Which boxes of two detectors are the same object, in one frame.
 
-Boxes are paired so that the sum of their intersections over union is largest (Kuhn 1955, the
-Hungarian method), first those of the same class, then what is left of them whatever their class.
-Classes are the same if their names are: models count them differently.
+Boxes are paired as `best_pairs` does, first those of the same class, then what is left of them
+whatever their class. Classes are the same if their names are: models count them differently.
 """
 
 from collections.abc import Sequence
@@ -10,15 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
-from streamcam.types import Box, Detection
-
-Doubles = npt.NDArray[np.float64]
-
-SAME = 0.5
-"""Intersection over union from which two boxes are the same, as in PASCAL VOC and COCO's AP50."""
+from streamcam.boxes import best_pairs, box_overlaps
+from streamcam.types import Detection
 
 DetectionPair = tuple[Detection, Detection]
 """A's detection and B's of the same object."""
@@ -84,11 +77,11 @@ def match_boxes(a: Sequence[Detection], b: Sequence[Detection]) -> MatchedBoxes:
     same = np.array(
         [[one.label.casefold() == other.label.casefold() for other in b] for one in a], np.bool_
     ).reshape(overlaps.shape)
-    both = _assign(np.where(same, overlaps, 0))
+    both = best_pairs(np.where(same, overlaps, 0))
     left = overlaps.copy()
     left[[i for i, _ in both], :] = 0
     left[:, [j for _, j in both]] = 0
-    other_class = _assign(left)
+    other_class = best_pairs(left)
     pairs = [*both, *other_class]
     paired_a, paired_b = {i for i, _ in pairs}, {j for _, j in pairs}
     return MatchedBoxes(
@@ -97,22 +90,3 @@ def match_boxes(a: Sequence[Detection], b: Sequence[Detection]) -> MatchedBoxes:
         only_a=[one for i, one in enumerate(a) if i not in paired_a],
         only_b=[one for j, one in enumerate(b) if j not in paired_b],
     )
-
-
-def box_overlaps(one: Sequence[Box], other: Sequence[Box]) -> Doubles:
-    """Intersection over union of each box with each other one, [one, other]."""
-    a = np.asarray(one, np.float64).reshape(-1, 1, 4)
-    b = np.asarray(other, np.float64).reshape(1, -1, 4)
-    corners = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    shared = np.clip(corners, 0, None).prod(axis=-1)
-    areas = [np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) for boxes in (a, b)]
-    union = areas[0] + areas[1] - shared
-    overlaps: Doubles = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return overlaps
-
-
-def _assign(overlaps: Doubles) -> list[tuple[int, int]]:
-    """Rows and columns of the best assignment, those that overlap enough."""
-    gains = np.where(overlaps >= SAME, overlaps, 0)
-    rows, columns = linear_sum_assignment(gains, maximize=True)
-    return [(i, j) for i, j in zip(rows.tolist(), columns.tolist(), strict=True) if gains[i, j] > 0]

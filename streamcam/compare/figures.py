@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from streamcam.audit.bootstrap import Bootstrap, Interval, interval
-from streamcam.compare.box_matching import Doubles, FoundBy
+from streamcam.audit.bootstrap import Bootstrap, Doubles, Interval, interval
+from streamcam.compare.box_matching import FoundBy
 from streamcam.compare.tally import FOUND_BY, BoxRows, ComparedFrame, Tally
 
 Booleans = npt.NDArray[np.bool_]

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from streamcam.audit.bootstrap import Bootstrap, Interval, interval
-from streamcam.compare.box_matching import SAME, Doubles, box_overlaps
+from streamcam.audit.bootstrap import Bootstrap, Doubles, Interval, interval
+from streamcam.boxes import SAME_PLACE, box_overlaps
 from streamcam.types import Detection, TrueObject
 
 _RECALLS = np.linspace(0, 1, 101)
@@ -133,7 +133,7 @@ class TruthTally:
         overlaps = box_overlaps([one.box for one in ranked], [one.box for one in truth])
         for place, one in enumerate(ranked):
             row = overlaps[place]
-            right = bool(len(row)) and float(row.max()) >= SAME
+            right = bool(len(row)) and float(row.max()) >= SAME_PLACE
             if right:
                 overlaps[:, int(row.argmax())] = 0
             judged.confidence.append(one.confidence)

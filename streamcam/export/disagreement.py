@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
+from streamcam.boxes import best_pairs, box_overlaps
 from streamcam.export.event_stills import is_camera
 from streamcam.export.hardness import HardFrame, Labelled, box_of
-from streamcam.report.findings import SAME_PLACE, overlaps
 from streamcam.report.results import FrameTable, Integers, ResultSource
 
 # Records round times to a microsecond.
@@ -77,14 +76,10 @@ def _partners(
     table: FrameTable, mine: Integers, other: FrameTable, theirs: Integers
 ) -> dict[int, int]:
     """The place of each box's partner, by the box's own place in its frame."""
-    if not len(mine) or not len(theirs):
-        return {}
     labels = [other.labels[label] for label in other.label[theirs]]
-    same = np.array([[table.labels[table.label[row]] == one for one in labels] for row in mine])
-    shared = np.where(same, overlaps(table.box[mine], other.box[theirs]), 0)
-    shared[shared < SAME_PLACE] = 0
-    pairs = zip(*linear_sum_assignment(shared, maximize=True), strict=True)
-    return {int(one): int(two) for one, two in pairs if shared[one, two] > 0}
+    same = [[table.labels[table.label[row]] == one for one in labels] for row in mine]
+    shared = box_overlaps(table.box[mine], other.box[theirs])
+    return dict(best_pairs(shared * np.reshape(same, shared.shape)))
 
 
 def _named(where: str, boxes: Sequence[Labelled]) -> list[str]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from streamcam.boxes import SAME_PLACE, box_overlaps
 from streamcam.report.results import FrameTable
 from streamcam.types import Box
 
@@ -44,9 +45,6 @@ MEANINGS = {
         "and it was no scene cut."
     ),
 }
-
-SAME_PLACE = 0.5
-"""Overlap (intersection over union) from which two boxes are one object."""
 
 _WINDOW_SECONDS = 2.0
 """Findings of one kind and class that lie closer together are one."""
@@ -138,21 +136,9 @@ def _matches(
     same_class = table.label[one, None] == table.label[None, other]
     tracks = table.track[one, None], table.track[None, other]
     tracked = (tracks[0] > 0) & (tracks[1] > 0)
-    near = overlaps(table.box[one], table.box[other]) >= SAME_PLACE
+    near = box_overlaps(table.box[one], table.box[other]) >= SAME_PLACE
     same: npt.NDArray[np.bool_] = np.where(tracked, tracks[0] == tracks[1], same_class & near)
     return same
-
-
-def overlaps(
-    one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Intersection over union of every pair of boxes."""
-    low = np.maximum(one[:, None, :2], other[None, :, :2])
-    high = np.minimum(one[:, None, 2:], other[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (one, other)]
-    union = areas[0][:, None] + areas[1][None] - shared
-    return np.asarray(shared / np.maximum(union, 1e-9), np.float64)
 
 
 def _off_object(table: FrameTable) -> Iterator[Finding]:

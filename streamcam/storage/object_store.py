@@ -95,20 +95,22 @@ def put_object(local: Path, url: str) -> ObjectStat:
     """Store a file as an object, which appears whole or not at all; return its stat.
 
     Large files go in parts, which the storage joins at the end. The clients send checksums along
-    (S3: CRC-32), and what has been stored is asked for its size.
+    (S3: CRC-32), and what has been stored is asked for its size: if another program has stored
+    something else in the meantime, the file is sent again, as who is last has its way.
 
     Raises:
         SinkError: It cannot be stored.
     """
     files, path, service = file_system(url), _path(url), service_of(url)
     with writing_object(url):
-        repeated(lambda: files.put_file(str(local), path, **service.upload))
-        stored = _stat(url)
-    if stored is None or stored.size != local.stat().st_size:
-        raise SinkError(
-            f"{url}: was not stored as it was sent", hint="Does another program write there?"
-        )
-    return stored
+        for _ in range(_ATTEMPTS):
+            repeated(lambda: files.put_file(str(local), path, **service.upload))
+            stored = _stat(url)
+            if stored is not None and stored.size == local.stat().st_size:
+                return stored
+    raise SinkError(
+        f"{url}: was not stored as it was sent", hint="Does another program write there?"
+    )
 
 
 def delete_object(url: str) -> None:

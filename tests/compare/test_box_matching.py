@@ -1,24 +1,9 @@
 """Which boxes are the same object."""
 
-import numpy as np
 import pytest
-import torch
-from torchvision.ops import box_iou
 
-from streamcam.compare.box_matching import FoundBy, box_overlaps, match_boxes
+from streamcam.compare.box_matching import FoundBy, match_boxes
 from tests.compare.made_results import detection
-
-
-def test_overlaps_equal_those_of_torchvision() -> None:
-    random = np.random.default_rng(0)
-    one, other = (
-        [(x, y, x + w, y + h) for x, y, w, h in random.uniform(1, 50, (n, 4)).tolist()]
-        for n in (7, 5)
-    )
-    expected = box_iou(torch.tensor(one, dtype=torch.float64), torch.tensor(other)).numpy()
-    assert box_overlaps(one, other) == pytest.approx(expected, abs=1e-5)
-    assert box_overlaps([], other).shape == (0, 5)
-    assert box_overlaps([(3, 3, 3, 3)], [(3, 3, 3, 3)]) == 0
 
 
 def test_each_object_is_both_other_class_or_of_one_only() -> None:

@@ -1,5 +1,6 @@
 """Records as sinks write them, with the values that a test is about."""
 
+import base64
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -53,6 +54,7 @@ def record(
             "explained_variance": 0.5,
             "flicker": None if number == 0 else flicker,
             "peak": [1.0, 2.0],
+            "coarse_map": base64.b64encode(bytes(64)).decode(),
             "age_ms": 0.0,
         },
     }

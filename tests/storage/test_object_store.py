@@ -157,3 +157,23 @@ def test_errors_in_words(error: Exception, passes: bool, said: str, hint: str) -
 def test_our_own_errors_pass() -> None:
     with pytest.raises(StreamcamError, match=r"^ours$"), writing_object("s3://bucket/x"):
         raise StreamcamError("ours")
+
+
+def test_what_another_program_stores_in_between_is_replaced(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own").write_bytes(b"ours")
+    others = [b"of another program"]
+    stat = object_store._stat
+
+    def stat_later(url: str) -> object_store.ObjectStat | None:
+        if others:
+            s3.put("store/shared", others.pop())
+        return stat(url)
+
+    monkeypatch.setattr(object_store, "_stat", stat_later)
+    stored = put_object(tmp_path / "own", s3.url("store/shared"))
+    assert (stored.size, s3.get("store/shared")) == (4, b"ours")
+    others += [b"again and again"] * 10
+    with pytest.raises(SinkError, match="was not stored as it was sent"):
+        put_object(tmp_path / "own", s3.url("store/shared"))
