@@ -135,15 +135,16 @@ def test_gradients_equal_autograds_on_the_original_model(name: str) -> None:
     else:
         target = logits[0].max()
     expected = torch.autograd.grad(target, maps)
-    score = float(target.detach().sigmoid())
 
     detector = Detector(tiny_network(name), 0.0)
     forward = detector([picture])
     with torch.inference_mode(mode=False):
         leaves = {key: one.clone().requires_grad_() for key, one in forward.levels.items()}
         (found,) = detector.detect_from_levels(leaves, forward.placements, 0.0)
-        assert float(found.scores[0].detach()) == pytest.approx(score, abs=1e-4)
-        made = torch.autograd.grad(torch.logit(found.scores[0]), list(leaves.values()))
+        logit = torch.logit(found.scores[0])
+        # As the levels below: folded batch norms round differently, on some processors by 4e-5.
+        assert float(logit.detach()) == pytest.approx(float(target.detach()), rel=1e-4)
+        made = torch.autograd.grad(logit, list(leaves.values()))
     for (key, level), own, wanted, gradient in zip(
         forward.levels.items(), maps, expected, made, strict=True
     ):
