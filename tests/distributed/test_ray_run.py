@@ -52,9 +52,9 @@ class FatalSink(Sink[FatalSettings]):
         first = not os.path.exists(f"{self._trace}/{self._stem}")
         open(f"{self._trace}/{self._stem}", "a").write(f"{os.getpid()}\\n")
         if self._stem == "crashing":
-            os.kill(os.getpid(), signal.SIGSEGV)
+            signal.raise_signal(signal.SIGSEGV)
         if self._stem == "unlucky" and first:
-            os.kill(os.getpid(), signal.SIGKILL)
+            signal.raise_signal(signal.SIGKILL)
 
     def finish(self) -> None:
         return None
