@@ -43,8 +43,8 @@ class Sampler:
         self._next_due = start
 
     def skip_to(self, time: float) -> None:
-        """Go on from a time on as if the frames before it had been seen."""
-        self._point = max(0, math.ceil((time - self.start) / self._period))
+        """Go on with the first grid point at or after a time: those before it are left out."""
+        self._point = max(0, math.ceil((time - _ROUNDING - self.start) / self._period))
         self._next_due = self.start + self._point * self._period
 
     @property

@@ -58,3 +58,21 @@ def test_next_due_tells_what_need_not_be_decoded() -> None:
     assert sampler.next_due == pytest.approx(6.0, abs=2e-3)
     assert not sampler.wants(70, 7.0)
     assert sampler.next_due == math.inf
+
+
+@pytest.mark.parametrize("rate", [10, 30, 50])
+@pytest.mark.parametrize("start", [0.0, 0.3])
+def test_a_sampler_that_skips_goes_on_where_the_whole_would(rate: float, start: float) -> None:
+    """From grid points on, in spite of rounding, and from between them."""
+    times = [number / rate for number in range(120)]
+    whole = selected(Sampler(max_fps=5, start=start), times)
+    for first in range(0, 100, 7):
+        sampler = Sampler(max_fps=5, start=start)
+        skipped = next(due for due in [*whole, times[-1]] if due >= times[first])
+        sampler.skip_to(skipped)
+        assert selected(sampler, [time for time in times if time >= skipped]) == [
+            time for time in whole if time >= skipped
+        ]
+    between = Sampler(max_fps=5)
+    between.skip_to(0.7)
+    assert selected(between, [0.7, 0.75, 0.8, 0.9, 1.0]) == [0.8, 1.0]
