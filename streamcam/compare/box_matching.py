@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from streamcam.boxes import best_pairs, box_overlaps
+from streamcam.overlaps import best_pairs, box_overlaps
 from streamcam.types import Detection
 
 DetectionPair = tuple[Detection, Detection]

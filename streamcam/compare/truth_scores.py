@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from streamcam.audit.bootstrap import Bootstrap, Doubles, Interval, interval
-from streamcam.boxes import SAME_PLACE, box_overlaps
+from streamcam.overlaps import SAME_PLACE, box_overlaps
 from streamcam.types import Detection, TrueObject
 
 _RECALLS = np.linspace(0, 1, 101)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from streamcam.boxes import best_pairs, box_overlaps
 from streamcam.export.event_stills import is_camera
 from streamcam.export.hardness import HardFrame, Labelled, box_of
+from streamcam.overlaps import best_pairs, box_overlaps
 from streamcam.report.results import FrameTable, Integers, ResultSource
 
 # Records round times to a microsecond.

@@ -8,7 +8,6 @@ from math import ceil
 import cv2
 import numpy as np
 
-from streamcam.boxes import SAME_PLACE, box_overlaps
 from streamcam.errors import SourceError
 from streamcam.escapes import printable
 from streamcam.export.dataset_folder import DatasetFolder
@@ -17,6 +16,7 @@ from streamcam.export.event_stills import event_stills, is_camera
 from streamcam.export.exported_frame import ExportedFrame, Reason
 from streamcam.export.exporter import ExportSummary, Progress, chosen_records, written
 from streamcam.export.hardness import Criterion, HardFrame, Labelled, hard_frames
+from streamcam.overlaps import SAME_PLACE, box_overlaps
 from streamcam.report.results import FrameTable, ResultSource, load
 from streamcam.types import Picture
 

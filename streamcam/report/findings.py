@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from streamcam.boxes import SAME_PLACE, box_overlaps
+from streamcam.overlaps import SAME_PLACE, box_overlaps
 from streamcam.report.results import FrameTable
 from streamcam.types import Box
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.ops import box_iou
 
 from streamcam.audit.gradcam_comparison import projection_as_published
-from streamcam.boxes import best_pairs
+from streamcam.overlaps import best_pairs
 from streamcam.types import Picture
 from streamcam.vision.cam.eigencam import EigenCam
 from streamcam.vision.engine import Engine

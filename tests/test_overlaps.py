@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchvision.ops import box_iou
 
-from streamcam.boxes import best_pairs, box_overlaps
+from streamcam.overlaps import best_pairs, box_overlaps
 
 
 def test_overlaps_equal_those_of_torchvision() -> None:
