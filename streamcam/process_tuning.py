@@ -1,20 +1,15 @@
-"""Threads and memory of the libraries in every process that explains."""
+"""Threads of the libraries in every process that explains."""
 
 import os
 import sys
-from pathlib import Path
 
 
 def set_up_libraries() -> None:
-    """Choose threads and memory of libraries; to be called before torch and OpenCV are used."""
+    """Choose the threads of libraries; to be called before torch and OpenCV are used."""
     # OpenMP's threads would otherwise spin while they wait, next to those that decode, draw and
     # encode; OpenCV's would split work that takes 0.1 ms.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
-    # A batch's feature maps take tens of MB, which malloc returns to the system after each forward:
-    # 15,000 page faults for 8 frames, a tenth of the processor time; 1,100 in huge pages.
-    if Path("/sys/kernel/mm/transparent_hugepage").is_dir():
-        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     # Most calls of our threads release the GIL; on return they should not wait Python's usual 5 ms
     # for a thread that draws.
     sys.setswitchinterval(0.0005)
