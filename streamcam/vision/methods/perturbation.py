@@ -37,8 +37,9 @@ _MAX_CHANNELS = 256
 # Of changed activations or images at once: 16 copies of nano's, 4 of a ResNet's at full size.
 _CHUNK_BYTES = 384e6
 _MAX_CHUNK = 16
-# CPUs gain nothing from large ones: Score-CAM with nano took 8.2 s of processor time by fours and
-# 9.5 s by sixteens. And a score that somebody waits for can have the network sooner.
+# CPUs gain nothing from large ones: a box's Score-CAM with nano took 12.1 s of processor time by
+# fours and 14.4 s by sixteens (medians of five, two cores of an Intel Xeon). And a score that
+# somebody waits for can have the network sooner.
 _MAX_CPU_CHUNK = 4
 
 
